@@ -1,0 +1,151 @@
+//! The narrow waist between quorate and a machine.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+
+use crate::inventory::NodeName;
+
+/// A POSIX shell script and its positional parameters.
+///
+/// The script is a constant of this program; every value travels in `args` (quoted by the transport) or on standard
+/// input, never spliced into the text. Neither may hold a secret: argv is readable by everyone on the host.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// The script's text, run by `sh -c`.
+    pub text: &'static str,
+    /// `$1`, `$2`, ...
+    pub args: Vec<String>,
+}
+
+/// What a script reads on its standard input.
+pub type Stdin = Pin<Box<dyn AsyncRead + Send>>;
+
+/// Everything a finished script left behind.
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    /// Exit status; `None` when it was ended by a signal or the connection went away.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error, for the operator's eyes.
+    pub stderr: String,
+}
+
+impl Output {
+    /// True for exit status 0.
+    pub fn ok(&self) -> bool {
+        self.status == Some(0)
+    }
+}
+
+/// A script that is still running: its output as it comes, its input as it is sent.
+pub struct Running {
+    /// Chunks of standard output; ends when the script does or the connection is lost.
+    pub stdout: mpsc::Receiver<Bytes>,
+    /// Chunks for standard input; dropping it sends end-of-file.
+    pub stdin: mpsc::Sender<Bytes>,
+    /// Resolves when the script has ended (`Output.stdout` stays empty).
+    pub done: tokio::task::JoinHandle<Result<Output, HostError>>,
+}
+
+/// A byte stream to a TCP port, as dialled from the host.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// How scripts and streams reach one machine. One connection, many channels.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Runs `script` (as root unless the transport was told never to) until it ends, `stdin` streamed to it.
+    ///
+    /// # Errors
+    /// Only for trouble in reaching the host; a script that fails is an [`Output`] with its status.
+    async fn run(&self, script: &Script, stdin: Stdin) -> Result<Output, HostError>;
+
+    /// Starts `script` and leaves it running.
+    async fn spawn(&self, script: &Script) -> Result<Running, HostError>;
+
+    /// Opens a stream to `address:port` from the host's point of view.
+    async fn tunnel(&self, address: &str, port: u16) -> Result<Box<dyn Duplex>, HostError>;
+
+    /// How many request/answer exchanges (runs, spawns, tunnels) this connection has carried, for `-v` and tests.
+    fn round_trips(&self) -> u64;
+}
+
+/// What went wrong between the operator's machine and a host. One variant per operation.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HostError {
+    /// The TCP connection or the SSH handshake failed or took too long.
+    #[error("{node}: cannot connect to {target}: {why}")]
+    #[allow(missing_docs)]
+    Connect {
+        node: NodeName,
+        target: String,
+        why: String,
+        hint: String,
+    },
+    /// The host's key is not pinned, or is not the one that is pinned.
+    #[error("{node}: {why}")]
+    #[allow(missing_docs)]
+    HostKey { node: NodeName, why: String, hint: String },
+    /// No offered key or certificate was accepted.
+    #[error("{node}: {user}@{target} refused the login (tried: {tried})")]
+    #[allow(missing_docs)]
+    Login {
+        node: NodeName,
+        target: String,
+        user: String,
+        tried: String,
+        hint: String,
+    },
+    /// Root could not be had.
+    #[error("{node}: {why}")]
+    #[allow(missing_docs)]
+    Sudo { node: NodeName, why: String, hint: String },
+    /// The connection was lost, or a step took longer than its limit.
+    #[error("{node}: {operation}: {why}")]
+    #[allow(missing_docs)]
+    Lost {
+        node: NodeName,
+        operation: String,
+        why: String,
+    },
+    /// A script of quorate's own failed.
+    #[error("{node}: {operation} failed: {why}")]
+    #[allow(missing_docs)]
+    Script {
+        node: NodeName,
+        operation: String,
+        why: String,
+        hint: String,
+    },
+}
+
+impl HostError {
+    /// The host it happened on.
+    pub fn node(&self) -> &NodeName {
+        match self {
+            HostError::Connect { node, .. }
+            | HostError::HostKey { node, .. }
+            | HostError::Login { node, .. }
+            | HostError::Sudo { node, .. }
+            | HostError::Lost { node, .. }
+            | HostError::Script { node, .. } => node,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            HostError::Connect { hint, .. }
+            | HostError::HostKey { hint, .. }
+            | HostError::Login { hint, .. }
+            | HostError::Sudo { hint, .. }
+            | HostError::Script { hint, .. } => Some(hint),
+            HostError::Lost { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What the inventory means, fully resolved: no `Option` here stands for "the default".
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::names::{Address, ClusterName, HostPath, NodeName, PeerUrl, ServiceName, UserName, Version};
+
+/// One cluster as its inventory wants it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// The cluster's name.
+    pub cluster: ClusterName,
+    /// The etcd release that every member should run.
+    pub version: Version,
+    /// `etcd.config` as typed, checked against `version`; durations already in the form etcd reads.
+    pub options: BTreeMap<String, serde_json::Value>,
+    /// Certificates.
+    pub pki: PkiPolicy,
+    /// Every host, by name.
+    pub hosts: BTreeMap<NodeName, DesiredHost>,
+    /// Host names in the order of the file, for display.
+    pub order: Vec<NodeName>,
+}
+
+/// What certificates the cluster should have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PkiPolicy {
+    /// Where `ca.crt`, `ca.key.age` and `known_hosts` live on the operator's machine (absolute).
+    pub dir: PathBuf,
+    /// Algorithm of every new key.
+    pub key_type: KeyType,
+    /// Lifetime of a new CA.
+    pub ca_validity: Duration,
+    /// Lifetime of a new leaf.
+    pub leaf_validity: Duration,
+    /// A leaf with less than this left is renewed by `up`.
+    pub renew_before: Duration,
+    /// Who can open the CA key, as typed: age or SSH public keys, or paths of files of them.
+    /// Empty: the public halves of the SSH identities.
+    pub recipients: Vec<String>,
+}
+
+/// Key algorithms that etcd's TLS accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum KeyType {
+    EcdsaP256,
+    Ed25519,
+    #[serde(rename = "rsa-3072")]
+    Rsa3072,
+}
+
+/// One host and the member on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredHost {
+    /// The host's and the member's name.
+    pub name: NodeName,
+    /// What peers and clients dial.
+    pub address: Address,
+    /// The address etcd listens on: `address` where that is an IP, else all interfaces, unless the inventory says.
+    pub listen: IpAddr,
+    /// Further SANs.
+    pub sans: Vec<Address>,
+    /// Client port.
+    pub client_port: u16,
+    /// Peer port.
+    pub peer_port: u16,
+    /// Plain-HTTP metrics and health, when wanted.
+    pub metrics: Option<MetricsListen>,
+    /// The unit's name.
+    pub service: ServiceName,
+    /// The account etcd runs as. With `Connection::Local` and the process manager: the operator's own.
+    pub user: UserName,
+    /// Where things are on the host.
+    pub paths: Paths,
+    /// How the host is reached.
+    pub connection: Connection,
+    /// How the member is supervised.
+    pub service_manager: ServiceManager,
+}
+
+impl DesiredHost {
+    /// `https://ADDRESS:PEER_PORT`, the text that goes into etcd's ids.
+    pub fn peer_url(&self) -> PeerUrl {
+        PeerUrl::new(&self.address, self.peer_port)
+    }
+
+    /// `https://ADDRESS:CLIENT_PORT`.
+    pub fn client_url(&self) -> String {
+        format!("https://{}:{}", self.address.in_url(), self.client_port)
+    }
+}
+
+/// A plain-HTTP listener for `/metrics` and `/health`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsListen {
+    /// `metrics_address`; 127.0.0.1 unless the inventory says.
+    pub address: IpAddr,
+    /// `metrics_port`.
+    pub port: u16,
+}
+
+/// Where things are on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paths {
+    /// The rendered etcd configuration file.
+    pub config: HostPath,
+    /// The directory of `ca.crt`, `server.{crt,key}`, `peer.{crt,key}`.
+    pub pki: HostPath,
+    /// etcd's data directory.
+    pub data: HostPath,
+    /// A WAL directory of its own, when wanted.
+    pub wal: Option<HostPath>,
+    /// Releases live side by side below this.
+    pub bin: HostPath,
+}
+
+impl Paths {
+    /// `BIN/VERSION`, the directory of one release.
+    pub fn release(&self, version: Version) -> HostPath {
+        self.bin.join(&version.to_string())
+    }
+
+    /// Where the WAL files are.
+    pub fn wal_files(&self) -> HostPath {
+        self.wal.clone().unwrap_or_else(|| self.data.join("member").join("wal"))
+    }
+}
+
+/// How a host is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Connection {
+    /// This machine, without SSH.
+    Local,
+    /// Over SSH.
+    Ssh(SshTarget),
+}
+
+/// How to log in to a host. Values typed in the inventory win over `~/.ssh/config`, which wins over the defaults;
+/// `None` means "not typed: ask ~/.ssh/config, else the default".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshTarget {
+    /// Name or address to connect to (and to look up in known_hosts).
+    pub host: String,
+    /// TCP port; default 22.
+    pub port: Option<u16>,
+    /// Login; default root.
+    pub user: Option<String>,
+    /// Private key files, `~` expanded; empty: the agent, then ~/.ssh/id_ed25519, id_ecdsa, id_rsa.
+    pub identity: Vec<PathBuf>,
+    /// Pinned host keys (absolute).
+    pub known_hosts: PathBuf,
+    /// Bastions, outermost first.
+    pub jump: Vec<Jump>,
+    /// When to become root.
+    pub sudo: Sudo,
+    /// Whether ~/.ssh/config is read.
+    pub use_config: bool,
+}
+
+/// One bastion: `[user@]host[:port]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Jump {
+    pub host: String,
+    pub port: Option<u16>,
+    pub user: Option<String>,
+}
+
+/// When commands on the host go through sudo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sudo {
+    /// When the login is not root.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What keeps a member running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceManager {
+    /// A systemd unit.
+    Systemd,
+    /// A small supervising shell loop of quorate's own; no root needed.
+    Process,
+}

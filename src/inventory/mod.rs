@@ -1,0 +1,10 @@
+//! The inventory: the file as it is typed, every problem in it with its place, and what it means.
+//!
+//! [`names`] are the checked building blocks, [`desired`] is the fully resolved result that every other
+//! room works from.
+
+pub mod desired;
+pub mod names;
+
+pub use desired::*;
+pub use names::*;

@@ -1,0 +1,1 @@
+//! Observed reality, the safety rules, plans, and their execution.

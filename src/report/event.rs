@@ -1,0 +1,129 @@
+//! Everything a run can tell, as one closed enum.
+
+use serde::Serialize;
+
+use crate::inventory::NodeName;
+
+/// One thing that happened. With `--output json` each is one line, tagged by `event`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A phase of the run began (`connect`, `observe`, `plan`, `apply`, `verify`).
+    PhaseStarted {
+        /// Name of the phase.
+        phase: String,
+    },
+    /// It ended.
+    PhaseFinished {
+        /// Name of the phase.
+        phase: String,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A step of the plan began.
+    StepStarted {
+        /// Id within the plan, `w1.etcd-1`.
+        step: String,
+        /// Host it works on; `None` for a step on the cluster.
+        node: Option<NodeName>,
+        /// What it does, in words.
+        what: String,
+    },
+    /// Bytes moved by a step (a push, a snapshot).
+    StepProgress {
+        /// Id within the plan.
+        step: String,
+        /// Host it works on.
+        node: Option<NodeName>,
+        /// What is being counted: `bytes`, `entries behind`, ...
+        unit: &'static str,
+        /// So far.
+        done: u64,
+        /// In all, when known.
+        total: Option<u64>,
+    },
+    /// A step is waiting for a condition.
+    StepWaiting {
+        /// Id within the plan.
+        step: String,
+        /// Host it works on.
+        node: Option<NodeName>,
+        /// What it waits for and what it sees now.
+        on: String,
+    },
+    /// A step ended well.
+    StepFinished {
+        /// Id within the plan.
+        step: String,
+        /// Host it worked on.
+        node: Option<NodeName>,
+        /// How long it took.
+        seconds: f64,
+        /// What was found when looking again.
+        saw: String,
+    },
+    /// A step failed.
+    StepFailed {
+        /// Id within the plan.
+        step: String,
+        /// Host it worked on.
+        node: Option<NodeName>,
+        /// The error with its chain.
+        error: String,
+        /// What to do.
+        hint: Option<String>,
+        /// The last lines of the unit's journal, when a unit is concerned.
+        journal: Vec<String>,
+    },
+    /// Something worth knowing that needs no action now.
+    Note {
+        /// The text.
+        text: String,
+    },
+    /// Something the operator should look at.
+    Warning {
+        /// Host, if it is about one.
+        node: Option<NodeName>,
+        /// The text.
+        text: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The run's last event.
+    Finished {
+        /// Whether everything asked for holds now.
+        ok: bool,
+        /// Wall time of the run.
+        seconds: f64,
+        /// Seconds by phase, in order.
+        phases: Vec<(String, f64)>,
+        /// Steps that changed something.
+        changed: usize,
+        /// One sentence.
+        summary: String,
+        /// What the write probe measured, with `--probe`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        probe: Option<ProbeReport>,
+    },
+}
+
+/// What a write probe saw while the cluster was being changed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProbeReport {
+    /// Acknowledged writes.
+    pub acks: u64,
+    /// Attempts that failed or timed out.
+    pub failed_attempts: u64,
+    /// Longest time between two acknowledged writes, milliseconds.
+    pub longest_gap_ms: u64,
+    /// Acknowledged writes that could not be read back.
+    pub lost: u64,
+    /// Leader changes seen.
+    pub elections: u64,
+}
+
+/// Where events go.
+pub trait Reporter: Send + Sync {
+    /// Shows, writes or ignores one event. Must not block for long and cannot fail.
+    fn event(&self, event: &Event);
+}
