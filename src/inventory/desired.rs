@@ -118,6 +118,10 @@ pub struct Paths {
     pub wal: Option<HostPath>,
     /// Releases live side by side below this.
     pub bin: HostPath,
+    /// Run-time directory of the member (`started`: what it runs with). systemd: `/run/quorate-SERVICE`.
+    pub run: HostPath,
+    /// The lock that one run holds on the host. systemd: `/run/quorate/SERVICE.lock`.
+    pub lock: HostPath,
 }
 
 impl Paths {
