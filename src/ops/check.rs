@@ -1,0 +1,302 @@
+//! A condition on the observed world. One function judges it, for planner, executor, simulator and tests.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::{DataState, ServiceState};
+use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version};
+use crate::ops::model::{Fact, Membership, Observed, Policy};
+use crate::ops::safety::bootstrap::Marker;
+use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::{Blocked, membership, quorum};
+
+/// A condition that a step needs before it runs, or brings about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "check", rename_all = "snake_case")]
+pub enum Check {
+    /// The host's data directory holds nothing of a finished cluster.
+    NoData {
+        /// The host.
+        node: NodeName,
+    },
+    /// The files are there with these digests.
+    Files {
+        /// The host.
+        node: NodeName,
+        /// SHA-256 (hex) by path.
+        sha256: BTreeMap<HostPath, String>,
+    },
+    /// The release is below `paths.bin` with these digests.
+    Release {
+        /// The host.
+        node: NodeName,
+        /// The release.
+        version: Version,
+        /// SHA-256 (hex) by file name.
+        sha256: BTreeMap<String, String>,
+    },
+    /// The unit runs (or is on its way: etcd is ready only within a quorum).
+    Started {
+        /// The host.
+        node: NodeName,
+    },
+    /// The unit does not run.
+    Stopped {
+        /// The host.
+        node: NodeName,
+    },
+    /// The process runs this release with the files as they are on disk now.
+    RunsCurrent {
+        /// The host.
+        node: NodeName,
+        /// The release.
+        version: Version,
+    },
+    /// The member at this URL is a healthy voter.
+    HealthyVoter {
+        /// Its peer URL.
+        url: PeerUrl,
+    },
+    /// The member at this URL is listed (voter or learner).
+    Listed {
+        /// Its peer URL.
+        url: PeerUrl,
+    },
+    /// No member with this id is listed by a quorum.
+    Unlisted {
+        /// The member.
+        id: MemberId,
+    },
+    /// Somebody else leads.
+    NotLeader {
+        /// The peer URL of the one that should not.
+        url: PeerUrl,
+    },
+    /// It has applied nearly everything the leader has.
+    CaughtUp {
+        /// Its peer URL.
+        url: PeerUrl,
+        /// Entries it may be behind.
+        within: u64,
+    },
+    /// Every member is a healthy voter of this cluster, and there are this many.
+    AllHealthy {
+        /// The id every member must report.
+        cluster_id: Option<ClusterId>,
+        /// How many there should be.
+        members: usize,
+    },
+    /// [`quorum::may_stop`].
+    SafeToStop {
+        /// Peer URL of the member.
+        url: PeerUrl,
+        /// What the operator allowed.
+        policy: Policy,
+    },
+    /// [`membership::may_add`].
+    SafeToAdd,
+    /// [`membership::may_promote`].
+    SafeToPromote {
+        /// Peer URL of the learner.
+        url: PeerUrl,
+    },
+    /// [`membership::may_remove`].
+    SafeToRemove {
+        /// The member.
+        id: MemberId,
+        /// What the operator allowed.
+        policy: Policy,
+    },
+    /// [`membership::may_wipe`].
+    SafeToWipe {
+        /// The member whose data it was.
+        id: MemberId,
+    },
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Holds,
+    /// It does not; what was seen instead.
+    Fails(String),
+    /// It cannot be told; why.
+    Unknown(String),
+}
+
+impl Verdict {
+    /// True when the condition holds.
+    pub fn holds(&self) -> bool {
+        *self == Verdict::Holds
+    }
+}
+
+impl Check {
+    /// Whether judging it takes a fresh look at the hosts' files and units (and not only at etcd).
+    pub fn looks_at_hosts(&self) -> bool {
+        matches!(
+            self,
+            Check::NoData { .. }
+                | Check::Files { .. }
+                | Check::Release { .. }
+                | Check::Started { .. }
+                | Check::Stopped { .. }
+                | Check::RunsCurrent { .. }
+        )
+    }
+
+    /// Judges the condition.
+    pub fn eval(&self, seen: &Observed) -> Verdict {
+        match self {
+            Check::NoData { node } => on_host(seen, node, |facts| match facts.data.state {
+                DataState::Empty => Verdict::Holds,
+                DataState::Foreign => Verdict::Fails("files that are not etcd's".into()),
+                _ if Marker::on(facts).is_some_and(|m| !m.complete) => Verdict::Holds,
+                state => Verdict::Fails(format!("the data directory is {state:?}").to_lowercase()),
+            }),
+            Check::Files { node, sha256 } => on_host(seen, node, |facts| {
+                let wrong = sha256.iter().find(|(path, sha)| facts.files.get(path).is_none_or(|f| f.sha256 != **sha));
+                wrong.map_or(Verdict::Holds, |(path, _)| Verdict::Fails(format!("{path} differs or is missing")))
+            }),
+            Check::Release { node, version, sha256 } => on_host(seen, node, |facts| {
+                if facts.releases.get(version).is_some_and(|have| sha256.iter().all(|(name, sha)| have.get(name) == Some(sha))) {
+                    Verdict::Holds
+                } else {
+                    Verdict::Fails(format!("etcd {version} is missing or differs from the bundle"))
+                }
+            }),
+            Check::Started { node } => on_host(seen, node, |facts| match facts.service.state {
+                ServiceState::Running | ServiceState::Starting => Verdict::Holds,
+                state => Verdict::Fails(format!("the unit is {state:?}").to_lowercase()),
+            }),
+            Check::Stopped { node } => on_host(seen, node, |facts| match facts.service.state {
+                ServiceState::Missing | ServiceState::Stopped => Verdict::Holds,
+                ServiceState::Failed if facts.service.pid.is_none() => Verdict::Holds,
+                state => Verdict::Fails(format!("the unit is {state:?}").to_lowercase()),
+            }),
+            Check::RunsCurrent { node, version } => on_host(seen, node, |facts| runs_current(facts, *version)),
+            Check::HealthyVoter { url } => in_cluster(seen, |m| match m.at(url) {
+                None => Verdict::Fails("it is not a member".into()),
+                Some(member) if member.learner => Verdict::Fails("it is still a learner".into()),
+                Some(member) if m.healthy(member.id) => Verdict::Holds,
+                Some(member) => Verdict::Fails(why_unhealthy(m, member.id)),
+            }),
+            Check::Listed { url } => in_cluster(seen, |m| match m.at(url) {
+                Some(_) => Verdict::Holds,
+                None => Verdict::Fails("it is not on the member list".into()),
+            }),
+            Check::Unlisted { id } => in_cluster(seen, |m| match (m.by_quorum, m.members.iter().any(|x| x.id == *id)) {
+                (false, _) => Verdict::Unknown("the member list does not come from a quorum".into()),
+                (true, true) => Verdict::Fails("it is still on the member list".into()),
+                (true, false) => Verdict::Holds,
+            }),
+            Check::NotLeader { url } => in_cluster(seen, |m| match (m.leader(), m.at(url)) {
+                (None, _) => Verdict::Unknown("no leader is known".into()),
+                (Some(leader), Some(member)) if member.id == leader => Verdict::Fails("it is the leader".into()),
+                _ => Verdict::Holds,
+            }),
+            Check::CaughtUp { url, within } => in_cluster(seen, |m| match m.at(url).map(|x| m.lag(x.id)) {
+                None => Verdict::Fails("it is not a member".into()),
+                Some(None) => Verdict::Unknown("it does not answer yet".into()),
+                Some(Some(lag)) if lag <= *within => Verdict::Holds,
+                Some(Some(lag)) => Verdict::Fails(format!("{lag} entries behind")),
+            }),
+            Check::AllHealthy { cluster_id, members } => in_cluster(seen, |m| all_healthy(m, *cluster_id, *members)),
+            Check::SafeToStop { url, policy } => in_cluster(seen, |m| match m.at(url) {
+                None => Verdict::Holds,
+                Some(member) => safe(quorum::may_stop(m, member.id, *policy)),
+            }),
+            Check::SafeToAdd => in_cluster(seen, |m| safe(membership::may_add(m))),
+            Check::SafeToPromote { url } => in_cluster(seen, |m| match m.at(url) {
+                None => Verdict::Fails("it is not a member".into()),
+                Some(member) => safe(membership::may_promote(m, member.id)),
+            }),
+            Check::SafeToRemove { id, policy } => in_cluster(seen, |m| safe(membership::may_remove(m, *id, *policy))),
+            Check::SafeToWipe { id } => in_cluster(seen, |m| safe(membership::may_wipe(m, *id))),
+        }
+    }
+}
+
+/// Whether the process on a host runs `version` with the files that are on disk now.
+pub fn runs_current(facts: &crate::host::HostFacts, version: Version) -> Verdict {
+    let service = &facts.service;
+    if service.pid.is_none() {
+        return Verdict::Fails("it does not run".into());
+    }
+    match service.running_version {
+        Some(running) if running == version => {}
+        Some(running) => return Verdict::Fails(format!("it runs etcd {running}")),
+        None => return Verdict::Fails("it runs an executable that quorate did not install".into()),
+    }
+    let stale = service.started_with.iter().find(|(path, sha)| facts.files.get(path).is_some_and(|f| f.sha256 != **sha));
+    match stale {
+        Some((path, _)) => Verdict::Fails(format!("it was started before {path} changed")),
+        None if service.started_with.is_empty() => Verdict::Fails("it does not tell what it was started with".into()),
+        None => Verdict::Holds,
+    }
+}
+
+fn all_healthy(m: &Membership, cluster_id: Option<ClusterId>, members: usize) -> Verdict {
+    if let Some(wanted) = cluster_id.filter(|wanted| *wanted != m.cluster_id) {
+        return Verdict::Fails(format!("cluster id {} instead of {wanted}", m.cluster_id));
+    }
+    if m.members.len() != members {
+        return Verdict::Fails(format!("{} members instead of {members}", m.members.len()));
+    }
+    if let Some(sick) = m.members.iter().find(|x| !m.healthy(x.id)) {
+        let name = if sick.started() { sick.name.clone() } else { sick.id.to_string() };
+        return Verdict::Fails(format!("{name}: {}", why_unhealthy(m, sick.id)));
+    }
+    let strength = Strength::of(m);
+    if strength.voters != members {
+        return Verdict::Fails(format!("{} voters instead of {members}", strength.voters));
+    }
+    if m.leader().is_none() {
+        return Verdict::Fails("the members do not agree on a leader".into());
+    }
+    let cut = m.peers.iter().flat_map(|(from, to)| to.iter().filter(|(_, up)| !**up).map(move |(to, _)| (*from, *to))).next();
+    if let Some((from, to)) = cut {
+        let name = |id: MemberId| m.members.iter().find(|x| x.id == id).map_or(id.to_string(), |x| x.name.clone());
+        return Verdict::Fails(format!("{} has no live stream to {}", name(from), name(to)));
+    }
+    Verdict::Holds
+}
+
+/// Why a member does not count as healthy, in a few words.
+pub fn why_unhealthy(m: &Membership, id: MemberId) -> String {
+    match m.status.get(&id) {
+        Some(Fact::Known(s)) if s.header.cluster_id != m.cluster_id => {
+            format!("it answers for the cluster {}", s.header.cluster_id)
+        }
+        Some(Fact::Known(s)) if s.header.member_id != id => format!("{} answers in its place", s.header.member_id),
+        Some(Fact::Known(s)) if s.leader.0 == 0 => "it has no leader".into(),
+        Some(Fact::Known(s)) => s.errors.join(", "),
+        Some(Fact::Unknown(why)) => why.clone(),
+        Some(Fact::Absent) | None => "it does not answer".into(),
+    }
+}
+
+fn safe(result: Result<(), Blocked>) -> Verdict {
+    match result {
+        Ok(()) => Verdict::Holds,
+        Err(blocked) => Verdict::Fails(blocked.reason),
+    }
+}
+
+fn on_host(seen: &Observed, node: &NodeName, judge: impl FnOnce(&crate::host::HostFacts) -> Verdict) -> Verdict {
+    match seen.hosts.get(node) {
+        Some(Fact::Known(facts)) => judge(facts),
+        Some(Fact::Unknown(why)) => Verdict::Unknown(why.clone()),
+        Some(Fact::Absent) | None => Verdict::Unknown("the host was not looked at".into()),
+    }
+}
+
+fn in_cluster(seen: &Observed, judge: impl FnOnce(&Membership) -> Verdict) -> Verdict {
+    match &seen.cluster {
+        Fact::Known(membership) => judge(membership),
+        Fact::Absent => Verdict::Fails("no cluster answers".into()),
+        Fact::Unknown(why) => Verdict::Unknown(why.clone()),
+    }
+}

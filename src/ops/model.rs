@@ -1,0 +1,208 @@
+//! What was observed, what is wanted of it, and what the operator allowed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::etcd::{Alarm, Member, MemberStatus};
+use crate::host::HostFacts;
+use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
+
+/// Something looked at. **Unreachable is never absent**: a rule that needs a fact is blocked by `Unknown`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fact<T> {
+    /// Seen.
+    Known(T),
+    /// Looked, and it is not there.
+    Absent,
+    /// Could not look; why.
+    Unknown(String),
+}
+
+impl<T> Fact<T> {
+    /// The value, when it is known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Fact::Known(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// Everything one look at the hosts and the cluster told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// When.
+    pub at: Timestamp,
+    /// Every host of the inventory (and hosts of members that have left it, where they could be reached).
+    pub hosts: BTreeMap<NodeName, Fact<HostFacts>>,
+    /// The cluster. `Absent`: nothing answers and no reachable host carries data.
+    pub cluster: Fact<Membership>,
+}
+
+/// The cluster as its members see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The id every member agreed on.
+    pub cluster_id: ClusterId,
+    /// Whether the list comes from a linearizable read, so that a quorum stands behind it.
+    pub by_quorum: bool,
+    /// The member list.
+    pub members: Vec<Member>,
+    /// What each member says of itself; `Unknown` when it did not answer.
+    pub status: BTreeMap<MemberId, Fact<MemberStatus>>,
+    /// Active alarms.
+    pub alarms: Vec<Alarm>,
+    /// For each member that answered: the peers it has a live stream to (`etcd_network_active_peers`). Empty where
+    /// that was not asked.
+    pub peers: BTreeMap<MemberId, BTreeMap<MemberId, bool>>,
+}
+
+impl Membership {
+    /// The member that lives at one of these peer URLs. Names are only labels to etcd; URLs are identity.
+    pub fn at(&self, url: &PeerUrl) -> Option<&Member> {
+        self.members.iter().find(|m| m.peer_urls.contains(url))
+    }
+
+    /// The member of a host.
+    pub fn of(&self, host: &DesiredHost) -> Option<&Member> {
+        self.at(&host.peer_url())
+    }
+
+    /// Members with a vote.
+    pub fn voters(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|m| !m.learner)
+    }
+
+    /// What a member last said of itself.
+    pub fn status_of(&self, id: MemberId) -> Option<&MemberStatus> {
+        self.status.get(&id).and_then(Fact::known)
+    }
+
+    /// The leader that a majority of the answering voters name.
+    pub fn leader(&self) -> Option<MemberId> {
+        let mut votes: BTreeMap<MemberId, usize> = BTreeMap::new();
+        for status in self.voters().filter_map(|m| self.status_of(m.id)).filter(|s| s.leader.0 != 0) {
+            *votes.entry(status.leader).or_default() += 1;
+        }
+        let (id, count) = votes.into_iter().max_by_key(|(_, count)| *count)?;
+        (count > self.voters().count() / 2).then_some(id)
+    }
+
+    /// Healthy: it answered, it has a leader, it reports no error of its own, it belongs to this cluster.
+    pub fn healthy(&self, id: MemberId) -> bool {
+        self.status_of(id).is_some_and(|s| {
+            s.header.cluster_id == self.cluster_id
+                && s.header.member_id == id
+                && s.leader.0 != 0
+                && s.errors.iter().all(|e| e.contains("NOSPACE"))
+        })
+    }
+
+    /// How far a member's applied index is behind the highest index any member has.
+    pub fn lag(&self, id: MemberId) -> Option<u64> {
+        let highest = self.status.values().filter_map(Fact::known).map(|s| s.raft_index).max()?;
+        Some(highest.saturating_sub(self.status_of(id)?.raft_applied))
+    }
+
+    /// What makes two member lists the same for a saved plan: ids, peer URLs and votes.
+    pub fn fingerprint(&self) -> String {
+        let mut parts: Vec<String> = self
+            .members
+            .iter()
+            .map(|m| {
+                let urls: Vec<&str> = m.peer_urls.iter().map(|u| u.0.as_str()).collect();
+                format!("{}={}{}", m.id, urls.join("+"), if m.learner { "?" } else { "" })
+            })
+            .collect();
+        parts.sort();
+        format!("{}[{}]", self.cluster_id, parts.join(","))
+    }
+}
+
+/// What the operator asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "intent", rename_all = "snake_case")]
+pub enum Intent {
+    /// `up`: bring hosts, config, version, certificates and members in line with the inventory.
+    Converge {
+        /// Also remove members that the inventory does not list.
+        prune: bool,
+        /// Only these hosts; empty means all.
+        limit: Vec<NodeName>,
+    },
+    /// `restart`: every member (or these), one by one, although nothing changed.
+    Restart {
+        /// Only these hosts; empty means all.
+        limit: Vec<NodeName>,
+    },
+    /// `remove-node`.
+    Remove {
+        /// Who leaves.
+        node: NodeName,
+        /// Delete the data instead of moving it aside.
+        wipe: bool,
+    },
+    /// `replace-node`: `old` is gone for good (or reinstalled: then both are the same name).
+    Replace {
+        /// Who is gone.
+        old: NodeName,
+        /// Who takes its place.
+        new: NodeName,
+    },
+}
+
+impl Intent {
+    /// Whether a host is in the scope of this intent.
+    pub fn covers(&self, node: &NodeName) -> bool {
+        match self {
+            Intent::Converge { limit, .. } | Intent::Restart { limit } => limit.is_empty() || limit.contains(node),
+            Intent::Remove { node: only, .. } => node == only,
+            Intent::Replace { old, new } => node == old || node == new,
+        }
+    }
+
+    /// The command's name.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Intent::Converge { .. } => "up",
+            Intent::Restart { .. } => "restart",
+            Intent::Remove { .. } => "remove-node",
+            Intent::Replace { .. } => "replace-node",
+        }
+    }
+}
+
+/// What the operator allowed on the command line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// `--accept-outage`: clients may be without etcd for a while.
+    pub accept_outage: bool,
+    /// `--accept-data-loss`: older data, or none, may take the place of what is there.
+    pub accept_data_loss: bool,
+}
+
+/// What the planner works with besides the inventory and the observation: read from the operator's disk beforehand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Supplies {
+    /// SHA-256 (hex) of each binary the bundle has, by release and architecture.
+    pub releases: BTreeMap<Version, BTreeMap<crate::inventory::Arch, BTreeMap<String, String>>>,
+    /// The CA certificates members should trust, PEM; `None` before the first `up`.
+    pub ca_pem: Option<String>,
+}
+
+/// The inventory's host that a member belongs to.
+pub fn host_of<'a>(desired: &'a Desired, member: &Member) -> Option<&'a DesiredHost> {
+    desired.hosts.values().find(|host| member.peer_urls.contains(&host.peer_url()))
+}
+
+/// A member's name for people: its own, or its host's before it has started, or its id.
+pub fn label(desired: &Desired, member: &Member) -> String {
+    match host_of(desired, member) {
+        Some(host) => host.name.to_string(),
+        None if member.started() => member.name.clone(),
+        None => member.id.to_string(),
+    }
+}

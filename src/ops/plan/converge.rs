@@ -1,0 +1,222 @@
+//! `up`: bring hosts, config, version, certificates and members in line with the inventory.
+
+use super::bootstrap::{from_nothing, known_hosts};
+use super::drift::{Drift, drift};
+use super::preflight::preflight;
+use super::waves::{Draft, Effect, on, step};
+use super::{Action, HostChange, Risk, Situation, Target, join, leave, roll};
+use crate::etcd::Member;
+use crate::host::{DataState, HostFacts, ServiceState};
+use crate::inventory::{DesiredHost, NodeName};
+use crate::ops::check::Check;
+use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::safety::bootstrap::{Marker, data_belongs};
+use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::version::may_change_version;
+use crate::ops::safety::{Blocked, Rule};
+use crate::render::{InitialCluster, InitialState, initial_of};
+
+/// A host of the inventory that is a member, with all that is known of it.
+pub(super) struct Peer<'a> {
+    pub host: &'a DesiredHost,
+    pub facts: &'a HostFacts,
+    pub member: &'a Member,
+    pub drift: Drift,
+}
+
+/// Plans `up`.
+pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
+    let membership = match &situation.observed.cluster {
+        Fact::Known(membership) => membership,
+        Fact::Absent | Fact::Unknown(_) => return from_nothing(situation),
+    };
+    let covered = |name: &NodeName| limit.is_empty() || limit.contains(name);
+    let peers = survey(situation, membership, &covered)?;
+
+    let mut draft = Draft::new(Some(Strength::of(membership)));
+    draft.wave("put in place what needs no restart", Effect::None, quiet_changes(&peers));
+    let stopped = stopped(&peers);
+    draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
+    if draft.waves.iter().any(|w| w.title.starts_with("start")) {
+        draft.wave("look again", Effect::None, vec![look_again(situation, membership, &peers)]);
+    }
+    roll::changed(situation, membership, &peers, &mut draft);
+    join::missing(situation, membership, &covered, &mut draft)?;
+    leave::unlisted(situation, membership, prune, &mut draft)?;
+    draft.wave("note that the members are complete", Effect::None, complete(situation, membership, &peers));
+    Ok(draft)
+}
+
+/// Looks at every covered host that is a member, and refuses where rules say so.
+fn survey<'a>(
+    situation: Situation<'a>,
+    membership: &'a Membership,
+    covered: &dyn Fn(&NodeName) -> bool,
+) -> Result<Vec<Peer<'a>>, Vec<Blocked>> {
+    let mut blocked = unreachable(situation, covered);
+    let mut peers = Vec::new();
+    for (host, facts) in known_hosts(situation).filter(|(host, _)| covered(&host.name)) {
+        if let Err(refusal) = data_belongs(situation.desired, host, facts) {
+            blocked.push(refusal);
+            continue;
+        }
+        let Some(member) = membership.of(host).filter(|m| m.started()) else { continue };
+        if facts.data.state == DataState::Empty || facts.data.state == DataState::Aborted {
+            blocked.push(data_gone(host, member));
+            continue;
+        }
+        blocked.extend(preflight(situation, host, facts));
+        match drift(situation, host, facts, &initial_existing(membership, facts, host)) {
+            Ok(drift) => peers.push(Peer { host, facts, member, drift }),
+            Err(refusal) => blocked.push(refusal),
+        }
+    }
+    blocked.extend(version_steps(situation, membership));
+    if blocked.is_empty() { Ok(peers) } else { Err(blocked) }
+}
+
+/// Unreachable is never absent: what cannot be looked at cannot be brought in line.
+pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) -> bool) -> Vec<Blocked> {
+    let unknown = situation.desired.hosts.keys().filter(|name| covered(name)).filter_map(|name| {
+        match situation.observed.hosts.get(name) {
+            Some(Fact::Known(_)) => None,
+            Some(Fact::Unknown(why)) => Some((name, why.as_str())),
+            Some(Fact::Absent) | None => Some((name, "it was not looked at")),
+        }
+    });
+    unknown
+        .map(|(name, why)| {
+            Blocked::new(
+                Rule::Unreachable,
+                format!("it cannot be looked at: {why}"),
+                "mend the connection, or leave it out with `--limit` for the others; a host that is gone for good is \
+                 `quorate replace-node` or `quorate remove-node`",
+            )
+            .on(name)
+        })
+        .collect()
+}
+
+fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {
+    Blocked::new(
+        Rule::DataGone,
+        format!(
+            "it is a member of the cluster ({}), but its data directory {} is empty: the disk was wiped or not mounted",
+            member.id, host.paths.data
+        ),
+        format!(
+            "never start it like this, it would have forgotten its votes. Mount the disk; or, if the data is really gone, \
+             `quorate replace-node {0} {0}` removes the old member and joins it afresh",
+            host.name
+        ),
+    )
+    .on(&host.name)
+}
+
+/// One minor at a time, above the floors, for every member that would move.
+fn version_steps(situation: Situation<'_>, membership: &Membership) -> Vec<Blocked> {
+    let mut refusals: Vec<Blocked> = membership
+        .status
+        .values()
+        .filter_map(Fact::known)
+        .filter_map(|s| may_change_version(s.version, situation.desired.version).err())
+        .collect();
+    refusals.dedup();
+    refusals
+}
+
+/// What a started member's config says about its first start stays as it was; only without a readable one is it told
+/// about the members of today.
+pub(super) fn initial_existing(membership: &Membership, facts: &HostFacts, host: &DesiredHost) -> InitialCluster {
+    let written = facts.files.get(&host.paths.config).and_then(|f| f.content.as_deref()).and_then(initial_of);
+    written.filter(|i| i.members.iter().any(|(name, _)| name == host.name.as_str())).unwrap_or_else(|| {
+        let mut members: Vec<_> = membership
+            .members
+            .iter()
+            .filter(|m| !m.peer_urls.contains(&host.peer_url()))
+            .flat_map(|m| m.peer_urls.iter().map(|url| (m.name.clone(), url.clone())))
+            .collect();
+        members.push((host.name.to_string(), host.peer_url()));
+        InitialCluster { state: InitialState::Existing, members, token: membership.cluster_id.to_string() }
+    })
+}
+
+fn quiet_changes(peers: &[Peer<'_>]) -> Vec<super::Step> {
+    peers
+        .iter()
+        .filter(|p| !p.drift.now.is_empty())
+        .map(|p| {
+            let why = p.drift.certificates.clone();
+            on(&p.host.name, Action::Provision { change: p.drift.now.clone() }, Risk::Reversible).because(why)
+        })
+        .collect()
+}
+
+/// Members that have data and do not run; whatever else differs there takes effect with the start.
+fn stopped(peers: &[Peer<'_>]) -> Vec<super::Step> {
+    peers
+        .iter()
+        .filter(|p| !runs(p.facts))
+        .map(|p| {
+            on(&p.host.name, start_or_change(p), Risk::Reversible)
+                .ensures(Check::Started { node: p.host.name.clone() })
+                .because([format!("it is {}", state(p.facts))])
+        })
+        .collect()
+}
+
+fn start_or_change(peer: &Peer<'_>) -> Action {
+    if peer.drift.at_restart.is_empty() {
+        Action::Start
+    } else {
+        Action::Restart { change: peer.drift.at_restart.clone(), url: peer.host.peer_url() }
+    }
+}
+
+pub(super) fn runs(facts: &HostFacts) -> bool {
+    matches!(facts.service.state, ServiceState::Running | ServiceState::Starting)
+}
+
+fn state(facts: &HostFacts) -> &'static str {
+    match facts.service.state {
+        ServiceState::Missing => "not installed as a unit",
+        ServiceState::Stopped => "stopped",
+        ServiceState::Failed => "failed",
+        ServiceState::Starting | ServiceState::Running => "running",
+    }
+}
+
+pub(super) fn look_again(situation: Situation<'_>, membership: &Membership, peers: &[Peer<'_>]) -> super::Step {
+    let nodes = peers.iter().map(|p| p.host.name.clone()).collect();
+    let everyone = peers.len() == membership.members.len() && situation.desired.hosts.len() == membership.members.len();
+    let look = step(
+        Target::Cluster,
+        Action::LookAgain { nodes, cluster_id: Some(membership.cluster_id) },
+        Risk::ReadOnly,
+    );
+    if everyone {
+        look.ensures(Check::AllHealthy { cluster_id: Some(membership.cluster_id), members: membership.members.len() })
+    } else {
+        look
+    }
+}
+
+/// Members whose marker does not say yet that they belong to a complete cluster.
+fn complete(situation: Situation<'_>, membership: &Membership, peers: &[Peer<'_>]) -> Vec<super::Step> {
+    peers
+        .iter()
+        .filter(|p| host_of(situation.desired, p.member).is_some() && !label(situation.desired, p.member).is_empty())
+        .filter_map(|p| {
+            let wanted = Marker {
+                cluster: situation.desired.cluster.clone(),
+                cluster_id: membership.cluster_id,
+                member: p.host.name.clone(),
+                complete: true,
+            };
+            (Marker::on(p.facts).as_ref() != Some(&wanted)).then(|| {
+                let change = HostChange { marker: Some(wanted), ..HostChange::default() };
+                on(&p.host.name, Action::Provision { change }, Risk::Reversible)
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,188 @@
+//! How one host differs from what the inventory wants of it.
+
+use crate::host::{HostFacts, ServiceState};
+use crate::inventory::{DesiredHost, HostPath};
+use crate::ops::check::{Verdict, runs_current};
+use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
+use crate::ops::safety::{Blocked, Rule};
+use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
+use crate::render::{InitialCluster, render_host, same_but_initial, unified_diff};
+
+/// How a host differs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Drift {
+    /// What has to be put in place and takes effect at once, or is not looked at before the next start.
+    pub now: HostChange,
+    /// What has to be put in place together with a restart.
+    pub at_restart: HostChange,
+    /// Why the running process does not match what should run; empty when it does.
+    pub restart: Vec<String>,
+    /// Why certificates are due, in sentences.
+    pub certificates: Vec<String>,
+}
+
+impl Drift {
+    /// Everything at once, for a member that does not run.
+    pub fn whole(&self) -> HostChange {
+        let mut all = self.now.clone();
+        all.files.extend(self.at_restart.files.iter().cloned());
+        all
+    }
+}
+
+/// Compares a host with the inventory. `initial` is what the config would say to a member's first start.
+///
+/// # Errors
+/// When the desired state cannot be rendered, or the host trusts another CA than the operator has.
+pub fn drift(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    facts: &HostFacts,
+    initial: &InitialCluster,
+) -> Result<Drift, Blocked> {
+    let mut drift = Drift { now: HostChange { release: release(situation, host, facts), ..HostChange::default() }, ..Drift::default() };
+    let running = matches!(facts.service.state, ServiceState::Running | ServiceState::Starting);
+    drift.now.enable = !facts.service.enabled;
+    for file in files(situation, host, facts, initial)? {
+        drift.restart.push(format!("{} {}", file.path, if facts.files.contains_key(&file.path) { "changes" } else { "is missing" }));
+        drift.at_restart.files.push(file);
+    }
+    // The environment for etcdctl is read by people only.
+    let (quiet, loud): (Vec<_>, Vec<_>) = drift.at_restart.files.drain(..).partition(|f| !read_by_etcd(host, &f.path));
+    drift.restart.retain(|why| !quiet.iter().any(|f| why.starts_with(&format!("{} ", f.path))));
+    drift.now.files = quiet;
+    drift.at_restart.files = loud;
+
+    drift.certificates = certificates(situation, host, facts)?;
+    drift.now.certificates = !drift.certificates.is_empty();
+    if running && drift.restart.is_empty() {
+        if let Verdict::Fails(why) = runs_current(facts, situation.desired.version) {
+            drift.restart.push(why);
+        }
+    } else if running && facts.service.running_version.is_some_and(|v| v != situation.desired.version) {
+        drift.restart.insert(0, format!("etcd {} to {}", facts.service.running_version.map_or(String::new(), |v| v.to_string()), situation.desired.version));
+    }
+    Ok(drift)
+}
+
+/// What etcd or systemd reads at a start.
+fn read_by_etcd(host: &DesiredHost, path: &HostPath) -> bool {
+    *path == host.paths.config || *path == crate::render::unit_path(&host.service)
+}
+
+fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<ReleaseChange> {
+    let version = situation.desired.version;
+    let arch = facts.system.arch?;
+    let wanted = situation.supplies.releases.get(&version)?.get(&arch)?;
+    let have = facts.releases.get(&version);
+    let sha256 = wanted
+        .iter()
+        .filter(|(name, sha)| have.and_then(|h| h.get(*name)) != Some(*sha))
+        .map(|(name, sha)| (name.clone(), sha.clone()))
+        .collect::<std::collections::BTreeMap<_, _>>();
+    let _ = host;
+    (!sha256.is_empty()).then_some(ReleaseChange { version, arch, sha256 })
+}
+
+fn files(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    facts: &HostFacts,
+    initial: &InitialCluster,
+) -> Result<Vec<FileChange>, Blocked> {
+    let rendered = render_host(situation.desired, host, initial)
+        .map_err(|error| Blocked::new(Rule::Inventory, error.to_string(), error.hint()).on(&host.name))?;
+    let started = facts.data.state == crate::host::DataState::Bootstrapped;
+    let mut changes = Vec::new();
+    for file in rendered {
+        let seen = facts.files.get(&file.path);
+        let content = seen.and_then(|f| f.content.as_deref());
+        // etcd reads initial-* only before its first start: for a member with data a difference there is none.
+        let same_text = match content {
+            Some(text) if started && file.path == host.paths.config => same_but_initial(text, &file.text),
+            Some(text) => text == file.text,
+            None => false,
+        };
+        if same_text && seen.is_some_and(|f| f.mode == file.mode && f.owner == file.owner) {
+            continue;
+        }
+        changes.push(FileChange {
+            diff: unified_diff(content, &file),
+            path: file.path,
+            mode: file.mode,
+            owner: file.owner,
+            sha256: file.sha256,
+            text: file.text,
+        });
+    }
+    Ok(changes)
+}
+
+/// Why the host needs new certificates, in sentences; empty when it does not.
+fn certificates(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Result<Vec<String>, Blocked> {
+    let Some(ca_pem) = &situation.supplies.ca_pem else {
+        return Ok(vec!["there is no CA yet".into()]);
+    };
+    let trusted = Certificate::bundle_from_pem(ca_pem)
+        .map_err(|error| Blocked::new(Rule::Certificates, format!("ca.crt: {error}"), error.hint()))?;
+    let mut due = Vec::new();
+    let ca_path = host.paths.pki.join("ca.crt");
+    match facts.files.get(&ca_path).and_then(|f| f.content.as_deref()) {
+        None => due.push(format!("{ca_path} is missing")),
+        Some(text) => {
+            let there = Certificate::bundle_from_pem(text).unwrap_or_default();
+            let knows_ours = trusted.iter().all(|ca| there.iter().any(|c| c.der() == ca.der()));
+            if !knows_ours && facts.data.state == crate::host::DataState::Bootstrapped {
+                return Err(Blocked::new(
+                    Rule::Certificates,
+                    format!("{ca_path} does not trust the CA in the inventory's pki directory"),
+                    "if the CA was changed on purpose use `quorate pki rotate-ca`; swapping it in one go would cut the members off from each other",
+                )
+                .on(&host.name));
+            }
+            if !knows_ours {
+                due.push(format!("{ca_path} holds another CA"));
+            }
+        }
+    }
+    for (name, spec) in [("server", server_spec(situation.desired, host)), ("peer", peer_spec(situation.desired, host))] {
+        due.extend(leaf(situation, host, facts, name, &spec, &trusted));
+    }
+    Ok(due)
+}
+
+fn leaf(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    facts: &HostFacts,
+    name: &str,
+    spec: &LeafSpec,
+    trusted: &[Certificate],
+) -> Vec<String> {
+    let path = host.paths.pki.join(&format!("{name}.crt"));
+    let key = host.paths.pki.join(&format!("{name}.key"));
+    let Some(key_facts) = facts.files.get(&key) else {
+        return vec![format!("{key} is missing")];
+    };
+    let Some(text) = facts.files.get(&path).and_then(|f| f.content.as_deref()) else {
+        return vec![format!("{path} is missing")];
+    };
+    let Ok(cert) = Certificate::from_pem(text) else {
+        return vec![format!("{path} is not a certificate")];
+    };
+    let Some(current) = trusted.first() else {
+        return vec!["there is no CA".into()];
+    };
+    let context = AuditContext {
+        current_ca: current.facts(),
+        signed_by_current_ca: cert.is_issued_by(current),
+        now: situation.observed.at,
+        renew_before: situation.desired.pki.renew_before,
+    };
+    let mut due: Vec<String> =
+        audit(spec, cert.facts(), &context).iter().filter(|f| f.is_due()).map(|f| format!("{name} certificate: {f}")).collect();
+    if key_facts.mode & 0o077 != 0 {
+        due.push(format!("{key} can be read by others (mode {:o})", key_facts.mode));
+    }
+    due
+}

@@ -1,0 +1,178 @@
+//! Members that go: remove, replace, prune. First off the list (while quorum is proven), then stopped, then the data.
+
+use super::bootstrap::known_hosts;
+use super::waves::{Draft, Effect, on, step};
+use super::{Action, Risk, Situation, Target, join, living};
+use crate::etcd::Member;
+use crate::inventory::{DesiredHost, NodeName, PeerUrl};
+use crate::ops::check::Check;
+use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::safety::membership::may_remove;
+use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::{Blocked, Rule};
+
+/// Plans `remove-node`.
+pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> Result<Draft, Vec<Blocked>> {
+    let membership = living(situation)?;
+    let host = known_name(situation, node)?;
+    let mut draft = Draft::new(Some(Strength::of(membership)));
+    if let Some(member) = membership.of(host) {
+        may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal.on(node)])?;
+        take_off(situation, membership, member, &mut draft);
+    }
+    retire(situation, membership, host, wipe, &mut draft);
+    Ok(draft)
+}
+
+/// Plans `replace-node`: the old one goes first (it is dead; adding first would need a quorum of a larger cluster).
+pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) -> Result<Draft, Vec<Blocked>> {
+    let membership = living(situation)?;
+    let old_host = known_name(situation, old)?;
+    let new_host = known_name(situation, new)?;
+    let Some((_, facts)) = known_hosts(situation).find(|(h, _)| h.name == *new) else {
+        return Err(super::converge::unreachable(situation, &|name| name == new));
+    };
+    let mut blocked = super::preflight::preflight(situation, new_host, facts);
+    let mut draft = Draft::new(Some(Strength::of(membership)));
+    let leaving = membership.of(old_host).filter(|m| m.started() || old != new);
+    if let Some(member) = leaving {
+        if membership.healthy(member.id) {
+            blocked.push(
+                Blocked::new(
+                    Rule::NotSettled,
+                    "it is healthy, and replacing is for members that are gone for good",
+                    format!("to exchange a healthy one: `quorate add-node {new}`, then `quorate remove-node {old}`"),
+                )
+                .on(old),
+            );
+        }
+        if let Err(refusal) = may_remove(membership, member.id, situation.policy) {
+            blocked.push(refusal.on(old));
+        }
+        draft.wave(
+            "take a snapshot first",
+            Effect::None,
+            vec![step(Target::Cluster, Action::Snapshot { reason: format!("before-replace-{old}") }, Risk::ReadOnly)],
+        );
+        take_off(situation, membership, member, &mut draft);
+    }
+    if !blocked.is_empty() {
+        return Err(blocked);
+    }
+    if old != new {
+        retire(situation, membership, old_host, false, &mut draft);
+    } else if facts.data.state != crate::host::DataState::Empty || super::converge::runs(facts) {
+        retire(situation, membership, old_host, false, &mut draft);
+    }
+    let after = without(membership, leaving);
+    let mut known: Vec<(String, PeerUrl)> = after
+        .members
+        .iter()
+        .flat_map(|m| m.peer_urls.iter().map(|url| (label(situation.desired, m), url.clone())))
+        .collect();
+    if !known.iter().any(|(_, url)| *url == new_host.peer_url()) {
+        known.push((new.to_string(), new_host.peer_url()));
+    }
+    let blank = blank(facts);
+    join::one(situation, &after, new_host, &blank, &known, &mut draft).map_err(|refusal| vec![refusal])?;
+    Ok(draft)
+}
+
+/// Members that the inventory does not list: pruned when asked, named otherwise.
+pub(super) fn unlisted(
+    situation: Situation<'_>,
+    membership: &Membership,
+    prune: bool,
+    draft: &mut Draft,
+) -> Result<(), Vec<Blocked>> {
+    let strays: Vec<&Member> = membership.members.iter().filter(|m| host_of(situation.desired, m).is_none()).collect();
+    for member in strays {
+        let name = label(situation.desired, member);
+        if !prune {
+            draft.notes.push(format!(
+                "the member {name} ({}) is not in the inventory: add it, or take it out with `quorate up --prune`",
+                member.id
+            ));
+            continue;
+        }
+        may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal])?;
+        take_off(situation, membership, member, draft);
+        draft.notes.push(format!("{name} is not in the inventory, so its process and its data are left as they are"));
+    }
+    Ok(())
+}
+
+fn take_off(situation: Situation<'_>, membership: &Membership, member: &Member, draft: &mut Draft) {
+    let name = label(situation.desired, member);
+    if let (Some(url), true) = (member.peer_urls.first(), membership.leader() == Some(member.id)) {
+        draft.wave(
+            format!("hand leadership over from {name}"),
+            Effect::None,
+            vec![
+                step(Target::Cluster, Action::HandOver { url: url.clone() }, Risk::Reversible)
+                    .ensures(Check::NotLeader { url: url.clone() }),
+            ],
+        );
+    }
+    let effect = if member.learner { Effect::None } else { Effect::Leaves { healthy: membership.healthy(member.id) } };
+    let remove = step(Target::Cluster, Action::RemoveMember { id: member.id, name: name.clone() }, Risk::ReducesRedundancy)
+        .requires(Check::SafeToRemove { id: member.id, policy: situation.policy })
+        .ensures(Check::Unlisted { id: member.id });
+    draft.wave(format!("remove {name} from the member list"), effect, vec![remove]);
+}
+
+/// Stops the host's etcd and moves its data aside (or deletes it), when the host can be reached.
+fn retire(situation: Situation<'_>, membership: &Membership, host: &DesiredHost, wipe: bool, draft: &mut Draft) {
+    match situation.observed.hosts.get(&host.name) {
+        Some(Fact::Known(_)) => {}
+        _ => {
+            draft.notes.push(format!(
+                "{} cannot be reached: its etcd refuses to run as a removed member, but its data stays where it is",
+                host.name
+            ));
+            return;
+        }
+    }
+    draft.wave(
+        format!("stop {}", host.name),
+        Effect::None,
+        vec![on(&host.name, Action::Retire, Risk::Reversible).ensures(Check::Stopped { node: host.name.clone() })],
+    );
+    let (action, risk) = if wipe { (Action::Wipe, Risk::DestroysData) } else { (Action::SetAside, Risk::Reversible) };
+    let mut data = on(&host.name, action, risk).requires(Check::Stopped { node: host.name.clone() });
+    if let Some(member) = membership.of(host) {
+        data = data.requires(Check::SafeToWipe { id: member.id });
+    }
+    draft.wave(if wipe { "delete its data" } else { "move its data aside" }, Effect::None, vec![data]);
+}
+
+/// The same membership without one member.
+fn without(membership: &Membership, gone: Option<&Member>) -> Membership {
+    let mut after = membership.clone();
+    if let Some(gone) = gone {
+        after.members.retain(|m| m.id != gone.id);
+        after.status.remove(&gone.id);
+    }
+    after
+}
+
+/// The same host once its old data is out of the way.
+fn blank(facts: &crate::host::HostFacts) -> crate::host::HostFacts {
+    let mut blank = facts.clone();
+    blank.data.state = crate::host::DataState::Empty;
+    blank.data.marker = None;
+    blank.service.state = crate::host::ServiceState::Stopped;
+    blank.service.pid = None;
+    blank.service.enabled = false;
+    blank
+}
+
+fn known_name<'a>(situation: Situation<'a>, node: &NodeName) -> Result<&'a DesiredHost, Vec<Blocked>> {
+    situation.desired.hosts.get(node).ok_or_else(|| {
+        vec![Blocked::new(
+            Rule::Inventory,
+            format!("the inventory has no host `{node}`"),
+            format!("its hosts are {}", situation.desired.order.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        )]
+    })
+}

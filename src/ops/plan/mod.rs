@@ -1,0 +1,92 @@
+//! From what is wanted and what was seen to what to do. Pure: no clock, no disk, no network.
+//!
+//! [`plan`] names the situation and hands over to one file per intent; each reads as a list of named waves.
+
+pub mod converge;
+pub mod drift;
+pub mod preflight;
+pub mod step;
+
+mod bootstrap;
+mod join;
+mod leave;
+mod roll;
+mod waves;
+
+pub use step::*;
+
+use crate::inventory::Desired;
+use crate::ops::model::{Fact, Intent, Membership, Observed, Policy, Supplies};
+use crate::ops::safety::Blocked;
+
+/// Everything a planner looks at.
+#[derive(Clone, Copy)]
+pub struct Situation<'a> {
+    /// What is wanted.
+    pub desired: &'a Desired,
+    /// What was seen.
+    pub observed: &'a Observed,
+    /// What the operator allowed.
+    pub policy: Policy,
+    /// What lies ready on the operator's machine.
+    pub supplies: &'a Supplies,
+}
+
+impl<'a> Situation<'a> {
+    /// The cluster, when it answers.
+    pub fn membership(&self) -> Option<&'a Membership> {
+        self.observed.cluster.known()
+    }
+}
+
+/// Makes the plan for an intent. Total and deterministic: the same input gives the same bytes.
+///
+/// # Errors
+/// Every reason not to begin at all, each with its rule and a hint. Nothing has been touched then.
+pub fn plan(
+    intent: &Intent,
+    desired: &Desired,
+    observed: &Observed,
+    policy: Policy,
+    supplies: &Supplies,
+) -> Result<Plan, Vec<Blocked>> {
+    let situation = Situation { desired, observed, policy, supplies };
+    let mut draft = match intent {
+        Intent::Converge { prune, limit } => converge::converge(situation, *prune, limit)?,
+        Intent::Restart { limit } => roll::restart(situation, limit)?,
+        Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,
+        Intent::Replace { old, new } => leave::replace(situation, old, new)?,
+    };
+    draft.number();
+    Ok(Plan {
+        header: Header {
+            intent: intent.clone(),
+            cluster: desired.cluster.clone(),
+            desired_digest: step::digest(desired),
+            cluster_id: situation.membership().map(|m| m.cluster_id),
+            membership: situation.membership().map(Membership::fingerprint),
+            observed_at: observed.at,
+        },
+        steps_digest: step::digest(&draft.waves),
+        waves: draft.waves,
+        notes: draft.notes,
+    })
+}
+
+/// Refuses when no member answers: for intents that need a living cluster.
+fn living(situation: Situation<'_>) -> Result<&Membership, Vec<Blocked>> {
+    use crate::ops::safety::Rule;
+    match &situation.observed.cluster {
+        Fact::Known(membership) => Ok(membership),
+        Fact::Absent => Err(vec![Blocked::new(
+            Rule::QuorumLost,
+            format!("there is no cluster {} yet", situation.desired.cluster),
+            "make it with `quorate up`",
+        )]),
+        Fact::Unknown(why) => Err(vec![Blocked::new(
+            Rule::Unknown,
+            format!("the cluster could not be read: {why}"),
+            "start it with `quorate up`, or look at `quorate status`",
+        )]),
+    }
+}

@@ -1,0 +1,140 @@
+//! Whether a host can run the member at all. Asked before anything is touched, for every host that would be touched.
+
+use std::net::IpAddr;
+
+use crate::bundle::known_bad;
+use crate::host::{HostFacts, Listener};
+use crate::inventory::{DesiredHost, ServiceManager};
+use crate::ops::plan::Situation;
+use crate::ops::safety::{Blocked, Rule};
+
+/// More than this between the operator's clock and a host's and certificates made now may not be valid there yet.
+const CLOCK_LIMIT_SECONDS: f64 = 60.0;
+
+/// Free bytes a member needs besides the release itself: an empty database, its WAL segments (64 MB each, two of them
+/// preallocated) and room to work.
+const DATA_FLOOR: u64 = 256 << 20;
+
+/// A release unpacked, rounded up.
+const RELEASE_BYTES: u64 = 96 << 20;
+
+/// Every reason why this host cannot run the member as planned.
+pub fn preflight(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Vec<Blocked> {
+    let mut blocked = Vec::new();
+    supervision(host, facts, &mut blocked);
+    binaries(situation, host, facts, &mut blocked);
+    clock(host, facts, &mut blocked);
+    disks(situation, host, facts, &mut blocked);
+    ports(host, facts, &mut blocked);
+    blocked
+}
+
+fn supervision(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+    let missing: Vec<&str> = facts.system.missing_tools.iter().map(String::as_str).filter(|t| *t != "gzip").collect();
+    if !missing.is_empty() {
+        blocked.push(refuse(host, format!("it lacks {}", missing.join(", ")), "install coreutils on it"));
+    }
+    if host.service_manager == ServiceManager::Process {
+        return;
+    }
+    if facts.system.systemd.is_none() {
+        blocked.push(refuse(
+            host,
+            "systemd is not its init",
+            "quorate runs etcd as a systemd unit; a container without init needs `service_manager: process`",
+        ));
+    }
+    if !facts.system.root {
+        blocked.push(refuse(
+            host,
+            "commands there do not run as root",
+            "log in as root, or leave `ssh.sudo` at `auto` and allow the login to use sudo",
+        ));
+    }
+}
+
+fn binaries(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+    let version = situation.desired.version;
+    if let Some(bad) = known_bad(version) {
+        blocked.push(Blocked::new(Rule::Version, format!("etcd {version} must not be used: {}", bad.reason), format!("use {} or later", bad.fixed_in)).on(&host.name));
+    }
+    let Some(arch) = facts.system.arch else {
+        blocked.push(refuse(host, "etcd has no release for its processor", "use an amd64, arm64, ppc64le or s390x machine"));
+        return;
+    };
+    let releases = &situation.supplies.releases;
+    if releases.get(&version).is_some_and(|archs| archs.contains_key(&arch)) {
+        return;
+    }
+    let have: Vec<String> =
+        releases.iter().flat_map(|(v, archs)| archs.keys().map(move |a| format!("{v} {a}"))).collect();
+    let reason = format!(
+        "it needs etcd {version} for {arch}, and the bundle has {}",
+        if have.is_empty() { "nothing".into() } else { have.join(", ") }
+    );
+    let hint = format!("make a bundle that has it: `quorate bundle create --out etcd.qbundle etcd-v{version}-linux-{arch}.tar.gz`");
+    blocked.push(Blocked::new(Rule::Bundle, reason, hint).on(&host.name));
+}
+
+fn clock(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+    let offset = facts.system.clock_offset_seconds;
+    if offset.abs() > CLOCK_LIMIT_SECONDS + facts.system.clock_uncertainty_seconds {
+        let direction = if offset > 0.0 { "ahead of" } else { "behind" };
+        blocked.push(refuse(
+            host,
+            format!("its clock is {:.0} s {direction} this machine's", offset.abs()),
+            "certificates would not be valid there: set both clocks right (chrony or systemd-timesyncd), then run again",
+        ));
+    }
+}
+
+fn disks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+    let installed = facts.releases.contains_key(&situation.desired.version);
+    for (path, needed) in [(&host.paths.data, DATA_FLOOR), (&host.paths.bin, if installed { 0 } else { RELEASE_BYTES })] {
+        let Some(disk) = facts.system.disks.get(path) else { continue };
+        if !disk.writable {
+            blocked.push(refuse(
+                host,
+                format!("the file system of {path} does not take writes"),
+                "mount it read-write, or choose other `paths`",
+            ));
+        } else if disk.free_bytes < needed && facts.data.db_bytes == 0 {
+            blocked.push(refuse(
+                host,
+                format!("{path} has {} MiB free, and {} MiB are needed", disk.free_bytes >> 20, needed >> 20),
+                "free some space, or choose another file system with `paths`",
+            ));
+        }
+    }
+}
+
+fn ports(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+    let wanted = [
+        Some((host.client_port, host.listen)),
+        Some((host.peer_port, host.listen)),
+        host.metrics.map(|m| (m.port, m.address)),
+    ];
+    for (port, address) in wanted.into_iter().flatten() {
+        let taken = facts.system.listeners.iter().find(|l| l.port == port && !l.ours && collides(l, address));
+        if let Some(listener) = taken {
+            let by = listener.process.as_deref().unwrap_or("another process");
+            blocked.push(refuse(
+                host,
+                format!("port {port} is taken by {by}"),
+                "stop it, or give this member other `client_port`/`peer_port`/`metrics_port`",
+            ));
+        }
+    }
+}
+
+/// Whether a listener keeps another one from binding `wanted`: the same address, or a wildcard on either side.
+fn collides(listener: &Listener, wanted: IpAddr) -> bool {
+    match listener.address.parse::<IpAddr>() {
+        Ok(taken) => taken == wanted || taken.is_unspecified() || wanted.is_unspecified(),
+        Err(_) => true,
+    }
+}
+
+fn refuse(host: &DesiredHost, reason: impl Into<String>, hint: &str) -> Blocked {
+    Blocked::new(Rule::Host, reason, hint).on(&host.name)
+}

@@ -1,0 +1,300 @@
+//! A plan as data: so specific that the executor has no choices left.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::inventory::{Arch, ClusterId, ClusterName, HostPath, MemberId, NodeName, PeerUrl, Version};
+use crate::ops::check::Check;
+use crate::ops::model::Intent;
+use crate::ops::safety::bootstrap::Marker;
+
+/// What will be done, in order. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What it was made from.
+    pub header: Header,
+    /// SHA-256 over the waves: two plans that do the same have the same.
+    pub steps_digest: String,
+    /// Waves run one after the other; the steps of one wave run at the same time, on different hosts.
+    pub waves: Vec<Wave>,
+    /// Things worth knowing that need no step.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// True when there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.waves.is_empty()
+    }
+
+    /// Every step, in order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.waves.iter().flat_map(|w| &w.steps)
+    }
+
+    /// The highest risk of any step.
+    pub fn risk(&self) -> Risk {
+        self.steps().map(|s| s.risk).max().unwrap_or(Risk::ReadOnly)
+    }
+}
+
+/// What a plan was made from; a saved plan is refused when one of these no longer holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// What was asked for.
+    pub intent: Intent,
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// SHA-256 of the desired state.
+    pub desired_digest: String,
+    /// etcd's id of the cluster, once there is one.
+    pub cluster_id: Option<ClusterId>,
+    /// The member list at that time.
+    pub membership: Option<String>,
+    /// When the world was looked at.
+    pub observed_at: Timestamp,
+}
+
+/// Steps that run at the same time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wave {
+    /// What it is for.
+    pub title: String,
+    /// At most one step per host; a step on the cluster is alone.
+    pub steps: Vec<Step>,
+    /// How many voters may fail before, during and after it; `None` while there is no cluster.
+    pub tolerance: Option<Tolerance>,
+}
+
+/// "3 voters, can lose 1 -> 0 -> 1".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tolerance {
+    /// Voters after the wave.
+    pub voters: usize,
+    /// Voters that may fail before it.
+    pub before: usize,
+    /// ... while it runs. -1: writes stop.
+    pub during: i64,
+    /// ... after it.
+    pub after: usize,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// `w2.etcd-1`; unique within the plan and the same for the same plan.
+    pub id: String,
+    /// Where.
+    pub target: Target,
+    /// What.
+    pub action: Action,
+    /// Must hold right before; else the run stops.
+    pub requires: Vec<Check>,
+    /// Hold afterwards; the step is not done before they were seen to.
+    pub ensures: Vec<Check>,
+    /// What it may cost.
+    pub risk: Risk,
+    /// Why it is needed.
+    pub why: Vec<String>,
+}
+
+/// Where a step works.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// On a host.
+    Node(NodeName),
+    /// On the cluster as a whole.
+    Cluster,
+    /// On the operator's machine.
+    Operator,
+}
+
+/// What a step may cost, in rising order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// Nothing is changed.
+    ReadOnly,
+    /// Can be undone, nobody notices.
+    Reversible,
+    /// One failure less can be survived meanwhile.
+    ReducesRedundancy,
+    /// Clients are without etcd meanwhile.
+    Outage,
+    /// Data is gone afterwards.
+    DestroysData,
+}
+
+/// What a step does. Closed, and plain data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Makes the cluster's CA, its key sealed to the operators.
+    CreateAuthority,
+    /// Puts things in place on a host; starts and stops nothing.
+    Provision {
+        /// What is put there.
+        change: HostChange,
+    },
+    /// Moves what an aborted start left behind out of the data directory.
+    ClearAborted,
+    /// Starts the member and does not wait for the quorum (the wave does).
+    Start,
+    /// Hands leadership over if this member leads, puts the change in place, restarts, waits until it has caught up.
+    /// If it does not come up healthy the change is taken back.
+    Restart {
+        /// Files and release that take effect with the restart; empty for a plain restart.
+        change: HostChange,
+        /// Its peer URL.
+        url: PeerUrl,
+    },
+    /// Adds the host as a learner.
+    AddLearner {
+        /// Its peer URL.
+        url: PeerUrl,
+    },
+    /// Makes the learner a voter.
+    Promote {
+        /// Its peer URL.
+        url: PeerUrl,
+    },
+    /// Hands leadership away from a member, to the voter that is furthest ahead.
+    HandOver {
+        /// The peer URL of the one that should not lead.
+        url: PeerUrl,
+    },
+    /// Takes a member off the list.
+    RemoveMember {
+        /// Its id.
+        id: MemberId,
+        /// Its name, for people.
+        name: String,
+    },
+    /// Stops the unit and keeps it from starting at boot.
+    Retire,
+    /// Moves the data of a member that has left aside.
+    SetAside,
+    /// Deletes the data of a member that has left.
+    Wipe,
+    /// Takes a verified snapshot into `backups/` beside the inventory.
+    Snapshot {
+        /// What it is for, part of the file's name.
+        reason: String,
+    },
+    /// Looks whether every port speaks TLS, refuses strangers, shows the right certificate and ids, and sees its peers.
+    LookAgain {
+        /// Whose ports.
+        nodes: Vec<NodeName>,
+        /// The id that must be there, when known beforehand.
+        cluster_id: Option<ClusterId>,
+    },
+}
+
+/// What is put in place on one host.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostChange {
+    /// A release to install side by side, with the digests it must have.
+    pub release: Option<ReleaseChange>,
+    /// Files that differ from what should be there.
+    pub files: Vec<FileChange>,
+    /// New server and peer certificates.
+    pub certificates: bool,
+    /// What to write beside the data directory.
+    pub marker: Option<Marker>,
+    /// Make the unit start at boot (also: it is not yet).
+    pub enable: bool,
+}
+
+impl HostChange {
+    /// True when nothing would be put in place.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A release that a host lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseChange {
+    /// Which.
+    pub version: Version,
+    /// The host's architecture.
+    pub arch: Arch,
+    /// SHA-256 (hex) by file name, of the files that are missing or differ.
+    pub sha256: BTreeMap<String, String>,
+}
+
+/// A file that differs from what should be there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChange {
+    /// Where.
+    pub path: HostPath,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub owner: String,
+    /// SHA-256 (hex) of `text`.
+    pub sha256: String,
+    /// The whole new content. Never a secret.
+    pub text: String,
+    /// Unified diff against what is there.
+    pub diff: String,
+}
+
+/// SHA-256 (hex) of a value's JSON, for telling whether two are the same.
+pub fn digest<T: Serialize>(value: &T) -> String {
+    hex::encode(Sha256::digest(serde_json::to_vec(value).unwrap_or_default()))
+}
+
+impl Action {
+    /// What it does, in a few words, for a person who reads the plan.
+    pub fn describe(&self) -> String {
+        match self {
+            Action::CreateAuthority => "make the cluster's CA, its key sealed to the operators".into(),
+            Action::Provision { change } => format!("put in place: {}", change.describe()),
+            Action::ClearAborted => "move the remains of an aborted start aside".into(),
+            Action::Start => "start etcd".into(),
+            Action::Restart { change, .. } if change.is_empty() => "restart etcd".into(),
+            Action::Restart { change, .. } => format!("put in place: {}; restart etcd", change.describe()),
+            Action::AddLearner { url } => format!("add {url} to the cluster as a learner"),
+            Action::Promote { .. } => "wait until it has caught up, then make it a voter".into(),
+            Action::HandOver { .. } => "hand leadership over".into(),
+            Action::RemoveMember { id, name } => format!("remove the member {name} ({id})"),
+            Action::Retire => "stop etcd and disable its unit".into(),
+            Action::SetAside => "move its data aside".into(),
+            Action::Wipe => "DELETE its data".into(),
+            Action::Snapshot { reason } => format!("take a verified snapshot into backups/ ({reason})"),
+            Action::LookAgain { nodes, .. } => {
+                format!("look again: TLS, identity and peers of {}", count(nodes.len(), "member"))
+            }
+        }
+    }
+}
+
+impl HostChange {
+    fn describe(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(release) = &self.release {
+            parts.push(format!("etcd {}", release.version));
+        }
+        if self.certificates {
+            parts.push("certificates".into());
+        }
+        parts.extend(self.files.iter().map(|f| f.path.to_string()));
+        if self.enable {
+            parts.push("start at boot".into());
+        }
+        if parts.is_empty() && self.marker.is_some() {
+            parts.push("the note that this member is complete".into());
+        }
+        parts.join(", ")
+    }
+}
+
+/// `1 member`, `3 members`.
+pub fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}

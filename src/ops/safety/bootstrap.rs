@@ -1,0 +1,164 @@
+//! When a new cluster may be made, and whose data lies on a host.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Blocked, Rule};
+use crate::host::{DataState, HostFacts};
+use crate::inventory::{ClusterId, ClusterName, Desired, DesiredHost, NodeName};
+use crate::ops::model::{Fact, Observed};
+
+/// What quorate leaves beside a member's data: whose it is, and whether the bootstrap was seen to succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// The inventory's cluster.
+    pub cluster: ClusterName,
+    /// etcd's id of it.
+    pub cluster_id: ClusterId,
+    /// The member.
+    pub member: NodeName,
+    /// Set once the whole cluster was seen healthy; from then on missing data is lost data.
+    pub complete: bool,
+}
+
+impl Marker {
+    /// The text of the marker file.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads a marker; `None` for text that is not one.
+    pub fn parse(text: &str) -> Option<Marker> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The marker on a host, when there is a readable one.
+    pub fn on(facts: &HostFacts) -> Option<Marker> {
+        facts.data.marker.as_deref().and_then(Marker::parse)
+    }
+}
+
+/// Where a cluster without an answering member stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ground {
+    /// Nothing anywhere: bootstrap.
+    Fresh,
+    /// A bootstrap of exactly this cluster was begun and never seen to succeed: go on with it.
+    HalfMade,
+    /// Members with data exist and none runs well enough to answer: start them together.
+    Stopped {
+        /// The hosts that carry this cluster's data.
+        with_data: Vec<NodeName>,
+    },
+}
+
+/// May a new cluster be made, or an unfinished one finished? Asked when no member answers.
+///
+/// Rule 5: *every* planned member must be known to have no data (or only that of this unfinished bootstrap).
+///
+/// # Errors
+/// Every host that stands in the way.
+pub fn may_bootstrap(desired: &Desired, observed: &Observed, expected: ClusterId) -> Result<Ground, Vec<Blocked>> {
+    let mut blocked = Vec::new();
+    let mut markers: BTreeMap<&NodeName, Option<Marker>> = BTreeMap::new();
+    let mut with_data = Vec::new();
+    for host in desired.hosts.values() {
+        match observed.hosts.get(&host.name) {
+            Some(Fact::Known(facts)) => {
+                let marker = Marker::on(facts);
+                if let Err(refusal) = data_belongs(desired, host, facts) {
+                    blocked.push(refusal);
+                }
+                if facts.data.state == DataState::Bootstrapped {
+                    with_data.push(host.name.clone());
+                }
+                markers.insert(&host.name, marker);
+            }
+            Some(Fact::Unknown(why)) => blocked.push(unreachable(host, why)),
+            Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not looked at")),
+        }
+    }
+    if !blocked.is_empty() {
+        return Err(blocked);
+    }
+    let any_complete = markers.values().flatten().any(|m| m.complete);
+    if with_data.is_empty() && !any_complete {
+        return Ok(Ground::Fresh);
+    }
+    let unfinished = !any_complete
+        && with_data.iter().all(|name| {
+            markers.get(name).is_some_and(|m| m.as_ref().is_some_and(|m| m.cluster_id == expected))
+        });
+    if unfinished {
+        return Ok(Ground::HalfMade);
+    }
+    if with_data.is_empty() {
+        return Err(vec![Blocked::new(
+            Rule::DataGone,
+            "this cluster was complete once, and no host has its data any more",
+            "bring the disks back, or make a new cluster from a snapshot: `quorate restore FILE`",
+        )]);
+    }
+    Ok(Ground::Stopped { with_data })
+}
+
+/// Rule 7: is what lies in the data directory this cluster's own?
+///
+/// # Errors
+/// Foreign data, an aborted start that nobody of ours began, or data without a marker.
+pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
+    let marker = Marker::on(facts);
+    let ours = marker.as_ref().is_some_and(|m| m.cluster == desired.cluster && m.member == host.name);
+    let path = &host.paths.data;
+    let hint = format!(
+        "look at it; if nobody needs it, move it away by hand (`mv {path} {path}.old`), or give this cluster other `paths.data`"
+    );
+    match (facts.data.state, &marker) {
+        (DataState::Empty, Some(m)) if m.cluster != desired.cluster => Err(Blocked::new(
+            Rule::ForeignData,
+            format!("{path} was prepared for the cluster {}", m.cluster),
+            hint,
+        )
+        .on(&host.name)),
+        (DataState::Empty, _) => Ok(()),
+        (_, Some(m)) if !ours => Err(Blocked::new(
+            Rule::ForeignData,
+            format!("{path} belongs to the member {} of the cluster {}", m.member, m.cluster),
+            hint,
+        )
+        .on(&host.name)),
+        (DataState::Foreign, _) => {
+            Err(Blocked::new(Rule::ForeignData, format!("{path} holds files that are not etcd's"), hint).on(&host.name))
+        }
+        (DataState::Aborted, Some(m)) if m.complete => Err(Blocked::new(
+            Rule::DataGone,
+            format!("{path} has a database but its write-ahead log is gone"),
+            format!("this member has lost data: `quorate replace-node {0} {0}` joins it afresh", host.name),
+        )
+        .on(&host.name)),
+        (_, Some(_)) => Ok(()),
+        (DataState::Aborted, None) => Err(Blocked::new(
+            Rule::ForeignData,
+            format!("{path} has a database without a write-ahead log: an aborted first start, or a lost log"),
+            hint,
+        )
+        .on(&host.name)),
+        (DataState::Bootstrapped, None) => Err(Blocked::new(
+            Rule::ForeignData,
+            format!("{path} already carries an etcd member that quorate did not make"),
+            format!("to take that cluster over use `quorate adopt`; otherwise {hint}"),
+        )
+        .on(&host.name)),
+    }
+}
+
+fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
+    Blocked::new(
+        Rule::Unreachable,
+        format!("it cannot be looked at ({why}), so it may carry data or a running member"),
+        "a new cluster is made only when every host is known to be empty: mend the connection, \
+         or take the host out of the inventory",
+    )
+    .on(&host.name)
+}

@@ -1,0 +1,151 @@
+//! Adding, promoting and removing members, one change at a time.
+
+use super::quorum::{Strength, quorum, quorum_lost};
+use super::{Blocked, Rule};
+use crate::inventory::MemberId;
+use crate::ops::model::{Membership, Policy};
+
+/// A learner may be this many raft entries behind when it is promoted. etcd itself accepts 90 % of the leader's index,
+/// which on an old cluster is a gap of millions (server.go, `readyPercentThreshold`).
+pub const PROMOTION_LAG: u64 = 500;
+
+/// May a learner be added now?
+///
+/// etcd from 3.5.30 on lets two unstarted voters into a cluster of three; quorate never adds while any member is
+/// unstarted, unhealthy or a learner.
+///
+/// # Errors
+/// What is unfinished.
+pub fn may_add(membership: &Membership) -> Result<(), Blocked> {
+    let now = Strength::of(membership);
+    if !now.has_quorum() {
+        return Err(quorum_lost(now));
+    }
+    settled(membership, None)
+}
+
+/// May this learner become a voter?
+///
+/// # Errors
+/// How far it is behind, or what else is unfinished.
+pub fn may_promote(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
+    settled(membership, Some(id))?;
+    match membership.lag(id) {
+        Some(lag) if lag <= PROMOTION_LAG => Ok(()),
+        Some(lag) => Err(Blocked::new(
+            Rule::NotSettled,
+            format!("the learner is {lag} entries behind, {PROMOTION_LAG} are allowed"),
+            "wait until it has caught up; if the gap grows, look at its disk and network (`quorate doctor`)",
+        )),
+        None => Err(Blocked::new(
+            Rule::Unknown,
+            "the learner does not answer",
+            "look at its log with `quorate logs NAME`",
+        )),
+    }
+}
+
+/// May this member be removed for good?
+///
+/// # Errors
+/// The counts.
+pub fn may_remove(membership: &Membership, id: MemberId, policy: Policy) -> Result<(), Blocked> {
+    let now = Strength::of(membership);
+    if membership.members.iter().any(|m| m.id == id && m.learner) {
+        return if now.has_quorum() { Ok(()) } else { Err(quorum_lost(now)) };
+    }
+    if !now.has_quorum() {
+        return Err(quorum_lost(now));
+    }
+    if now.voters == 1 {
+        return Err(Blocked::new(
+            Rule::WouldLoseQuorum,
+            "it is the only voter: without it there is no cluster",
+            "to end the cluster use `quorate destroy`; to move it, add the new node first (`quorate add-node`)",
+        ));
+    }
+    settled(membership, Some(id))?;
+    let left = Strength { voters: now.voters - 1, healthy: now.healthy - usize::from(membership.healthy(id)) };
+    if left.healthy < quorum(left.voters) {
+        return Err(Blocked::new(
+            Rule::WouldLoseQuorum,
+            format!(
+                "without it {} of {} voters would be healthy, and {} are needed",
+                left.healthy,
+                left.voters,
+                quorum(left.voters)
+            ),
+            "bring the members that are down back first (`quorate up`)",
+        ));
+    }
+    if now.voters == 2 && !policy.accept_outage {
+        return Err(Blocked::new(
+            Rule::WouldLoseQuorum,
+            "one of two voters: if the other one fails while this one leaves, quorum is lost",
+            "grow to three first (`quorate add-node`), or say --accept-outage",
+        ));
+    }
+    Ok(())
+}
+
+/// May the data of a member be wiped or moved aside? Only when a list that a quorum stands behind no longer has it.
+///
+/// # Errors
+/// Why that is not proven.
+pub fn may_wipe(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
+    if !membership.by_quorum {
+        return Err(Blocked::new(
+            Rule::Unknown,
+            "the member list does not come from a quorum, so it cannot prove that the member has left",
+            "wait until the cluster has a quorum again",
+        ));
+    }
+    if membership.members.iter().any(|m| m.id == id) {
+        return Err(Blocked::new(
+            Rule::DataGone,
+            format!("member {id} is still on the list"),
+            "remove it first: `quorate remove-node NAME`",
+        ));
+    }
+    Ok(())
+}
+
+/// No change is under way and everybody (but the one concerned) is healthy.
+fn settled(membership: &Membership, concerned: Option<MemberId>) -> Result<(), Blocked> {
+    if !membership.by_quorum {
+        return Err(Blocked::new(
+            Rule::Unknown,
+            "the member list could not be read from a quorum",
+            "wait for a leader, then run the command again",
+        ));
+    }
+    for member in membership.members.iter().filter(|m| Some(m.id) != concerned) {
+        let name = if member.started() { member.name.clone() } else { member.id.to_string() };
+        if !member.started() {
+            return Err(Blocked::new(
+                Rule::NotSettled,
+                format!("member {name} ({}) was added but has never started", urls(member)),
+                "finish that change first: `quorate up`, or take it out with `quorate remove-node`",
+            ));
+        }
+        if member.learner {
+            return Err(Blocked::new(
+                Rule::NotSettled,
+                format!("{name} is a learner that has not been promoted yet"),
+                "finish that change first: `quorate up`, or take it out with `quorate remove-node`",
+            ));
+        }
+        if !membership.healthy(member.id) {
+            return Err(Blocked::new(
+                Rule::NotSettled,
+                format!("{name} is not healthy"),
+                format!("bring it back first (`quorate up`, `quorate logs {name}`), or replace it (`quorate replace-node {name} NEW`)"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn urls(member: &crate::etcd::Member) -> String {
+    member.peer_urls.iter().map(|u| u.0.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,76 @@
+//! Every rule about quorum and data, and nothing else. A rule is a pure function that answers "why is it unsafe?"
+//! with a typed, counted reason and a hint; planner, executor and tests ask the same functions.
+//!
+//! The rules, in the order of `docs/safety.md`:
+//! 1. [`quorum::may_stop`]: at most one voter down because of us, and a quorum of the rest healthy.
+//! 2. one or two voters: stopping or removing one is an outage and takes `--accept-outage` (same functions).
+//! 3. [`membership::may_add`], [`membership::may_promote`]: one change at a time, learners first.
+//! 4. [`membership::may_remove`], [`membership::may_wipe`].
+//! 5. [`bootstrap::may_bootstrap`]: a new cluster only where everything is known to be empty.
+//! 6. [`version::may_change_version`]: one minor at a time, above the published floors.
+//! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently.
+
+pub mod bootstrap;
+pub mod membership;
+pub mod quorum;
+pub mod version;
+
+use serde::{Deserialize, Serialize};
+
+use crate::inventory::NodeName;
+
+/// Which rule said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Rule {
+    /// Something that must be known is not.
+    Unknown,
+    /// A host cannot be looked at.
+    Unreachable,
+    /// The bundle lacks what the host needs.
+    Bundle,
+    /// Quorum is lost already.
+    QuorumLost,
+    /// The step would lose quorum, or stop clients.
+    WouldLoseQuorum,
+    /// Another member is unhealthy, or another change is unfinished.
+    NotSettled,
+    /// A member's data is gone.
+    DataGone,
+    /// There is data of another cluster.
+    ForeignData,
+    /// Versions etcd does not allow to follow each other.
+    Version,
+    /// The host cannot run the member.
+    Host,
+    /// The inventory and the cluster contradict each other.
+    Inventory,
+    /// Certificates.
+    Certificates,
+}
+
+/// A refusal: what is unsafe, where, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error)]
+#[error("{}{reason}", node.as_ref().map(|n| format!("{n}: ")).unwrap_or_default())]
+pub struct Blocked {
+    /// Which rule.
+    pub rule: Rule,
+    /// The host it is about.
+    pub node: Option<NodeName>,
+    /// A full sentence with the counts.
+    pub reason: String,
+    /// What to do: a command wherever there is one.
+    pub hint: String,
+}
+
+impl Blocked {
+    pub(crate) fn new(rule: Rule, reason: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { rule, node: None, reason: reason.into(), hint: hint.into() }
+    }
+
+    pub(crate) fn on(mut self, node: &NodeName) -> Self {
+        self.node = Some(node.clone());
+        self
+    }
+}

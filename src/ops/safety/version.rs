@@ -1,0 +1,143 @@
+//! Which etcd release may follow which.
+
+use super::{Blocked, Rule};
+use crate::inventory::Version;
+
+/// What the members must have run before a minor release may be entered.
+/// 3.6: "zombie members" and learner promotion (etcd-io/website blog 2025, etcd#20967, #19557).
+/// 3.7: upgrade guide v3.7/upgrades/upgrade_3_7.md.
+const FLOORS: &[((u32, u32), Version)] = &[((3, 6), Version::new(3, 5, 26)), ((3, 7), Version::new(3, 6, 11))];
+
+/// Whether every member may move from `from` to `to` in one roll.
+///
+/// # Errors
+/// The rule that forbids it, with the release to go through.
+pub fn may_change_version(from: Version, to: Version) -> Result<(), Blocked> {
+    if from.series() == to.series() {
+        return Ok(());
+    }
+    if to < from {
+        return may_downgrade(from, to);
+    }
+    if to.major != from.major || to.minor != from.minor + 1 {
+        return Err(Blocked::new(
+            Rule::Version,
+            format!("etcd moves one minor release at a time, and {from} to {to} skips at least one"),
+            format!("go to {}.{} first: `quorate upgrade --to {}.{}.N`", from.major, from.minor + 1, from.major, from.minor + 1),
+        ));
+    }
+    match floor(to) {
+        Some(floor) if from < floor => Err(Blocked::new(
+            Rule::Version,
+            format!("{to} may only follow {floor} or later of {}.{}, and members run {from}", from.major, from.minor),
+            format!("put {floor} or later into the bundle and run `quorate upgrade --to {floor}` first"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The oldest release from which the minor of `to` may be entered.
+pub fn floor(to: Version) -> Option<Version> {
+    FLOORS.iter().find(|(series, _)| *series == to.series()).map(|(_, floor)| *floor)
+}
+
+/// The releases to go through from `from` to `to`, the last one being `to`, taken from what the bundle has.
+///
+/// # Errors
+/// The stepping stone that is missing, by name.
+pub fn ladder(from: Version, to: Version, have: &[Version]) -> Result<Vec<Version>, Blocked> {
+    let mut rungs = Vec::new();
+    let mut at = from;
+    while at.series() < to.series() {
+        let next_minor = (at.major, at.minor + 1);
+        let floor_of_next = floor(Version::new(next_minor.0, next_minor.1, 0));
+        if let Some(needed) = floor_of_next.filter(|needed| at < *needed) {
+            at = stepping_stone(have, needed.series(), needed, from, to)?;
+            rungs.push(at);
+            continue;
+        }
+        let lands = next_minor == to.series();
+        let leaves_by = floor(Version::new(next_minor.0, next_minor.1 + 1, 0));
+        at = match (lands, leaves_by) {
+            (true, _) => to,
+            (false, needed) => {
+                let at_least = needed.unwrap_or(Version::new(next_minor.0, next_minor.1, 0));
+                stepping_stone(have, next_minor, at_least, from, to)?
+            }
+        };
+        rungs.push(at);
+    }
+    if rungs.last() != Some(&to) && at != to {
+        rungs.push(to);
+    }
+    Ok(rungs)
+}
+
+fn stepping_stone(
+    have: &[Version],
+    series: (u32, u32),
+    at_least: Version,
+    from: Version,
+    to: Version,
+) -> Result<Version, Blocked> {
+    have.iter().copied().filter(|v| v.series() == series && *v >= at_least).max().ok_or_else(|| {
+        Blocked::new(
+            Rule::Version,
+            format!(
+                "from {from} to {to} leads through {}.{} (at least {at_least}), which is not in the bundle",
+                series.0, series.1
+            ),
+            format!("add it: `quorate bundle create --out FILE etcd-v{at_least}-linux-ARCH.tar.gz ...`"),
+        )
+    })
+}
+
+/// etcd can go back one minor, from 3.6 on with its own help; 3.4 is past its end of life.
+fn may_downgrade(from: Version, to: Version) -> Result<(), Blocked> {
+    let one_minor = to.major == from.major && to.minor + 1 == from.minor;
+    if one_minor && from.series() >= (3, 6) {
+        return Ok(());
+    }
+    let reason = if one_minor {
+        format!("etcd cannot go back from {from} to {to} while data is written: a {}.{} server refuses the data of {}.{}", to.major, to.minor, from.major, from.minor)
+    } else {
+        format!("etcd goes back one minor release at a time, and {from} to {to} is more")
+    };
+    Err(Blocked::new(
+        Rule::Version,
+        reason,
+        "restore the snapshot that was taken before the upgrade: `quorate restore FILE` (newer writes are lost)",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_published_floors_are_rules() {
+        assert!(may_change_version(v("3.5.16"), v("3.6.5")).unwrap_err().reason.contains("3.5.26"));
+        assert!(may_change_version(v("3.5.26"), v("3.6.5")).is_ok());
+        assert!(may_change_version(v("3.6.5"), v("3.7.1")).unwrap_err().reason.contains("3.6.11"));
+        assert!(may_change_version(v("3.4.23"), v("3.6.5")).unwrap_err().reason.contains("one minor"));
+        assert!(may_change_version(v("3.5.30"), v("3.5.16")).is_ok(), "patch releases go both ways");
+        assert!(may_change_version(v("3.5.30"), v("3.4.23")).is_err());
+        assert!(may_change_version(v("3.6.14"), v("3.5.30")).is_ok());
+    }
+
+    #[test]
+    fn the_ladder_goes_through_every_minor_and_its_floor() {
+        let have = [v("3.5.16"), v("3.5.30"), v("3.6.14"), v("3.7.1")];
+        assert_eq!(ladder(v("3.4.23"), v("3.7.1"), &have).unwrap(), [v("3.5.30"), v("3.6.14"), v("3.7.1")]);
+        assert_eq!(ladder(v("3.5.16"), v("3.6.14"), &have).unwrap(), [v("3.5.30"), v("3.6.14")]);
+        assert_eq!(ladder(v("3.5.16"), v("3.5.30"), &have).unwrap(), [v("3.5.30")]);
+        assert_eq!(ladder(v("3.4.23"), v("3.5.16"), &have).unwrap(), [v("3.5.16")]);
+        assert_eq!(ladder(v("3.5.30"), v("3.5.30"), &have).unwrap(), []);
+        let refused = ladder(v("3.4.23"), v("3.7.1"), &[v("3.5.16"), v("3.7.1")]).unwrap_err();
+        assert!(refused.reason.contains("at least 3.5.26"), "{}", refused.reason);
+    }
+}
