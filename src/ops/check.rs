@@ -134,17 +134,17 @@ impl Verdict {
 }
 
 impl Check {
-    /// Whether judging it takes a fresh look at the hosts' files and units (and not only at etcd).
-    pub fn looks_at_hosts(&self) -> bool {
-        matches!(
-            self,
-            Check::NoData { .. }
-                | Check::Files { .. }
-                | Check::Release { .. }
-                | Check::Started { .. }
-                | Check::Stopped { .. }
-                | Check::RunsCurrent { .. }
-        )
+    /// The host whose files and unit must be looked at to judge it; `None` where asking etcd is enough.
+    pub fn host(&self) -> Option<&NodeName> {
+        match self {
+            Check::NoData { node }
+            | Check::Files { node, .. }
+            | Check::Release { node, .. }
+            | Check::Started { node }
+            | Check::Stopped { node }
+            | Check::RunsCurrent { node, .. } => Some(node),
+            _ => None,
+        }
     }
 
     /// Judges the condition.

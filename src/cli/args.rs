@@ -1,0 +1,261 @@
+//! The command line exactly as it is typed. What it means is decided elsewhere.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::inventory::{Address, NodeName, Version};
+
+/// Brings up and looks after etcd clusters over SSH.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, about, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Flags every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13
+  quorate bundle create --out etcd.qbundle etcd-v3.5.30-linux-amd64.tar.gz
+  quorate trust                 pin the hosts' SSH keys after a look at the fingerprints
+  quorate plan                  what `up` would do, with diffs; changes nothing
+  quorate up                    from bare hosts to a healthy cluster; again: repairs what differs
+  quorate status                the members at a glance
+
+Exit codes: 0 done, 1 unexpected, 2 usage, 3 inventory invalid, 4 blocked by a safety rule, 5 host unreachable or login
+refused, 6 a step failed (safe to run again), 7 plan is stale, 8 locked by another operator, 9 bundle missing or
+invalid, 10 `plan` found changes, 11 unhealthy, 130 interrupted.";
+
+/// Flags every command takes, before or after its name.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The inventory
+    #[arg(short, long, global = true, env = "QUORATE_INVENTORY", default_value = "inventory.yml", value_name = "FILE")]
+    pub inventory: PathBuf,
+    /// The bundle of etcd releases [default: the one inside this program, else *.qbundle beside the inventory]
+    #[arg(long, global = true, env = "QUORATE_BUNDLE", value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// Output for people, or one JSON object a line
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Human)]
+    pub output: OutputFormat,
+    /// Answer yes to questions (never to losing quorum or data)
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+    /// Allow steps after which clients are without etcd for a while
+    #[arg(long, global = true)]
+    pub accept_outage: bool,
+    /// Allow steps that delete data or go back to older data
+    #[arg(long, global = true)]
+    pub accept_data_loss: bool,
+    /// Work on this host only (may be repeated)
+    #[arg(long, global = true, value_name = "NAME")]
+    pub limit: Vec<NodeName>,
+    /// Hosts to work on at the same time
+    #[arg(long, global = true, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallel: u16,
+    /// Read the sudo password from this file descriptor instead of asking
+    #[arg(long, global = true, value_name = "FD", value_parser = clap::value_parser!(u32).range(3..))]
+    pub sudo_password_fd: Option<u32>,
+    /// Read the sudo password from the environment variable of this name instead of asking
+    #[arg(long, global = true, value_name = "VARIABLE", conflicts_with = "sudo_password_fd")]
+    pub sudo_password_env: Option<String>,
+    /// Tell more (timings, round trips)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How output looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented inventory to start from
+    Init(Init),
+    /// Check the inventory, the bundle and the rendered files, offline
+    Check,
+    /// Show what would land on each host (no secrets)
+    Render(Render),
+    /// Show what `up` would do, host by host, with diffs; changes nothing
+    Plan(PlanArgs),
+    /// Bring hosts, config, version, certificates and members in line with the inventory
+    Up(Up),
+    /// Pin the SSH keys the hosts show now, after a look at their fingerprints
+    Trust,
+    /// The cluster at a glance
+    Status(Status),
+    /// The member list
+    Members,
+    /// Whether the cluster is healthy, each member proved by itself (exit code 11 when not)
+    Health,
+    /// Make, show, check or embed a bundle of etcd releases
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+    /// Run the bundle's own etcdctl against the cluster, through the SSH connections
+    #[command(after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table")]
+    Ctl(Ctl),
+    /// Show the journal of a member's unit
+    Logs(Logs),
+    /// Open a shell on a host
+    Ssh(Ssh),
+    /// Take the lock of a run that is gone or stuck (recorded on the hosts)
+    Unlock(Unlock),
+    /// Print shell completions
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    Man {
+        /// Into this directory
+        #[arg(long, default_value = ".", value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Print the JSON schema of the inventory
+    Schema,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13")]
+pub struct Init {
+    /// A host and the address its peers reach it at (may be repeated)
+    #[arg(long = "host", value_name = "NAME=ADDRESS", value_parser = parse_host)]
+    pub hosts: Vec<(NodeName, Address)>,
+    /// The cluster's name
+    #[arg(long, default_value = "etcd", value_name = "NAME")]
+    pub cluster: crate::inventory::ClusterName,
+    /// The etcd release [default: the newest in the bundle beside the inventory, else 3.5.30]
+    #[arg(long, value_name = "VERSION")]
+    pub version: Option<Version>,
+}
+
+fn parse_host(text: &str) -> Result<(NodeName, Address), String> {
+    let (name, address) = text.split_once('=').ok_or("write it as NAME=ADDRESS, like etcd-1=10.0.0.11")?;
+    Ok((name.parse().map_err(|e| format!("{e}"))?, address.parse().map_err(|e| format!("{e}"))?))
+}
+
+/// `render`
+#[derive(Debug, Args)]
+pub struct Render {
+    /// Write the files below this directory, a folder a host, instead of printing them
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// `plan`
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code 0: nothing to change; 10: there are changes.\n\nExample:\n  quorate plan --out plan.json && quorate up --plan plan.json")]
+pub struct PlanArgs {
+    /// Save the plan, for `up --plan`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Also remove members that the inventory does not list
+    #[arg(long)]
+    pub prune: bool,
+}
+
+/// `up`
+#[derive(Debug, Args)]
+#[command(after_help = "Interrupted? Run it again: it looks at what is there and goes on.\n\nExamples:\n  quorate up\n  quorate up --dry-run\n  quorate up --plan plan.json --yes")]
+pub struct Up {
+    /// Do exactly this saved plan; refused when the world has moved on since
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Also remove members that the inventory does not list
+    #[arg(long)]
+    pub prune: bool,
+    /// Show the plan and stop
+    #[arg(long, conflicts_with = "plan")]
+    pub dry_run: bool,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Show it again and again until interrupted
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `bundle ...`
+#[derive(Debug, Subcommand)]
+pub enum BundleCommand {
+    /// Make a bundle from release tarballs, directories or .deb files
+    #[command(after_help = "Examples:\n  quorate bundle create --out etcd.qbundle etcd-v3.5.30-linux-amd64.tar.gz etcd-v3.5.30-linux-arm64.tar.gz\n  quorate bundle create --out etcd.qbundle /usr/local/bin\n  quorate bundle create --out etcd.qbundle etcd-server_*.deb etcd-client_*.deb\n\nA SHA256SUMS file beside a tarball is checked.")]
+    Create {
+        /// Where to write it
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Release tarballs, directories with etcd, etcdctl and etcdutl, or .deb files
+        #[arg(required = true, value_name = "SOURCE")]
+        sources: Vec<PathBuf>,
+    },
+    /// List what a bundle holds
+    Show {
+        /// The bundle [default: as for every command]
+        file: Option<PathBuf>,
+    },
+    /// Check every byte of a bundle against its manifest
+    Verify {
+        /// The bundle [default: as for every command]
+        file: Option<PathBuf>,
+    },
+    /// Make one executable that carries this program and the bundle
+    #[command(after_help = "Example:\n  quorate --bundle etcd.qbundle bundle embed --into quorate-airgap\n\nDo not strip the result: that cuts the bundle off.")]
+    Embed {
+        /// Where to write the executable
+        #[arg(long, value_name = "FILE")]
+        into: PathBuf,
+    },
+}
+
+/// `ctl`
+#[derive(Debug, Args)]
+pub struct Ctl {
+    /// etcdctl's own arguments
+    #[arg(last = true, required = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// `logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The host
+    pub node: NodeName,
+    /// Go on as new lines come
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many lines
+    #[arg(short = 'n', long, default_value_t = 100, value_name = "N")]
+    pub lines: u32,
+}
+
+/// `ssh`
+#[derive(Debug, Args)]
+pub struct Ssh {
+    /// The host
+    pub node: NodeName,
+    /// A command to run there instead of a shell
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `unlock`
+#[derive(Debug, Args)]
+pub struct Unlock {
+    /// Take it although its holder is alive
+    #[arg(long)]
+    pub steal: bool,
+}

@@ -1,0 +1,129 @@
+//! The edge where errors become text and an exit code. Printed once, with the chain and what to do.
+
+use std::fmt;
+
+use crate::bundle::BundleError;
+use crate::host::HostError;
+use crate::inventory::InventoryError;
+use crate::ops::safety::{Blocked, Rule};
+
+/// The exit codes of `docs/interface`: part of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Exit {
+    Done = 0,
+    Unexpected = 1,
+    Usage = 2,
+    Inventory = 3,
+    Blocked = 4,
+    Unreachable = 5,
+    StepFailed = 6,
+    Stale = 7,
+    Locked = 8,
+    Bundle = 9,
+    Changes = 10,
+    Unhealthy = 11,
+    Interrupted = 130,
+}
+
+/// A command that did not succeed.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What happened; one sentence.
+    pub message: String,
+    /// Every single problem, when there are several.
+    pub details: Vec<Detail>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// An error with source spans, printed by miette instead of the rest.
+    pub spans: Option<Box<InventoryError>>,
+}
+
+/// One of several problems.
+#[derive(Debug, Clone, serde::Serialize)]
+#[allow(missing_docs)]
+pub struct Detail {
+    pub node: Option<String>,
+    pub message: String,
+    pub hint: String,
+}
+
+impl Failure {
+    /// A failure with its sentence.
+    pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, message: message.to_string(), details: Vec::new(), hint: None, spans: None }
+    }
+
+    /// Adds what to do.
+    pub fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// An unexpected error with its chain.
+    pub fn unexpected(doing: &str, error: impl std::error::Error) -> Self {
+        Self::new(Exit::Unexpected, format!("{doing}: {}", chain(&error)))
+    }
+}
+
+/// An error and its sources in one line, none said twice.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(next) = source {
+        let part = next.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        source = next.source();
+    }
+    text
+}
+
+impl From<Vec<Blocked>> for Failure {
+    fn from(blocked: Vec<Blocked>) -> Self {
+        let exit = if blocked.iter().any(|b| b.rule == Rule::Bundle) {
+            Exit::Bundle
+        } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
+            Exit::Unreachable
+        } else {
+            Exit::Blocked
+        };
+        let details = blocked
+            .into_iter()
+            .map(|b| Detail { node: b.node.as_ref().map(ToString::to_string), message: b.reason, hint: b.hint })
+            .collect();
+        Self { details, ..Self::new(exit, "nothing was changed, because it would not be safe") }
+    }
+}
+
+impl From<InventoryError> for Failure {
+    fn from(error: InventoryError) -> Self {
+        Self { spans: Some(Box::new(error)), ..Self::new(Exit::Inventory, "the inventory is not valid") }
+    }
+}
+
+impl From<BundleError> for Failure {
+    fn from(error: BundleError) -> Self {
+        let hint = error.hint();
+        Self::new(Exit::Bundle, chain(&error)).hint(hint)
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        let exit = match error {
+            HostError::Script { .. } => Exit::StepFailed,
+            _ => Exit::Unreachable,
+        };
+        let failure = Self::new(exit, &error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Runs a plan, wave by wave, against a [`World`]. Makes no decisions: what must hold before a wave is looked at again
+//! right before it, and a wave is over only when what it ensures has been seen.
+
+mod wait;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use crate::inventory::NodeName;
+use crate::ops::check::Verdict;
+use crate::ops::model::Observed;
+use crate::ops::plan::{Plan, Step, Target, Wave};
+use crate::report::{Event, Reporter};
+
+/// What a plan runs against: the real hosts, or the simulator.
+#[async_trait]
+pub trait World: Send + Sync {
+    /// Looks again: always at etcd, and at these hosts.
+    async fn look(&self, hosts: &BTreeSet<NodeName>) -> Observed;
+
+    /// Does one step; returns what it saw in a few words.
+    async fn perform(&self, step: &Step, reporter: &dyn Reporter) -> Result<String, StepError>;
+
+    /// Why waiting for this step is hopeless (a unit that fails to start), asked every second while waiting.
+    async fn hopeless(&self, step: &Step) -> Option<StepError>;
+}
+
+/// Why a step did not do its work.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct StepError {
+    /// What happened, with its chain.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The last lines of the unit's journal, where a unit is concerned.
+    pub journal: Vec<String>,
+}
+
+impl StepError {
+    /// An error with its sentence.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, journal: Vec::new() }
+    }
+
+    /// Adds what to do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// How a run that did not finish ended. Running the command again is safe in every case.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RunError {
+    /// Steps failed; the events told which and why.
+    #[error("{} failed at {}", crate::ops::plan::count(*failed, "step"), .first)]
+    #[allow(missing_docs)]
+    Failed { failed: usize, first: String },
+    /// What a step needs does not hold any more.
+    #[error("{step} was not begun: {saw}")]
+    #[allow(missing_docs)]
+    NotSafe { step: String, saw: String },
+    /// The operator interrupted, or the lock was lost.
+    #[error("stopped between two steps: {0}")]
+    Stopped(String),
+}
+
+/// Runs every wave of a plan.
+///
+/// # Errors
+/// See [`RunError`]; nothing after the failed wave has been begun.
+pub async fn run(
+    plan: &Plan,
+    world: &dyn World,
+    reporter: &dyn Reporter,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    for wave in &plan.waves {
+        if stop.is_cancelled() {
+            return Err(RunError::Stopped(format!("`{}` was not begun", wave.title)));
+        }
+        fault::point(&format!("before:{}", first_id(wave)));
+        still_safe(wave, world, reporter).await?;
+        perform(wave, world, reporter).await?;
+        fault::point(&format!("after:{}", first_id(wave)));
+    }
+    Ok(())
+}
+
+fn first_id(wave: &Wave) -> &str {
+    wave.steps.first().map_or("", |s| s.id.as_str())
+}
+
+/// Looks again at everything the wave requires, right before it.
+async fn still_safe(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> Result<(), RunError> {
+    for step in wave.steps.iter().filter(|s| !s.requires.is_empty()) {
+        if let Err(saw) = wait::until_holds(step, &step.requires, wait::SETTLE, world, reporter).await {
+            return Err(RunError::NotSafe { step: title(step), saw: saw.message });
+        }
+    }
+    Ok(())
+}
+
+/// Runs the steps of a wave at the same time, and waits for what each ensures.
+async fn perform(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> Result<(), RunError> {
+    let mut running: FuturesUnordered<_> = wave.steps.iter().map(|step| one(step, world, reporter)).collect();
+    let mut failed = Vec::new();
+    while let Some(result) = running.next().await {
+        if let Err(step) = result {
+            failed.push(step);
+        }
+    }
+    match failed.first() {
+        None => Ok(()),
+        Some(first) => Err(RunError::Failed { failed: failed.len(), first: first.clone() }),
+    }
+}
+
+async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter) -> Result<(), String> {
+    let begun = Instant::now();
+    let node = node_of(step);
+    reporter.event(&Event::StepStarted { step: step.id.clone(), node: node.clone(), what: step.action.describe() });
+    let done = match world.perform(step, reporter).await {
+        Ok(saw) if step.ensures.is_empty() => Ok(saw),
+        Ok(saw) => wait::until_holds(step, &step.ensures, wait::limit(step), world, reporter).await.map(|()| saw),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(saw) => {
+            let seconds = begun.elapsed().as_secs_f64();
+            reporter.event(&Event::StepFinished { step: step.id.clone(), node, seconds, saw });
+            Ok(())
+        }
+        Err(error) => {
+            reporter.event(&Event::StepFailed {
+                step: step.id.clone(),
+                node,
+                error: error.message,
+                hint: error.hint,
+                journal: error.journal,
+            });
+            Err(title(step))
+        }
+    }
+}
+
+fn title(step: &Step) -> String {
+    format!("{} ({})", step.id, step.action.describe())
+}
+
+fn node_of(step: &Step) -> Option<NodeName> {
+    match &step.target {
+        Target::Node(node) => Some(node.clone()),
+        Target::Cluster | Target::Operator => None,
+    }
+}
+
+/// Judges conditions; the first that does not hold, with what was seen.
+pub fn first_open(checks: &[crate::ops::check::Check], seen: &Observed) -> Option<String> {
+    checks.iter().find_map(|check| match check.eval(seen) {
+        Verdict::Holds => None,
+        Verdict::Fails(saw) => Some(saw),
+        Verdict::Unknown(why) => Some(why),
+    })
+}
+
+/// Lets the lab kill the program at a step boundary. Compiled only with the `fault` feature.
+pub mod fault {
+    /// Ends the process without any clean-up when `QUORATE_FAULT` names this point.
+    #[cfg(feature = "fault")]
+    pub fn point(name: &str) {
+        if std::env::var("QUORATE_FAULT").is_ok_and(|wanted| wanted == name) {
+            std::process::abort();
+        }
+    }
+
+    /// Does nothing: this build has no fault points.
+    #[cfg(not(feature = "fault"))]
+    pub fn point(_name: &str) {}
+}

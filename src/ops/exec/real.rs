@@ -1,0 +1,170 @@
+//! The real world: hosts over their connections, etcd through them.
+
+mod inspect;
+mod lifecycle;
+mod membership;
+mod provision;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use super::{StepError, World};
+use crate::bundle::Bundle;
+use crate::etcd::{ClientTls, EtcdClient, EtcdError};
+use crate::host::{Host, HostError, ServiceState};
+use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::fleet::Fleet;
+use crate::ops::model::{Membership, Observed};
+use crate::ops::observe::{look_again, observe};
+use crate::ops::plan::{Action, Step, Target};
+use crate::ops::vault::Vault;
+use crate::report::{Reporter, likely_cause};
+
+/// Hosts, members, keys and releases of one cluster.
+pub struct RealWorld {
+    fleet: Arc<Fleet>,
+    vault: Arc<Vault>,
+    bundle: Option<Bundle>,
+    seen: Mutex<Observed>,
+}
+
+impl RealWorld {
+    /// A world that was just observed. Without a bundle nothing can be installed.
+    pub fn new(fleet: Arc<Fleet>, vault: Arc<Vault>, bundle: Option<Bundle>, seen: Observed) -> Self {
+        Self { fleet, vault, bundle, seen: Mutex::new(seen) }
+    }
+
+    /// Looks at everything again.
+    pub async fn observe(&self) -> Observed {
+        let seen = observe(&self.fleet, self.vault.operator().await.ok().as_ref()).await;
+        *self.seen.lock().await = seen.clone();
+        seen
+    }
+
+    fn desired(&self) -> &Desired {
+        self.fleet.desired()
+    }
+
+    fn spec(&self, node: &NodeName) -> Result<&DesiredHost, StepError> {
+        self.desired().hosts.get(node).ok_or_else(|| StepError::new(format!("{node} is not in the inventory")))
+    }
+
+    async fn host(&self, node: &NodeName) -> Result<Arc<Host>, StepError> {
+        Ok(self.fleet.host(self.spec(node)?).await?)
+    }
+
+    async fn tls(&self) -> Result<ClientTls, StepError> {
+        Ok(self.vault.operator().await?)
+    }
+
+    async fn client(&self, spec: &DesiredHost) -> Result<EtcdClient, StepError> {
+        Ok(self.fleet.client(spec, &self.tls().await?).await?)
+    }
+
+    /// The cluster as it is at this moment.
+    async fn membership(&self) -> Result<Membership, StepError> {
+        let seen = self.look(&BTreeSet::new()).await;
+        match seen.cluster {
+            crate::ops::model::Fact::Known(membership) => Ok(membership),
+            crate::ops::model::Fact::Absent => Err(StepError::new("no cluster answers")),
+            crate::ops::model::Fact::Unknown(why) => Err(StepError::new(why)),
+        }
+    }
+
+    /// A client of the member that leads now.
+    async fn leader(&self, membership: &Membership) -> Result<EtcdClient, StepError> {
+        let spec = membership
+            .leader()
+            .and_then(|id| membership.members.iter().find(|m| m.id == id))
+            .and_then(|m| crate::ops::model::host_of(self.desired(), m))
+            .ok_or_else(|| StepError::new("no host of the inventory leads the cluster"))?;
+        self.client(spec).await
+    }
+}
+
+#[async_trait]
+impl World for RealWorld {
+    async fn look(&self, hosts: &BTreeSet<NodeName>) -> Observed {
+        let before = self.seen.lock().await.clone();
+        let seen = look_again(&self.fleet, self.vault.operator().await.ok().as_ref(), &before, hosts).await;
+        *self.seen.lock().await = seen.clone();
+        seen
+    }
+
+    async fn perform(&self, step: &Step, reporter: &dyn Reporter) -> Result<String, StepError> {
+        match (&step.action, &step.target) {
+            (Action::CreateAuthority, _) => self.create_authority().await,
+            (Action::Provision { change }, Target::Node(node)) => self.provision(step, node, change, reporter).await,
+            (Action::ClearAborted | Action::SetAside, Target::Node(node)) => self.set_aside(node, &step.action).await,
+            (Action::Start, Target::Node(node)) => self.start(node).await,
+            (Action::Restart { change, url }, Target::Node(node)) => self.restart(step, node, change, url, reporter).await,
+            (Action::Retire, Target::Node(node)) => self.retire(node).await,
+            (Action::Wipe, Target::Node(node)) => self.wipe(node).await,
+            (Action::AddLearner { url }, _) => self.add_learner(url).await,
+            (Action::Promote { url }, _) => self.promote(step, url, reporter).await,
+            (Action::HandOver { url }, _) => self.hand_over(url).await,
+            (Action::RemoveMember { id, .. }, _) => self.remove_member(*id).await,
+            (Action::Snapshot { reason }, _) => self.snapshot(reason).await,
+            (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id, reporter).await,
+            (action, target) => Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),
+        }
+    }
+
+    async fn hopeless(&self, step: &Step) -> Option<StepError> {
+        let concerned: Vec<&NodeName> = match (&step.target, &step.action) {
+            (_, Action::LookAgain { nodes, .. }) => nodes.iter().collect(),
+            (Target::Node(node), _) => vec![node],
+            _ => Vec::new(),
+        };
+        for node in concerned {
+            if let Some(error) = self.failed_unit(node).await {
+                return Some(error);
+            }
+        }
+        None
+    }
+}
+
+impl RealWorld {
+    /// The journal and the likely cause, when the unit of a host has failed.
+    async fn failed_unit(&self, node: &NodeName) -> Option<StepError> {
+        let host = self.host(node).await.ok()?;
+        let service = host.service().await.ok()?;
+        // etcd that ends is started again by its manager a few seconds later: that counts as failed, too.
+        let failed = service.state == ServiceState::Failed || (service.state == ServiceState::Starting && service.restarts > 0);
+        if !failed {
+            return None;
+        }
+        let exit = service.last_exit.as_deref().unwrap_or("it ended");
+        Some(self.with_journal(&host, StepError::new(format!("etcd on {node} does not stay up: {exit}"))).await)
+    }
+
+    /// Adds the last lines of the unit's journal, and the likely cause in plain words.
+    async fn with_journal(&self, host: &Host, mut error: StepError) -> StepError {
+        error.journal = host.journal(20).await.unwrap_or_default();
+        if let Some(cause) = likely_cause(&error.journal) {
+            error.message = format!("{}: {}", error.message, cause.what);
+            error.hint = Some(cause.hint.to_string());
+        }
+        error
+    }
+}
+
+impl From<HostError> for StepError {
+    fn from(error: HostError) -> Self {
+        let step = StepError::new(error.to_string());
+        match error.hint() {
+            Some(hint) => step.hint(hint),
+            None => step,
+        }
+    }
+}
+
+impl From<EtcdError> for StepError {
+    fn from(error: EtcdError) -> Self {
+        StepError::new(error.to_string())
+    }
+}

@@ -1,0 +1,138 @@
+//! The machines and members of one cluster: one connection a host, opened once, shared by everything.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use crate::etcd::{ClientTls, Dial, Endpoint, EtcdClient, EtcdError, EtcdHttp, Stream};
+use crate::host::{Host, HostError, Transport};
+use crate::inventory::{Desired, DesiredHost, NodeName};
+
+/// Opens the connection to a host. The command line wires in SSH, or this machine itself.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// Names the host and what to do.
+    async fn connect(&self, host: &DesiredHost) -> Result<Arc<dyn Transport>, HostError>;
+}
+
+/// Every host of an inventory, connected when first needed.
+pub struct Fleet {
+    desired: Arc<Desired>,
+    connector: Box<dyn Connector>,
+    slots: BTreeMap<NodeName, Slot>,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// One connection attempt at a time; a lost connection is opened again.
+    host: Mutex<Option<Arc<Host>>>,
+    /// gRPC channels over that connection, one for each client identity that was used.
+    client: Mutex<Option<EtcdClient>>,
+}
+
+impl Fleet {
+    /// A fleet without a single connection yet.
+    pub fn new(desired: Arc<Desired>, connector: Box<dyn Connector>) -> Arc<Self> {
+        let slots = desired.hosts.keys().map(|name| (name.clone(), Slot::default())).collect();
+        Arc::new(Self { desired, connector, slots })
+    }
+
+    /// What the fleet was made from.
+    pub fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// The connection to a host, opened now if it is not yet.
+    ///
+    /// # Errors
+    /// When it cannot be reached or will not let us in.
+    pub async fn host(&self, spec: &DesiredHost) -> Result<Arc<Host>, HostError> {
+        let mut slot = self.slot(&spec.name).host.lock().await;
+        if let Some(host) = slot.as_ref() {
+            return Ok(host.clone());
+        }
+        let transport = self.connector.connect(spec).await?;
+        let host = Arc::new(Host::new(spec, transport));
+        *slot = Some(host.clone());
+        Ok(host)
+    }
+
+    /// Forgets a connection that was lost, so that the next use opens a new one.
+    pub async fn forget(&self, name: &NodeName) {
+        let slot = self.slot(name);
+        *slot.host.lock().await = None;
+        *slot.client.lock().await = None;
+    }
+
+    /// A gRPC client for the member on a host, through that host's connection.
+    ///
+    /// # Errors
+    /// When the identity cannot be used.
+    pub async fn client(self: &Arc<Self>, spec: &DesiredHost, tls: &ClientTls) -> Result<EtcdClient, EtcdError> {
+        let mut slot = self.slot(&spec.name).client.lock().await;
+        if let Some(client) = slot.as_ref() {
+            return Ok(client.clone());
+        }
+        let client = EtcdClient::connect(self.dial(spec, spec.client_port), endpoint(spec, spec.client_port), tls)?;
+        *slot = Some(client.clone());
+        Ok(client)
+    }
+
+    /// etcd's HTTP side on one of the member's two ports.
+    ///
+    /// # Errors
+    /// When the identity cannot be used.
+    pub fn http(self: &Arc<Self>, spec: &DesiredHost, port: u16, tls: &ClientTls) -> Result<EtcdHttp, EtcdError> {
+        EtcdHttp::new(self.dial(spec, port), endpoint(spec, port), tls)
+    }
+
+    /// Opens streams to a port of the member, as seen from its own host.
+    pub fn dial(self: &Arc<Self>, spec: &DesiredHost, port: u16) -> Arc<dyn Dial> {
+        Arc::new(Tunnel { fleet: self.clone(), node: spec.name.clone(), port })
+    }
+
+    /// How many exchanges each open connection has carried.
+    pub async fn round_trips(&self) -> BTreeMap<NodeName, u64> {
+        let mut trips = BTreeMap::new();
+        for (name, slot) in &self.slots {
+            if let Some(host) = slot.host.lock().await.as_ref() {
+                trips.insert(name.clone(), host.round_trips());
+            }
+        }
+        trips
+    }
+
+    fn slot(&self, name: &NodeName) -> &Slot {
+        self.slots.get(name).expect("every DesiredHost given to a fleet is one of its own")
+    }
+}
+
+/// The name a member's certificate must carry at one of its ports.
+pub fn endpoint(spec: &DesiredHost, port: u16) -> Endpoint {
+    Endpoint { host: spec.address.to_string(), port }
+}
+
+/// A port of a member, dialled from its own host through the fleet's connection.
+struct Tunnel {
+    fleet: Arc<Fleet>,
+    node: NodeName,
+    port: u16,
+}
+
+#[async_trait]
+impl Dial for Tunnel {
+    async fn dial(&self) -> io::Result<Box<dyn Stream>> {
+        let Some(spec) = self.fleet.desired.hosts.get(&self.node) else {
+            return Err(io::Error::other("the host left the inventory"));
+        };
+        let host = self.fleet.host(spec).await.map_err(io::Error::other)?;
+        let stream = host.tunnel(&spec.address.to_string(), self.port).await.map_err(io::Error::other)?;
+        Ok(Box::new(stream))
+    }
+}

@@ -1,0 +1,187 @@
+//! Looks at hosts and etcd, all at once, and changes nothing. A failure is a fact of its own and never an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+
+use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
+use crate::host::{DataState, FactsQuery, HostError, HostFacts};
+use crate::inventory::{ClusterId, DesiredHost, MemberId, NodeName};
+use crate::ops::fleet::Fleet;
+use crate::ops::model::{Fact, Membership, Observed};
+
+/// A member that is well answers within milliseconds; one without a quorum never does.
+const STATUS_LIMIT: Duration = Duration::from_secs(3);
+
+/// Everything: every host, and the cluster when there is a CA to talk to it with.
+pub async fn observe(fleet: &Arc<Fleet>, tls: Option<&ClientTls>) -> Observed {
+    let hosts = look_at_hosts(fleet, fleet.desired().hosts.values()).await;
+    let cluster = look_at_cluster(fleet, tls, &hosts).await;
+    Observed { at: Timestamp::now(), hosts, cluster }
+}
+
+/// Looks again: at these hosts, and at the cluster; the rest stays as it was seen before.
+pub async fn look_again(
+    fleet: &Arc<Fleet>,
+    tls: Option<&ClientTls>,
+    before: &Observed,
+    hosts: &BTreeSet<NodeName>,
+) -> Observed {
+    let fresh = look_at_hosts(fleet, fleet.desired().hosts.values().filter(|h| hosts.contains(&h.name))).await;
+    let mut hosts = before.hosts.clone();
+    hosts.extend(fresh);
+    let cluster = look_at_cluster(fleet, tls, &hosts).await;
+    Observed { at: Timestamp::now(), hosts, cluster }
+}
+
+async fn look_at_hosts<'a>(
+    fleet: &Arc<Fleet>,
+    specs: impl Iterator<Item = &'a DesiredHost>,
+) -> BTreeMap<NodeName, Fact<HostFacts>> {
+    let looks = specs.map(|spec| async move { (spec.name.clone(), look_at_host(fleet, spec).await) });
+    let mut seen = BTreeMap::new();
+    for (name, look) in join_all(looks).await {
+        let fact = match look {
+            Ok(facts) => Fact::Known(facts),
+            Err(error) => Fact::Unknown(without_name(&error)),
+        };
+        seen.insert(name, fact);
+    }
+    seen
+}
+
+/// The facts of one host, over a fresh connection if the one at hand turns out to be dead.
+async fn look_at_host(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<HostFacts, HostError> {
+    let query = FactsQuery::of(spec, fleet.desired().version);
+    match fleet.host(spec).await?.facts(&query).await {
+        Err(HostError::Lost { .. }) => {
+            fleet.forget(&spec.name).await;
+            fleet.host(spec).await?.facts(&query).await
+        }
+        other => other,
+    }
+}
+
+/// The error's text without the host's name in front, which stands beside it wherever it is shown.
+fn without_name(error: &HostError) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix(&format!("{}: ", error.node())).unwrap_or(&text).to_owned();
+    match error.hint() {
+        Some(hint) if !hint.is_empty() => format!("{text} ({hint})"),
+        _ => text,
+    }
+}
+
+/// What one member answered.
+struct Answered {
+    status: Result<MemberStatus, EtcdError>,
+    quorum_list: Result<Answer<Vec<Member>>, EtcdError>,
+    alarms: Vec<Alarm>,
+}
+
+async fn look_at_cluster(
+    fleet: &Arc<Fleet>,
+    tls: Option<&ClientTls>,
+    hosts: &BTreeMap<NodeName, Fact<HostFacts>>,
+) -> Fact<Membership> {
+    let Some(tls) = tls else {
+        return nothing_answers(hosts, "there is no CA yet to talk to etcd with".into());
+    };
+    let running = fleet.desired().hosts.values().filter(|spec| match hosts.get(&spec.name) {
+        Some(Fact::Known(facts)) => facts.service.pid.is_some() && facts.data.state == DataState::Bootstrapped,
+        _ => false,
+    });
+    let asks = running.map(|spec| async move { (spec, ask(fleet, spec, tls).await) });
+    let answers: Vec<(&DesiredHost, Answered)> = join_all(asks).await;
+    if answers.is_empty() {
+        return nothing_answers(hosts, "no member runs".into());
+    }
+    if let Some(membership) = from_answers(&answers) {
+        return membership;
+    }
+    // Nobody stands behind a list: a member's own copy, from the port that answers without a quorum.
+    let local = join_all(answers.iter().map(|(spec, _)| local_list(fleet, spec, tls))).await;
+    match local.into_iter().flatten().next() {
+        Some((cluster_id, members)) => {
+            Fact::Unknown(format!("cluster {cluster_id} with {} members has no quorum: {}", members.len(), silence(&answers)))
+        }
+        None => Fact::Unknown(format!("no member answers: {}", silence(&answers))),
+    }
+}
+
+async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answered {
+    let client = match fleet.client(spec, tls).await {
+        Ok(client) => client,
+        Err(error) => return Answered { status: Err(error.clone()), quorum_list: Err(error), alarms: Vec::new() },
+    };
+    // 3.4 answers a member list from local memory whatever is asked; after a linearizable read on the same member that
+    // list is as new as one from a quorum.
+    let list = async {
+        client.linearizable_ping().await?;
+        client.members(true).await
+    };
+    let limited = async {
+        tokio::time::timeout(STATUS_LIMIT, list).await.unwrap_or_else(|_| {
+            Err(EtcdError::Silent { endpoint: client.endpoint().to_string(), operation: "member list", seconds: STATUS_LIMIT.as_secs() })
+        })
+    };
+    let alarms = async { tokio::time::timeout(STATUS_LIMIT, client.alarms()).await };
+    let (status, quorum_list, alarms) = tokio::join!(client.status(STATUS_LIMIT), limited, alarms);
+    Answered { status, quorum_list, alarms: alarms.ok().and_then(Result::ok).map(|a| a.value).unwrap_or_default() }
+}
+
+/// The membership that the answers agree on; `None` when nobody could read a list from a quorum.
+fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>> {
+    let lists: Vec<&Answer<Vec<Member>>> = answers.iter().filter_map(|(_, a)| a.quorum_list.as_ref().ok()).collect();
+    let ids: BTreeSet<ClusterId> = lists.iter().map(|l| l.header.cluster_id).collect();
+    if ids.len() > 1 {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        return Some(Fact::Unknown(format!("the hosts run members of different clusters: {}", ids.join(", "))));
+    }
+    // Members that lag behind may still show an older list: the one of the highest term and revision is the newest.
+    let newest = lists.into_iter().max_by_key(|l| (l.header.raft_term, l.header.revision, l.value.len()))?;
+    let mut status: BTreeMap<MemberId, Fact<MemberStatus>> = BTreeMap::new();
+    let mut alarms = BTreeSet::new();
+    for (spec, answer) in answers {
+        alarms.extend(answer.alarms.iter().copied());
+        let listed = newest.value.iter().find(|m| m.peer_urls.contains(&spec.peer_url()));
+        if let Some(member) = listed {
+            let fact = match &answer.status {
+                Ok(status) => Fact::Known(status.clone()),
+                Err(error) => Fact::Unknown(error.to_string()),
+            };
+            status.insert(member.id, fact);
+        }
+    }
+    Some(Fact::Known(Membership {
+        cluster_id: newest.header.cluster_id,
+        by_quorum: true,
+        members: newest.value.clone(),
+        status,
+        alarms: alarms.into_iter().collect(),
+        peers: BTreeMap::new(),
+    }))
+}
+
+async fn local_list(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Option<(ClusterId, Vec<Member>)> {
+    let http = fleet.http(spec, spec.peer_port, tls).ok()?;
+    let answer = http.peer_members(STATUS_LIMIT).await.ok()?;
+    Some((answer.cluster_id, answer.members))
+}
+
+fn silence(answers: &[(&DesiredHost, Answered)]) -> String {
+    let why: Vec<String> = answers
+        .iter()
+        .filter_map(|(spec, a)| a.status.as_ref().err().or(a.quorum_list.as_ref().err()).map(|e| format!("{}: {e}", spec.name)))
+        .collect();
+    why.join("; ")
+}
+
+/// `Absent` only when every host was looked at and none carries data.
+fn nothing_answers(hosts: &BTreeMap<NodeName, Fact<HostFacts>>, why: String) -> Fact<Membership> {
+    let all_empty = hosts.values().all(|fact| fact.known().is_some_and(|f| f.data.state == DataState::Empty));
+    if all_empty { Fact::Absent } else { Fact::Unknown(why) }
+}
