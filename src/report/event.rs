@@ -126,4 +126,26 @@ pub struct ProbeReport {
 pub trait Reporter: Send + Sync {
     /// Shows, writes or ignores one event. Must not block for long and cannot fail.
     fn event(&self, event: &Event);
+
+    /// Leaves the terminal alone until [`Reporter::resume`]; events are kept and shown then. Use [`quiet`].
+    fn pause(&self) {}
+
+    /// Takes the terminal again.
+    fn resume(&self) {}
+}
+
+/// The terminal belongs to the caller (for a question, a password) until this is dropped.
+#[must_use = "the display comes back as soon as this is dropped"]
+pub struct Quiet<'a>(&'a dyn Reporter);
+
+/// Makes room on the terminal for a question.
+pub fn quiet(reporter: &dyn Reporter) -> Quiet<'_> {
+    reporter.pause();
+    Quiet(reporter)
+}
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        self.0.resume();
+    }
 }

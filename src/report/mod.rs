@@ -1,7 +1,62 @@
 //! What happens, as data, and how it is shown.
 //!
 //! One closed [`Event`] enum, many sinks. Secrets cannot be put in an event: no type in here can hold one.
+//! stdout is data, stderr is progress; only with `--output json` do events go to stdout.
+//!
+//! | file | what |
+//! |---|---|
+//! | `event` | everything a run can tell |
+//! | `lines` | plain lines, for pipes and logs |
+//! | `json` | one JSON object per line |
+//! | `live` | the live display as pure state: events in, lines out |
+//! | `tty` | `live` on a real terminal |
+//! | `summary` | the end: phases, changes, and what failed and why |
+//! | `journal` | from a unit's journal to the likely cause of a failure |
+//! | `table` | `status`-like tables |
+//! | `text` | bytes, seconds and colours in words |
+//! | `recorder` | keeps events, for tests |
 
 pub mod event;
+mod journal;
+mod json;
+mod lines;
+mod live;
+mod recorder;
+#[cfg(test)]
+mod story;
+mod summary;
+mod table;
+mod text;
+mod tty;
+
+use std::env;
+use std::io::{stderr, stdout};
+use std::sync::Arc;
 
 pub use event::*;
+pub use journal::{Cause, likely_cause};
+pub use json::JsonLines;
+pub use lines::Lines;
+pub use recorder::Recorder;
+pub use table::{Cell, Table, Tone, terminal_width};
+pub use text::{Paint, human_bytes, human_seconds, printable};
+pub use tty::Tty;
+
+/// `--output`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputMode {
+    /// For people.
+    Human,
+    /// For programs: events as JSON lines on stdout, nothing on stderr.
+    Json,
+}
+
+/// The sink for this run: live on a terminal that can do it, plain lines elsewhere.
+pub fn reporter(output: OutputMode, stderr_is_tty: bool) -> Arc<dyn Reporter> {
+    let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    match output {
+        OutputMode::Json => Arc::new(JsonLines::new(stdout())),
+        OutputMode::Human if stderr_is_tty && !dumb => Arc::new(Tty::on_stderr(Paint::from_env(true))),
+        OutputMode::Human => Arc::new(Lines::new(stderr())),
+    }
+}

@@ -1,0 +1,78 @@
+//! One JSON object per line, for programs.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use super::{Event, Reporter};
+
+/// Writes each event as one line and flushes it, so that a reader sees it at once. When the reader goes away, the rest is
+/// dropped silently: the run itself goes on.
+pub struct JsonLines<W: Write + Send>(Mutex<Option<W>>);
+
+impl<W: Write + Send> JsonLines<W> {
+    /// Events go to `out`.
+    pub fn new(out: W) -> Self {
+        Self(Mutex::new(Some(out)))
+    }
+}
+
+impl<W: Write + Send> Reporter for JsonLines<W> {
+    fn event(&self, event: &Event) {
+        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = out.as_mut() else { return };
+        // Events are plain data with text keys; there is no value in them that JSON lacks.
+        let Ok(mut line) = serde_json::to_vec(event) else {
+            return;
+        };
+        line.push(b'\n');
+        if writer.write_all(&line).and_then(|()| writer.flush()).is_err() {
+            *out = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn each_event_is_one_object_on_one_line() {
+        let sink = JsonLines::new(Vec::new());
+        sink.event(&Event::Note {
+            text: "two\nlines".into(),
+        });
+        sink.event(&Event::PhaseFinished {
+            phase: "plan".into(),
+            seconds: 0.5,
+        });
+        let written = sink.0.into_inner().unwrap().unwrap();
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            "{\"event\":\"note\",\"text\":\"two\\nlines\"}\n\
+             {\"event\":\"phase_finished\",\"phase\":\"plan\",\"seconds\":0.5}\n"
+        );
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_reason_to_stop() {
+        struct Closed(Arc<AtomicUsize>);
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let tries = Arc::new(AtomicUsize::new(0));
+        let sink = JsonLines::new(Closed(tries.clone()));
+        sink.event(&Event::Note { text: "a".into() });
+        sink.event(&Event::Note { text: "b".into() });
+        assert_eq!(tries.load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,83 @@
+//! The display at moments that matter.
+
+use super::super::story;
+use super::*;
+
+const UNICODE: Paint = Paint {
+    colour: false,
+    unicode: true,
+};
+
+/// The frame `millis` after all `events` came at once.
+fn shown(events: &[Event], paint: Paint, millis: u64, width: usize) -> String {
+    let start = Instant::now();
+    let mut live = Live::new(paint);
+    let mut lines: Vec<String> = events.iter().flat_map(|event| live.event(event, start)).collect();
+    lines.push("-- live --".to_owned());
+    lines.extend(live.frame(start + Duration::from_millis(millis), width));
+    lines.join("\n")
+}
+
+#[test]
+fn in_the_middle_of_a_bootstrap() {
+    insta::assert_snapshot!(shown(&story::beginning(), UNICODE, 3000, 79));
+}
+
+#[test]
+fn the_same_in_plain_ascii_on_a_narrow_terminal() {
+    let text = shown(&story::beginning(), Paint::PLAIN, 3000, 44);
+    assert!(text.is_ascii(), "{text}");
+    let live = text.split("-- live --").nth(1).unwrap();
+    assert!(live.lines().all(|line| line.chars().count() <= 44), "{live}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn every_line_fits_every_usable_width() {
+    for width in LEAST_WIDTH..120 {
+        let text = shown(&story::beginning(), UNICODE, 3000, width);
+        for line in text.split("-- live --").nth(1).unwrap().lines() {
+            assert!(line.chars().count() <= width, "{width}: {line:?}");
+        }
+    }
+}
+
+#[test]
+fn after_the_run_only_what_stays_is_left() {
+    insta::assert_snapshot!(shown(&story::bootstrap(), UNICODE, 3000, 79));
+}
+
+#[test]
+fn a_failure_is_told_at_once() {
+    let mut events = story::failed_bootstrap();
+    events.truncate(events.len() - 2);
+    let text = shown(&events, UNICODE, 3000, 79);
+    assert!(
+        text.contains("✗ etcd-2  start etcd: the unit etcd.service failed; last exit: code 1\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn of_many_hosts_only_those_at_work_are_shown() {
+    let mut events = vec![Event::PhaseStarted { phase: "apply".into() }];
+    for n in 1..=40 {
+        let (step, node) = (format!("w1.h{n}"), Some(format!("h{n}").parse().unwrap()));
+        events.push(Event::StepStarted {
+            step: step.clone(),
+            node: node.clone(),
+            what: "push".into(),
+        });
+        if n <= 30 {
+            events.push(Event::StepFinished {
+                step,
+                node,
+                seconds: 0.1,
+                saw: String::new(),
+            });
+        }
+    }
+    let text = shown(&events, UNICODE, 1000, 79);
+    assert_eq!(text.lines().count(), 1 + 1 + 10 + 1, "{text}");
+    assert!(text.ends_with("  40 hosts: 10 at work, 30 done"), "{text}");
+}

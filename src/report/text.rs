@@ -1,0 +1,189 @@
+//! Numbers and marks as people read them.
+
+use std::env;
+
+use owo_colors::Style;
+
+/// `n` bytes in binary units, as `27.1 MiB`.
+pub fn human_bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64 / 1024.0;
+    let mut unit = 0;
+    // 1023.95 would be shown as `1024.0`.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A duration as `0.3 s`, `42 s`, `3 min 20 s`, `2 h 5 min`.
+pub fn human_seconds(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        _ if seconds < 9.95 => format!("{:.1} s", seconds.max(0.0)),
+        0..=99 => format!("{whole} s"),
+        100..=5999 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// `text` with every control character but line ends made visible: what a host sends must not steer the terminal.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push(c),
+            '\t' => out.push_str("    "),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// `text` made printable, its lines joined: for places that have one line.
+pub(super) fn one_line(text: &str) -> String {
+    let parts: Vec<String> = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .map(printable)
+        .collect();
+    parts.join("; ")
+}
+
+/// How far a step is: `12.3 of 27.1 MiB`, `120 entries behind`.
+pub(super) fn progress(unit: &str, done: u64, total: Option<u64>) -> String {
+    match (unit, total) {
+        ("bytes", Some(total)) => {
+            let (done, total) = (human_bytes(done), human_bytes(total));
+            let same_unit = done
+                .rsplit_once(' ')
+                .filter(|(_, unit)| total.ends_with(&format!(" {unit}")));
+            format!("{} of {total}", same_unit.map_or(done.as_str(), |(number, _)| number))
+        }
+        ("bytes", None) => human_bytes(done),
+        (unit, Some(total)) => format!("{done} of {total} {unit}"),
+        (unit, None) => format!("{done} {unit}"),
+    }
+}
+
+/// Which marks and colours the terminal can show. Everything stays legible with neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paint {
+    /// ANSI colours.
+    pub colour: bool,
+    /// Characters beyond ASCII.
+    pub unicode: bool,
+}
+
+impl Paint {
+    /// Plain ASCII without colour.
+    pub const PLAIN: Paint = Paint {
+        colour: false,
+        unicode: false,
+    };
+
+    /// What the environment allows on a terminal (`is_tty`): `NO_COLOR` and the locale are honoured.
+    pub fn from_env(is_tty: bool) -> Self {
+        let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .into_iter()
+            .find_map(set)
+            .unwrap_or_default()
+            .to_lowercase();
+        Self {
+            colour: is_tty && set("NO_COLOR").is_none(),
+            unicode: locale.contains("utf-8") || locale.contains("utf8"),
+        }
+    }
+
+    /// Done, healthy.
+    pub fn good(self, text: &str) -> String {
+        self.with(Style::new().green(), text)
+    }
+
+    /// Worth a look.
+    pub fn warn(self, text: &str) -> String {
+        self.with(Style::new().yellow(), text)
+    }
+
+    /// Failed.
+    pub fn bad(self, text: &str) -> String {
+        self.with(Style::new().red().bold(), text)
+    }
+
+    /// At work.
+    pub fn busy(self, text: &str) -> String {
+        self.with(Style::new().cyan(), text)
+    }
+
+    /// Of less importance.
+    pub fn dim(self, text: &str) -> String {
+        self.with(Style::new().dimmed(), text)
+    }
+
+    /// Of more importance.
+    pub fn strong(self, text: &str) -> String {
+        self.with(Style::new().bold(), text)
+    }
+
+    /// `fancy` where the terminal has it, else `plain`.
+    pub(super) fn mark<'a>(self, fancy: &'a str, plain: &'a str) -> &'a str {
+        if self.unicode { fancy } else { plain }
+    }
+
+    /// `text` cut to `width` columns, with dots where something was cut. Counts characters: what is shown here is names,
+    /// numbers and plain words.
+    pub(super) fn cut(self, text: &str, width: usize) -> String {
+        if text.chars().count() <= width {
+            return text.to_owned();
+        }
+        let dots = self.mark("…", "...");
+        let kept = text.chars().take(width.saturating_sub(dots.chars().count()));
+        kept.chain(dots.chars()).take(width).collect()
+    }
+
+    fn with(self, style: Style, text: &str) -> String {
+        if self.colour && !text.is_empty() {
+            style.style(text).to_string()
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_read_naturally() {
+        let sizes = [0, 1023, 1024, 28_416_000, 1 << 20, (1 << 30) - 1].map(human_bytes);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "27.1 MiB", "1.0 MiB", "1.0 GiB"]);
+        let times = [0.04, 9.94, 9.96, 42.4, 200.0, 7500.0, -1.0].map(human_seconds);
+        assert_eq!(
+            times,
+            ["0.0 s", "9.9 s", "10 s", "42 s", "3 min 20 s", "2 h 5 min", "0.0 s"]
+        );
+    }
+
+    #[test]
+    fn progress_says_its_unit_once() {
+        assert_eq!(progress("bytes", 14_208_000, Some(28_416_000)), "13.5 of 27.1 MiB");
+        assert_eq!(progress("bytes", 900, Some(28_416_000)), "900 B of 27.1 MiB");
+        assert_eq!(progress("entries behind", 12, None), "12 entries behind");
+    }
+
+    #[test]
+    fn a_host_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb\r\tc\n"), "a\\u{1b}[2Jb\\r    c\n");
+        assert_eq!(one_line("outer\n  inner\n\n"), "outer; inner");
+        assert_eq!(Paint::PLAIN.cut("abcdef", 4), "a...");
+        assert_eq!(Paint::PLAIN.cut("abcdef", 2), "..");
+    }
+}
