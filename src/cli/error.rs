@@ -5,7 +5,9 @@ use std::fmt;
 use crate::bundle::BundleError;
 use crate::host::HostError;
 use crate::inventory::InventoryError;
+use crate::ops::exec::StepError;
 use crate::ops::safety::{Blocked, Rule};
+use crate::report::chain;
 
 /// The exit codes of `docs/interface`: part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,21 +71,6 @@ impl Failure {
     }
 }
 
-/// An error and its sources in one line, none said twice.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(next) = source {
-        let part = next.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        source = next.source();
-    }
-    text
-}
-
 impl From<Vec<Blocked>> for Failure {
     fn from(blocked: Vec<Blocked>) -> Self {
         let exit = if blocked.iter().any(|b| b.rule == Rule::Bundle) {
@@ -125,5 +112,11 @@ impl From<HostError> for Failure {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+}
+
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        Self { hint: error.hint, ..Self::new(Exit::StepFailed, error.message) }
     }
 }

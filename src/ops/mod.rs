@@ -4,8 +4,12 @@
 //! against a [`exec::World`] and has no choices left.
 
 pub mod check;
+pub mod exec;
+pub mod fleet;
 pub mod model;
+pub mod observe;
 pub mod plan;
 pub mod safety;
+pub mod vault;
 
 pub use model::*;

@@ -13,9 +13,11 @@
 //! | `summary` | the end: phases, changes, and what failed and why |
 //! | `journal` | from a unit's journal to the likely cause of a failure |
 //! | `table` | `status`-like tables |
+//! | `chain` | an error and its sources in one line |
 //! | `text` | bytes, seconds and colours in words |
 //! | `recorder` | keeps events, for tests |
 
+mod chain;
 pub mod event;
 mod journal;
 mod json;
@@ -33,6 +35,7 @@ use std::env;
 use std::io::{stderr, stdout};
 use std::sync::Arc;
 
+pub use chain::chain;
 pub use event::*;
 pub use journal::{Cause, likely_cause};
 pub use json::JsonLines;

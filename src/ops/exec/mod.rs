@@ -1,6 +1,7 @@
 //! Runs a plan, wave by wave, against a [`World`]. Makes no decisions: what must hold before a wave is looked at again
 //! right before it, and a wave is over only when what it ensures has been seen.
 
+pub mod real;
 mod wait;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
+use self::wait::Patience;
 use crate::inventory::NodeName;
 use crate::ops::check::Verdict;
 use crate::ops::model::Observed;
@@ -100,7 +102,7 @@ fn first_id(wave: &Wave) -> &str {
 /// Looks again at everything the wave requires, right before it.
 async fn still_safe(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> Result<(), RunError> {
     for step in wave.steps.iter().filter(|s| !s.requires.is_empty()) {
-        if let Err(saw) = wait::until_holds(step, &step.requires, wait::SETTLE, world, reporter).await {
+        if let Err(saw) = wait::watch(step, &step.requires, Patience::SETTLE, world, reporter).await {
             return Err(RunError::NotSafe { step: title(step), saw: saw.message });
         }
     }
@@ -128,7 +130,7 @@ async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter) -> Result<
     reporter.event(&Event::StepStarted { step: step.id.clone(), node: node.clone(), what: step.action.describe() });
     let done = match world.perform(step, reporter).await {
         Ok(saw) if step.ensures.is_empty() => Ok(saw),
-        Ok(saw) => wait::until_holds(step, &step.ensures, wait::limit(step), world, reporter).await.map(|()| saw),
+        Ok(saw) => wait::watch(step, &step.ensures, Patience::of(step), world, reporter).await.map(|()| saw),
         Err(error) => Err(error),
     };
     match done {

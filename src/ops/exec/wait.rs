@@ -11,25 +11,31 @@ use crate::ops::check::Check;
 use crate::ops::plan::{Action, Step};
 use crate::report::{Event, Reporter};
 
-/// How long a condition that must hold before a step may take to come true (a leader being elected, etcd's own
-/// five-second rule after a membership change).
-pub(super) const SETTLE: Duration = Duration::from_secs(20);
+/// How long a condition may take to come true.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience(Duration);
 
-/// How long a step's effect may take.
-pub(super) fn limit(step: &Step) -> Duration {
-    Duration::from_secs(match &step.action {
-        // A large database takes minutes to replay its log.
-        Action::Restart { .. } | Action::Promote { .. } => 600,
-        Action::Start | Action::LookAgain { .. } => 120,
-        _ => 30,
-    })
+impl Patience {
+    /// For what must hold before a step: a leader may just be elected, and etcd has a five-second rule of its own after
+    /// a membership change.
+    pub(super) const SETTLE: Patience = Patience(Duration::from_secs(20));
+
+    /// For what a step brings about.
+    pub(super) fn of(step: &Step) -> Patience {
+        Patience(Duration::from_secs(match &step.action {
+            // A large database takes minutes to replay its log.
+            Action::Restart { .. } | Action::Promote { .. } => 600,
+            Action::Start | Action::LookAgain { .. } => 120,
+            _ => 30,
+        }))
+    }
 }
 
 /// Looks until every check holds.
-pub(super) async fn until_holds(
+pub(super) async fn watch(
     step: &Step,
     checks: &[Check],
-    limit: Duration,
+    patience: Patience,
     world: &dyn World,
     reporter: &dyn Reporter,
 ) -> Result<(), StepError> {
@@ -41,7 +47,7 @@ pub(super) async fn until_holds(
     loop {
         let seen = world.look(&hosts).await;
         let Some(open) = first_open(checks, &seen) else { return Ok(()) };
-        if begun.elapsed() > limit {
+        if begun.elapsed() > patience.0 {
             let message = format!("after {} s: {open}", begun.elapsed().as_secs());
             let error = world.hopeless(step).await.unwrap_or_else(|| StepError::new(message.clone()));
             return Err(StepError { message, ..error });

@@ -1,0 +1,151 @@
+//! Look, plan, show, confirm, lock, look again, do, look again: the shape of every command that changes a cluster.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::{Exit, Failure};
+use super::session::Session;
+use super::{confirm, lock, show};
+use crate::bundle::Bundle;
+use crate::ops::exec::real::RealWorld;
+use crate::ops::exec::{RunError, run};
+use crate::ops::fleet::Fleet;
+use crate::ops::model::{Intent, Observed, Supplies};
+use crate::ops::plan::{Plan, plan};
+use crate::ops::vault::Vault;
+use crate::report::Paint;
+
+/// A cold start or a first bootstrap is followed by what could only be seen once the cluster runs; more rounds than
+/// this mean that something undoes what is done.
+const ROUNDS: usize = 4;
+
+/// The real parts that a changing command works with.
+pub struct Parts {
+    /// The hosts.
+    pub fleet: Arc<Fleet>,
+    /// The CA.
+    pub vault: Arc<Vault>,
+    /// The releases; `None` where the command installs nothing.
+    pub bundle: Option<Bundle>,
+}
+
+impl Parts {
+    /// Wires them for a session.
+    ///
+    /// # Errors
+    /// When there is no usable bundle.
+    pub fn of(session: &Session) -> Result<Self, Failure> {
+        Ok(Self { fleet: session.fleet(), vault: session.vault(), bundle: Some(session.bundle()?) })
+    }
+
+    /// Makes the plan for what was seen.
+    ///
+    /// # Errors
+    /// Every reason not to begin.
+    pub fn plan(&self, session: &Session, intent: &Intent, seen: &Observed) -> Result<Plan, Failure> {
+        let supplies: Supplies = session.supplies(self.bundle.as_ref(), &self.vault)?;
+        Ok(plan(intent, session.desired(), seen, session.policy(), &supplies)?)
+    }
+}
+
+/// Brings an intent about; says how it ended and returns the number of steps that changed something.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn bring_about(session: &Session, parts: Parts, intent: &Intent, saved: Option<&Plan>) -> Result<usize, Failure> {
+    let mut changed = 0;
+    let mut held = None;
+    let outcome = rounds(session, &parts, intent, saved, &mut changed, &mut held).await;
+    if let Some(lock) = held {
+        lock.release().await;
+    }
+    outcome.map(|()| changed)
+}
+
+async fn rounds(
+    session: &Session,
+    parts: &Parts,
+    intent: &Intent,
+    saved: Option<&Plan>,
+    changed: &mut usize,
+    held: &mut Option<lock::Held>,
+) -> Result<(), Failure> {
+    let stop = super::interrupt::token();
+    for round in 0..ROUNDS {
+        let mut seen = session.phase("look", session.look(&parts.fleet, &parts.vault)).await?;
+        let mut plan = parts.plan(session, intent, &seen)?;
+        if let (Some(saved), 0) = (saved, round) {
+            not_stale(saved, &plan)?;
+        }
+        if plan.is_empty() {
+            for note in &plan.notes {
+                session.reporter.event(&crate::report::Event::Note { text: note.clone() });
+            }
+            return Ok(());
+        }
+        if held.is_none() {
+            show_and_ask(session, &plan)?;
+            *held = Some(session.phase("lock", lock::take(session, &parts.fleet, &stop)).await?);
+            // Somebody else may have held the lock until now: what was agreed to must still be what is needed.
+            seen = session.look(&parts.fleet, &parts.vault).await?;
+            let now = parts.plan(session, intent, &seen)?;
+            if now.steps_digest != plan.steps_digest {
+                return Err(stale("the hosts changed while the plan was on the screen"));
+            }
+            plan = now;
+        }
+        apply(session, parts, &plan, seen, &stop).await?;
+        *changed += plan.steps().count();
+        if !matches!(intent, Intent::Converge { .. }) {
+            return Ok(());
+        }
+    }
+    Err(Failure::new(Exit::StepFailed, "the hosts still differ from the inventory after several rounds")
+        .hint("something else changes them as well: look at `quorate plan`"))
+}
+
+fn show_and_ask(session: &Session, plan: &Plan) -> Result<(), Failure> {
+    if session.json() {
+        return confirm::plan(session, plan);
+    }
+    anstream::eprint!("{}", show::plan(plan, Paint::from_env(true), false));
+    confirm::plan(session, plan)
+}
+
+async fn apply(
+    session: &Session,
+    parts: &Parts,
+    plan: &Plan,
+    seen: Observed,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let world = RealWorld::new(parts.fleet.clone(), parts.vault.clone(), parts.bundle.clone(), seen);
+    let done = session.phase("apply", run(plan, &world, session.reporter.as_ref(), stop)).await;
+    done.map_err(|error| match error {
+        RunError::Stopped(_) => Failure::new(Exit::Interrupted, error).hint("run the same command again: it goes on where this one stopped"),
+        RunError::Failed { .. } => Failure::new(Exit::StepFailed, error).hint("mend the cause and run the same command again: it goes on from here"),
+        RunError::NotSafe { .. } => Failure::new(Exit::StepFailed, error).hint("run the same command again once that holds; what was done so far stays done"),
+    })
+}
+
+/// A saved plan is done only if a plan made now would do the same.
+fn not_stale(saved: &Plan, now: &Plan) -> Result<(), Failure> {
+    if saved.header.cluster != now.header.cluster {
+        return Err(stale("it was made for another cluster"));
+    }
+    if saved.header.desired_digest != now.header.desired_digest {
+        return Err(stale("the inventory has changed since"));
+    }
+    if saved.header.membership != now.header.membership || saved.header.cluster_id != now.header.cluster_id {
+        return Err(stale("the cluster's members have changed since"));
+    }
+    if saved.steps_digest != now.steps_digest {
+        return Err(stale("the hosts have changed since"));
+    }
+    Ok(())
+}
+
+fn stale(why: &str) -> Failure {
+    Failure::new(Exit::Stale, format!("the plan is stale: {why}")).hint("nothing was changed; make a new one with `quorate plan`")
+}

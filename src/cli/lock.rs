@@ -1,0 +1,171 @@
+//! One run at a time: a lock on the hosts themselves, so that it works before there is a cluster.
+//!
+//! A run holds the lock on more than half of the inventory's hosts, so two runs of the same inventory can never both
+//! hold it, although a host may be down. On each host it is held by a small script that lives as long as this
+//! program's connection: a killed program, a closed laptop or a rebooted host frees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::args::Unlock;
+use super::error::{Detail, Exit, Failure};
+use super::session::Session;
+use crate::host::{LockGuard, LockHolder, LockRefused};
+use crate::inventory::NodeName;
+use crate::ops::fleet::Fleet;
+use crate::report::{Event, Reporter};
+
+/// The holder of a run that was killed a moment ago needs this long at most to notice.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// The lock, held on enough hosts.
+pub struct Held {
+    guards: Vec<LockGuard>,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+impl Held {
+    /// Gives it back.
+    pub async fn release(self) {
+        self.watch.abort();
+        join_all(self.guards.into_iter().map(LockGuard::release)).await;
+    }
+}
+
+/// Takes the lock. When it is lost later (stolen, or the connection broke) `stop` is cancelled.
+///
+/// # Errors
+/// Who holds it, from where, since when, doing what.
+pub async fn take(session: &Session, fleet: &Arc<Fleet>, stop: &CancellationToken) -> Result<Held, Failure> {
+    let me = myself();
+    let begun = Instant::now();
+    loop {
+        match try_once(session, fleet, &me).await {
+            Ok(guards) => return Ok(held(guards, stop, &session.reporter)),
+            Err(Refusal::Taken(_)) if begun.elapsed() < GRACE => sleep(Duration::from_millis(250)).await,
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+}
+
+/// `unlock`: shows who holds the lock; with `--steal` takes it away from them, which each host records.
+///
+/// # Errors
+/// When a host cannot be reached.
+pub async fn unlock(session: &Session, args: &Unlock) -> Result<(), Failure> {
+    let fleet = session.fleet();
+    let me = myself();
+    for spec in session.desired().hosts.values() {
+        let host = fleet.host(spec).await?;
+        match (host.lock_holder().await?, args.steal) {
+            (None, _) => println!("{}: free", spec.name),
+            (Some(holder), false) => println!("{}: {}", spec.name, describe(&holder)),
+            (Some(holder), true) => {
+                host.steal_lock(&me).await?;
+                println!("{}: taken away from {}", spec.name, describe(&holder));
+            }
+        }
+    }
+    Ok(())
+}
+
+enum Refusal {
+    Taken(Vec<(NodeName, LockHolder)>),
+    TooFew { held: usize, needed: usize, why: Vec<Detail> },
+}
+
+async fn try_once(session: &Session, fleet: &Arc<Fleet>, me: &LockHolder) -> Result<Vec<LockGuard>, Refusal> {
+    let specs: Vec<_> = session.desired().hosts.values().collect();
+    let tries = specs.iter().map(|spec| async move {
+        let host = fleet.host(spec).await.map_err(LockRefused::Host)?;
+        host.lock(me).await
+    });
+    let results = join_all(tries).await;
+    let (mut guards, mut taken, mut why) = (Vec::new(), Vec::new(), Vec::new());
+    for (spec, result) in specs.iter().zip(results) {
+        match result {
+            Ok(guard) => guards.push(guard),
+            Err(LockRefused::Held(holder)) => taken.push((spec.name.clone(), holder)),
+            Err(LockRefused::Host(error)) => why.push(Detail {
+                node: Some(spec.name.to_string()),
+                message: error.to_string(),
+                hint: error.hint().unwrap_or("mend the connection").to_owned(),
+            }),
+        }
+    }
+    let needed = specs.len() / 2 + 1;
+    if taken.is_empty() && guards.len() >= needed {
+        return Ok(guards);
+    }
+    let held = guards.len();
+    join_all(guards.into_iter().map(LockGuard::release)).await;
+    if taken.is_empty() { Err(Refusal::TooFew { held, needed, why }) } else { Err(Refusal::Taken(taken)) }
+}
+
+fn held(guards: Vec<LockGuard>, stop: &CancellationToken, reporter: &Arc<dyn Reporter>) -> Held {
+    let losses: Vec<_> = guards.iter().map(LockGuard::lost).collect();
+    let (stop, reporter) = (stop.clone(), reporter.clone());
+    let watch = tokio::spawn(async move {
+        let (node, ..) = futures::future::select_all(losses).await;
+        reporter.event(&Event::Warning {
+            node: Some(node),
+            text: "the lock was lost here: stopping before the next step".into(),
+            hint: Some("somebody ran `quorate unlock --steal`, or the connection broke".into()),
+        });
+        stop.cancel();
+    });
+    Held { guards, watch }
+}
+
+/// This run, as others see it.
+fn myself() -> LockHolder {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".into());
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let nanos = Timestamp::now().as_nanosecond();
+    LockHolder {
+        id: format!("{:x}-{}", nanos, std::process::id()),
+        who: format!("{user}@{}", machine.trim()),
+        pid: std::process::id(),
+        since: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        doing: doing(std::env::args().skip(1)),
+        alive: true,
+    }
+}
+
+/// The command line, for others to read: what comes behind `--` may hold values that are nobody else's business.
+fn doing(args: impl Iterator<Item = String>) -> String {
+    let shown: Vec<String> = args.take_while(|a| a != "--").collect();
+    format!("quorate {}", shown.join(" "))
+}
+
+fn describe(holder: &LockHolder) -> String {
+    let state = if holder.alive { "" } else { " (its process is gone)" };
+    format!("{} (process {}) since {}: {}{state}", holder.who, holder.pid, holder.since, holder.doing)
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Taken(taken) => {
+                let details = taken
+                    .iter()
+                    .map(|(node, holder)| Detail {
+                        node: Some(node.to_string()),
+                        message: format!("locked by {}", describe(holder)),
+                        hint: "wait for it; if that run is gone or stuck: `quorate unlock --steal` (recorded on the hosts)".into(),
+                    })
+                    .collect();
+                Failure { details, ..Failure::new(Exit::Locked, "another run holds the lock; nothing was changed") }
+            }
+            Refusal::TooFew { held, needed, why } => Failure {
+                details: why,
+                ..Failure::new(Exit::Unreachable, format!("the lock was had on {held} hosts, and {needed} are needed"))
+            },
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Commands that touch no host: `init`, `check`, `render`, `schema`, `completions`, `man`.
+
+use std::path::Path;
+
+use clap::CommandFactory;
+
+use super::args::{Cli, Global, Init, Render};
+use super::error::{Exit, Failure};
+use super::session::Session;
+use crate::bundle::{Bundle, advice, known_bad};
+use crate::inventory::{self, Version};
+use crate::ops::plan::initial_new;
+use crate::render::render_host;
+
+/// etcd's release when there is no bundle to ask.
+const USUAL_VERSION: Version = Version::new(3, 5, 30);
+
+/// `init`: a commented inventory, never over an existing one.
+///
+/// # Errors
+/// When the file exists or cannot be written.
+pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
+    let path = &global.inventory;
+    let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let newest = Bundle::find(global.bundle.as_deref(), base).ok().and_then(|b| b.versions().into_iter().max());
+    let version = args.version.or(newest).unwrap_or(USUAL_VERSION);
+    let text = inventory::starter(&args.hosts, version, &args.cluster);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| {
+        Failure::new(Exit::Usage, format!("cannot create {}: {e}", path.display())).hint("name another file with --inventory")
+    })?;
+    std::io::Write::write_all(&mut file, text.as_bytes())
+        .map_err(|e| Failure::unexpected(&format!("cannot write {}", path.display()), e))?;
+    println!("wrote {}: look it over, then `quorate check`", path.display());
+    Ok(Exit::Done)
+}
+
+/// `check`: the inventory, the bundle, the rendered files and the CA, without touching a host.
+///
+/// # Errors
+/// The first kind of problem that keeps `up` from working.
+pub fn check(global: &Global) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    let desired = session.desired();
+    let bundle = session.bundle()?;
+    let report = bundle.verify()?;
+    let version = desired.version;
+    if let Some(bad) = known_bad(version) {
+        return Err(Failure::new(Exit::Blocked, format!("etcd {version} must not be used: {}", bad.reason)).hint(format!("use {} or later", bad.fixed_in)));
+    }
+    if !bundle.versions().contains(&version) {
+        let have: Vec<String> = bundle.versions().iter().map(ToString::to_string).collect();
+        return Err(Failure::new(Exit::Bundle, format!("the bundle has no etcd {version}, it has {}", have.join(", ")))
+            .hint("make one that has it with `quorate bundle create`, or change `etcd.version`"));
+    }
+    for host in desired.hosts.values() {
+        render_host(desired, host, &initial_new(desired))
+            .map_err(|e| Failure::new(Exit::Inventory, format!("{}: {e}", host.name)).hint(e.hint()))?;
+    }
+    let ca = session.vault().dir().status().map_err(crate::ops::exec::StepError::from)?;
+    let ca_text = match ca.trusted.first() {
+        None => "no CA yet: `quorate up` makes it".to_owned(),
+        Some(cert) => format!("CA valid for {} more days, its key sealed to {}", cert.days_left(jiff::Timestamp::now()), ca.recipients.join(", ")),
+    };
+    println!("inventory  {} hosts, etcd {version}", desired.hosts.len());
+    println!("bundle     {report}");
+    println!("files      rendered for every host");
+    println!("pki        {ca_text}");
+    if let Some(advice) = advice(version) {
+        println!("note       {advice}");
+    }
+    Ok(Exit::Done)
+}
+
+/// `render`: the files as they would land, printed or written below a directory.
+///
+/// # Errors
+/// When the desired state cannot be rendered or a file cannot be written.
+pub fn render(global: &Global, args: &Render) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    let desired = session.desired();
+    for host in desired.hosts.values() {
+        let files = render_host(desired, host, &initial_new(desired))
+            .map_err(|e| Failure::new(Exit::Inventory, format!("{}: {e}", host.name)).hint(e.hint()))?;
+        for file in files {
+            match &args.out {
+                None => println!("# {}:{} (mode {:o}, owner {})\n{}", host.name, file.path, file.mode, file.owner, file.text),
+                Some(out) => write_below(&out.join(host.name.as_str()), file.path.as_str(), &file.text)?,
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn write_below(dir: &Path, path: &str, text: &str) -> Result<(), Failure> {
+    let target = dir.join(path.trim_start_matches('/'));
+    let parent = target.parent().unwrap_or(dir);
+    std::fs::create_dir_all(parent)
+        .and_then(|()| std::fs::write(&target, text))
+        .map_err(|e| Failure::unexpected(&format!("cannot write {}", target.display()), e))
+}
+
+/// `schema`: for editors and other programs.
+///
+/// # Errors
+/// Never, as far as is known.
+pub fn schema() -> Result<Exit, Failure> {
+    let text = serde_json::to_string_pretty(&inventory::schema()).map_err(|e| Failure::unexpected("cannot write the schema", e))?;
+    println!("{text}");
+    Ok(Exit::Done)
+}
+
+/// `completions`.
+pub fn completions(shell: clap_complete::Shell) -> Exit {
+    clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut std::io::stdout());
+    Exit::Done
+}
+
+/// `man`: one page a command.
+///
+/// # Errors
+/// When a page cannot be written.
+pub fn man(out: &Path) -> Result<Exit, Failure> {
+    std::fs::create_dir_all(out)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), out))
+        .map_err(|e| Failure::unexpected(&format!("cannot write pages into {}", out.display()), e))?;
+    println!("wrote the pages into {}", out.display());
+    Ok(Exit::Done)
+}

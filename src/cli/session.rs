@@ -1,0 +1,242 @@
+//! The one place where real parts are wired together: inventory, bundle, connections, CA.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use super::args::{Global, OutputFormat};
+use super::error::{Exit, Failure};
+use crate::bundle::Bundle;
+use crate::host::ssh::{SshEnvironment, connect};
+use crate::host::{HostError, LocalTransport, SecretSource, Secrets, Transport};
+use crate::inventory::{self, Connection, Desired, DesiredHost, Loaded, NodeName};
+use crate::ops::fleet::{Connector, Fleet};
+use crate::ops::model::{Fact, Observed, Policy, Supplies};
+use crate::ops::observe::observe;
+use crate::ops::vault::Vault;
+use crate::report::{Event, OutputMode, Reporter, reporter};
+
+/// What a command works with.
+pub struct Session {
+    /// The flags every command takes.
+    pub global: Global,
+    /// The inventory's text and what it means.
+    pub loaded: Loaded,
+    /// Where events go.
+    pub reporter: Arc<dyn Reporter>,
+    /// When the command began.
+    pub begun: Instant,
+    /// Seconds by phase, so far.
+    phases: std::sync::Mutex<Vec<(String, f64)>>,
+    secrets: Arc<dyn SecretSource>,
+}
+
+impl Session {
+    /// Reads the inventory.
+    ///
+    /// # Errors
+    /// Every problem in it at once; `--limit` names that it does not know.
+    pub fn open(global: &Global) -> Result<Self, Failure> {
+        let reporter = reporter_for(global);
+        let loaded = inventory::load(&global.inventory)?;
+        for warning in &loaded.warnings {
+            let at = format!("{}:{}: ", loaded.path.display(), warning.line);
+            reporter.event(&Event::Warning { node: None, text: format!("{at}{}", warning.message), hint: Some(warning.help.clone()) });
+        }
+        for name in &global.limit {
+            known(&loaded.desired, name)?;
+        }
+        let secrets = Arc::new(Secrets::new(global.sudo_password_fd, global.sudo_password_env.as_deref()));
+        Ok(Self { global: global.clone(), loaded, reporter, begun: Instant::now(), phases: Default::default(), secrets })
+    }
+
+    /// What the inventory means.
+    pub fn desired(&self) -> &Desired {
+        &self.loaded.desired
+    }
+
+    /// The directory of the inventory.
+    pub fn base(&self) -> &Path {
+        match self.loaded.path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        }
+    }
+
+    /// What the operator allowed.
+    pub fn policy(&self) -> Policy {
+        Policy { accept_outage: self.global.accept_outage, accept_data_loss: self.global.accept_data_loss }
+    }
+
+    /// True for `--output json`.
+    pub fn json(&self) -> bool {
+        self.global.output == OutputFormat::Json
+    }
+
+    /// Runs a phase and keeps its time for the summary.
+    pub async fn phase<T>(&self, name: &str, work: impl Future<Output = T>) -> T {
+        self.reporter.event(&Event::PhaseStarted { phase: name.into() });
+        let begun = Instant::now();
+        let done = work.await;
+        let seconds = begun.elapsed().as_secs_f64();
+        self.reporter.event(&Event::PhaseFinished { phase: name.into(), seconds });
+        if let Ok(mut phases) = self.phases.lock() {
+            phases.push((name.into(), seconds));
+        }
+        done
+    }
+
+    /// Says how it ended.
+    pub fn finish(&self, ok: bool, changed: usize, summary: impl Into<String>) {
+        self.finish_probed(ok, changed, summary, None);
+    }
+
+    /// Says how it ended, with what the write probe saw.
+    pub fn finish_probed(&self, ok: bool, changed: usize, summary: impl Into<String>, probe: Option<crate::report::ProbeReport>) {
+        let phases = self.phases.lock().map(|p| p.clone()).unwrap_or_default();
+        let seconds = self.begun.elapsed().as_secs_f64();
+        self.reporter.event(&Event::Finished { ok, seconds, phases, changed, summary: summary.into(), probe });
+    }
+
+    /// The bundle, wherever it is.
+    ///
+    /// # Errors
+    /// When there is none or it is damaged.
+    pub fn bundle(&self) -> Result<Bundle, Failure> {
+        Ok(Bundle::find(self.global.bundle.as_deref(), self.base())?)
+    }
+
+    /// The CA of this cluster.
+    pub fn vault(&self) -> Arc<Vault> {
+        let secrets = self.secrets.clone();
+        let ask = Arc::new(move |path: &Path| secrets.passphrase(path));
+        Vault::new(self.desired(), self.base(), self.identities(), ask)
+    }
+
+    /// Every key file that the operator may own: those of the inventory's hosts, else the usual ones.
+    fn identities(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = Vec::new();
+        for host in self.desired().hosts.values() {
+            if let Connection::Ssh(target) = &host.connection {
+                files.extend(target.identity.iter().filter(|f| !files.contains(f)).cloned().collect::<Vec<_>>());
+            }
+        }
+        let usual = home().map(|h| h.join(".ssh")).into_iter().flat_map(|dir| {
+            ["id_ed25519", "id_rsa"].map(|name| dir.join(name))
+        });
+        files.extend(usual.filter(|f| f.exists()));
+        files
+    }
+
+    /// The hosts, not connected yet.
+    pub fn fleet(&self) -> Arc<Fleet> {
+        let desired = Arc::new(self.desired().clone());
+        let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
+        let environment = Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent));
+        let permits = Arc::new(tokio::sync::Semaphore::new(usize::from(self.global.parallel)));
+        Fleet::new(desired, Box::new(RealConnector { environment, secrets: self.secrets.clone(), permits }))
+    }
+
+    /// What lies ready on this machine for the planner.
+    ///
+    /// # Errors
+    /// When `ca.crt` cannot be read.
+    pub fn supplies(&self, bundle: Option<&Bundle>, vault: &Vault) -> Result<Supplies, Failure> {
+        let mut releases: BTreeMap<_, BTreeMap<_, BTreeMap<String, String>>> = BTreeMap::new();
+        for release in bundle.iter().flat_map(|b| &b.manifest().releases) {
+            let files = release.files.iter().map(|(program, file)| (program.to_string(), file.sha256.to_string())).collect();
+            releases.entry(release.version).or_default().insert(release.arch, files);
+        }
+        let ca_pem = vault.trusted_pem().map_err(crate::ops::exec::StepError::from)?;
+        Ok(Supplies { releases, ca_pem })
+    }
+
+    /// Opens the CA (when there is one) and looks at everything.
+    ///
+    /// # Errors
+    /// When the CA is there and none of the operator's keys opens it.
+    pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
+        let has_ca = !vault.dir().status().map_err(crate::ops::exec::StepError::from)?.is_empty();
+        let tls = if has_ca { Some(vault.operator().await?) } else { None };
+        Ok(observe(fleet, tls.as_ref()).await)
+    }
+
+    /// Refuses when a host cannot be looked at; for commands that need all of them.
+    ///
+    /// # Errors
+    /// Every host that did not answer.
+    pub fn all_reachable(&self, seen: &Observed) -> Result<(), Failure> {
+        let blocked: Vec<_> = seen
+            .hosts
+            .iter()
+            .filter_map(|(name, fact)| match fact {
+                Fact::Unknown(why) => Some(super::error::Detail {
+                    node: Some(name.to_string()),
+                    message: why.clone(),
+                    hint: "mend the connection and run it again".into(),
+                }),
+                _ => None,
+            })
+            .collect();
+        if blocked.is_empty() {
+            return Ok(());
+        }
+        Err(Failure { details: blocked, ..Failure::new(Exit::Unreachable, "not every host could be looked at") })
+    }
+
+    /// The host of this name.
+    ///
+    /// # Errors
+    /// When the inventory has none, with the nearest name.
+    pub fn spec(&self, name: &NodeName) -> Result<&DesiredHost, Failure> {
+        known(self.desired(), name)
+    }
+}
+
+fn known<'a>(desired: &'a Desired, name: &NodeName) -> Result<&'a DesiredHost, Failure> {
+    desired.hosts.get(name).ok_or_else(|| {
+        let near = inventory::nearest(name.as_str(), desired.order.iter().map(NodeName::as_str));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("its hosts are {}", desired.order.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        };
+        Failure::new(Exit::Usage, format!("the inventory has no host `{name}`")).hint(hint)
+    })
+}
+
+/// Where events go for these flags.
+pub fn reporter_for(global: &Global) -> Arc<dyn Reporter> {
+    let mode = match global.output {
+        OutputFormat::Human => OutputMode::Human,
+        OutputFormat::Json => OutputMode::Json,
+    };
+    reporter(mode, std::io::stderr().is_terminal())
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from)
+}
+
+/// SSH, or this machine itself.
+struct RealConnector {
+    environment: Arc<SshEnvironment>,
+    secrets: Arc<dyn SecretSource>,
+    permits: Arc<tokio::sync::Semaphore>,
+}
+
+#[async_trait]
+impl Connector for RealConnector {
+    async fn connect(&self, host: &DesiredHost) -> Result<Arc<dyn Transport>, HostError> {
+        match &host.connection {
+            Connection::Local => Ok(Arc::new(LocalTransport::new(host.name.clone()))),
+            Connection::Ssh(target) => {
+                let _permit = self.permits.acquire().await;
+                Ok(Arc::new(connect(&host.name, target, &self.environment, self.secrets.clone()).await?))
+            }
+        }
+    }
+}

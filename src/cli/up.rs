@@ -1,0 +1,90 @@
+//! `plan` and `up`.
+
+use std::path::Path;
+
+use super::args::{Global, PlanArgs, Up};
+use super::converge::{Parts, bring_about};
+use super::error::{Exit, Failure};
+use super::session::Session;
+use super::show;
+use crate::ops::model::Intent;
+use crate::ops::plan::Plan;
+use crate::report::Paint;
+
+/// `plan`: what `up` would do; exit code 10 when that is something.
+///
+/// # Errors
+/// Every reason not to begin.
+pub async fn plan(global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    let plan = make(&session, args.prune).await?;
+    if let Some(out) = &args.out {
+        save(&plan, out)?;
+    }
+    print(&session, &plan)?;
+    Ok(if plan.is_empty() { Exit::Done } else { Exit::Changes })
+}
+
+/// `up`: bring everything in line.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn up(global: &Global, args: &Up) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    if args.dry_run {
+        let plan = make(&session, args.prune).await?;
+        print(&session, &plan)?;
+        return Ok(Exit::Done);
+    }
+    let saved = args.plan.as_deref().map(load).transpose()?;
+    let intent = match &saved {
+        Some(plan) => plan.header.intent.clone(),
+        None => converge(global, args.prune),
+    };
+    let changed = bring_about(&session, Parts::of(&session)?, &intent, saved.as_ref()).await?;
+    session.finish(true, changed, sentence(&session, changed));
+    Ok(Exit::Done)
+}
+
+fn converge(global: &Global, prune: bool) -> Intent {
+    Intent::Converge { prune, limit: global.limit.clone() }
+}
+
+fn sentence(session: &Session, changed: usize) -> String {
+    let cluster = &session.desired().cluster;
+    match changed {
+        0 => format!("{cluster} is as the inventory wants it: nothing to do"),
+        _ => format!("{cluster} is up and as the inventory wants it"),
+    }
+}
+
+async fn make(session: &Session, prune: bool) -> Result<Plan, Failure> {
+    let parts = Parts::of(session)?;
+    let seen = session.look(&parts.fleet, &parts.vault).await?;
+    parts.plan(session, &converge(&session.global, prune), &seen)
+}
+
+fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {
+    if session.json() {
+        let text = serde_json::to_string(plan).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
+        println!("{text}");
+    } else if plan.is_empty() {
+        anstream::print!("{}", show::plan(plan, Paint::from_env(true), true));
+        println!("nothing to do: {} is as the inventory wants it", plan.header.cluster);
+    } else {
+        anstream::print!("{}", show::plan(plan, Paint::from_env(true), true));
+    }
+    Ok(())
+}
+
+fn save(plan: &Plan, out: &Path) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(plan).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
+    std::fs::write(out, text).map_err(|e| Failure::unexpected(&format!("cannot write {}", out.display()), e))
+}
+
+fn load(path: &Path) -> Result<Plan, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(Exit::Usage, format!("cannot read {}: {e}", path.display())).hint("make one with `quorate plan --out FILE`"))?;
+    serde_json::from_str(&text)
+        .map_err(|e| Failure::new(Exit::Usage, format!("{} is not a saved plan: {e}", path.display())).hint("make one with `quorate plan --out FILE`"))
+}
