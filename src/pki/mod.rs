@@ -1,6 +1,6 @@
 //! Certificates: which must exist, making them, reading them, and the CA key that only the operators can open.
 //!
-//! [`spec`] and [`audit`] decide (pure), [`authority`] issues, [`certificate`] and [`facts`] read, and
+//! [`spec`] and [`mod@audit`] decide (pure), [`authority`] issues, [`certificate`] and [`facts`] read, and
 //! [`layout`] says which files a host gets. The CA key is sealed ([`sealed`]) to [`recipient`]s, opened with
 //! the operator's own key files ([`identity`], [`ssh_key`]) and kept beside the inventory ([`store`]).
 //! The clock is always handed in.
