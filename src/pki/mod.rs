@@ -1,1 +1,37 @@
-//! (to be written)
+//! Certificates: which must exist, making them, reading them, and the CA key that only the operators can open.
+//!
+//! [`spec`] and [`mod@audit`] decide (pure), [`authority`] issues, [`certificate`] and [`facts`] read, and
+//! [`layout`] says which files a host gets. The CA key is sealed ([`sealed`]) to [`recipient`]s, opened with
+//! the operator's own key files ([`identity`], [`ssh_key`]) and kept beside the inventory ([`store`]).
+//! The clock is always handed in.
+
+pub mod audit;
+pub mod authority;
+pub mod certificate;
+pub mod facts;
+pub mod identity;
+pub mod layout;
+pub mod recipient;
+pub mod sealed;
+pub mod secret;
+pub mod spec;
+pub mod ssh_key;
+pub mod store;
+
+#[cfg(test)]
+mod handshake_tests;
+#[cfg(test)]
+mod store_tests;
+#[cfg(test)]
+mod test_keys;
+
+pub use audit::{AuditContext, LeafFinding, audit, must_reissue};
+pub use authority::{Authority, AuthorityError, Issued};
+pub use certificate::{CertError, Certificate, bundle_pem};
+pub use facts::CertFacts;
+pub use identity::{AskPassphrase, OpenError, Tried};
+pub use layout::{FileContent, PkiFile, host_files};
+pub use recipient::{Recipient, RecipientError};
+pub use secret::SecretPem;
+pub use spec::{LeafRole, LeafSpec, SpecError, client_spec, operator_spec, peer_spec, server_spec};
+pub use store::{CaStatus, PkiDir, StoreError};

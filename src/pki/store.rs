@@ -1,0 +1,375 @@
+//! The CA on the operator's machine: the directory `pki/` beside the inventory.
+//!
+//! | file | what | mode |
+//! |---|---|---|
+//! | `ca.crt` | every trusted CA certificate, PEM | 0644 |
+//! | `ca.key.age` | the signing CA's key, sealed | 0644: who may read it gains nothing, and git keeps no other mode |
+//! | `ca.key` | a key brought along in the clear, until it is sealed | the operator's |
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::authority::{Authority, AuthorityError};
+use super::certificate::{CertError, Certificate, bundle_pem};
+use super::facts::CertFacts;
+use super::identity::{AskPassphrase, OpenError, Tried};
+use super::recipient::Recipient;
+use super::sealed::{self, CaSecret, SealError, UnsealError};
+use super::secret::SecretPem;
+use crate::inventory::{ClusterName, PkiPolicy};
+
+/// The certificates of one cluster on the operator's machine.
+#[derive(Debug, Clone)]
+pub struct PkiDir {
+    dir: PathBuf,
+    cluster: ClusterName,
+}
+
+/// What is there, told without opening anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaStatus {
+    /// The certificates of `ca.crt`, in order; empty when there is none.
+    pub trusted: Vec<CertFacts>,
+    /// Whether `ca.key.age` exists.
+    pub sealed: bool,
+    /// Who can open `ca.key.age`, as its comment lines say.
+    pub recipients: Vec<String>,
+    /// Whether a `ca.key` lies there in the clear.
+    pub plain_key: bool,
+}
+
+impl CaStatus {
+    /// Nothing is there yet: [`PkiDir::create`] may make a CA.
+    pub fn is_empty(&self) -> bool {
+        self.trusted.is_empty() && !self.sealed && !self.plain_key
+    }
+}
+
+/// What went wrong with the CA on the operator's machine. One variant per operation or state.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum StoreError {
+    /// A file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// A file could not be written.
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    /// A new CA was asked for where something is already.
+    #[error("{} already exists", path.display())]
+    Exists { path: PathBuf },
+    /// There is no CA at all.
+    #[error("there is no CA in {}", dir.display())]
+    Missing { dir: PathBuf },
+    /// `ca.crt` is there, its key is not.
+    #[error("{} has no key: there is no ca.key.age beside it", path.display())]
+    NoKey { path: PathBuf },
+    /// The key lies there in the clear.
+    #[error("{} is not sealed", path.display())]
+    PlainKey { path: PathBuf },
+    /// `ca.crt` cannot be read.
+    #[error("cannot read the certificates in {}", path.display())]
+    Certificates { path: PathBuf, source: CertError },
+    /// The CA cannot be used.
+    #[error("cannot use the CA in {}", path.display())]
+    Authority { path: PathBuf, source: AuthorityError },
+    /// `ca.key.age` cannot be made.
+    #[error("cannot make {}", path.display())]
+    Seal { path: PathBuf, source: SealError },
+    /// `ca.key.age` belongs to another cluster, or is damaged.
+    #[error("cannot open {}", path.display())]
+    Unseal { path: PathBuf, source: UnsealError },
+    /// `ca.key.age` is for others.
+    #[error("{} cannot be opened with your keys{}", path.display(), listed(tried))]
+    NotYours {
+        path: PathBuf,
+        /// Who can open it.
+        sealed_to: Vec<String>,
+        /// The key files that were tried.
+        tried: Vec<Tried>,
+    },
+    /// The sealed CA is none of those in `ca.crt`.
+    #[error("{} holds the key of a CA (`{sealed}`) that is not in ca.crt", path.display())]
+    OtherCa { path: PathBuf, sealed: String },
+}
+
+impl StoreError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        let text = match self {
+            StoreError::Read { .. } | StoreError::Write { .. } => {
+                "look at the owner and the permissions of this path, and at the free space"
+            }
+            StoreError::Exists { .. } => {
+                "a CA is never overwritten; to change it run `quorate pki rotate-ca`, to start over move the file away"
+            }
+            StoreError::Missing { .. } => "`quorate up` makes one for a new cluster; else take it from version control",
+            StoreError::NoKey { .. } => {
+                "take ca.key.age from version control, or put the CA's key there as ca.key and run `quorate pki seal`"
+            }
+            StoreError::PlainKey { .. } => "run `quorate pki seal`: it seals the key to the operators and removes it",
+            StoreError::Certificates { source, .. } => return source.hint(),
+            StoreError::Authority { source, .. } => return source.hint(),
+            StoreError::Seal { .. } => "name at least one age or SSH public key under `pki.recipients`",
+            StoreError::Unseal { source, .. } => match source {
+                UnsealError::OtherCluster { .. } => "point `pki.dir` of this inventory to the directory of its own",
+                _ => "take ca.key.age from version control",
+            },
+            StoreError::NotYours { sealed_to, .. } => {
+                let who = match sealed_to.is_empty() {
+                    true => "its recipients".to_owned(),
+                    false => sealed_to.join("; "),
+                };
+                return format!(
+                    "it is sealed to: {who}. Give one of these keys as `ssh.identity`, or ask its owner to run \
+                     `quorate pki seal` with your public key"
+                );
+            }
+            StoreError::OtherCa { .. } => "ca.crt and ca.key.age must come from the same CA: take both from one commit",
+        };
+        text.to_owned()
+    }
+}
+
+/// `: FILE (why), FILE (why)`.
+fn listed(tried: &[Tried]) -> String {
+    if tried.is_empty() {
+        return ": no key file was given".to_owned();
+    }
+    let each: Vec<_> = tried
+        .iter()
+        .map(|key| format!("{} ({})", key.path.display(), key.why))
+        .collect();
+    format!(": tried {}", each.join(", "))
+}
+
+impl PkiDir {
+    /// The directory `dir` (`pki.dir` of the inventory) of `cluster`. Nothing is read yet.
+    pub fn at(dir: impl Into<PathBuf>, cluster: &ClusterName) -> PkiDir {
+        PkiDir {
+            dir: dir.into(),
+            cluster: cluster.clone(),
+        }
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or `ca.crt` is damaged.
+    pub fn status(&self) -> Result<CaStatus, StoreError> {
+        let trusted = self.read_trusted()?.unwrap_or_default();
+        let sealed = self.read(&self.sealed_path())?;
+        Ok(CaStatus {
+            trusted: trusted.iter().map(|cert| cert.facts().clone()).collect(),
+            recipients: sealed
+                .as_deref()
+                .map(|text| sealed::label(text).recipients)
+                .unwrap_or_default(),
+            sealed: sealed.is_some(),
+            plain_key: self.plain_path().exists(),
+        })
+    }
+
+    /// The CA certificates that hosts and clients trust: all of `ca.crt`. No key is needed.
+    ///
+    /// # Errors
+    /// When there is none or it is damaged.
+    pub fn trusted(&self) -> Result<Vec<Certificate>, StoreError> {
+        self.read_trusted()?
+            .ok_or_else(|| StoreError::Missing { dir: self.dir.clone() })
+    }
+
+    /// Makes a CA and writes both files. Cut off between them, it leaves only `ca.key.age`, from which
+    /// [`PkiDir::unlock`] completes the other.
+    ///
+    /// # Errors
+    /// When any of the files exists, there is no recipient, or a file cannot be written.
+    pub fn create(
+        &self,
+        policy: &PkiPolicy,
+        recipients: &[Recipient],
+        now: Timestamp,
+    ) -> Result<Authority, StoreError> {
+        for path in [self.cert_path(), self.sealed_path(), self.plain_path()] {
+            if path.exists() {
+                return Err(StoreError::Exists { path });
+            }
+        }
+        let authority = Authority::create(&self.cluster, policy, now).map_err(|source| StoreError::Authority {
+            path: self.cert_path(),
+            source,
+        })?;
+        self.write_sealed(&authority, recipients)?;
+        self.write_trusted(&[authority.certificate().clone()])?;
+        Ok(authority)
+    }
+
+    /// Opens the CA with the first of `identities` that fits.
+    ///
+    /// # Errors
+    /// When there is no CA, none of the keys opens it, or it does not hold together; each with its own variant.
+    pub fn unlock(
+        &self,
+        identities: &[PathBuf],
+        ask: &mut AskPassphrase<'_>,
+        now: Timestamp,
+    ) -> Result<Authority, StoreError> {
+        let path = self.sealed_path();
+        let trusted = self.read_trusted()?;
+        let Some(text) = self.read(&path)? else {
+            return Err(self.without_sealed_key(trusted.is_some()));
+        };
+        let secret = self.unseal(&text, identities, ask)?;
+        match trusted {
+            Some(trusted) if !trusted.contains(&secret.certificate) => {
+                let sealed = secret.certificate.facts().subject.clone();
+                return Err(StoreError::OtherCa { path, sealed });
+            }
+            Some(_) => {}
+            None => self.write_trusted(std::slice::from_ref(&secret.certificate))?,
+        }
+        Authority::load(&secret.certificate.to_pem(), secret.key, now)
+            .map_err(|source| StoreError::Authority { path, source })
+    }
+
+    /// Seals the CA key anew: from now on exactly `recipients` can open the file. Copies of the old file (in version
+    /// control, in backups) stay open to whoever could open them.
+    ///
+    /// # Errors
+    /// When there is no recipient or the file cannot be written.
+    pub fn reseal(&self, authority: &Authority, recipients: &[Recipient]) -> Result<(), StoreError> {
+        self.write_sealed(authority, recipients)
+    }
+
+    /// Takes over a CA that was brought along as `ca.crt` and `ca.key`: checks the pair, seals the key, proves that
+    /// `identities` open it, and only then removes `ca.key`.
+    ///
+    /// # Errors
+    /// When a file is missing, the pair does not fit, or the result cannot be opened; `ca.key` stays then.
+    pub fn seal_plain_key(
+        &self,
+        recipients: &[Recipient],
+        identities: &[PathBuf],
+        ask: &mut AskPassphrase<'_>,
+        now: Timestamp,
+    ) -> Result<Authority, StoreError> {
+        let (plain, path) = (self.plain_path(), self.sealed_path());
+        let trusted = self.trusted()?;
+        let key = self
+            .read(&plain)?
+            .ok_or_else(|| StoreError::NoKey { path: self.cert_path() })?;
+        if path.exists() {
+            return Err(StoreError::Exists { path });
+        }
+        let key = SecretPem::new(Zeroizing::new(key));
+        let authority = Authority::load(&bundle_pem(&trusted), key, now).map_err(|source| StoreError::Authority {
+            path: plain.clone(),
+            source,
+        })?;
+        let text = self.sealed_text(&authority, recipients)?;
+        self.unseal(&text, identities, ask)?;
+        self.write(&path, &text)?;
+        fs::remove_file(&plain).map_err(|source| StoreError::Write { path: plain, source })?;
+        Ok(authority)
+    }
+
+    fn cert_path(&self) -> PathBuf {
+        self.dir.join("ca.crt")
+    }
+
+    fn sealed_path(&self) -> PathBuf {
+        self.dir.join("ca.key.age")
+    }
+
+    fn plain_path(&self) -> PathBuf {
+        self.dir.join("ca.key")
+    }
+
+    fn without_sealed_key(&self, has_certificate: bool) -> StoreError {
+        match (self.plain_path().exists(), has_certificate) {
+            (true, _) => StoreError::PlainKey {
+                path: self.plain_path(),
+            },
+            (false, true) => StoreError::NoKey { path: self.cert_path() },
+            (false, false) => StoreError::Missing { dir: self.dir.clone() },
+        }
+    }
+
+    fn unseal(&self, text: &str, identities: &[PathBuf], ask: &mut AskPassphrase<'_>) -> Result<CaSecret, StoreError> {
+        let path = self.sealed_path();
+        sealed::unseal(text, &self.cluster, identities, ask).map_err(|source| match source {
+            UnsealError::Open(OpenError::NoKey { tried }) => StoreError::NotYours {
+                path,
+                sealed_to: sealed::label(text).recipients,
+                tried,
+            },
+            source => StoreError::Unseal { path, source },
+        })
+    }
+
+    fn sealed_text(&self, authority: &Authority, recipients: &[Recipient]) -> Result<String, StoreError> {
+        let secret = CaSecret {
+            cluster: self.cluster.clone(),
+            certificate: authority.certificate().clone(),
+            key: authority.key().clone(),
+        };
+        sealed::seal(&secret, recipients).map_err(|source| StoreError::Seal {
+            path: self.sealed_path(),
+            source,
+        })
+    }
+
+    fn write_sealed(&self, authority: &Authority, recipients: &[Recipient]) -> Result<(), StoreError> {
+        let text = self.sealed_text(authority, recipients)?;
+        self.write(&self.sealed_path(), &text)
+    }
+
+    fn write_trusted(&self, certificates: &[Certificate]) -> Result<(), StoreError> {
+        self.write(&self.cert_path(), &bundle_pem(certificates))
+    }
+
+    fn read_trusted(&self) -> Result<Option<Vec<Certificate>>, StoreError> {
+        let path = self.cert_path();
+        let Some(text) = self.read(&path)? else {
+            return Ok(None);
+        };
+        let bundle = Certificate::bundle_from_pem(&text);
+        bundle
+            .map(Some)
+            .map_err(|source| StoreError::Certificates { path, source })
+    }
+
+    /// The text of a file, `None` when it does not exist.
+    fn read(&self, path: &Path) -> Result<Option<String>, StoreError> {
+        match fs::read_to_string(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Read {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Replaces a file in one step: a crash leaves the old one or the new one, whole.
+    fn write(&self, path: &Path, text: &str) -> Result<(), StoreError> {
+        let replace = || -> io::Result<()> {
+            fs::create_dir_all(&self.dir)?;
+            let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+            file.as_file().sync_all()?;
+            file.persist(path)?;
+            fs::File::open(&self.dir)?.sync_all()
+        };
+        replace().map_err(|source| StoreError::Write {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
