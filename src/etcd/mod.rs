@@ -1,5 +1,46 @@
 //! Talking to etcd itself: gRPC and HTTP with mutual TLS, over any byte stream (usually a tunnel).
+//!
+//! | file | what |
+//! |---|---|
+//! | `model` | what etcd says, in quorate's own types |
+//! | `dial`, `tls`, `connect` | a stream, what secures it, and the handshake on it |
+//! | `client` | the gRPC calls, one deadline each |
+//! | `snapshot` | the snapshot stream and its checksum |
+//! | `http`, `metrics` | the HTTP/1.1 side: peer members, version, health, gauges |
+//! | `probe` | does a port really speak TLS and refuse strangers |
+//! | `ids` | member and cluster ids as etcd computes them |
+//! | `writer`, `tally` | writes under way while the cluster changes, and what they showed |
+//! | `error` | gRPC, TLS and stream errors to [`EtcdError`] |
 
+mod client;
+mod connect;
+mod dial;
+mod error;
+mod http;
+mod ids;
+mod metrics;
 pub mod model;
+mod probe;
+mod snapshot;
+mod tally;
+mod tls;
+mod version;
+mod writer;
 
+/// Made from `proto/etcd.proto` by `tests/proto.rs`.
+mod pb {
+    #![allow(missing_docs, clippy::all)]
+    include!("generated/etcdserverpb.rs");
+}
+
+pub use client::{DowngradeStep, EtcdClient, RAFT_LIMIT};
+pub use dial::{Dial, Stream, TcpDial};
+pub use http::{EtcdHttp, Health, PeerMembers, ServerVersion};
+pub use ids::{bootstrap_cluster_id, bootstrap_member_id};
+pub use metrics::{Latency, Metrics};
 pub use model::*;
+pub use probe::{PortSecurity, port_security};
+pub use snapshot::SnapshotStream;
+pub use tally::ProbeFindings;
+pub use tls::{ClientTls, Endpoint};
+pub use writer::{ProbeSettings, WriteProbe};

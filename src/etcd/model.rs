@@ -17,6 +17,15 @@ pub struct Header {
     pub raft_term: u64,
 }
 
+/// An answer together with who gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer<T> {
+    /// Who answered.
+    pub header: Header,
+    /// What was answered.
+    pub value: T,
+}
+
 /// One entry of the member list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
@@ -98,6 +107,44 @@ pub struct KvHash {
     pub compact_revision: i64,
 }
 
+/// A key and what is stored under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyValue {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value.
+    pub value: Vec<u8>,
+    /// Revision of the last write.
+    pub mod_revision: i64,
+    /// Number of writes since the key was created.
+    pub version: i64,
+}
+
+/// A lease: keys attached to it vanish when it is no longer kept alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseId(pub i64);
+
+/// What a role may do with a range of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Access {
+    Read,
+    Write,
+    ReadWrite,
+}
+
+/// One permission of a role.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Permission {
+    /// What it allows.
+    pub access: Access,
+    /// First key of the range.
+    pub key: Vec<u8>,
+    /// End of the range, exclusive; empty for the single key, `\0` for all keys from `key` on.
+    pub range_end: Vec<u8>,
+}
+
 /// Why etcd did not do what it was asked. One variant per thing the caller may want to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EtcdError {
@@ -150,6 +197,10 @@ pub enum EtcdError {
     #[error("{operation}: permission denied: {message}")]
     #[allow(missing_docs)]
     Denied { operation: &'static str, message: String },
+    /// A snapshot stream that ended early or does not have the checksum it ends with.
+    #[error("snapshot: the stream is damaged: {why}; take it again")]
+    #[allow(missing_docs)]
+    DamagedSnapshot { why: String },
     /// Anything else, with etcd's code and text.
     #[error("{operation}: {code}: {message}")]
     #[allow(missing_docs)]

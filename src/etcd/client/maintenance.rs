@@ -1,0 +1,184 @@
+//! Status and upkeep of one member.
+
+use std::time::Duration;
+
+use tonic::transport::Channel;
+
+use super::{EtcdClient, RAFT_LIMIT};
+use crate::etcd::pb::maintenance_client::MaintenanceClient;
+use crate::etcd::snapshot::{SNAPSHOT_IDLE, SnapshotStream};
+use crate::etcd::version::server_version;
+use crate::etcd::{Alarm, AlarmKind, Answer, EtcdError, Header, KvHash, MemberStatus, pb};
+use crate::inventory::MemberId;
+
+/// A hand-over takes 0.1 s; to a member that is down it never ends.
+const MOVE_LEADER_LIMIT: Duration = Duration::from_secs(5);
+/// Hashing reads the whole key space.
+const HASH_LIMIT: Duration = Duration::from_secs(60);
+
+/// What to do about an online downgrade (3.6 and later).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DowngradeStep {
+    /// Would it be allowed?
+    Validate,
+    /// Begin: the storage goes to the older version's format.
+    Enable,
+    /// Give it up, while every member still runs the newer version.
+    Cancel,
+}
+
+impl EtcdClient {
+    fn maintenance(&self) -> MaintenanceClient<Channel> {
+        MaintenanceClient::new(self.channel.clone())
+    }
+
+    /// How this member is. Served from its memory, also without quorum.
+    ///
+    /// # Errors
+    /// Any [`EtcdError`]; `Silent` when nothing comes within `limit`.
+    pub async fn status(&self, limit: Duration) -> Result<MemberStatus, EtcdError> {
+        let asked = self.asked("status", limit);
+        let mut maintenance = self.maintenance();
+        let status = asked.answer(maintenance.status(pb::StatusRequest {})).await?;
+        Ok(MemberStatus {
+            header: asked.header(status.header)?,
+            version: server_version(&status.version).map_err(|e| asked.malformed(e.to_string()))?,
+            db_size: size(status.db_size),
+            db_in_use: size(status.db_size_in_use),
+            db_quota: size(status.db_size_quota),
+            leader: MemberId(status.leader),
+            raft_index: status.raft_index,
+            raft_applied: status.raft_applied_index,
+            raft_term: status.raft_term,
+            errors: status.errors,
+            learner: status.is_learner,
+            storage_version: Some(status.storage_version).filter(|version| !version.is_empty()),
+        })
+    }
+
+    /// Hands leadership to `target`. Must be asked of the leader; check first that the target is up.
+    ///
+    /// # Errors
+    /// `NotLeader`; `Refused` for a target that cannot lead; `Silent` for one that is down.
+    pub async fn move_leader(&self, target: MemberId) -> Result<(), EtcdError> {
+        let asked = self.asked("move leader", MOVE_LEADER_LIMIT);
+        let request = pb::MoveLeaderRequest { target_id: target.0 };
+        let mut maintenance = self.maintenance();
+        asked.answer(maintenance.move_leader(request)).await?;
+        Ok(())
+    }
+
+    /// The hash of this member's key space at `revision` (0: now, which differs between members under writes).
+    ///
+    /// # Errors
+    /// `Compacted` for an old revision; `Other` with code `OutOfRange` for one that this member does not have yet.
+    pub async fn hash_kv(&self, revision: i64) -> Result<KvHash, EtcdError> {
+        let asked = self.asked("hash", HASH_LIMIT);
+        let mut maintenance = self.maintenance();
+        let answer = asked
+            .answer(maintenance.hash_kv(pb::HashKvRequest { revision }))
+            .await?;
+        Ok(KvHash {
+            header: asked.header(answer.header)?,
+            hash: answer.hash,
+            compact_revision: answer.compact_revision,
+        })
+    }
+
+    /// The active alarms.
+    ///
+    /// # Errors
+    /// Any [`EtcdError`].
+    pub async fn alarms(&self) -> Result<Answer<Vec<Alarm>>, EtcdError> {
+        let asked = self.asked("alarm list", RAFT_LIMIT);
+        let request = pb::AlarmRequest {
+            action: pb::alarm_request::Action::Get.into(),
+            ..Default::default()
+        };
+        let mut maintenance = self.maintenance();
+        let answer = asked.answer(maintenance.alarm(request)).await?;
+        let alarms = answer.alarms.iter().filter_map(alarm).collect();
+        asked.with(answer.header, alarms)
+    }
+
+    /// Takes back an alarm, as it stood in [`EtcdClient::alarms`].
+    ///
+    /// # Errors
+    /// Any [`EtcdError`].
+    pub async fn disarm(&self, alarm: Alarm) -> Result<Header, EtcdError> {
+        let asked = self.asked("alarm disarm", RAFT_LIMIT);
+        let kind = match alarm.kind {
+            AlarmKind::Nospace => pb::AlarmType::Nospace,
+            AlarmKind::Corrupt => pb::AlarmType::Corrupt,
+        };
+        let request = pb::AlarmRequest {
+            action: pb::alarm_request::Action::Deactivate.into(),
+            member_id: alarm.member.0,
+            alarm: kind.into(),
+        };
+        let mut maintenance = self.maintenance();
+        let answer = asked.answer(maintenance.alarm(request)).await?;
+        asked.header(answer.header)
+    }
+
+    /// Gives free space inside the database file back to the file system. Blocks this member's reads and writes;
+    /// allow at least 1 s per 50 MB. When `limit` runs out the server goes on by itself.
+    ///
+    /// # Errors
+    /// Any [`EtcdError`].
+    pub async fn defragment(&self, limit: Duration) -> Result<(), EtcdError> {
+        let asked = self.asked("defragment", limit);
+        let mut maintenance = self.maintenance();
+        asked.answer(maintenance.defragment(pb::DefragmentRequest {})).await?;
+        Ok(())
+    }
+
+    /// Prepares, begins or gives up an online downgrade to `version` (`3.5`); returns the cluster's version now.
+    ///
+    /// # Errors
+    /// `Other` with code `InvalidArgument` for a version that is not allowed, `Refused` when one is under way or none
+    /// is; before 3.6 `Other` or `Refused`.
+    pub async fn downgrade(&self, step: DowngradeStep, version: &str) -> Result<Answer<String>, EtcdError> {
+        let asked = self.asked("downgrade", RAFT_LIMIT);
+        let action = match step {
+            DowngradeStep::Validate => pb::downgrade_request::Action::Validate,
+            DowngradeStep::Enable => pb::downgrade_request::Action::Enable,
+            DowngradeStep::Cancel => pb::downgrade_request::Action::Cancel,
+        };
+        let request = pb::DowngradeRequest {
+            action: action.into(),
+            version: version.to_owned(),
+        };
+        let mut maintenance = self.maintenance();
+        let answer = asked.answer(maintenance.downgrade(request)).await?;
+        asked.with(answer.header, answer.version)
+    }
+
+    /// Begins a snapshot of this member's database.
+    ///
+    /// # Errors
+    /// Any [`EtcdError`]; `Denied` without the root role when authentication is on.
+    pub async fn snapshot(&self) -> Result<SnapshotStream, EtcdError> {
+        let asked = self.asked("snapshot", SNAPSHOT_IDLE);
+        let mut maintenance = self.maintenance();
+        let stream = asked.answer(maintenance.snapshot(pb::SnapshotRequest {})).await?;
+        Ok(SnapshotStream::new(stream, self.endpoint.clone()))
+    }
+}
+
+/// Sizes are signed on the wire and never negative.
+fn size(bytes: i64) -> u64 {
+    u64::try_from(bytes).unwrap_or(0)
+}
+
+fn alarm(alarm: &pb::AlarmMember) -> Option<Alarm> {
+    let kind = match alarm.alarm() {
+        pb::AlarmType::Nospace => AlarmKind::Nospace,
+        pb::AlarmType::Corrupt => AlarmKind::Corrupt,
+        pb::AlarmType::None => return None,
+    };
+    Some(Alarm {
+        member: MemberId(alarm.member_id),
+        kind,
+    })
+}

@@ -1,0 +1,190 @@
+//! The few of etcd's metrics that tell what the API does not: who is connected to whom, and how slow the disk is.
+//!
+//! Names as in 3.4.23, 3.5.30 and 3.6.14. The format is Prometheus' text format.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::inventory::MemberId;
+
+/// What one member's `/metrics` says. A metric that is not there is `None`, not zero.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Metrics {
+    /// `etcd_server_has_leader`.
+    pub has_leader: Option<bool>,
+    /// `etcd_server_is_leader`.
+    pub is_leader: Option<bool>,
+    /// `etcd_server_leader_changes_seen_total` since the process started.
+    pub leader_changes: Option<u64>,
+    /// `etcd_server_quota_backend_bytes`, the quota in force.
+    pub quota_bytes: Option<u64>,
+    /// `etcd_network_active_peers`, streams per remote member: 0 means one-way TLS or network trouble that no health
+    /// check shows.
+    pub active_peers: BTreeMap<MemberId, u64>,
+    /// `etcd_disk_wal_fsync_duration_seconds`; good below 10 ms.
+    pub wal_fsync: Option<Latency>,
+    /// `etcd_disk_backend_commit_duration_seconds`; good below 25 ms.
+    pub backend_commit: Option<Latency>,
+}
+
+/// A latency histogram since the process started.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Latency {
+    /// How many were measured.
+    pub count: u64,
+    /// 99 % took no longer than this, in seconds; estimated within its bucket as Prometheus' `histogram_quantile` does.
+    pub p99_seconds: f64,
+}
+
+impl Metrics {
+    /// Reads the text format; lines that make no sense are skipped.
+    pub fn parse(text: &str) -> Metrics {
+        let mut metrics = Metrics::default();
+        let mut wal_fsync = Vec::new();
+        let mut backend_commit = Vec::new();
+        for sample in text.lines().filter_map(Sample::parse) {
+            match sample.name {
+                "etcd_server_has_leader" => metrics.has_leader = Some(sample.value > 0.0),
+                "etcd_server_is_leader" => metrics.is_leader = Some(sample.value > 0.0),
+                "etcd_server_leader_changes_seen_total" => metrics.leader_changes = Some(sample.value as u64),
+                "etcd_server_quota_backend_bytes" => metrics.quota_bytes = Some(sample.value as u64),
+                "etcd_network_active_peers" => {
+                    if let Some(remote) = sample.label("Remote").and_then(|id| id.parse().ok()) {
+                        metrics.active_peers.insert(remote, sample.value as u64);
+                    }
+                }
+                "etcd_disk_wal_fsync_duration_seconds_bucket" => wal_fsync.extend(sample.bucket()),
+                "etcd_disk_backend_commit_duration_seconds_bucket" => backend_commit.extend(sample.bucket()),
+                _ => {}
+            }
+        }
+        metrics.wal_fsync = latency(&wal_fsync);
+        metrics.backend_commit = latency(&backend_commit);
+        metrics
+    }
+}
+
+/// `name{label="value",...} 1.5`
+struct Sample<'a> {
+    name: &'a str,
+    labels: &'a str,
+    value: f64,
+}
+
+impl<'a> Sample<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (name, labels) = match series.split_once('{') {
+            Some((name, labels)) => (name, labels.strip_suffix('}')?),
+            None => (series, ""),
+        };
+        Some(Sample {
+            name,
+            labels,
+            value: value.parse().ok()?,
+        })
+    }
+
+    /// A label's value. The labels read here hold ids and numbers, which need no unescaping.
+    fn label(&self, name: &str) -> Option<&'a str> {
+        self.labels.split(',').find_map(|label| {
+            let value = label.strip_prefix(name)?.strip_prefix("=\"")?;
+            value.strip_suffix('"')
+        })
+    }
+
+    /// A histogram bucket: its upper bound and how many fell below it.
+    fn bucket(&self) -> Option<(f64, f64)> {
+        Some((self.label("le")?.parse().ok()?, self.value))
+    }
+}
+
+/// `buckets` are cumulative and ascending; the last one's bound is infinite.
+fn latency(buckets: &[(f64, f64)]) -> Option<Latency> {
+    let (_, count) = *buckets.last()?;
+    let rank = 0.99 * count;
+    let (mut below, mut bound) = (0.0, 0.0);
+    for &(upper, upto) in buckets {
+        if upto >= rank && upper.is_finite() {
+            let share = if upto > below {
+                (rank - below) / (upto - below)
+            } else {
+                0.0
+            };
+            bound += (upper - bound) * share;
+            break;
+        }
+        if upper.is_finite() {
+            (below, bound) = (upto, upper);
+        }
+    }
+    Some(Latency {
+        count: count as u64,
+        p99_seconds: bound,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines as a 3.5.30 member wrote them, shortened.
+    const TEXT: &str = r#"
+# HELP etcd_network_active_peers The current number of active peer connections.
+# TYPE etcd_network_active_peers gauge
+etcd_network_active_peers{Local="8211f1d0f64f3269",Remote="91bc3c398fb3c146"} 1
+etcd_network_active_peers{Local="8211f1d0f64f3269",Remote="fd422379fda50e48"} 0
+etcd_server_has_leader 1
+etcd_server_is_leader 0
+etcd_server_leader_changes_seen_total 2
+etcd_server_quota_backend_bytes 2.147483648e+09
+etcd_disk_wal_fsync_duration_seconds_bucket{le="0.001"} 50
+etcd_disk_wal_fsync_duration_seconds_bucket{le="0.002"} 90
+etcd_disk_wal_fsync_duration_seconds_bucket{le="0.004"} 100
+etcd_disk_wal_fsync_duration_seconds_bucket{le="+Inf"} 100
+etcd_disk_wal_fsync_duration_seconds_sum 0.2
+etcd_disk_wal_fsync_duration_seconds_count 100
+etcd_disk_backend_commit_duration_seconds_bucket{le="8.192"} 0
+etcd_disk_backend_commit_duration_seconds_bucket{le="+Inf"} 3
+etcd_server_version{server_version="3.5.30"} 1
+broken{ 1
+"#;
+
+    #[test]
+    fn the_gauges_are_found_among_the_rest() {
+        let metrics = Metrics::parse(TEXT);
+        assert_eq!(metrics.has_leader, Some(true));
+        assert_eq!(metrics.is_leader, Some(false));
+        assert_eq!(metrics.leader_changes, Some(2));
+        assert_eq!(metrics.quota_bytes, Some(2 << 30));
+        let peers: Vec<_> = metrics
+            .active_peers
+            .iter()
+            .map(|(id, n)| (id.to_string(), *n))
+            .collect();
+        assert_eq!(
+            peers,
+            [("91bc3c398fb3c146".to_owned(), 1), ("fd422379fda50e48".to_owned(), 0)]
+        );
+    }
+
+    #[test]
+    fn the_99th_percentile_lies_inside_its_bucket() {
+        let fsync = Metrics::parse(TEXT).wal_fsync.unwrap();
+        assert_eq!(fsync.count, 100);
+        assert!((fsync.p99_seconds - 0.0038).abs() < 1e-9, "{fsync:?}");
+    }
+
+    #[test]
+    fn latencies_beyond_the_last_bound_count_as_that_bound() {
+        let commit = Metrics::parse(TEXT).backend_commit.unwrap();
+        assert_eq!((commit.count, commit.p99_seconds), (3, 8.192));
+    }
+
+    #[test]
+    fn nothing_is_not_zero() {
+        assert_eq!(Metrics::parse(""), Metrics::default());
+        assert_eq!(latency(&[(0.1, 0.0), (f64::INFINITY, 0.0)]).unwrap().p99_seconds, 0.0);
+    }
+}

@@ -1,0 +1,133 @@
+//! The snapshot stream: chunks as they come, and at the end the proof that they are whole.
+//!
+//! etcd sends the database in blobs of 32 KiB and then the SHA-256 of all of it as the last 32 bytes. The bytes, those
+//! 32 included, are the file that `etcdutl snapshot restore` takes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+use tonic::Streaming;
+
+use super::error::Asked;
+use super::{Endpoint, EtcdError, pb};
+
+/// A snapshot has no total deadline, because a database can be of any size; this long without a byte is the end.
+pub(super) const SNAPSHOT_IDLE: Duration = Duration::from_secs(30);
+
+/// A snapshot under way. Holds one chunk at a time, whatever the database's size.
+#[derive(Debug)]
+pub struct SnapshotStream {
+    stream: Streaming<pb::SnapshotResponse>,
+    endpoint: Endpoint,
+    total: Option<u64>,
+    trailer: Trailer,
+}
+
+impl SnapshotStream {
+    pub(super) fn new(stream: Streaming<pb::SnapshotResponse>, endpoint: Endpoint) -> Self {
+        Self {
+            stream,
+            endpoint,
+            total: None,
+            trailer: Trailer::default(),
+        }
+    }
+
+    /// The size of the finished file in bytes; known from the first chunk on.
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// The next chunk; `None` after the last one, and only when the checksum holds. Write to a temporary name until
+    /// then.
+    ///
+    /// # Errors
+    /// `DamagedSnapshot` when the stream does not end with the checksum of what it carried; `Silent` when nothing came
+    /// for 30 s; `Unavailable` when the connection broke.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, EtcdError> {
+        let asked = Asked {
+            operation: "snapshot",
+            endpoint: &self.endpoint,
+            limit: SNAPSHOT_IDLE,
+            member: None,
+        };
+        let message = timeout(SNAPSHOT_IDLE, self.stream.message())
+            .await
+            .map_err(|_| asked.silent())?
+            .map_err(|status| asked.status(&status))?;
+        let Some(message) = message else {
+            self.trailer.check().map_err(|why| EtcdError::DamagedSnapshot { why })?;
+            return Ok(None);
+        };
+        self.total
+            .get_or_insert(message.remaining_bytes + message.blob.len() as u64 + CHECKSUM as u64);
+        self.trailer.feed(&message.blob);
+        Ok(Some(message.blob))
+    }
+}
+
+const CHECKSUM: usize = 32;
+
+/// Hashes everything but the last 32 bytes seen so far.
+#[derive(Debug, Default)]
+struct Trailer {
+    hash: Sha256,
+    held: Vec<u8>,
+}
+
+impl Trailer {
+    fn feed(&mut self, chunk: &[u8]) {
+        self.held.extend_from_slice(chunk);
+        let settled = self.held.len().saturating_sub(CHECKSUM);
+        self.hash.update(&self.held[..settled]);
+        self.held.drain(..settled);
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.held.len() < CHECKSUM {
+            return Err("it ended before its checksum".to_owned());
+        }
+        if self.hash.clone().finalize()[..] != self.held[..] {
+            return Err("its checksum does not match".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Any database with its checksum, cut into chunks of `size`.
+    fn fed(file: &[u8], size: usize) -> Trailer {
+        let mut trailer = Trailer::default();
+        file.chunks(size).for_each(|chunk| trailer.feed(chunk));
+        trailer
+    }
+
+    fn snapshot() -> Vec<u8> {
+        let database: Vec<u8> = (0..10_000u32).flat_map(u32::to_le_bytes).collect();
+        let sum = Sha256::digest(&database);
+        [database.as_slice(), &sum[..]].concat()
+    }
+
+    #[test]
+    fn a_whole_snapshot_passes_however_it_was_cut() {
+        for size in [1, 31, 32, 33, 4096, 1 << 20] {
+            assert_eq!(fed(&snapshot(), size).check(), Ok(()), "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_a_lost_chunk_or_a_missing_end_is_noticed() {
+        let mut flipped = snapshot();
+        flipped[777] ^= 1;
+        let file = snapshot();
+        let holed = [&file[..4096], &file[8192..]].concat();
+        for broken in [&flipped[..], &holed, &file[..file.len() - 32], &file[..20], &[]] {
+            assert!(fed(broken, 4096).check().is_err());
+        }
+    }
+}

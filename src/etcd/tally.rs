@@ -1,0 +1,154 @@
+//! What a write probe has seen, and what follows from it. No clock and no network here.
+
+use std::time::Duration;
+
+use super::{Header, KeyValue};
+
+/// What the probe found out, once its last write was read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeFindings {
+    /// Acknowledged writes.
+    pub acks: u64,
+    /// Attempts that failed or took too long; some of them may have been written nevertheless.
+    pub failed_attempts: u64,
+    /// Longest time without an acknowledgement, the times before the first and after the last one included.
+    pub longest_gap: Duration,
+    /// Acknowledged writes that are not in the store.
+    pub lost: u64,
+    /// How often the raft term was seen to rise.
+    pub elections: u64,
+}
+
+/// Counts while the probe runs. Times are since its start.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    acks: u64,
+    failed: u64,
+    last_ack: Duration,
+    longest_gap: Duration,
+    last_revision: i64,
+    term: Option<u64>,
+    elections: u64,
+}
+
+impl Tally {
+    pub fn ack(&mut self, at: Duration, header: &Header) {
+        self.acks += 1;
+        self.gap_until(at);
+        self.last_revision = self.last_revision.max(header.revision);
+        let known = *self.term.get_or_insert(header.raft_term);
+        if header.raft_term > known {
+            self.elections += 1;
+            self.term = Some(header.raft_term);
+        }
+    }
+
+    pub fn failure(&mut self) {
+        self.failed += 1;
+    }
+
+    /// Closes the books at `end`. `stored` is the key as a quorum gave it afterwards: its version counts the writes
+    /// that it holds, so each acknowledged one must be among them, the newest included.
+    pub fn close(mut self, end: Duration, stored: Option<&KeyValue>) -> ProbeFindings {
+        self.gap_until(end);
+        let (writes, newest) = stored.map_or((0, 0), |kv| (kv.version.unsigned_abs(), kv.mod_revision));
+        let missing = self.acks.saturating_sub(writes);
+        let newest_is_gone = u64::from(newest < self.last_revision);
+        ProbeFindings {
+            acks: self.acks,
+            failed_attempts: self.failed,
+            longest_gap: self.longest_gap,
+            lost: missing.max(newest_is_gone),
+            elections: self.elections,
+        }
+    }
+
+    fn gap_until(&mut self, at: Duration) {
+        self.longest_gap = self.longest_gap.max(at.saturating_sub(self.last_ack));
+        self.last_ack = self.last_ack.max(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::{ClusterId, MemberId};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn header(revision: i64, raft_term: u64) -> Header {
+        Header {
+            cluster_id: ClusterId(1),
+            member_id: MemberId(1),
+            revision,
+            raft_term,
+        }
+    }
+
+    fn stored(version: i64, mod_revision: i64) -> KeyValue {
+        KeyValue {
+            key: Vec::new(),
+            value: Vec::new(),
+            mod_revision,
+            version,
+        }
+    }
+
+    /// Acknowledged at 10 and 25 ms, then an election, then at 425 ms.
+    fn tally() -> Tally {
+        let mut tally = Tally::default();
+        tally.ack(10 * MS, &header(5, 2));
+        tally.ack(25 * MS, &header(6, 2));
+        tally.failure();
+        tally.ack(425 * MS, &header(7, 3));
+        tally
+    }
+
+    #[test]
+    fn everything_written_is_there() {
+        let findings = tally().close(430 * MS, Some(&stored(3, 7)));
+        assert_eq!(
+            findings,
+            ProbeFindings {
+                acks: 3,
+                failed_attempts: 1,
+                longest_gap: 400 * MS,
+                lost: 0,
+                elections: 1
+            }
+        );
+    }
+
+    #[test]
+    fn a_failed_attempt_that_was_written_all_the_same_is_no_loss() {
+        assert_eq!(tally().close(430 * MS, Some(&stored(4, 8))).lost, 0);
+    }
+
+    #[test]
+    fn missing_writes_are_counted() {
+        assert_eq!(tally().close(430 * MS, Some(&stored(2, 7))).lost, 1);
+        assert_eq!(
+            tally().close(430 * MS, Some(&stored(3, 6))).lost,
+            1,
+            "the newest is gone"
+        );
+        assert_eq!(tally().close(430 * MS, None).lost, 3);
+    }
+
+    #[test]
+    fn an_outage_that_lasts_until_the_end_is_a_gap_too() {
+        assert_eq!(tally().close(2000 * MS, Some(&stored(3, 7))).longest_gap, 1575 * MS);
+    }
+
+    #[test]
+    fn answers_that_overtake_each_other_make_no_election_and_no_gap() {
+        let mut tally = Tally::default();
+        tally.ack(10 * MS, &header(6, 3));
+        tally.ack(9 * MS, &header(5, 2));
+        let findings = tally.close(11 * MS, Some(&stored(2, 6)));
+        assert_eq!(
+            (findings.elections, findings.longest_gap, findings.lost),
+            (0, 10 * MS, 0)
+        );
+    }
+}
