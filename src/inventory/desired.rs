@@ -114,7 +114,8 @@ pub struct Paths {
     pub pki: HostPath,
     /// etcd's data directory.
     pub data: HostPath,
-    /// A WAL directory of its own, when wanted.
+    /// A directory of its own for the WAL, when wanted; may be a mount point. The WAL is in `wal` below it, see
+    /// [`Paths::wal_files`].
     pub wal: Option<HostPath>,
     /// Releases live side by side below this.
     pub bin: HostPath,
@@ -130,9 +131,10 @@ impl Paths {
         self.bin.join(&version.to_string())
     }
 
-    /// Where the WAL files are.
+    /// Where the WAL files are. etcd makes this directory itself, by renaming `wal.tmp` beside it: so it must be neither a
+    /// mount point nor in a directory that etcd cannot write to, and `self.wal` itself will not do.
     pub fn wal_files(&self) -> HostPath {
-        self.wal.clone().unwrap_or_else(|| self.data.join("member").join("wal"))
+        self.wal.clone().unwrap_or_else(|| self.data.join("member")).join("wal")
     }
 }
 

@@ -72,7 +72,8 @@ pub enum Event {
         error: String,
         /// What to do.
         hint: Option<String>,
-        /// The last lines of the unit's journal, when a unit is concerned.
+        /// The last lines of the unit's journal, oldest first, when a unit is concerned: some 100, for a panic's stack trace
+        /// may stand between the cause and the end. Sinks leave traces out and show 20.
         journal: Vec<String>,
     },
     /// Something worth knowing that needs no action now.

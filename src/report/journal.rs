@@ -155,6 +155,22 @@ pub fn likely_cause(journal_lines: &[String]) -> Option<Cause> {
     find(MESSAGES).or_else(|| find(STAGES))
 }
 
+/// The lines that tell something: Go's stack traces after a panic push everything else out of sight.
+pub(super) fn without_stack_traces(journal_lines: &[String]) -> Vec<&str> {
+    let mut in_trace = false;
+    let told = journal_lines.iter().filter(|line| {
+        in_trace = match in_trace {
+            // The manager's own lines come after the end of the process.
+            true => !line.contains("systemd["),
+            false => line.contains("goroutine ") && line.contains('['),
+        };
+        !in_trace
+    });
+    // zap puts the trace of a fatal error into the line itself.
+    told.map(|line| line.split(",\"stacktrace\":").next().unwrap_or(line))
+        .collect()
+}
+
 #[cfg(test)]
 #[path = "journal_tests.rs"]
 mod tests;

@@ -124,3 +124,30 @@ fn nothing_is_made_up() {
         None
     );
 }
+
+#[test]
+fn a_panic_does_not_push_its_reason_out_of_sight() {
+    let lines = [
+        r#"etcd[159]: {"level":"panic","msg":"failed to create WAL","error":"mkdir /srv/wal.tmp: read-only file system","stacktrace":"a\n"}"#,
+        "etcd[159]: panic: failed to create WAL",
+        "etcd[159]: goroutine 1 [running]:",
+        "etcd[159]: main.main()",
+        "etcd[159]:         go.etcd.io/etcd/server/main.go:31 +0x28",
+        "systemd[1]: etcd.service: Main process exited, code=exited, status=2/INVALIDARGUMENT",
+    ]
+    .map(str::to_owned);
+    assert_eq!(
+        without_stack_traces(&lines),
+        [
+            r#"etcd[159]: {"level":"panic","msg":"failed to create WAL","error":"mkdir /srv/wal.tmp: read-only file system""#,
+            "etcd[159]: panic: failed to create WAL",
+            "systemd[1]: etcd.service: Main process exited, code=exited, status=2/INVALIDARGUMENT",
+        ]
+    );
+    assert!(
+        likely_cause(&lines)
+            .unwrap()
+            .what
+            .starts_with("etcd may not write there")
+    );
+}

@@ -107,11 +107,8 @@ impl Live {
                 let what = self.work(step).map(|work| work.what.clone()).unwrap_or_default();
                 let row = self.row(place(node.as_ref()));
                 row.finished_steps += 1;
-                row.state = State::Done(if saw.is_empty() {
-                    what
-                } else {
-                    format!("{what}: {}", one_line(saw))
-                });
+                let said = [what, one_line(saw)].into_iter().filter(|part| !part.is_empty());
+                row.state = State::Done(said.collect::<Vec<_>>().join(": "));
                 vec![]
             }
             Event::StepFailed { step, node, error, .. } => {

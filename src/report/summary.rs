@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::journal::without_stack_traces;
 use super::lines::place;
 use super::text::one_line;
 use super::{Event, Paint, ProbeReport, human_seconds, likely_cause, printable};
@@ -152,14 +153,13 @@ impl Failure {
         for hint in hints {
             line(format!("  {} {}", paint.busy("help:"), one_line(hint)));
         }
-        let shown = self.journal.len().min(JOURNAL_LINES);
-        if shown > 0 {
-            line(paint.dim(&format!("  the last {shown} lines of its journal:")));
-            for entry in &self.journal[self.journal.len() - shown..] {
-                // Go's stack traces say nothing to an operator and fill the screen; `quorate logs` has them.
-                let told = entry.split(",\"stacktrace\":").next().unwrap_or(entry);
-                line(paint.dim(&format!("  {} {}", paint.mark("│", "|"), one_line(told))));
-            }
+        let told = without_stack_traces(&self.journal);
+        let last = &told[told.len().saturating_sub(JOURNAL_LINES)..];
+        if !last.is_empty() {
+            line(paint.dim(&format!("  the last {} lines of its journal:", last.len())));
+        }
+        for entry in last {
+            line(paint.dim(&format!("  {} {}", paint.mark("│", "|"), one_line(entry))));
         }
         text
     }
