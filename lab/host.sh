@@ -85,11 +85,18 @@ host_kill() {
     local cgroup
     cgroup=$(host_cgroup "$1")
     [ -d "$cgroup" ] || return 0
-    echo 1 >"$cgroup/cgroup.kill"
+    # With its pid 1 every process of the host dies, and nspawn tidies up after itself; what is still there after that
+    # (an nspawn killed in the middle of its start) goes with the cgroup.
+    pkill -KILL -P "$(cat "$STATE/$1/nspawn.pid")" 2>/dev/null || true
     echo 0 >"$cgroup/cgroup.freeze"
+    for _ in $(seq 50); do
+        host_running "$1" || break
+        sleep 0.02
+    done
+    echo 1 >"$cgroup/cgroup.kill"
     while host_running "$1"; do sleep 0.02; done
     find "$cgroup" -depth -type d -exec rmdir {} +
-    rm -rf "/run/systemd/nspawn/propagate/$LAB-$1" "/run/systemd/nspawn/unix-export/$LAB-$1"
+    rm -rf "/run/systemd/nspawn/propagate/$LAB-$1"
 }
 
 # host_crash HOST: the power goes. The cable goes first: a dead machine sends no FIN to those it talked to.

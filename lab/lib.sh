@@ -3,7 +3,12 @@
 
 # Downloads and the hosts' base system; kept between labs.
 # shellcheck disable=SC2034 # used by those who source this
-CACHE=${QUORATE_LAB_CACHE:-/var/cache/quorate-lab}
+if [ "$(id -u)" = 0 ]; then
+    CACHE=${QUORATE_LAB_CACHE:-/var/cache/quorate-lab}
+else
+    CACHE=${QUORATE_LAB_CACHE:-$(dirname "${BASH_SOURCE[0]}")/.cache}
+    CACHE=$(realpath -m "$CACHE")
+fi
 # Debian release of the hosts.
 # shellcheck disable=SC2034
 SUITE=bookworm
