@@ -3,6 +3,8 @@
 Usage: bench.py DIRECTORY-OF-ONE-ETCD-RELEASE, with QUORATE (the executable) and LAB in the environment.
 """
 
+import hashlib
+import json
 import os
 import shutil
 import statistics
@@ -116,14 +118,39 @@ def ansible():
 
 
 def role():
-    """An Ansible role from ETCD_ROLE, with the variables in `role.yml` beside it where that exists."""
+    """The Ansible role `githubixx.etcd`, checked out at ETCD_ROLE; it fetches the release from the operator's machine."""
     with Round() as hosts:
         hosts.files()
-        book = hosts.dir / "role-playbook.yml"
-        book.write_text(f"- hosts: etcd\n  roles: [{{role: {ROLE}}}]\n")
-        extra = Path(ROLE).with_suffix(".vars.yml")
-        options = ["-e", f"@{extra}"] if extra.exists() else []
-        return playbook(hosts, "role", book, *options)
+        release = f"etcd-v{RELEASE.name}-linux-amd64"
+        served, certificates = hosts.dir / "served", hosts.dir / "certificates"
+        served.mkdir()
+        certificates.mkdir()
+        archive = served / f"{release}.tar.gz"
+        check("tar", "-C", RELEASE, "--transform", f"s,^,{release}/,", "-czf", archive, *PROGRAMS)
+        pki = hosts.dir / "pki"
+        # It gives every host the same certificate, and the CA's key.
+        check(HERE / "certificates", "--shared", pki, *hosts.addresses)
+        for source, target in [("ca", "ca-etcd"), ("shared", "cert-etcd-peer"), ("shared", "cert-etcd-server")]:
+            shutil.copy(pki / f"{source}.crt", certificates / f"{target}.pem")
+            shutil.copy(pki / f"{source}.key", certificates / f"{target}-key.pem")
+        here = hosts.addresses[0].rsplit(".", 1)[0] + ".1"
+        variables = {
+            "etcd_ansible_group": "etcd",
+            "etcd_ca_conf_directory": str(certificates),
+            "etcd_interface": "eth0",
+            "etcd_version": RELEASE.name,
+            "etcd_download_url": f"http://{here}:8000/{archive.name}",
+            "etcd_download_url_checksum": "sha256:" + hashlib.sha256(archive.read_bytes()).hexdigest(),
+        }
+        (hosts.dir / "role.json").write_text(json.dumps(variables))
+        book = hosts.dir / "role.yml"
+        book.write_text(f"- hosts: etcd\n  roles: [{{role: {Path(ROLE).resolve()}}}]\n")
+        serving = [LAB, "run", "python3", "-m", "http.server", "--bind", here, "--directory", served, "8000"]
+        with subprocess.Popen(serving, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+            try:
+                return playbook(hosts, "role", book, "-e", f"@{hosts.dir}/role.json")
+            finally:
+                server.terminate()
 
 
 def quorate():
