@@ -1,0 +1,46 @@
+# make demo: three real hosts on this machine, and a healthy etcd cluster on them. make test: everything that is tested.
+# Each installs what it needs by package name (lab/deps); only Rust itself is the user's to bring.
+
+CARGO ?= cargo
+HAS_CARGO := $(shell command -v $(CARGO) 2>/dev/null)
+ifeq ($(HAS_CARGO),)
+$(error Rust is not installed here: get rustup and a stable toolchain, see the README)
+endif
+
+.PHONY: help demo demo-down test unit lint bench soak dist
+help:
+	@echo 'make demo | demo-down | test | unit | lint | bench | soak | dist'
+
+demo:
+	lab/demo up
+
+demo-down:
+	lab/demo down
+
+test:
+	lab/deps
+	lab/test
+
+# Without root and in seconds: what needs no hosts.
+unit:
+	$(CARGO) test --locked
+
+lint:
+	lab/deps
+	$(CARGO) fmt --check
+	shellcheck -x .ci/run $$(grep -lE '^#!/usr/bin/env bash|shellcheck shell' lab/* lab/bench/* 2>/dev/null)
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+	lab/deny
+
+bench:
+	lab/deps
+	lab/bench/run
+
+# The simulator over many more worlds than `make test` takes the time for.
+WORLDS ?= 1000000
+soak:
+	PROPTEST_CASES=$(WORLDS) $(CARGO) test --locked --release sim
+
+dist:
+	lab/deps
+	lab/dist

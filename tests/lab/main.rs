@@ -1,0 +1,8 @@
+//! The suite on real hosts: the real program, real sshd, real systemd, real etcd (see `lab/lab`).
+//!
+//! Built with the feature `lab` and run as root by `make test`. One file per capability; every test boots hosts of its
+//! own (under a second) and takes them away again, also when it panics or is killed.
+
+#[allow(dead_code, unused_imports, reason = "a toolbox: not every tool of it has a user yet")]
+mod harness;
+mod hosts;
