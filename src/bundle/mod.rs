@@ -1,1 +1,49 @@
-//! (to be written)
+//! Packing, checking, opening and embedding etcd releases.
+//!
+//! A *bundle* (`NAME.qbundle`) is a plain tar with nothing left to chance: sorted entries, no times, no owners, so that
+//! the same releases give the same bytes. Its first entry is `manifest.json` ([`Manifest`]); then comes
+//! `VERSION/ARCH/NAME.gz` for every program. Programs are compressed once, when the bundle is made; a push sends those
+//! bytes as they are and the host unpacks them with `gzip -d`.
+//!
+//! | to | call |
+//! |---|---|
+//! | make one | [`create()`] |
+//! | get the one to use | [`Bundle::find`], [`Bundle::open`], [`Bundle::embedded`] |
+//! | push a program | [`Bundle::open_gzip`] |
+//! | run a program here | [`Bundle::extract`] |
+//! | check every byte | [`Bundle::verify`] |
+//! | make one executable of program and bundle | [`embed()`] |
+//! | judge a release | [`known_bad()`], [`advice()`] |
+
+mod archive;
+mod atomic;
+mod budget;
+mod create;
+mod deb;
+mod digest;
+mod elf;
+mod embed;
+mod error;
+mod find;
+mod identify;
+mod known_bad;
+mod layout;
+mod manifest;
+mod open;
+mod section;
+mod source;
+mod trial;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use archive::ArchiveError;
+pub use create::{CreateOptions, Created, Progress, create};
+pub use digest::Digest;
+pub use embed::embed;
+pub use error::BundleError;
+pub use known_bad::{KnownBad, advice, known_bad};
+pub use manifest::{Manifest, Program, ProgramFile, Release};
+pub use open::Bundle;
+pub use verify::VerifyReport;

@@ -1,0 +1,192 @@
+//! What can go wrong with a bundle, each with what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::archive::ArchiveError;
+use super::digest::Digest;
+use super::known_bad::{KnownBad, advice};
+use super::manifest::Program;
+use crate::inventory::{Arch, Version};
+
+/// Why a bundle could not be made, opened or used. [`BundleError::hint`] says what to do.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum BundleError {
+    /// A file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// A file could not be written.
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+
+    /// `create` was given nothing to pack.
+    #[error("there is nothing to pack")]
+    NoSources,
+    /// A source is neither a tarball, a directory nor a Debian package.
+    #[error("{} cannot be packed: it is {what}", path.display())]
+    UnknownSource { path: PathBuf, what: &'static str },
+    /// An archive was refused.
+    #[error("{} was refused", path.display())]
+    Archive { path: PathBuf, source: ArchiveError },
+    /// `SHA256SUMS` beside a source cannot be used.
+    #[error("{} is not a list of SHA-256 sums: line {line}", path.display())]
+    Sums { path: PathBuf, line: usize },
+    /// A source is not what `SHA256SUMS` beside it says.
+    #[error("{} has SHA-256 {found}, but SHA256SUMS beside it says {expected}", path.display())]
+    SumMismatch {
+        path: PathBuf,
+        expected: Digest,
+        found: Digest,
+    },
+    /// A source holds none of etcd's programs.
+    #[error("{} holds none of etcd, etcdctl and etcdutl", path.display())]
+    NoPrograms { path: PathBuf },
+    /// A program is not what it is called, or its version cannot be told.
+    #[error("{program} from {origin} cannot be used: {why}")]
+    NotEtcd {
+        program: Program,
+        origin: String,
+        why: String,
+    },
+    /// The programs of one source are of different releases.
+    #[error("{} mixes releases: {listing}", path.display())]
+    Mixed { path: PathBuf, listing: String },
+    /// Two sources hold different builds of one program.
+    #[error("{program} {version} for {arch} comes from {first} and, with other content, from {second}")]
+    Conflict {
+        program: Program,
+        version: Version,
+        arch: Arch,
+        first: String,
+        second: String,
+    },
+    /// A program of a release is in none of the sources.
+    #[error("{version} for {arch} (from {origin}) lacks {missing}")]
+    Incomplete {
+        version: Version,
+        arch: Arch,
+        origin: String,
+        missing: Program,
+    },
+    /// The release loses data.
+    #[error("etcd {version} {} ({})", bad.reason, bad.source)]
+    KnownBad { version: Version, bad: KnownBad },
+    /// quorate does not know this series.
+    #[error("etcd {version} is not supported: quorate looks after etcd 3.4 and later")]
+    Unsupported { version: Version },
+
+    /// No bundle was named, carried or found.
+    #[error("there is no bundle: none was named, this executable carries none, and there is no *.qbundle in {}", directory.display())]
+    NotFound { directory: PathBuf },
+    /// Several bundles lie beside the inventory.
+    #[error("there are several bundles: {}", listing.join(", "))]
+    Ambiguous { listing: Vec<String> },
+    /// The file is something else.
+    #[error("{} is not a bundle: it is {what}", path.display())]
+    NotABundle { path: PathBuf, what: &'static str },
+    /// The file ends early.
+    #[error("{} is truncated: it should have {expected} bytes and has {found}", path.display())]
+    Truncated { path: PathBuf, expected: u64, found: u64 },
+    /// The manifest is not what this program reads.
+    #[error("{}: manifest.json cannot be used: {why}", path.display())]
+    Manifest { path: PathBuf, why: String },
+    /// The content is not what the manifest says.
+    #[error("{} is damaged: {}", path.display(), problems.join("; "))]
+    Damaged { path: PathBuf, problems: Vec<String> },
+    /// An executable that carried a bundle no longer does.
+    #[error("{} was made with a bundle inside, and the bundle was cut off, probably by strip or by a copy that broke off", path.display())]
+    PayloadCutOff { path: PathBuf },
+    /// The bundle lacks the release that was asked for.
+    #[error("{} has no etcd {version} for {arch}; it has {}", path.display(), has.join(", "))]
+    NoSuchRelease {
+        path: PathBuf,
+        version: Version,
+        arch: Arch,
+        has: Vec<String>,
+    },
+    /// The release has no such program (etcdutl before 3.5).
+    #[error("etcd {version} for {arch} has no {program}")]
+    NoSuchProgram {
+        version: Version,
+        arch: Arch,
+        program: Program,
+    },
+    /// `embed` was given something that cannot carry a bundle.
+    #[error("{} cannot carry a bundle: it is not a quorate executable", path.display())]
+    NotQuorate { path: PathBuf },
+}
+
+impl BundleError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::NoSources => {
+                "name an upstream release (etcd-v3.5.33-linux-amd64.tar.gz), a directory that holds etcd, etcdctl and \
+                 etcdutl, or Debian's etcd-server and etcd-client packages"
+                    .into()
+            }
+            Self::UnknownSource { .. } | Self::NoPrograms { .. } => {
+                "a source is an upstream release tarball (.tar.gz), a directory that holds etcd, etcdctl and etcdutl, \
+                 or a .deb"
+                    .into()
+            }
+            Self::Archive { .. } => "take a fresh copy from the place that publishes the release".into(),
+            Self::SumMismatch { .. } => {
+                "download the file and SHA256SUMS again, both of the same release; do not use this copy".into()
+            }
+            Self::Sums { path, .. } => format!("download {} again, or remove it", path.display()),
+            Self::Mixed { .. } => "keep each release in a directory of its own and name both".into(),
+            Self::Conflict { .. } => "name one source for each release and architecture".into(),
+            Self::Incomplete { missing, .. } => match missing {
+                Program::Etcd => "name the source that holds it too (Debian: etcd-server)".into(),
+                _ => "name the source that holds it too (Debian: etcd-client)".into(),
+            },
+            Self::KnownBad { version, bad } => match advice(bad.fixed_in) {
+                Some(advice) => format!("take {} or later instead of {version}; {advice}", bad.fixed_in),
+                None => format!("take {} or later instead of {version}", bad.fixed_in),
+            },
+            Self::NotFound { .. } => {
+                "make one: quorate bundle create --out etcd.qbundle etcd-v3.5.33-linux-amd64.tar.gz".into()
+            }
+            Self::Ambiguous { .. } => "say which with --bundle FILE".into(),
+            Self::NotABundle { path, .. } => {
+                format!(
+                    "bundles are made with: quorate bundle create --out etcd.qbundle {}",
+                    path.display()
+                )
+            }
+            Self::Truncated { .. } | Self::Damaged { .. } | Self::Manifest { .. } => {
+                "copy or make the bundle again; `quorate bundle verify` checks every byte".into()
+            }
+            Self::PayloadCutOff { .. } => {
+                "embed again and do not strip the result: quorate bundle embed --into FILE, or name a bundle with \
+                 --bundle FILE"
+                    .into()
+            }
+            Self::NoSuchRelease { version, arch, .. } => format!(
+                "make a bundle that has it: quorate bundle create --out etcd.qbundle \
+                 etcd-v{version}-linux-{arch}.tar.gz ..."
+            ),
+            Self::NotQuorate { .. } => "take a quorate executable as it was built".into(),
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::NotEtcd { .. }
+            | Self::Unsupported { .. }
+            | Self::NoSuchProgram { .. } => return None,
+        };
+        Some(text)
+    }
+
+    /// For `map_err`: reading `path` failed.
+    pub(super) fn read(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { path, source }
+    }
+
+    /// For `map_err`: writing `path` failed.
+    pub(super) fn write(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Write { path, source }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a bundle says of itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use crate::inventory::{Arch, Version};
+
+/// The format this program writes and reads.
+pub(super) const FORMAT: u32 = 1;
+
+/// Largest program that is taken, bytes. etcd 3.5.30, the largest so far, has 27 MB.
+pub(super) const LARGEST_PROGRAM: u64 = 256 << 20;
+
+/// One of the programs of an etcd release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Program {
+    Etcd,
+    Etcdctl,
+    Etcdutl,
+}
+
+impl Program {
+    /// All of them, in the order of their names.
+    pub const ALL: [Program; 3] = [Program::Etcd, Program::Etcdctl, Program::Etcdutl];
+
+    /// The file's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Program::Etcd => "etcd",
+            Program::Etcdctl => "etcdctl",
+            Program::Etcdutl => "etcdutl",
+        }
+    }
+
+    /// The program with this file name.
+    pub fn from_name(name: &str) -> Option<Program> {
+        Program::ALL.into_iter().find(|program| program.as_str() == name)
+    }
+
+    /// The programs a release must have: etcdutl came with 3.5.
+    pub fn required(version: Version) -> &'static [Program] {
+        if version < Version::new(3, 5, 0) {
+            &[Program::Etcd, Program::Etcdctl]
+        } else {
+            &Program::ALL
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Always 1 so far.
+    pub format: u32,
+    /// `quorate 0.1.0`.
+    pub created_by: String,
+    /// Ordered by version, then architecture; no two alike.
+    pub releases: Vec<Release>,
+}
+
+/// One etcd release for one architecture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// As the programs themselves say.
+    pub version: Version,
+    /// As their ELF headers say.
+    pub arch: Arch,
+    /// The names of the files it was made from, for people.
+    pub origin: String,
+    /// The programs.
+    pub files: BTreeMap<Program, ProgramFile>,
+}
+
+/// One program of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramFile {
+    /// Of the program itself: what a host must show after a push.
+    pub sha256: Digest,
+    /// Bytes of the program.
+    pub size: u64,
+    /// Bytes in the bundle, and on the wire.
+    pub gz_size: u64,
+    /// Of the compressed bytes.
+    pub gz_sha256: Digest,
+}
+
+impl Manifest {
+    /// Reads and checks `manifest.json`; the error is one sentence.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Manifest, String> {
+        /// Read first, so that a newer format is named as such and not by whichever key it added.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if head.format != FORMAT {
+            return Err(format!(
+                "it has format {}, this quorate reads format {FORMAT}; use the quorate that made it, or a newer one",
+                head.format
+            ));
+        }
+        let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.releases.is_empty() {
+            return Err("it lists no releases".into());
+        }
+        let key = |release: &Release| (release.version, release.arch);
+        if !self.releases.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) {
+            return Err("its releases are not in order, or one is listed twice".into());
+        }
+        // These two are shown on terminals; a control sequence there could hide or forge other lines.
+        let texts = self.releases.iter().map(|r| &r.origin).chain([&self.created_by]);
+        if let Some(text) = texts.into_iter().find(|text| text.chars().any(char::is_control)) {
+            return Err(format!("`{}` holds control characters", text.escape_debug()));
+        }
+        self.releases.iter().try_for_each(Release::check)
+    }
+
+    /// The JSON that goes into the bundle.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+impl Release {
+    fn check(&self) -> Result<(), String> {
+        let Release { version, arch, .. } = self;
+        if let Some(missing) = Program::required(*version).iter().find(|p| !self.files.contains_key(p)) {
+            return Err(format!("{missing} of {version} for {arch} is missing"));
+        }
+        let sizes_fit = |file: &ProgramFile| {
+            (1..=LARGEST_PROGRAM).contains(&file.size) && (1..=LARGEST_PROGRAM).contains(&file.gz_size)
+        };
+        match self.files.iter().find(|(_, file)| !sizes_fit(file)) {
+            Some((program, _)) => Err(format!("the size of {program} of {version} for {arch} is impossible")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> serde_json::Value {
+        let file =
+            serde_json::json!({"sha256": "00".repeat(32), "size": 5, "gz_size": 5, "gz_sha256": "11".repeat(32)});
+        serde_json::json!({
+            "format": 1,
+            "created_by": "quorate 0.1.0",
+            "releases": [{"version": "3.4.23", "arch": "amd64", "origin": "x", "files": {"etcd": file, "etcdctl": file}}],
+        })
+    }
+
+    fn refusal(change: impl FnOnce(&mut serde_json::Value)) -> String {
+        let mut value = manifest();
+        change(&mut value);
+        Manifest::parse(value.to_string().as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn a_manifest_survives_the_round_trip() {
+        let read = Manifest::parse(manifest().to_string().as_bytes()).unwrap();
+        assert_eq!(Manifest::parse(&read.to_json().unwrap()).unwrap(), read);
+    }
+
+    #[test]
+    fn a_manifest_that_says_anything_unexpected_is_refused() {
+        assert!(refusal(|m| m["format"] = 2.into()).contains("format 2"));
+        assert!(refusal(|m| m["extra"] = 2.into()).contains("unknown field"));
+        assert!(refusal(|m| m["releases"] = serde_json::json!([])).contains("no releases"));
+        assert!(refusal(|m| m["releases"][0]["version"] = "3.5.30".into()).contains("etcdutl of 3.5.30"));
+        assert!(refusal(|m| m["releases"][0]["origin"] = "a\u{1b}[2K".into()).contains("control characters"));
+        assert!(refusal(|m| m["releases"][0]["files"]["etcd"]["size"] = 0.into()).contains("impossible"));
+        assert!(refusal(|m| m["releases"][0]["files"]["etcd"]["sha256"] = "00".into()).contains("64 hexadecimal"));
+        assert!(refusal(|m| m["releases"][0]["files"]["sh"] = serde_json::json!({})).contains("unknown variant"));
+        let twice = refusal(|m| {
+            let first = m["releases"][0].clone();
+            m["releases"].as_array_mut().unwrap().push(first);
+        });
+        assert!(twice.contains("listed twice"));
+    }
+}

@@ -1,0 +1,204 @@
+//! Opening, reading and doubting bundles.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::thread;
+
+use flate2::read::GzDecoder;
+
+use super::fixtures::{Place, program, version};
+use crate::bundle::{Bundle, BundleError, Digest, Program};
+use crate::inventory::Arch;
+
+#[test]
+fn a_bundle_gives_back_what_was_packed_to_many_readers_at_once() {
+    let place = Place::new();
+    let bundle = place.bundle();
+    thread::scope(|scope| {
+        for arch in [Arch::Amd64, Arch::Arm64].into_iter().cycle().take(8) {
+            let bundle = bundle.clone();
+            scope.spawn(move || {
+                let packed = bundle.open_gzip(version("3.5.30"), arch, Program::Etcdctl).unwrap();
+                let mut bytes = Vec::new();
+                GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
+                assert!(bytes == program(Program::Etcdctl, "3.5.30", arch));
+            });
+        }
+    });
+    let both = [
+        (version("3.4.23"), vec![Arch::Amd64]),
+        (version("3.5.30"), vec![Arch::Amd64, Arch::Arm64]),
+    ];
+    assert_eq!(bundle.versions(), both.into());
+    assert_eq!(bundle.verify().unwrap().programs, 8);
+    assert_eq!(bundle.size(), fs::metadata(place.out()).unwrap().len());
+}
+
+#[test]
+fn a_bundle_is_a_tar_that_any_tar_can_list() {
+    let place = Place::new();
+    let bundle = place.bundle();
+    let mut tar = tar::Archive::new(fs::File::open(place.out()).unwrap());
+    let names: Vec<_> = tar
+        .entries()
+        .unwrap()
+        .map(|e| e.unwrap().path().unwrap().into_owned())
+        .collect();
+    assert_eq!(names[0], Path::new("manifest.json"));
+    assert_eq!(names[1], Path::new("3.4.23/amd64/etcd.gz"));
+    assert_eq!(names[8], Path::new("3.5.30/arm64/etcdutl.gz"));
+    assert_eq!(names.len(), 9);
+    let json = fs::read(place.out()).unwrap();
+    let end = json[512..].iter().position(|b| *b == 0).unwrap();
+    assert_eq!(bundle.digest(), Digest::of(&json[512..512 + end]));
+}
+
+#[test]
+fn a_program_is_extracted_whole_and_executable() {
+    let place = Place::new();
+    let bundle = place.bundle();
+    let dest = place.path().join("etcdutl");
+    bundle
+        .extract(version("3.5.30"), Arch::Arm64, Program::Etcdutl, &dest)
+        .unwrap();
+    assert!(fs::read(&dest).unwrap() == program(Program::Etcdutl, "3.5.30", Arch::Arm64));
+    assert_eq!(fs::metadata(&dest).unwrap().permissions().mode() & 0o7777, 0o755);
+}
+
+#[test]
+fn what_a_bundle_lacks_is_said_with_what_it_has() {
+    let place = Place::new();
+    let bundle = place.bundle();
+    let error = bundle.release(version("3.5.30"), Arch::S390x).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("it has 3.4.23 for amd64, 3.5.30 for amd64, 3.5.30 for arm64"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("etcd-v3.5.30-linux-s390x.tar.gz"));
+    let error = bundle
+        .file(version("3.4.23"), Arch::Amd64, Program::Etcdutl)
+        .unwrap_err();
+    assert!(matches!(error, BundleError::NoSuchProgram { .. }));
+    let missing = bundle.open_gzip(version("3.6.0"), Arch::Amd64, Program::Etcd);
+    assert_eq!(missing.err().unwrap().kind(), std::io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_truncated_bundle_is_refused_at_every_length() {
+    let place = Place::new();
+    place.bundle();
+    let whole = fs::read(place.out()).unwrap();
+    for length in [1, 511, 512, 600, 1600, 5000, whole.len() / 2, whole.len() - 1] {
+        let path = place.file("short.qbundle", &whole[..length]);
+        match Bundle::open(&path).unwrap_err() {
+            BundleError::Truncated { found, .. } => assert_eq!(found, length as u64),
+            BundleError::NotABundle { .. } => assert!(length < 14, "{length}"),
+            other => panic!("{length}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_noticed() {
+    let place = Place::new();
+    place.bundle();
+    let whole = fs::read(place.out()).unwrap();
+    let path = place.path().join("flipped.qbundle");
+    // A prime, so that headers, manifest, contents, padding and end are all hit.
+    for at in (0..whole.len()).step_by(37).chain([whole.len() - 1]) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x20;
+        fs::write(&path, bytes).unwrap();
+        let verdict = Bundle::open(&path).and_then(|bundle| bundle.verify());
+        let padding = whole[at] == 0 && verdict.is_ok();
+        assert!(verdict.is_err() || padding, "the byte at {at}");
+    }
+}
+
+#[test]
+fn a_program_that_was_exchanged_is_neither_verified_nor_extracted() {
+    let place = Place::new();
+    let bundle = place.bundle();
+    let mut bytes = fs::read(place.out()).unwrap();
+    // The last content is etcdutl for arm64; its gzip ends just before padding and end.
+    let size = bundle
+        .file(version("3.5.30"), Arch::Arm64, Program::Etcdutl)
+        .unwrap()
+        .gz_size as usize;
+    let start = bytes.len() - 1024 - size.next_multiple_of(512);
+    bytes[start + size / 2] ^= 1;
+    let path = place.file("tampered.qbundle", &bytes);
+
+    let tampered = Bundle::open(&path).unwrap();
+    let error = tampered.verify().unwrap_err();
+    assert!(
+        matches!(&error, BundleError::Damaged { problems, .. } if problems.len() == 1),
+        "{error}"
+    );
+    assert!(error.to_string().contains("3.5.30/arm64/etcdutl.gz"), "{error}");
+    let dest = place.path().join("etcdutl");
+    assert!(
+        tampered
+            .extract(version("3.5.30"), Arch::Arm64, Program::Etcdutl, &dest)
+            .is_err()
+    );
+    assert!(!dest.exists());
+
+    bytes.push(0);
+    let path = place.file("longer.qbundle", &bytes);
+    assert!(Bundle::open(&path).unwrap_err().to_string().contains("1 bytes follow"));
+}
+
+#[test]
+fn other_files_are_not_bundles() {
+    let place = Place::new();
+    for (content, expected) in [
+        (&b""[..], "empty"),
+        (b"\x1f\x8b\x08\x00", "a compressed archive"),
+        (b"!<arch>\n", "a Debian package"),
+        (b"\x7fELF and so on", "a program that carries none"),
+        (b"cluster: prod-a\n", "something else"),
+    ] {
+        let error = Bundle::open(&place.file("x", content)).unwrap_err();
+        assert!(
+            matches!(&error, BundleError::NotABundle { what, .. } if *what == expected),
+            "{error:?}"
+        );
+        assert!(error.hint().unwrap().contains("bundle create"));
+    }
+    assert!(matches!(
+        Bundle::open(place.path()),
+        Err(BundleError::NotABundle {
+            what: "a directory",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn the_bundle_to_use_is_the_named_one_or_the_only_one_beside_the_inventory() {
+    let place = Place::new();
+    let error = Bundle::find(None, place.path()).unwrap_err();
+    assert!(matches!(error, BundleError::NotFound { .. }));
+    assert!(error.hint().unwrap().contains("quorate bundle create --out"));
+
+    let bundle = place.bundle();
+    assert_eq!(Bundle::find(None, place.path()).unwrap().digest(), bundle.digest());
+
+    let second = place.path().join("another.qbundle");
+    fs::copy(place.out(), &second).unwrap();
+    match Bundle::find(None, place.path()).unwrap_err() {
+        BundleError::Ambiguous { listing } => {
+            assert!(
+                listing[0].ends_with("another.qbundle") && listing[1].ends_with("etcd.qbundle"),
+                "{listing:?}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(Bundle::find(Some(&second), place.path()).unwrap().path(), second);
+}
