@@ -5,7 +5,10 @@
 //! everything else uses: domain verbs, each of them one round trip.
 
 pub mod facts;
+pub mod secrets;
+pub mod ssh;
 pub mod transport;
 
 pub use facts::*;
+pub use secrets::*;
 pub use transport::*;

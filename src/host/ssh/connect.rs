@@ -1,0 +1,43 @@
+//! The way in: a connection to a node.
+
+use std::sync::Arc;
+
+use super::environment::SshEnvironment;
+use super::jumps;
+use super::route;
+use super::session::SshTransport;
+use crate::host::{HostError, SecretSource};
+use crate::inventory::{NodeName, SshTarget};
+
+/// Connects to `target`, through its bastions if it has any, and logs in. Nothing is run there yet.
+///
+/// Connections made with the same `env` share bastions, opened keys and answers about `~/.ssh/config`.
+///
+/// # Errors
+/// [`HostError::Connect`], [`HostError::HostKey`] or [`HostError::Login`], each naming the hop it happened at. Every wait
+/// for the network is limited by [`SshEnvironment::connect_timeout`]; waiting for a person is not.
+pub async fn connect(
+    node: &NodeName,
+    target: &SshTarget,
+    env: &SshEnvironment,
+    secrets: Arc<dyn SecretSource>,
+) -> Result<SshTransport, HostError> {
+    let opened = async {
+        let hops = route::route(target, env).await?;
+        let link = jumps::reach(&hops, env, &secrets).await?;
+        Ok((hops, link))
+    };
+    let (hops, link) = opened
+        .await
+        .map_err(|trouble: super::trouble::Trouble| trouble.on(node))?;
+    // A route always ends at its target.
+    let hop = &hops[hops.len() - 1];
+    Ok(SshTransport::new(
+        node,
+        hop,
+        target.sudo,
+        link,
+        secrets,
+        env.connect_timeout,
+    ))
+}

@@ -1,0 +1,74 @@
+//! The operator's side of every SSH connection, and what connections of one run share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OnceCell};
+
+use super::config_file;
+use super::jumps::JumpPool;
+use super::keys::KeyRing;
+use super::settings::{Settings, Subject};
+use super::ssh_g;
+
+/// A configuration's answer about one host, asked for once: host, and login and port where typed.
+type Question = (String, Option<String>, Option<u16>);
+
+/// Where keys, agent and configuration are, and how patient to be. One per run: connections share bastions, opened key
+/// files and answers of `ssh -G` through it.
+pub struct SshEnvironment {
+    /// The operator's home directory: `~/.ssh/config`, `~/.ssh/known_hosts` and the default keys are below it.
+    pub home: PathBuf,
+    /// The SSH agent's socket (`SSH_AUTH_SOCK`).
+    pub agent: Option<PathBuf>,
+    /// Longest wait for a TCP connection with key exchange, and for each answer during the login.
+    pub connect_timeout: Duration,
+    /// How long a connection may be silent before the host is asked for a sign of life. After four such times without
+    /// an answer the connection counts as lost.
+    pub keepalive: Duration,
+    pub(super) jumps: JumpPool,
+    pub(super) keys: KeyRing,
+    answers: Mutex<BTreeMap<Question, Arc<OnceCell<Settings>>>>,
+}
+
+impl SshEnvironment {
+    /// With the usual patience: 10 s to connect, signs of life every 15 s.
+    pub fn new(home: impl Into<PathBuf>, agent: Option<PathBuf>) -> Self {
+        Self {
+            home: home.into(),
+            agent,
+            connect_timeout: Duration::from_secs(10),
+            keepalive: Duration::from_secs(15),
+            jumps: JumpPool::default(),
+            keys: KeyRing::default(),
+            answers: Mutex::default(),
+        }
+    }
+
+    /// How long nothing may go out or come in before a connection counts as lost.
+    pub(super) fn patience(&self) -> Duration {
+        self.keepalive * 4
+    }
+
+    /// What `~/.ssh/config` says of `host`, asked once per run. OpenSSH's `ssh -G` answers where there is an `ssh`.
+    pub(super) async fn settings(&self, host: &str, user: Option<&str>, port: Option<u16>) -> Result<Settings, String> {
+        let question = (host.to_owned(), user.map(str::to_owned), port);
+        let cell = Arc::clone(self.answers.lock().await.entry(question).or_default());
+        let asked = cell.get_or_try_init(|| look_up(&self.home, host, user, port));
+        asked.await.cloned()
+    }
+}
+
+async fn look_up(home: &Path, host: &str, user: Option<&str>, port: Option<u16>) -> Result<Settings, String> {
+    let file = home.join(".ssh/config");
+    if !config_file::says_something(&file) {
+        return Ok(Settings::default());
+    }
+    let subject = Subject { host, home };
+    match ssh_g::ask(subject, user, port).await? {
+        Some(settings) => Ok(settings),
+        None => config_file::read(&file, subject),
+    }
+}
