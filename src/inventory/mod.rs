@@ -6,6 +6,7 @@
 pub mod desired;
 pub mod leaf;
 pub mod names;
+pub mod options;
 pub mod problem;
 pub mod quantity;
 pub mod raw;
