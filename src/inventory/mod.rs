@@ -4,7 +4,14 @@
 //! room works from.
 
 pub mod desired;
+pub mod leaf;
 pub mod names;
+pub mod options;
+pub mod problem;
+pub mod quantity;
+pub mod raw;
+pub mod read;
+pub mod tree;
 
 pub use desired::*;
 pub use names::*;
