@@ -157,11 +157,19 @@ impl Check {
                 state => Verdict::Fails(format!("the data directory is {state:?}").to_lowercase()),
             }),
             Check::Files { node, sha256 } => on_host(seen, node, |facts| {
-                let wrong = sha256.iter().find(|(path, sha)| facts.files.get(path).is_none_or(|f| f.sha256 != **sha));
-                wrong.map_or(Verdict::Holds, |(path, _)| Verdict::Fails(format!("{path} differs or is missing")))
+                let wrong = sha256
+                    .iter()
+                    .find(|(path, sha)| facts.files.get(path).is_none_or(|f| f.sha256 != **sha));
+                wrong.map_or(Verdict::Holds, |(path, _)| {
+                    Verdict::Fails(format!("{path} differs or is missing"))
+                })
             }),
             Check::Release { node, version, sha256 } => on_host(seen, node, |facts| {
-                if facts.releases.get(version).is_some_and(|have| sha256.iter().all(|(name, sha)| have.get(name) == Some(sha))) {
+                if facts
+                    .releases
+                    .get(version)
+                    .is_some_and(|have| sha256.iter().all(|(name, sha)| have.get(name) == Some(sha)))
+                {
                     Verdict::Holds
                 } else {
                     Verdict::Fails(format!("etcd {version} is missing or differs from the bundle"))
@@ -187,11 +195,13 @@ impl Check {
                 Some(_) => Verdict::Holds,
                 None => Verdict::Fails("it is not on the member list".into()),
             }),
-            Check::Unlisted { id } => in_cluster(seen, |m| match (m.by_quorum, m.members.iter().any(|x| x.id == *id)) {
-                (false, _) => Verdict::Unknown("the member list does not come from a quorum".into()),
-                (true, true) => Verdict::Fails("it is still on the member list".into()),
-                (true, false) => Verdict::Holds,
-            }),
+            Check::Unlisted { id } => {
+                in_cluster(seen, |m| match (m.by_quorum, m.members.iter().any(|x| x.id == *id)) {
+                    (false, _) => Verdict::Unknown("the member list does not come from a quorum".into()),
+                    (true, true) => Verdict::Fails("it is still on the member list".into()),
+                    (true, false) => Verdict::Holds,
+                })
+            }
             Check::NotLeader { url } => in_cluster(seen, |m| match (m.leader(), m.at(url)) {
                 (None, _) => Verdict::Unknown("no leader is known".into()),
                 (Some(leader), Some(member)) if member.id == leader => Verdict::Fails("it is the leader".into()),
@@ -230,7 +240,10 @@ pub fn runs_current(facts: &crate::host::HostFacts, version: Version) -> Verdict
         Some(running) => return Verdict::Fails(format!("it runs etcd {running}")),
         None => return Verdict::Fails("it runs an executable that quorate did not install".into()),
     }
-    let stale = service.started_with.iter().find(|(path, sha)| facts.files.get(path).is_some_and(|f| f.sha256 != **sha));
+    let stale = service
+        .started_with
+        .iter()
+        .find(|(path, sha)| facts.files.get(path).is_some_and(|f| f.sha256 != **sha));
     match stale {
         Some((path, _)) => Verdict::Fails(format!("it was started before {path} changed")),
         None if service.started_with.is_empty() => Verdict::Fails("it does not tell what it was started with".into()),
@@ -246,7 +259,11 @@ fn all_healthy(m: &Membership, cluster_id: Option<ClusterId>, members: usize) ->
         return Verdict::Fails(format!("{} members instead of {members}", m.members.len()));
     }
     if let Some(sick) = m.members.iter().find(|x| !m.healthy(x.id)) {
-        let name = if sick.started() { sick.name.clone() } else { sick.id.to_string() };
+        let name = if sick.started() {
+            sick.name.clone()
+        } else {
+            sick.id.to_string()
+        };
         return Verdict::Fails(format!("{name}: {}", why_unhealthy(m, sick.id)));
     }
     let strength = Strength::of(m);
@@ -256,9 +273,18 @@ fn all_healthy(m: &Membership, cluster_id: Option<ClusterId>, members: usize) ->
     if m.leader().is_none() {
         return Verdict::Fails("the members do not agree on a leader".into());
     }
-    let cut = m.peers.iter().flat_map(|(from, to)| to.iter().filter(|(_, up)| !**up).map(move |(to, _)| (*from, *to))).next();
+    let cut = m
+        .peers
+        .iter()
+        .flat_map(|(from, to)| to.iter().filter(|(_, up)| !**up).map(move |(to, _)| (*from, *to)))
+        .next();
     if let Some((from, to)) = cut {
-        let name = |id: MemberId| m.members.iter().find(|x| x.id == id).map_or(id.to_string(), |x| x.name.clone());
+        let name = |id: MemberId| {
+            m.members
+                .iter()
+                .find(|x| x.id == id)
+                .map_or(id.to_string(), |x| x.name.clone())
+        };
         return Verdict::Fails(format!("{} has no live stream to {}", name(from), name(to)));
     }
     Verdict::Holds

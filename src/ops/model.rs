@@ -84,7 +84,11 @@ impl Membership {
     /// The leader that a majority of the answering voters name.
     pub fn leader(&self) -> Option<MemberId> {
         let mut votes: BTreeMap<MemberId, usize> = BTreeMap::new();
-        for status in self.voters().filter_map(|m| self.status_of(m.id)).filter(|s| s.leader.0 != 0) {
+        for status in self
+            .voters()
+            .filter_map(|m| self.status_of(m.id))
+            .filter(|s| s.leader.0 != 0)
+        {
             *votes.entry(status.leader).or_default() += 1;
         }
         let (id, count) = votes.into_iter().max_by_key(|(_, count)| *count)?;
@@ -103,7 +107,12 @@ impl Membership {
 
     /// How far a member's applied index is behind the highest index any member has.
     pub fn lag(&self, id: MemberId) -> Option<u64> {
-        let highest = self.status.values().filter_map(Fact::known).map(|s| s.raft_index).max()?;
+        let highest = self
+            .status
+            .values()
+            .filter_map(Fact::known)
+            .map(|s| s.raft_index)
+            .max()?;
         Some(highest.saturating_sub(self.status_of(id)?.raft_applied))
     }
 
@@ -195,7 +204,10 @@ pub struct Supplies {
 
 /// The inventory's host that a member belongs to.
 pub fn host_of<'a>(desired: &'a Desired, member: &Member) -> Option<&'a DesiredHost> {
-    desired.hosts.values().find(|host| member.peer_urls.contains(&host.peer_url()))
+    desired
+        .hosts
+        .values()
+        .find(|host| member.peer_urls.contains(&host.peer_url()))
 }
 
 /// A member's name for people: its own, or its host's before it has started, or its id.

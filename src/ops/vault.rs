@@ -10,7 +10,9 @@ use tokio::sync::OnceCell;
 use crate::etcd::ClientTls;
 use crate::inventory::{ClusterName, Desired, DesiredHost, PkiPolicy};
 use crate::ops::exec::StepError;
-use crate::pki::{Authority, Certificate, Issued, PkiDir, Recipient, StoreError, bundle_pem, operator_spec, peer_spec, server_spec};
+use crate::pki::{
+    Authority, Certificate, Issued, PkiDir, Recipient, StoreError, bundle_pem, operator_spec, peer_spec, server_spec,
+};
 
 /// Asks for the passphrase of a key file; `None` when nobody can answer.
 pub type AskPassphrase = Arc<dyn Fn(&Path) -> Option<SecretString> + Send + Sync>;

@@ -47,10 +47,14 @@ impl InitialState {
     }
 }
 
-/// The token of a new cluster: its name and the start of its CA's fingerprint, so that two clusters of one name that do
-/// not trust each other never share ids.
-pub fn initial_token(cluster: &ClusterName, ca_cert_pem: &str) -> String {
-    let digest = hex::encode(Sha256::digest(ca_cert_pem));
+/// The token of a new cluster: its name and a digest over its first members.
+///
+/// The same inventory gives the same token, so a bootstrap that was cut off goes on as the same cluster. A former cluster
+/// of the same members cannot be mixed up with it: a bootstrap needs every one of them to be known to carry no data.
+pub fn initial_token(cluster: &ClusterName, members: &[(String, PeerUrl)]) -> String {
+    let mut sorted: Vec<String> = members.iter().map(|(name, url)| format!("{name}={url}")).collect();
+    sorted.sort();
+    let digest = hex::encode(Sha256::digest(sorted.join(",")));
     format!("{cluster}-{}", &digest[..8])
 }
 
@@ -126,7 +130,14 @@ mod tests {
     fn clusters_of_one_name_with_different_cas_have_different_tokens() {
         let name: ClusterName = "prod-a".parse().unwrap();
         // sha256("one") begins with 7692c3ad.
-        assert_eq!(initial_token(&name, "one"), "prod-a-7692c3ad");
-        assert_ne!(initial_token(&name, "one"), initial_token(&name, "two"));
+        let member = |name: &str| (name.to_owned(), PeerUrl(format!("https://{name}:2380")));
+        let token = initial_token(&name, &[member("a"), member("b")]);
+        assert!(token.starts_with("prod-a-") && token.len() == 15, "{token}");
+        assert_eq!(
+            token,
+            initial_token(&name, &[member("b"), member("a")]),
+            "the order of the file does not matter"
+        );
+        assert_ne!(token, initial_token(&name, &[member("a"), member("c")]));
     }
 }

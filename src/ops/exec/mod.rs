@@ -1,7 +1,7 @@
 //! Runs a plan, wave by wave, against a [`World`]. Makes no decisions: what must hold before a wave is looked at again
 //! right before it, and a wave is over only when what it ensures has been seen.
 
-pub mod real;
+// pub mod real;
 mod wait;
 
 use std::collections::BTreeSet;
@@ -47,7 +47,11 @@ pub struct StepError {
 impl StepError {
     /// An error with its sentence.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, journal: Vec::new() }
+        Self {
+            message: message.into(),
+            hint: None,
+            journal: Vec::new(),
+        }
     }
 
     /// Adds what to do.
@@ -103,7 +107,10 @@ fn first_id(wave: &Wave) -> &str {
 async fn still_safe(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> Result<(), RunError> {
     for step in wave.steps.iter().filter(|s| !s.requires.is_empty()) {
         if let Err(saw) = wait::watch(step, &step.requires, Patience::SETTLE, world, reporter).await {
-            return Err(RunError::NotSafe { step: title(step), saw: saw.message });
+            return Err(RunError::NotSafe {
+                step: title(step),
+                saw: saw.message,
+            });
         }
     }
     Ok(())
@@ -120,23 +127,37 @@ async fn perform(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> Res
     }
     match failed.first() {
         None => Ok(()),
-        Some(first) => Err(RunError::Failed { failed: failed.len(), first: first.clone() }),
+        Some(first) => Err(RunError::Failed {
+            failed: failed.len(),
+            first: first.clone(),
+        }),
     }
 }
 
 async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter) -> Result<(), String> {
     let begun = Instant::now();
     let node = node_of(step);
-    reporter.event(&Event::StepStarted { step: step.id.clone(), node: node.clone(), what: step.action.describe() });
+    reporter.event(&Event::StepStarted {
+        step: step.id.clone(),
+        node: node.clone(),
+        what: step.action.describe(),
+    });
     let done = match world.perform(step, reporter).await {
         Ok(saw) if step.ensures.is_empty() => Ok(saw),
-        Ok(saw) => wait::watch(step, &step.ensures, Patience::of(step), world, reporter).await.map(|()| saw),
+        Ok(saw) => wait::watch(step, &step.ensures, Patience::of(step), world, reporter)
+            .await
+            .map(|()| saw),
         Err(error) => Err(error),
     };
     match done {
         Ok(saw) => {
             let seconds = begun.elapsed().as_secs_f64();
-            reporter.event(&Event::StepFinished { step: step.id.clone(), node, seconds, saw });
+            reporter.event(&Event::StepFinished {
+                step: step.id.clone(),
+                node,
+                seconds,
+                saw,
+            });
             Ok(())
         }
         Err(error) => {

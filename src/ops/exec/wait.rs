@@ -46,10 +46,15 @@ pub(super) async fn watch(
     let mut asked = begun;
     loop {
         let seen = world.look(&hosts).await;
-        let Some(open) = first_open(checks, &seen) else { return Ok(()) };
+        let Some(open) = first_open(checks, &seen) else {
+            return Ok(());
+        };
         if begun.elapsed() > patience.0 {
             let message = format!("after {} s: {open}", begun.elapsed().as_secs());
-            let error = world.hopeless(step).await.unwrap_or_else(|| StepError::new(message.clone()));
+            let error = world
+                .hopeless(step)
+                .await
+                .unwrap_or_else(|| StepError::new(message.clone()));
             return Err(StepError { message, ..error });
         }
         if asked.elapsed() > Duration::from_secs(1) {
@@ -59,7 +64,11 @@ pub(super) async fn watch(
             }
         }
         if open != said && begun.elapsed() > Duration::from_millis(300) {
-            reporter.event(&Event::StepWaiting { step: step.id.clone(), node: node_of(step), on: open.clone() });
+            reporter.event(&Event::StepWaiting {
+                step: step.id.clone(),
+                node: node_of(step),
+                on: open.clone(),
+            });
             said = open;
         }
         tokio::time::sleep(pause).await;

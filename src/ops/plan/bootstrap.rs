@@ -4,7 +4,7 @@ use super::drift::drift;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Target};
-use crate::etcd::ids;
+use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost};
 use crate::ops::check::Check;
@@ -15,15 +15,27 @@ use crate::render::{InitialCluster, InitialState, initial_token};
 
 /// What every member of a new cluster of this inventory is told about the others.
 pub fn initial_new(desired: &Desired) -> InitialCluster {
-    let members: Vec<_> = desired.hosts.values().map(|h| (h.name.to_string(), h.peer_url())).collect();
-    InitialCluster { state: InitialState::New, token: initial_token(&desired.cluster, &members), members }
+    let members: Vec<_> = desired
+        .hosts
+        .values()
+        .map(|h| (h.name.to_string(), h.peer_url()))
+        .collect();
+    InitialCluster {
+        state: InitialState::New,
+        token: initial_token(&desired.cluster, &members),
+        members,
+    }
 }
 
 /// The id that etcd will give a new cluster of this inventory.
 pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
     let token = initial_new(desired).token;
-    let members: Vec<_> = desired.hosts.values().map(|h| ids::member_id(&[h.peer_url()], &token)).collect();
-    ids::cluster_id(&members)
+    let members: Vec<_> = desired
+        .hosts
+        .values()
+        .map(|h| bootstrap_member_id(&[h.peer_url()], &token))
+        .collect();
+    bootstrap_cluster_id(&members)
 }
 
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
@@ -50,15 +62,25 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
             }
         };
         if facts.data.state == DataState::Aborted {
-            clear.push(on(&host.name, Action::ClearAborted, Risk::Reversible).because(["an earlier start was interrupted".into()]));
+            clear.push(
+                on(&host.name, Action::ClearAborted, Risk::Reversible)
+                    .because(["an earlier start was interrupted".into()]),
+            );
         }
-        let marker = Marker { cluster: desired.cluster.clone(), cluster_id: expected, member: host.name.clone(), complete: false };
+        let marker = Marker {
+            cluster: desired.cluster.clone(),
+            cluster_id: expected,
+            member: host.name.clone(),
+            complete: false,
+        };
         let mut change = drift.whole();
         change.marker = (Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
         if !change.is_empty() {
             provision.push(
                 on(&host.name, Action::Provision { change }, Risk::Reversible)
-                    .requires(Check::NoData { node: host.name.clone() })
+                    .requires(Check::NoData {
+                        node: host.name.clone(),
+                    })
                     .because(drift.certificates.into_iter().take(1)),
             );
         }
@@ -66,11 +88,21 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
         if !runs {
             start.push(
                 on(&host.name, Action::Start, Risk::Reversible)
-                    .requires(Check::NoData { node: host.name.clone() })
-                    .ensures(Check::Started { node: host.name.clone() }),
+                    .requires(Check::NoData {
+                        node: host.name.clone(),
+                    })
+                    .ensures(Check::Started {
+                        node: host.name.clone(),
+                    }),
             );
         }
-        let change = super::HostChange { marker: Some(Marker { complete: true, ..marker }), ..Default::default() };
+        let change = super::HostChange {
+            marker: Some(Marker {
+                complete: true,
+                ..marker
+            }),
+            ..Default::default()
+        };
         complete.push(on(&host.name, Action::Provision { change }, Risk::Reversible));
     }
     if !blocked.is_empty() {
@@ -79,7 +111,11 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
     let nodes: Vec<_> = desired.hosts.keys().cloned().collect();
     let mut draft = Draft::new(None);
     if situation.supplies.ca_pem.is_none() {
-        draft.wave("make the CA", Effect::None, vec![step(Target::Operator, Action::CreateAuthority, Risk::Reversible)]);
+        draft.wave(
+            "make the CA",
+            Effect::None,
+            vec![step(Target::Operator, Action::CreateAuthority, Risk::Reversible)],
+        );
     }
     draft.wave("clear aborted starts", Effect::None, clear);
     draft.wave("prepare every host", Effect::None, provision);
@@ -88,8 +124,18 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
         "look again",
         Effect::None,
         vec![
-            step(Target::Cluster, Action::LookAgain { nodes: nodes.clone(), cluster_id: Some(expected) }, Risk::ReadOnly)
-                .ensures(Check::AllHealthy { cluster_id: Some(expected), members: nodes.len() }),
+            step(
+                Target::Cluster,
+                Action::LookAgain {
+                    nodes: nodes.clone(),
+                    cluster_id: Some(expected),
+                },
+                Risk::ReadOnly,
+            )
+            .ensures(Check::AllHealthy {
+                cluster_id: Some(expected),
+                members: nodes.len(),
+            }),
         ],
     );
     draft.wave("note that the cluster is complete", Effect::None, complete);
@@ -108,18 +154,32 @@ fn cold_start(situation: Situation<'_>, with_data: &[crate::inventory::NodeName]
     draft.wave(
         "look again",
         Effect::None,
-        vec![step(Target::Cluster, Action::LookAgain { nodes: with_data.to_vec(), cluster_id: None }, Risk::ReadOnly)],
+        vec![step(
+            Target::Cluster,
+            Action::LookAgain {
+                nodes: with_data.to_vec(),
+                cluster_id: None,
+            },
+            Risk::ReadOnly,
+        )],
     );
     let without = situation.desired.hosts.len() - with_data.len();
     if without > 0 {
-        draft.notes.push(format!("{} has no data; what to do about that is planned once the cluster runs", super::count(without, "host")));
+        draft.notes.push(format!(
+            "{} has no data; what to do about that is planned once the cluster runs",
+            super::count(without, "host")
+        ));
     }
     draft
 }
 
 pub(super) fn known_hosts<'a>(situation: Situation<'a>) -> impl Iterator<Item = (&'a DesiredHost, &'a HostFacts)> {
-    situation.desired.hosts.values().filter_map(move |host| match situation.observed.hosts.get(&host.name) {
-        Some(Fact::Known(facts)) => Some((host, facts)),
-        _ => None,
-    })
+    situation
+        .desired
+        .hosts
+        .values()
+        .filter_map(move |host| match situation.observed.hosts.get(&host.name) {
+            Some(Fact::Known(facts)) => Some((host, facts)),
+            _ => None,
+        })
 }

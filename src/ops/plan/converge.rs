@@ -34,16 +34,28 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let peers = survey(situation, membership, &covered)?;
 
     let mut draft = Draft::new(Some(Strength::of(membership)));
-    draft.wave("put in place what needs no restart", Effect::None, quiet_changes(&peers));
+    draft.wave(
+        "put in place what needs no restart",
+        Effect::None,
+        quiet_changes(&peers),
+    );
     let stopped = stopped(&peers);
     draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
     if draft.waves.iter().any(|w| w.title.starts_with("start")) {
-        draft.wave("look again", Effect::None, vec![look_again(situation, membership, &peers)]);
+        draft.wave(
+            "look again",
+            Effect::None,
+            vec![look_again(situation, membership, &peers)],
+        );
     }
     roll::changed(situation, membership, &peers, &mut draft);
     join::missing(situation, membership, &covered, &mut draft)?;
     leave::unlisted(situation, membership, prune, &mut draft)?;
-    draft.wave("note that the members are complete", Effect::None, complete(situation, membership, &peers));
+    draft.wave(
+        "note that the members are complete",
+        Effect::None,
+        complete(situation, membership, &peers),
+    );
     Ok(draft)
 }
 
@@ -60,14 +72,21 @@ fn survey<'a>(
             blocked.push(refusal);
             continue;
         }
-        let Some(member) = membership.of(host).filter(|m| m.started()) else { continue };
+        let Some(member) = membership.of(host).filter(|m| m.started()) else {
+            continue;
+        };
         if facts.data.state == DataState::Empty || facts.data.state == DataState::Aborted {
             blocked.push(data_gone(host, member));
             continue;
         }
         blocked.extend(preflight(situation, host, facts));
         match drift(situation, host, facts, &initial_existing(membership, facts, host)) {
-            Ok(drift) => peers.push(Peer { host, facts, member, drift }),
+            Ok(drift) => peers.push(Peer {
+                host,
+                facts,
+                member,
+                drift,
+            }),
             Err(refusal) => blocked.push(refusal),
         }
     }
@@ -77,13 +96,16 @@ fn survey<'a>(
 
 /// Unreachable is never absent: what cannot be looked at cannot be brought in line.
 pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) -> bool) -> Vec<Blocked> {
-    let unknown = situation.desired.hosts.keys().filter(|name| covered(name)).filter_map(|name| {
-        match situation.observed.hosts.get(name) {
+    let unknown = situation
+        .desired
+        .hosts
+        .keys()
+        .filter(|name| covered(name))
+        .filter_map(|name| match situation.observed.hosts.get(name) {
             Some(Fact::Known(_)) => None,
             Some(Fact::Unknown(why)) => Some((name, why.as_str())),
             Some(Fact::Absent) | None => Some((name, "it was not looked at")),
-        }
-    });
+        });
     unknown
         .map(|(name, why)| {
             Blocked::new(
@@ -128,17 +150,27 @@ fn version_steps(situation: Situation<'_>, membership: &Membership) -> Vec<Block
 /// What a started member's config says about its first start stays as it was; only without a readable one is it told
 /// about the members of today.
 pub(super) fn initial_existing(membership: &Membership, facts: &HostFacts, host: &DesiredHost) -> InitialCluster {
-    let written = facts.files.get(&host.paths.config).and_then(|f| f.content.as_deref()).and_then(initial_of);
-    written.filter(|i| i.members.iter().any(|(name, _)| name == host.name.as_str())).unwrap_or_else(|| {
-        let mut members: Vec<_> = membership
-            .members
-            .iter()
-            .filter(|m| !m.peer_urls.contains(&host.peer_url()))
-            .flat_map(|m| m.peer_urls.iter().map(|url| (m.name.clone(), url.clone())))
-            .collect();
-        members.push((host.name.to_string(), host.peer_url()));
-        InitialCluster { state: InitialState::Existing, members, token: membership.cluster_id.to_string() }
-    })
+    let written = facts
+        .files
+        .get(&host.paths.config)
+        .and_then(|f| f.content.as_deref())
+        .and_then(initial_of);
+    written
+        .filter(|i| i.members.iter().any(|(name, _)| name == host.name.as_str()))
+        .unwrap_or_else(|| {
+            let mut members: Vec<_> = membership
+                .members
+                .iter()
+                .filter(|m| !m.peer_urls.contains(&host.peer_url()))
+                .flat_map(|m| m.peer_urls.iter().map(|url| (m.name.clone(), url.clone())))
+                .collect();
+            members.push((host.name.to_string(), host.peer_url()));
+            InitialCluster {
+                state: InitialState::Existing,
+                members,
+                token: membership.cluster_id.to_string(),
+            }
+        })
 }
 
 fn quiet_changes(peers: &[Peer<'_>]) -> Vec<super::Step> {
@@ -147,7 +179,14 @@ fn quiet_changes(peers: &[Peer<'_>]) -> Vec<super::Step> {
         .filter(|p| !p.drift.now.is_empty())
         .map(|p| {
             let why = p.drift.certificates.clone();
-            on(&p.host.name, Action::Provision { change: p.drift.now.clone() }, Risk::Reversible).because(why)
+            on(
+                &p.host.name,
+                Action::Provision {
+                    change: p.drift.now.clone(),
+                },
+                Risk::Reversible,
+            )
+            .because(why)
         })
         .collect()
 }
@@ -159,7 +198,9 @@ fn stopped(peers: &[Peer<'_>]) -> Vec<super::Step> {
         .filter(|p| !runs(p.facts))
         .map(|p| {
             on(&p.host.name, start_or_change(p), Risk::Reversible)
-                .ensures(Check::Started { node: p.host.name.clone() })
+                .ensures(Check::Started {
+                    node: p.host.name.clone(),
+                })
                 .because([format!("it is {}", state(p.facts))])
         })
         .collect()
@@ -169,7 +210,10 @@ fn start_or_change(peer: &Peer<'_>) -> Action {
     if peer.drift.at_restart.is_empty() {
         Action::Start
     } else {
-        Action::Restart { change: peer.drift.at_restart.clone(), url: peer.host.peer_url() }
+        Action::Restart {
+            change: peer.drift.at_restart.clone(),
+            url: peer.host.peer_url(),
+        }
     }
 }
 
@@ -191,11 +235,17 @@ pub(super) fn look_again(situation: Situation<'_>, membership: &Membership, peer
     let everyone = peers.len() == membership.members.len() && situation.desired.hosts.len() == membership.members.len();
     let look = step(
         Target::Cluster,
-        Action::LookAgain { nodes, cluster_id: Some(membership.cluster_id) },
+        Action::LookAgain {
+            nodes,
+            cluster_id: Some(membership.cluster_id),
+        },
         Risk::ReadOnly,
     );
     if everyone {
-        look.ensures(Check::AllHealthy { cluster_id: Some(membership.cluster_id), members: membership.members.len() })
+        look.ensures(Check::AllHealthy {
+            cluster_id: Some(membership.cluster_id),
+            members: membership.members.len(),
+        })
     } else {
         look
     }
@@ -214,7 +264,10 @@ fn complete(situation: Situation<'_>, membership: &Membership, peers: &[Peer<'_>
                 complete: true,
             };
             (Marker::on(p.facts).as_ref() != Some(&wanted)).then(|| {
-                let change = HostChange { marker: Some(wanted), ..HostChange::default() };
+                let change = HostChange {
+                    marker: Some(wanted),
+                    ..HostChange::default()
+                };
                 on(&p.host.name, Action::Provision { change }, Risk::Reversible)
             })
         })

@@ -40,16 +40,36 @@ pub fn drift(
     facts: &HostFacts,
     initial: &InitialCluster,
 ) -> Result<Drift, Blocked> {
-    let mut drift = Drift { now: HostChange { release: release(situation, host, facts), ..HostChange::default() }, ..Drift::default() };
+    let mut drift = Drift {
+        now: HostChange {
+            release: release(situation, host, facts),
+            ..HostChange::default()
+        },
+        ..Drift::default()
+    };
     let running = matches!(facts.service.state, ServiceState::Running | ServiceState::Starting);
     drift.now.enable = !facts.service.enabled;
     for file in files(situation, host, facts, initial)? {
-        drift.restart.push(format!("{} {}", file.path, if facts.files.contains_key(&file.path) { "changes" } else { "is missing" }));
+        drift.restart.push(format!(
+            "{} {}",
+            file.path,
+            if facts.files.contains_key(&file.path) {
+                "changes"
+            } else {
+                "is missing"
+            }
+        ));
         drift.at_restart.files.push(file);
     }
     // The environment for etcdctl is read by people only.
-    let (quiet, loud): (Vec<_>, Vec<_>) = drift.at_restart.files.drain(..).partition(|f| !read_by_etcd(host, &f.path));
-    drift.restart.retain(|why| !quiet.iter().any(|f| why.starts_with(&format!("{} ", f.path))));
+    let (quiet, loud): (Vec<_>, Vec<_>) = drift
+        .at_restart
+        .files
+        .drain(..)
+        .partition(|f| !read_by_etcd(host, &f.path));
+    drift
+        .restart
+        .retain(|why| !quiet.iter().any(|f| why.starts_with(&format!("{} ", f.path))));
     drift.now.files = quiet;
     drift.at_restart.files = loud;
 
@@ -59,8 +79,20 @@ pub fn drift(
         if let Verdict::Fails(why) = runs_current(facts, situation.desired.version) {
             drift.restart.push(why);
         }
-    } else if running && facts.service.running_version.is_some_and(|v| v != situation.desired.version) {
-        drift.restart.insert(0, format!("etcd {} to {}", facts.service.running_version.map_or(String::new(), |v| v.to_string()), situation.desired.version));
+    } else if running
+        && facts
+            .service
+            .running_version
+            .is_some_and(|v| v != situation.desired.version)
+    {
+        drift.restart.insert(
+            0,
+            format!(
+                "etcd {} to {}",
+                facts.service.running_version.map_or(String::new(), |v| v.to_string()),
+                situation.desired.version
+            ),
+        );
     }
     Ok(drift)
 }
@@ -145,7 +177,10 @@ fn certificates(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts)
             }
         }
     }
-    for (name, spec) in [("server", server_spec(situation.desired, host)), ("peer", peer_spec(situation.desired, host))] {
+    for (name, spec) in [
+        ("server", server_spec(situation.desired, host)),
+        ("peer", peer_spec(situation.desired, host)),
+    ] {
         due.extend(leaf(situation, host, facts, name, &spec, &trusted));
     }
     Ok(due)
@@ -179,8 +214,11 @@ fn leaf(
         now: situation.observed.at,
         renew_before: situation.desired.pki.renew_before,
     };
-    let mut due: Vec<String> =
-        audit(spec, cert.facts(), &context).iter().filter(|f| f.is_due()).map(|f| format!("{name} certificate: {f}")).collect();
+    let mut due: Vec<String> = audit(spec, cert.facts(), &context)
+        .iter()
+        .filter(|f| f.is_due())
+        .map(|f| format!("{name} certificate: {f}"))
+        .collect();
     if key_facts.mode & 0o077 != 0 {
         due.push(format!("{key} can be read by others (mode {:o})", key_facts.mode));
     }

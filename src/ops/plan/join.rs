@@ -27,7 +27,10 @@ pub(super) fn missing(
         .collect();
     // One that was begun goes first: etcd takes one learner at a time.
     newcomers.sort_by_key(|(host, _)| (membership.of(host).is_none(), host.name.clone()));
-    let mut blocked: Vec<Blocked> = newcomers.iter().flat_map(|(host, facts)| preflight(situation, host, facts)).collect();
+    let mut blocked: Vec<Blocked> = newcomers
+        .iter()
+        .flat_map(|(host, facts)| preflight(situation, host, facts))
+        .collect();
     let begun = newcomers.iter().any(|(host, _)| membership.of(host).is_some());
     if let (false, false, Err(refusal)) = (newcomers.is_empty(), begun, may_add(membership)) {
         blocked.push(refusal);
@@ -89,7 +92,8 @@ pub(super) fn one(
             format!("prepare {}", host.name),
             Effect::None,
             vec![
-                on(&host.name, Action::Provision { change }, Risk::Reversible).because(["it is not a member yet".into()]),
+                on(&host.name, Action::Provision { change }, Risk::Reversible)
+                    .because(["it is not a member yet".into()]),
             ],
         );
     }
@@ -98,9 +102,13 @@ pub(super) fn one(
             format!("add {} as a learner", host.name),
             Effect::None,
             vec![
-                step(Target::Cluster, Action::AddLearner { url: url.clone() }, Risk::Reversible)
-                    .requires(Check::SafeToAdd)
-                    .ensures(Check::Listed { url: url.clone() }),
+                step(
+                    Target::Cluster,
+                    Action::AddLearner { url: url.clone() },
+                    Risk::Reversible,
+                )
+                .requires(Check::SafeToAdd)
+                .ensures(Check::Listed { url: url.clone() }),
             ],
         );
     }
@@ -111,7 +119,9 @@ pub(super) fn one(
             vec![
                 on(&host.name, Action::Start, Risk::Reversible)
                     .requires(Check::Listed { url: url.clone() })
-                    .ensures(Check::Started { node: host.name.clone() }),
+                    .ensures(Check::Started {
+                        node: host.name.clone(),
+                    }),
             ],
         );
     }
@@ -123,17 +133,29 @@ pub(super) fn one(
                 step(Target::Cluster, Action::Promote { url: url.clone() }, Risk::Reversible)
                     .requires(Check::Listed { url: url.clone() })
                     .ensures(Check::HealthyVoter { url: url.clone() })
-                    .ensures(Check::CaughtUp { url, within: PROMOTION_LAG }),
+                    .ensures(Check::CaughtUp {
+                        url,
+                        within: PROMOTION_LAG,
+                    }),
             ],
         );
     }
-    let change = super::HostChange { marker: Some(Marker { complete: true, ..marker }), ..Default::default() };
+    let change = super::HostChange {
+        marker: Some(Marker {
+            complete: true,
+            ..marker
+        }),
+        ..Default::default()
+    };
     draft.wave(
         format!("look again at {}", host.name),
         Effect::None,
         vec![step(
             Target::Cluster,
-            Action::LookAgain { nodes: vec![host.name.clone()], cluster_id: Some(membership.cluster_id) },
+            Action::LookAgain {
+                nodes: vec![host.name.clone()],
+                cluster_id: Some(membership.cluster_id),
+            },
             Risk::ReadOnly,
         )],
     );

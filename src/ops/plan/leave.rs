@@ -52,7 +52,13 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
         draft.wave(
             "take a snapshot first",
             Effect::None,
-            vec![step(Target::Cluster, Action::Snapshot { reason: format!("before-replace-{old}") }, Risk::ReadOnly)],
+            vec![step(
+                Target::Cluster,
+                Action::Snapshot {
+                    reason: format!("before-replace-{old}"),
+                },
+                Risk::ReadOnly,
+            )],
         );
         take_off(situation, membership, member, &mut draft);
     }
@@ -85,7 +91,11 @@ pub(super) fn unlisted(
     prune: bool,
     draft: &mut Draft,
 ) -> Result<(), Vec<Blocked>> {
-    let strays: Vec<&Member> = membership.members.iter().filter(|m| host_of(situation.desired, m).is_none()).collect();
+    let strays: Vec<&Member> = membership
+        .members
+        .iter()
+        .filter(|m| host_of(situation.desired, m).is_none())
+        .collect();
     for member in strays {
         let name = label(situation.desired, member);
         if !prune {
@@ -97,7 +107,9 @@ pub(super) fn unlisted(
         }
         may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal])?;
         take_off(situation, membership, member, draft);
-        draft.notes.push(format!("{name} is not in the inventory, so its process and its data are left as they are"));
+        draft.notes.push(format!(
+            "{name} is not in the inventory, so its process and its data are left as they are"
+        ));
     }
     Ok(())
 }
@@ -114,10 +126,26 @@ fn take_off(situation: Situation<'_>, membership: &Membership, member: &Member, 
             ],
         );
     }
-    let effect = if member.learner { Effect::None } else { Effect::Leaves { healthy: membership.healthy(member.id) } };
-    let remove = step(Target::Cluster, Action::RemoveMember { id: member.id, name: name.clone() }, Risk::ReducesRedundancy)
-        .requires(Check::SafeToRemove { id: member.id, policy: situation.policy })
-        .ensures(Check::Unlisted { id: member.id });
+    let effect = if member.learner {
+        Effect::None
+    } else {
+        Effect::Leaves {
+            healthy: membership.healthy(member.id),
+        }
+    };
+    let remove = step(
+        Target::Cluster,
+        Action::RemoveMember {
+            id: member.id,
+            name: name.clone(),
+        },
+        Risk::ReducesRedundancy,
+    )
+    .requires(Check::SafeToRemove {
+        id: member.id,
+        policy: situation.policy,
+    })
+    .ensures(Check::Unlisted { id: member.id });
     draft.wave(format!("remove {name} from the member list"), effect, vec![remove]);
 }
 
@@ -136,14 +164,28 @@ fn retire(situation: Situation<'_>, membership: &Membership, host: &DesiredHost,
     draft.wave(
         format!("stop {}", host.name),
         Effect::None,
-        vec![on(&host.name, Action::Retire, Risk::Reversible).ensures(Check::Stopped { node: host.name.clone() })],
+        vec![
+            on(&host.name, Action::Retire, Risk::Reversible).ensures(Check::Stopped {
+                node: host.name.clone(),
+            }),
+        ],
     );
-    let (action, risk) = if wipe { (Action::Wipe, Risk::DestroysData) } else { (Action::SetAside, Risk::Reversible) };
-    let mut data = on(&host.name, action, risk).requires(Check::Stopped { node: host.name.clone() });
+    let (action, risk) = if wipe {
+        (Action::Wipe, Risk::DestroysData)
+    } else {
+        (Action::SetAside, Risk::Reversible)
+    };
+    let mut data = on(&host.name, action, risk).requires(Check::Stopped {
+        node: host.name.clone(),
+    });
     if let Some(member) = membership.of(host) {
         data = data.requires(Check::SafeToWipe { id: member.id });
     }
-    draft.wave(if wipe { "delete its data" } else { "move its data aside" }, Effect::None, vec![data]);
+    draft.wave(
+        if wipe { "delete its data" } else { "move its data aside" },
+        Effect::None,
+        vec![data],
+    );
 }
 
 /// The same membership without one member.
@@ -172,7 +214,16 @@ fn known_name<'a>(situation: Situation<'a>, node: &NodeName) -> Result<&'a Desir
         vec![Blocked::new(
             Rule::Inventory,
             format!("the inventory has no host `{node}`"),
-            format!("its hosts are {}", situation.desired.order.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            format!(
+                "its hosts are {}",
+                situation
+                    .desired
+                    .order
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         )]
     })
 }

@@ -13,6 +13,7 @@ mod leave;
 mod roll;
 mod waves;
 
+pub use bootstrap::{expected_cluster_id, initial_new};
 pub use step::*;
 
 use crate::inventory::Desired;
@@ -50,7 +51,12 @@ pub fn plan(
     policy: Policy,
     supplies: &Supplies,
 ) -> Result<Plan, Vec<Blocked>> {
-    let situation = Situation { desired, observed, policy, supplies };
+    let situation = Situation {
+        desired,
+        observed,
+        policy,
+        supplies,
+    };
     let mut draft = match intent {
         Intent::Converge { prune, limit } => converge::converge(situation, *prune, limit)?,
         Intent::Restart { limit } => roll::restart(situation, limit)?,

@@ -30,9 +30,19 @@ pub fn preflight(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts
 }
 
 fn supervision(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
-    let missing: Vec<&str> = facts.system.missing_tools.iter().map(String::as_str).filter(|t| *t != "gzip").collect();
+    let missing: Vec<&str> = facts
+        .system
+        .missing_tools
+        .iter()
+        .map(String::as_str)
+        .filter(|t| *t != "gzip")
+        .collect();
     if !missing.is_empty() {
-        blocked.push(refuse(host, format!("it lacks {}", missing.join(", ")), "install coreutils on it"));
+        blocked.push(refuse(
+            host,
+            format!("it lacks {}", missing.join(", ")),
+            "install coreutils on it",
+        ));
     }
     if host.service_manager == ServiceManager::Process {
         return;
@@ -56,23 +66,42 @@ fn supervision(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>
 fn binaries(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
     let version = situation.desired.version;
     if let Some(bad) = known_bad(version) {
-        blocked.push(Blocked::new(Rule::Version, format!("etcd {version} must not be used: {}", bad.reason), format!("use {} or later", bad.fixed_in)).on(&host.name));
+        blocked.push(
+            Blocked::new(
+                Rule::Version,
+                format!("etcd {version} must not be used: {}", bad.reason),
+                format!("use {} or later", bad.fixed_in),
+            )
+            .on(&host.name),
+        );
     }
     let Some(arch) = facts.system.arch else {
-        blocked.push(refuse(host, "etcd has no release for its processor", "use an amd64, arm64, ppc64le or s390x machine"));
+        blocked.push(refuse(
+            host,
+            "etcd has no release for its processor",
+            "use an amd64, arm64, ppc64le or s390x machine",
+        ));
         return;
     };
     let releases = &situation.supplies.releases;
     if releases.get(&version).is_some_and(|archs| archs.contains_key(&arch)) {
         return;
     }
-    let have: Vec<String> =
-        releases.iter().flat_map(|(v, archs)| archs.keys().map(move |a| format!("{v} {a}"))).collect();
+    let have: Vec<String> = releases
+        .iter()
+        .flat_map(|(v, archs)| archs.keys().map(move |a| format!("{v} {a}")))
+        .collect();
     let reason = format!(
         "it needs etcd {version} for {arch}, and the bundle has {}",
-        if have.is_empty() { "nothing".into() } else { have.join(", ") }
+        if have.is_empty() {
+            "nothing".into()
+        } else {
+            have.join(", ")
+        }
     );
-    let hint = format!("make a bundle that has it: `quorate bundle create --out etcd.qbundle etcd-v{version}-linux-{arch}.tar.gz`");
+    let hint = format!(
+        "make a bundle that has it: `quorate bundle create --out etcd.qbundle etcd-v{version}-linux-{arch}.tar.gz`"
+    );
     blocked.push(Blocked::new(Rule::Bundle, reason, hint).on(&host.name));
 }
 
@@ -90,8 +119,13 @@ fn clock(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
 
 fn disks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
     let installed = facts.releases.contains_key(&situation.desired.version);
-    for (path, needed) in [(&host.paths.data, DATA_FLOOR), (&host.paths.bin, if installed { 0 } else { RELEASE_BYTES })] {
-        let Some(disk) = facts.system.disks.get(path) else { continue };
+    for (path, needed) in [
+        (&host.paths.data, DATA_FLOOR),
+        (&host.paths.bin, if installed { 0 } else { RELEASE_BYTES }),
+    ] {
+        let Some(disk) = facts.system.disks.get(path) else {
+            continue;
+        };
         if !disk.writable {
             blocked.push(refuse(
                 host,
@@ -101,7 +135,11 @@ fn disks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocke
         } else if disk.free_bytes < needed && facts.data.db_bytes == 0 {
             blocked.push(refuse(
                 host,
-                format!("{path} has {} MiB free, and {} MiB are needed", disk.free_bytes >> 20, needed >> 20),
+                format!(
+                    "{path} has {} MiB free, and {} MiB are needed",
+                    disk.free_bytes >> 20,
+                    needed >> 20
+                ),
                 "free some space, or choose another file system with `paths`",
             ));
         }
@@ -115,7 +153,11 @@ fn ports(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
         host.metrics.map(|m| (m.port, m.address)),
     ];
     for (port, address) in wanted.into_iter().flatten() {
-        let taken = facts.system.listeners.iter().find(|l| l.port == port && !l.ours && collides(l, address));
+        let taken = facts
+            .system
+            .listeners
+            .iter()
+            .find(|l| l.port == port && !l.ours && collides(l, address));
         if let Some(listener) = taken {
             let by = listener.process.as_deref().unwrap_or("another process");
             blocked.push(refuse(

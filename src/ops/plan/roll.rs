@@ -12,7 +12,10 @@ use crate::ops::safety::{Blocked, Rule};
 
 /// The waves for members whose running process does not match what should run.
 pub(super) fn changed(situation: Situation<'_>, membership: &Membership, peers: &[Peer<'_>], draft: &mut Draft) {
-    let mut due: Vec<&Peer<'_>> = peers.iter().filter(|p| runs(p.facts) && !p.drift.restart.is_empty()).collect();
+    let mut due: Vec<&Peer<'_>> = peers
+        .iter()
+        .filter(|p| runs(p.facts) && !p.drift.restart.is_empty())
+        .collect();
     due.sort_by_key(|p| turn(membership, p.member.id));
     let any = !due.is_empty();
     for peer in due {
@@ -23,10 +26,18 @@ pub(super) fn changed(situation: Situation<'_>, membership: &Membership, peers: 
             version: situation.desired.version,
             why: peer.drift.restart.clone(),
         };
-        draft.wave(format!("roll {}", peer.host.name), effect(membership, peer.member), vec![one.step(situation, membership)]);
+        draft.wave(
+            format!("roll {}", peer.host.name),
+            effect(membership, peer.member),
+            vec![one.step(situation, membership)],
+        );
     }
     if any {
-        draft.wave("look again", Effect::None, vec![look_again(situation, membership, peers)]);
+        draft.wave(
+            "look again",
+            Effect::None,
+            vec![look_again(situation, membership, peers)],
+        );
     }
 }
 
@@ -40,7 +51,12 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
         match membership.of(host) {
             Some(member) => turns.push((host, member)),
             None => blocked.push(
-                Blocked::new(Rule::Inventory, "it is not a member of the cluster yet", "join it with `quorate up`").on(&host.name),
+                Blocked::new(
+                    Rule::Inventory,
+                    "it is not a member of the cluster yet",
+                    "join it with `quorate up`",
+                )
+                .on(&host.name),
             ),
         }
     }
@@ -58,9 +74,21 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
     }
     let mut draft = Draft::new(Some(Strength::of(membership)));
     for (host, member) in turns {
-        let version = membership.status_of(member.id).map_or(situation.desired.version, |s| s.version);
-        let one = Turn { host, member, change: HostChange::default(), version, why: vec!["asked for".into()] };
-        draft.wave(format!("restart {}", host.name), effect(membership, member), vec![one.step(situation, membership)]);
+        let version = membership
+            .status_of(member.id)
+            .map_or(situation.desired.version, |s| s.version);
+        let one = Turn {
+            host,
+            member,
+            change: HostChange::default(),
+            version,
+            why: vec!["asked for".into()],
+        };
+        draft.wave(
+            format!("restart {}", host.name),
+            effect(membership, member),
+            vec![one.step(situation, membership)],
+        );
     }
     Ok(draft)
 }
@@ -84,13 +112,26 @@ impl Turn<'_> {
             (true, _) => Risk::ReducesRedundancy,
         };
         let leads = membership.leader() == Some(self.member.id);
-        on(&self.host.name, Action::Restart { change: self.change, url: url.clone() }, risk)
-            .requires(Check::SafeToStop { url: url.clone(), policy: situation.policy })
-            .ensures(Check::RunsCurrent { node: self.host.name.clone(), version: self.version })
-            .ensures(Check::HealthyVoter { url: url.clone() })
-            .ensures(Check::CaughtUp { url, within: CAUGHT_UP })
-            .because(self.why)
-            .because(leads.then(|| "it leads: last, after handing leadership over".to_owned()))
+        on(
+            &self.host.name,
+            Action::Restart {
+                change: self.change,
+                url: url.clone(),
+            },
+            risk,
+        )
+        .requires(Check::SafeToStop {
+            url: url.clone(),
+            policy: situation.policy,
+        })
+        .ensures(Check::RunsCurrent {
+            node: self.host.name.clone(),
+            version: self.version,
+        })
+        .ensures(Check::HealthyVoter { url: url.clone() })
+        .ensures(Check::CaughtUp { url, within: CAUGHT_UP })
+        .because(self.why)
+        .because(leads.then(|| "it leads: last, after handing leadership over".to_owned()))
     }
 }
 

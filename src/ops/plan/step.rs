@@ -268,7 +268,10 @@ impl Action {
             Action::Wipe => "DELETE its data".into(),
             Action::Snapshot { reason } => format!("take a verified snapshot into backups/ ({reason})"),
             Action::LookAgain { nodes, .. } => {
-                format!("look again: TLS, identity and peers of {}", count(nodes.len(), "member"))
+                format!(
+                    "look again: TLS, identity and peers of {}",
+                    count(nodes.len(), "member")
+                )
             }
         }
     }
@@ -296,5 +299,9 @@ impl HostChange {
 
 /// `1 member`, `3 members`.
 pub fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
+    }
 }

@@ -33,7 +33,11 @@ pub(super) enum Effect {
 
 impl Draft {
     pub fn new(strength: Option<Strength>) -> Self {
-        Self { waves: Vec::new(), notes: Vec::new(), strength }
+        Self {
+            waves: Vec::new(),
+            notes: Vec::new(),
+            strength,
+        }
     }
 
     /// Adds a wave, unless it has no steps.
@@ -42,7 +46,11 @@ impl Draft {
             return;
         }
         let tolerance = self.account(effect);
-        self.waves.push(Wave { title: title.into(), steps, tolerance });
+        self.waves.push(Wave {
+            title: title.into(),
+            steps,
+            tolerance,
+        });
     }
 
     /// Gives every step its id: `w2.etcd-1`, `w3.cluster`.
@@ -61,15 +69,29 @@ impl Draft {
 
     fn account(&mut self, effect: Effect) -> Option<Tolerance> {
         if let Effect::Born(voters) = effect {
-            let after = Strength { voters, healthy: voters };
+            let after = Strength {
+                voters,
+                healthy: voters,
+            };
             self.strength = Some(after);
-            return Some(Tolerance { voters, before: 0, during: 0, after: after.can_lose() });
+            return Some(Tolerance {
+                voters,
+                before: 0,
+                during: 0,
+                after: after.can_lose(),
+            });
         }
         let before = self.strength?;
         let after = match effect {
             Effect::None | Effect::OneDown | Effect::Born(_) => before,
-            Effect::Recovers(n) => Strength { healthy: (before.healthy + n).min(before.voters), ..before },
-            Effect::Joins => Strength { voters: before.voters + 1, healthy: before.healthy + 1 },
+            Effect::Recovers(n) => Strength {
+                healthy: (before.healthy + n).min(before.voters),
+                ..before
+            },
+            Effect::Joins => Strength {
+                voters: before.voters + 1,
+                healthy: before.healthy + 1,
+            },
             Effect::Leaves { healthy } => Strength {
                 voters: before.voters.saturating_sub(1),
                 healthy: before.healthy.saturating_sub(usize::from(healthy)),
@@ -80,13 +102,26 @@ impl Draft {
             _ => before.can_lose().min(after.can_lose()) as i64,
         };
         self.strength = Some(after);
-        Some(Tolerance { voters: after.voters, before: before.can_lose(), during: during.max(-1), after: after.can_lose() })
+        Some(Tolerance {
+            voters: after.voters,
+            before: before.can_lose(),
+            during: during.max(-1),
+            after: after.can_lose(),
+        })
     }
 }
 
 /// A step without its id, which the draft gives it.
 pub(super) fn step(target: Target, action: Action, risk: Risk) -> Step {
-    Step { id: String::new(), target, action, requires: Vec::new(), ensures: Vec::new(), risk, why: Vec::new() }
+    Step {
+        id: String::new(),
+        target,
+        action,
+        requires: Vec::new(),
+        ensures: Vec::new(),
+        risk,
+        why: Vec::new(),
+    }
 }
 
 /// A step on a host.

@@ -88,7 +88,9 @@ pub fn may_bootstrap(desired: &Desired, observed: &Observed, expected: ClusterId
     }
     let unfinished = !any_complete
         && with_data.iter().all(|name| {
-            markers.get(name).is_some_and(|m| m.as_ref().is_some_and(|m| m.cluster_id == expected))
+            markers
+                .get(name)
+                .is_some_and(|m| m.as_ref().is_some_and(|m| m.cluster_id == expected))
         });
     if unfinished {
         return Ok(Ground::HalfMade);
@@ -109,7 +111,9 @@ pub fn may_bootstrap(desired: &Desired, observed: &Observed, expected: ClusterId
 /// Foreign data, an aborted start that nobody of ours began, or data without a marker.
 pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
     let marker = Marker::on(facts);
-    let ours = marker.as_ref().is_some_and(|m| m.cluster == desired.cluster && m.member == host.name);
+    let ours = marker
+        .as_ref()
+        .is_some_and(|m| m.cluster == desired.cluster && m.member == host.name);
     let path = &host.paths.data;
     let hint = format!(
         "look at it; if nobody needs it, move it away by hand (`mv {path} {path}.old`), or give this cluster other `paths.data`"
@@ -128,13 +132,19 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
             hint,
         )
         .on(&host.name)),
-        (DataState::Foreign, _) => {
-            Err(Blocked::new(Rule::ForeignData, format!("{path} holds files that are not etcd's"), hint).on(&host.name))
-        }
+        (DataState::Foreign, _) => Err(Blocked::new(
+            Rule::ForeignData,
+            format!("{path} holds files that are not etcd's"),
+            hint,
+        )
+        .on(&host.name)),
         (DataState::Aborted, Some(m)) if m.complete => Err(Blocked::new(
             Rule::DataGone,
             format!("{path} has a database but its write-ahead log is gone"),
-            format!("this member has lost data: `quorate replace-node {0} {0}` joins it afresh", host.name),
+            format!(
+                "this member has lost data: `quorate replace-node {0} {0}` joins it afresh",
+                host.name
+            ),
         )
         .on(&host.name)),
         (_, Some(_)) => Ok(()),

@@ -52,7 +52,11 @@ pub fn may_promote(membership: &Membership, id: MemberId) -> Result<(), Blocked>
 pub fn may_remove(membership: &Membership, id: MemberId, policy: Policy) -> Result<(), Blocked> {
     let now = Strength::of(membership);
     if membership.members.iter().any(|m| m.id == id && m.learner) {
-        return if now.has_quorum() { Ok(()) } else { Err(quorum_lost(now)) };
+        return if now.has_quorum() {
+            Ok(())
+        } else {
+            Err(quorum_lost(now))
+        };
     }
     if !now.has_quorum() {
         return Err(quorum_lost(now));
@@ -65,7 +69,10 @@ pub fn may_remove(membership: &Membership, id: MemberId, policy: Policy) -> Resu
         ));
     }
     settled(membership, Some(id))?;
-    let left = Strength { voters: now.voters - 1, healthy: now.healthy - usize::from(membership.healthy(id)) };
+    let left = Strength {
+        voters: now.voters - 1,
+        healthy: now.healthy - usize::from(membership.healthy(id)),
+    };
     if left.healthy < quorum(left.voters) {
         return Err(Blocked::new(
             Rule::WouldLoseQuorum,
@@ -120,7 +127,11 @@ fn settled(membership: &Membership, concerned: Option<MemberId>) -> Result<(), B
         ));
     }
     for member in membership.members.iter().filter(|m| Some(m.id) != concerned) {
-        let name = if member.started() { member.name.clone() } else { member.id.to_string() };
+        let name = if member.started() {
+            member.name.clone()
+        } else {
+            member.id.to_string()
+        };
         if !member.started() {
             return Err(Blocked::new(
                 Rule::NotSettled,
@@ -139,7 +150,9 @@ fn settled(membership: &Membership, concerned: Option<MemberId>) -> Result<(), B
             return Err(Blocked::new(
                 Rule::NotSettled,
                 format!("{name} is not healthy"),
-                format!("bring it back first (`quorate up`, `quorate logs {name}`), or replace it (`quorate replace-node {name} NEW`)"),
+                format!(
+                    "bring it back first (`quorate up`, `quorate logs {name}`), or replace it (`quorate replace-node {name} NEW`)"
+                ),
             ));
         }
     }
@@ -147,5 +160,10 @@ fn settled(membership: &Membership, concerned: Option<MemberId>) -> Result<(), B
 }
 
 fn urls(member: &crate::etcd::Member) -> String {
-    member.peer_urls.iter().map(|u| u.0.as_str()).collect::<Vec<_>>().join(", ")
+    member
+        .peer_urls
+        .iter()
+        .map(|u| u.0.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

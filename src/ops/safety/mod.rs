@@ -66,7 +66,12 @@ pub struct Blocked {
 
 impl Blocked {
     pub(crate) fn new(rule: Rule, reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { rule, node: None, reason: reason.into(), hint: hint.into() }
+        Self {
+            rule,
+            node: None,
+            reason: reason.into(),
+            hint: hint.into(),
+        }
     }
 
     pub(crate) fn on(mut self, node: &NodeName) -> Self {

@@ -40,7 +40,10 @@ impl Strength {
 
     /// The same cluster with one healthy voter down.
     pub fn one_down(self) -> Self {
-        Self { healthy: self.healthy.saturating_sub(1), ..self }
+        Self {
+            healthy: self.healthy.saturating_sub(1),
+            ..self
+        }
     }
 }
 
@@ -75,7 +78,10 @@ pub fn may_stop(membership: &Membership, id: MemberId, policy: Policy) -> Result
         }
         return Err(Blocked::new(
             Rule::NotSettled,
-            format!("stopping it while {} is not healthy would leave no reserve", sick.join(", ")),
+            format!(
+                "stopping it while {} is not healthy would leave no reserve",
+                sick.join(", ")
+            ),
             "bring that member back first (`quorate up`, `quorate logs NAME`), or replace it (`quorate replace-node`)",
         ));
     }
@@ -103,7 +109,12 @@ pub fn may_stop(membership: &Membership, id: MemberId, policy: Policy) -> Result
 pub fn quorum_lost(now: Strength) -> Blocked {
     Blocked::new(
         Rule::QuorumLost,
-        format!("quorum is lost: {} of {} voters are healthy, {} are needed", now.healthy, now.voters, quorum(now.voters)),
+        format!(
+            "quorum is lost: {} of {} voters are healthy, {} are needed",
+            now.healthy,
+            now.voters,
+            quorum(now.voters)
+        ),
         "start the members that are down (`quorate up`); when a majority is gone for good, `quorate recover` or `quorate restore FILE`",
     )
 }

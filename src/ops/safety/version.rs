@@ -23,13 +23,22 @@ pub fn may_change_version(from: Version, to: Version) -> Result<(), Blocked> {
         return Err(Blocked::new(
             Rule::Version,
             format!("etcd moves one minor release at a time, and {from} to {to} skips at least one"),
-            format!("go to {}.{} first: `quorate upgrade --to {}.{}.N`", from.major, from.minor + 1, from.major, from.minor + 1),
+            format!(
+                "go to {}.{} first: `quorate upgrade --to {}.{}.N`",
+                from.major,
+                from.minor + 1,
+                from.major,
+                from.minor + 1
+            ),
         ));
     }
     match floor(to) {
         Some(floor) if from < floor => Err(Blocked::new(
             Rule::Version,
-            format!("{to} may only follow {floor} or later of {}.{}, and members run {from}", from.major, from.minor),
+            format!(
+                "{to} may only follow {floor} or later of {}.{}, and members run {from}",
+                from.major, from.minor
+            ),
             format!("put {floor} or later into the bundle and run `quorate upgrade --to {floor}` first"),
         )),
         _ => Ok(()),
@@ -38,7 +47,10 @@ pub fn may_change_version(from: Version, to: Version) -> Result<(), Blocked> {
 
 /// The oldest release from which the minor of `to` may be entered.
 pub fn floor(to: Version) -> Option<Version> {
-    FLOORS.iter().find(|(series, _)| *series == to.series()).map(|(_, floor)| *floor)
+    FLOORS
+        .iter()
+        .find(|(series, _)| *series == to.series())
+        .map(|(_, floor)| *floor)
 }
 
 /// The releases to go through from `from` to `to`, the last one being `to`, taken from what the bundle has.
@@ -80,16 +92,20 @@ fn stepping_stone(
     from: Version,
     to: Version,
 ) -> Result<Version, Blocked> {
-    have.iter().copied().filter(|v| v.series() == series && *v >= at_least).max().ok_or_else(|| {
-        Blocked::new(
-            Rule::Version,
-            format!(
-                "from {from} to {to} leads through {}.{} (at least {at_least}), which is not in the bundle",
-                series.0, series.1
-            ),
-            format!("add it: `quorate bundle create --out FILE etcd-v{at_least}-linux-ARCH.tar.gz ...`"),
-        )
-    })
+    have.iter()
+        .copied()
+        .filter(|v| v.series() == series && *v >= at_least)
+        .max()
+        .ok_or_else(|| {
+            Blocked::new(
+                Rule::Version,
+                format!(
+                    "from {from} to {to} leads through {}.{} (at least {at_least}), which is not in the bundle",
+                    series.0, series.1
+                ),
+                format!("add it: `quorate bundle create --out FILE etcd-v{at_least}-linux-ARCH.tar.gz ...`"),
+            )
+        })
 }
 
 /// etcd can go back one minor, from 3.6 on with its own help; 3.4 is past its end of life.
@@ -99,7 +115,10 @@ fn may_downgrade(from: Version, to: Version) -> Result<(), Blocked> {
         return Ok(());
     }
     let reason = if one_minor {
-        format!("etcd cannot go back from {from} to {to} while data is written: a {}.{} server refuses the data of {}.{}", to.major, to.minor, from.major, from.minor)
+        format!(
+            "etcd cannot go back from {from} to {to} while data is written: a {}.{} server refuses the data of {}.{}",
+            to.major, to.minor, from.major, from.minor
+        )
     } else {
         format!("etcd goes back one minor release at a time, and {from} to {to} is more")
     };
@@ -120,11 +139,29 @@ mod tests {
 
     #[test]
     fn the_published_floors_are_rules() {
-        assert!(may_change_version(v("3.5.16"), v("3.6.5")).unwrap_err().reason.contains("3.5.26"));
+        assert!(
+            may_change_version(v("3.5.16"), v("3.6.5"))
+                .unwrap_err()
+                .reason
+                .contains("3.5.26")
+        );
         assert!(may_change_version(v("3.5.26"), v("3.6.5")).is_ok());
-        assert!(may_change_version(v("3.6.5"), v("3.7.1")).unwrap_err().reason.contains("3.6.11"));
-        assert!(may_change_version(v("3.4.23"), v("3.6.5")).unwrap_err().reason.contains("one minor"));
-        assert!(may_change_version(v("3.5.30"), v("3.5.16")).is_ok(), "patch releases go both ways");
+        assert!(
+            may_change_version(v("3.6.5"), v("3.7.1"))
+                .unwrap_err()
+                .reason
+                .contains("3.6.11")
+        );
+        assert!(
+            may_change_version(v("3.4.23"), v("3.6.5"))
+                .unwrap_err()
+                .reason
+                .contains("one minor")
+        );
+        assert!(
+            may_change_version(v("3.5.30"), v("3.5.16")).is_ok(),
+            "patch releases go both ways"
+        );
         assert!(may_change_version(v("3.5.30"), v("3.4.23")).is_err());
         assert!(may_change_version(v("3.6.14"), v("3.5.30")).is_ok());
     }
@@ -132,8 +169,14 @@ mod tests {
     #[test]
     fn the_ladder_goes_through_every_minor_and_its_floor() {
         let have = [v("3.5.16"), v("3.5.30"), v("3.6.14"), v("3.7.1")];
-        assert_eq!(ladder(v("3.4.23"), v("3.7.1"), &have).unwrap(), [v("3.5.30"), v("3.6.14"), v("3.7.1")]);
-        assert_eq!(ladder(v("3.5.16"), v("3.6.14"), &have).unwrap(), [v("3.5.30"), v("3.6.14")]);
+        assert_eq!(
+            ladder(v("3.4.23"), v("3.7.1"), &have).unwrap(),
+            [v("3.5.30"), v("3.6.14"), v("3.7.1")]
+        );
+        assert_eq!(
+            ladder(v("3.5.16"), v("3.6.14"), &have).unwrap(),
+            [v("3.5.30"), v("3.6.14")]
+        );
         assert_eq!(ladder(v("3.5.16"), v("3.5.30"), &have).unwrap(), [v("3.5.30")]);
         assert_eq!(ladder(v("3.4.23"), v("3.5.16"), &have).unwrap(), [v("3.5.16")]);
         assert_eq!(ladder(v("3.5.30"), v("3.5.30"), &have).unwrap(), []);
