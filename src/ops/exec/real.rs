@@ -144,7 +144,7 @@ impl RealWorld {
 
     /// Adds the last lines of the unit's journal, and the likely cause in plain words.
     async fn with_journal(&self, host: &Host, mut error: StepError) -> StepError {
-        error.journal = host.journal(20).await.unwrap_or_default();
+        error.journal = host.journal(100).await.unwrap_or_default();
         if let Some(cause) = likely_cause(&error.journal) {
             error.message = format!("{}: {}", error.message, cause.what);
             error.hint = Some(cause.hint.to_string());
