@@ -136,6 +136,11 @@ impl<'a> Section<'a> {
         self.optional(key)
     }
 
+    /// Where `key` stands; the start of the mapping when it is absent.
+    fn place(&self, key: &str) -> Place {
+        self.entries.iter().find(|e| e.key == key).map_or(self.at, |e| e.key_at)
+    }
+
     /// Reports the keys that nobody asked for.
     fn finish(self) {
         for entry in &self.entries {
@@ -161,6 +166,7 @@ impl FromNode for RawInventory {
             pki: section.optional("pki"),
             ssh: section.optional("ssh"),
             hosts: section.required("hosts", "[{name: etcd-1, address: 10.0.0.11}]"),
+            hosts_at: section.place("hosts"),
         };
         section.finish();
         Some(raw)
