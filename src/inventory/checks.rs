@@ -171,7 +171,7 @@ fn own_ports(sited: &Sited, problems: &mut Vec<Problem>) {
             let at = sited.ports_at[index].or(sited.ports_at[first]).unwrap_or(sited.name_at);
             problems.push(Problem::error(
                 at,
-                format!("`{other}` and `{key}` of {} are both {port}", sited.host.name),
+                format!("`{other}` and `{key}` are both {port}"),
                 "give each a port of its own",
             ));
         }

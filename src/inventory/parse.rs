@@ -1,6 +1,7 @@
 //! From a file to [`Desired`]: the one place that reads the inventory.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::desired::Desired;
@@ -35,17 +36,29 @@ impl Environment {
         let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let home = var("HOME");
         let state = var("XDG_STATE_HOME").filter(|dir| dir.is_absolute());
-        let user = var("USER").or_else(|| var("LOGNAME"));
         let absolute = std::path::absolute(path)?;
         Ok(Self {
             state_dir: state
                 .or_else(|| Some(home.clone()?.join(".local/state")))
                 .unwrap_or_else(|| PathBuf::from("/var/lib")),
-            user: user.map_or_else(|| "root".to_owned(), |u| u.to_string_lossy().into_owned()),
+            user: account()
+                .or_else(|| Some(var("USER")?.to_string_lossy().into_owned()))
+                .unwrap_or_else(|| "root".to_owned()),
             home,
             dir: absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned),
         })
     }
+}
+
+/// The name of the account this process runs as, where the system says so in files. USER may be someone else's, after
+/// `su` for one.
+fn account() -> Option<String> {
+    let id = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut entries = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    entries
+        .find(|entry| entry.get(2) == Some(&id.as_str()))
+        .map(|entry| entry[0].to_owned())
 }
 
 /// An inventory that can be used.
@@ -121,7 +134,9 @@ pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Loade
             None
         }
     };
-    problems.sort_by_key(|p| (p.line, p.column));
+    problems.sort_by(|a, b| (a.line, a.column, &a.message).cmp(&(b.line, b.column, &b.message)));
+    // What is typed once for all hosts is wrong for each of them in the same place.
+    problems.dedup_by(|a, b| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
     match desired {
         Some(desired) if problems.iter().all(|p| p.severity == Severity::Warning) => Ok(Loaded {
             desired,

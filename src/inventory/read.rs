@@ -1,7 +1,7 @@
 //! From the document's tree to the typed structs of [`raw`](super::raw), reporting every value that does not fit and
 //! every key that does not exist, and carrying on.
 
-use super::leaf::{Leaf, nearest, one_of};
+use super::leaf::{Leaf, all_of, nearest};
 use super::problem::{Place, Problem};
 use super::raw::{Field, OneOrMany, RawEtcd, RawHost, RawInventory, RawOptions, RawPaths, RawPki, RawSsh};
 use super::tree::{Entry, Kind, Node};
@@ -149,7 +149,7 @@ impl<'a> Section<'a> {
             }
             let help = match nearest(&entry.key, self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known here: {}", one_of(&self.known).replace(" or ", " and ")),
+                None => format!("known here: {}", all_of(&self.known)),
             };
             let message = format!("there is no key `{}` in {}", entry.key.escape_debug(), self.what);
             self.problems.push(Problem::error(entry.key_at, message, help));

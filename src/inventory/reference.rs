@@ -39,17 +39,35 @@ key with no value (`null`) is as if it were not there. For an editor's completio
 pub fn reference_markdown() -> String {
     let schema = schema();
     let mut text = HEAD.to_owned();
-    section(&mut text, "Top level", &schema, &schema);
-    for (title, definition) in [
-        ("etcd", "RawEtcd"),
-        ("paths (below etcd, or a host)", "RawPaths"),
-        ("pki", "RawPki"),
-        ("ssh (at the top, or below a host)", "RawSsh"),
-        ("hosts", "RawHost"),
+    for (title, path) in [
+        ("Top level", &[] as &[&str]),
+        ("etcd", &["etcd"]),
+        ("paths (below etcd, or a host)", &["etcd", "paths"]),
+        ("pki", &["pki"]),
+        ("ssh (at the top, or below a host)", &["ssh"]),
+        ("hosts", &["hosts"]),
     ] {
-        section(&mut text, title, &schema["$defs"][definition], &schema);
+        section(&mut text, title, section_schema(&schema, path), &schema);
     }
     text
+}
+
+/// The schema of the mapping that stands at `path`; for a list, of its entries.
+pub(super) fn section_schema<'a>(schema: &'a Value, path: &[&str]) -> &'a Value {
+    path.iter()
+        .fold(schema, |object, key| mapping(schema, &object["properties"][key]))
+}
+
+/// The mapping behind references, lists and "or null".
+fn mapping<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
+    if let Some(reference) = property["$ref"].as_str() {
+        return mapping(schema, &schema["$defs"][reference.trim_start_matches("#/$defs/")]);
+    }
+    match (&property["anyOf"], &property["items"]) {
+        (Value::Array(choices), _) => choices.first().map_or(property, |choice| mapping(schema, choice)),
+        (_, Value::Object(_)) => mapping(schema, &property["items"]),
+        _ => property,
+    }
 }
 
 fn section(text: &mut String, title: &str, object: &Value, schema: &Value) {
@@ -61,12 +79,15 @@ fn section(text: &mut String, title: &str, object: &Value, schema: &Value) {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    for (key, property) in object["properties"].as_object().into_iter().flatten() {
-        let default = match (&property["default"], required.contains(&key.as_str())) {
-            (_, true) => "required".to_owned(),
-            (Value::Null, _) => String::new(),
-            (Value::String(word), _) => format!("`{word}`"),
-            (value, _) => format!("`{value}`"),
+    let is_required = |key: &str| required.contains(&key);
+    let mut properties: Vec<(&String, &Value)> = object["properties"].as_object().into_iter().flatten().collect();
+    properties.sort_by_key(|(key, _)| !is_required(key));
+    for (key, property) in properties {
+        let default = match &property["default"] {
+            _ if is_required(key) => "required".to_owned(),
+            Value::Null => String::new(),
+            Value::String(word) => format!("`{word}`"),
+            value => format!("`{value}`"),
         };
         let row = [
             format!("`{key}`"),

@@ -196,8 +196,7 @@ impl Resolver<'_> {
             None if is_local => ServiceManager::Process,
             None => ServiceManager::Systemd,
         };
-        let service =
-            pick(&raw.service, &etcd.service).map_or_else(|| default_name::<ServiceName>(), |s| s.value.clone());
+        let service = pick(&raw.service, &etcd.service).map_or_else(default_name::<ServiceName>, |s| s.value.clone());
         let ports = [
             pick(&raw.client_port, &etcd.client_port),
             pick(&raw.peer_port, &etcd.peer_port),
@@ -254,7 +253,7 @@ impl Resolver<'_> {
     /// The account etcd runs as. A supervisor without root cannot be anyone but the operator.
     fn user(&self, raw: &RawHost, as_operator: bool, problems: &mut Vec<Problem>) -> UserName {
         if !as_operator {
-            return pick(&raw.user, &self.etcd.user).map_or_else(|| default_name::<UserName>(), |u| u.value.clone());
+            return pick(&raw.user, &self.etcd.user).map_or_else(default_name::<UserName>, |u| u.value.clone());
         }
         if let Some(user) = raw.user.as_ref().filter(|u| u.value.as_str() != self.env.user) {
             problems.push(Problem::error(

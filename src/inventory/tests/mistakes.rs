@@ -59,6 +59,22 @@ fn problems_are_data_for_other_programs() {
     );
 }
 
+#[test]
+fn what_is_wrong_for_every_host_in_one_place_is_said_once() {
+    let text = "\
+cluster: a
+etcd: {version: 3.5.30, peer_port: 2379, paths: {data: /var}}
+hosts: [{name: a, address: 10.0.0.1}, {name: b, address: 10.0.0.2}, {name: c, address: 10.0.0.3}]
+";
+    assert_eq!(
+        mistakes(text),
+        [
+            "2:36 `client_port` and `peer_port` are both 2379",
+            "2:56 `/var` belongs to the system; quorate owns what is in `paths.data`",
+        ]
+    );
+}
+
 /// One mistake each: the text, and what is said about it.
 #[test]
 fn every_single_mistake_has_its_own_message() {
@@ -121,23 +137,23 @@ fn every_single_mistake_has_its_own_message() {
         ),
         (
             etcd("version: 3.5.30, client_port: 2380"),
-            "2:38 `client_port` and `peer_port` of a are both 2380",
+            "2:38 `client_port` and `peer_port` are both 2380",
         ),
         (
             etcd("version: 3.5.30, metrics_port: 2379"),
-            "2:39 `client_port` and `metrics_port` of a are both 2379",
+            "2:39 `client_port` and `metrics_port` are both 2379",
         ),
         (
             h(&["name: a, address: 10.0.0.1:2379"]),
-            "4:23 `10.0.0.1:2379` is not an address",
+            "4:24 `10.0.0.1:2379` is not an address",
         ),
         (
             h(&["name: a, address: 10.0.0.1, listen: host"]),
-            "4:41 `host` is not an IP address to listen on",
+            "4:42 `host` is not an IP address to listen on",
         ),
         (
             h(&["name: a, address: 10.0.0.1, connection: telnet"]),
-            "4:45 `telnet` is not a way to reach a host",
+            "4:46 `telnet` is not a way to reach a host",
         ),
         (top("ssh: {jump: 'a b'}"), "1:13 `a b` is not a jump host"),
         (
@@ -150,6 +166,7 @@ fn every_single_mistake_has_its_own_message() {
         ),
         (top("ssh: {config: maybe}"), "1:15 `maybe` is neither true nor false"),
         // Certificates.
+        (top("pki: {renew_before: 30}"), "1:21 `30` has no unit"),
         (top("pki: {leaf_validity: 1 year}"), "1:22 `1 year` is not a duration"),
         (
             top("pki: {leaf_validity: 20d}"),
@@ -192,7 +209,7 @@ fn every_single_mistake_has_its_own_message() {
                 "name: b, address: 10.0.0.2",
                 "name: c, address: 127.0.0.1",
             ]),
-            "6:23 the other members cannot reach `127.0.0.1`: it is this host's loopback",
+            "6:24 the other members cannot reach `127.0.0.1`: it is this host's loopback",
         ),
     ];
     for (text, wanted) in cases {
@@ -219,7 +236,7 @@ fn members_on_one_machine_must_not_share_sockets_units_or_directories() {
     assert_eq!(meaning(&three(good)).hosts.len(), 3);
     assert_eq!(
         mistakes(&three(", client_port: 22379, peer_port: 12379")),
-        ["5:86 `a` and `b` are on one machine and share port 12379"]
+        ["5:85 `a` and `b` are on one machine and share port 12379"]
     );
     let same = format!("{good}, paths: {{data: /home/me/.local/state/quorate/a/a/data/x}}");
     assert_eq!(
@@ -338,9 +355,6 @@ fn a_supervised_member_runs_as_the_operator_or_not_at_all() {
 #[test]
 fn the_reader_takes_exactly_the_keys_of_the_schema() {
     let schema = schema();
-    let keys = |object: &serde_json::Value| -> Vec<String> {
-        object["properties"].as_object().unwrap().keys().cloned().collect()
-    };
     let known = |text: &str, what: &str| {
         let error = read(text).unwrap_err();
         let problem = error
@@ -359,19 +373,21 @@ fn the_reader_takes_exactly_the_keys_of_the_schema() {
         list.sort();
         list
     };
-    let sorted = |mut keys: Vec<String>| {
+    let keys = |path: &[&str]| -> Vec<String> {
+        let object = reference::section_schema(&schema, path);
+        assert_eq!(object["additionalProperties"], false, "{path:?}");
+        let mut keys: Vec<String> = object["properties"].as_object().unwrap().keys().cloned().collect();
         keys.sort();
         keys
     };
-    let definition = |name: &str| sorted(keys(&schema["$defs"][name]));
-    assert_eq!(schema["additionalProperties"], false);
-    assert_eq!(known("qqqqqqqqqqqq: 1", "the inventory"), sorted(keys(&schema)));
-    assert_eq!(known("etcd: {qqqqqqqqqqqq: 1}", "`etcd`"), definition("RawEtcd"));
+    assert_eq!(known("qqqqqqqqqqqq: 1", "the inventory"), keys(&[]));
+    assert_eq!(known("etcd: {qqqqqqqqqqqq: 1}", "`etcd`"), keys(&["etcd"]));
     assert_eq!(
         known("etcd: {paths: {qqqqqqqqqqqq: 1}}", "`paths`"),
-        definition("RawPaths")
+        keys(&["etcd", "paths"])
     );
-    assert_eq!(known("pki: {qqqqqqqqqqqq: 1}", "`pki`"), definition("RawPki"));
-    assert_eq!(known("ssh: {qqqqqqqqqqqq: 1}", "`ssh`"), definition("RawSsh"));
-    assert_eq!(known("hosts: [{qqqqqqqqqqqq: 1}]", "a host"), definition("RawHost"));
+    assert_eq!(known("pki: {qqqqqqqqqqqq: 1}", "`pki`"), keys(&["pki"]));
+    assert_eq!(known("ssh: {qqqqqqqqqqqq: 1}", "`ssh`"), keys(&["ssh"]));
+    assert_eq!(known("hosts: [{qqqqqqqqqqqq: 1}]", "a host"), keys(&["hosts"]));
+    assert_eq!(keys(&["hosts", "ssh"]), keys(&["ssh"]));
 }
