@@ -1,7 +1,7 @@
 //! The inventory exactly as typed, and the JSON schema of it.
 //!
 //! These structs are the one list of keys: [`schema`] is derived from them, docs/inventory.md is written from the
-//! schema, and [`read`](super::read) fills them from the document.
+//! schema, and `read.rs` fills them from the document.
 
 use std::borrow::Cow;
 
