@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::args::Unlock;
+use super::args::{Global, Unlock};
 use super::error::{Detail, Exit, Failure};
 use super::session::Session;
 use crate::host::{FactsQuery, LockGuard, LockHolder, LockRefused};
@@ -57,7 +57,8 @@ pub async fn take(session: &Session, fleet: &Arc<Fleet>, stop: &CancellationToke
 ///
 /// # Errors
 /// When a host cannot be reached.
-pub async fn unlock(session: &Session, args: &Unlock) -> Result<(), Failure> {
+pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
     let fleet = session.fleet();
     let me = myself();
     for spec in session.desired().hosts.values() {
@@ -75,7 +76,7 @@ pub async fn unlock(session: &Session, args: &Unlock) -> Result<(), Failure> {
             }
         }
     }
-    Ok(())
+    Ok(Exit::Done)
 }
 
 enum Refusal {

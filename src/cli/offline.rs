@@ -115,14 +115,15 @@ pub fn completions(shell: clap_complete::Shell) -> Exit {
     Exit::Done
 }
 
-/// `man`: one page a command.
+/// `man`: one page on standard output, or one a command below a directory.
 ///
 /// # Errors
 /// When a page cannot be written.
-pub fn man(out: &Path) -> Result<Exit, Failure> {
-    std::fs::create_dir_all(out)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), out))
-        .map_err(|e| Failure::unexpected(&format!("cannot write pages into {}", out.display()), e))?;
-    println!("wrote the pages into {}", out.display());
+pub fn man(out: Option<&Path>) -> Result<Exit, Failure> {
+    let written = match out {
+        None => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()),
+        Some(out) => std::fs::create_dir_all(out).and_then(|()| clap_mangen::generate_to(Cli::command(), out)),
+    };
+    written.map_err(|e| Failure::unexpected("cannot write the manual", e))?;
     Ok(Exit::Done)
 }

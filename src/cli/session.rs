@@ -132,11 +132,16 @@ impl Session {
         files
     }
 
+    /// The operator's side of SSH connections.
+    pub fn ssh(&self) -> (Arc<SshEnvironment>, Arc<dyn SecretSource>) {
+        let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
+        (Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent)), self.secrets.clone())
+    }
+
     /// The hosts, not connected yet.
     pub fn fleet(&self) -> Arc<Fleet> {
         let desired = Arc::new(self.desired().clone());
-        let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
-        let environment = Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent));
+        let (environment, _) = self.ssh();
         let permits = Arc::new(tokio::sync::Semaphore::new(usize::from(self.global.parallel)));
         Fleet::new(desired, Box::new(RealConnector { environment, secrets: self.secrets.clone(), permits }))
     }
