@@ -21,12 +21,20 @@ impl Host {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
             .collect();
-        let output = self.change_data(operation, "set-aside", &format!("{stamp}-{word}")).await?;
+        let output = self
+            .change_data(operation, "set-aside", &format!("{stamp}-{word}"))
+            .await?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         if said.lines().last() != Some("done") {
-            return Err(not_understood(&self.node, operation, "the host did not say that it is done"));
+            return Err(not_understood(
+                &self.node,
+                operation,
+                "the host did not say that it is done",
+            ));
         }
-        Ok(said.lines().find_map(|line| line.strip_prefix("aside ").map(str::to_owned)))
+        Ok(said
+            .lines()
+            .find_map(|line| line.strip_prefix("aside ").map(str::to_owned)))
     }
 
     /// Deletes the member's data: `member`, quorate's marker and the WAL files. The directories stay, and so does what
@@ -58,7 +66,9 @@ impl Host {
     /// When the directory is missing or cannot be written.
     pub async fn write_marker(&self, text: &str) -> Result<(), HostError> {
         let args = vec![self.paths.data.to_string(), MARKER.to_owned()];
-        self.call("marking the data", scripts::MARKER, args, input(text)).await.map(drop)
+        self.call("marking the data", scripts::MARKER, args, input(text))
+            .await
+            .map(drop)
     }
 }
 

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::observe::{FactsQuery, Sent};
 use super::{
-    DataFacts, DataState, DiskFacts, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts, ServiceState, SystemFacts,
+    DataFacts, DataState, DiskFacts, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts, ServiceState,
+    SystemFacts,
 };
 use crate::inventory::{Arch, HostPath, Version};
 
@@ -45,7 +46,10 @@ impl<'a> Answer<'a> {
     }
 
     fn all<'s>(&'s self, key: &'s str) -> impl Iterator<Item = &'a str> + 's {
-        self.lines.iter().filter(move |(k, _)| *k == key).map(|(_, value)| *value)
+        self.lines
+            .iter()
+            .filter(move |(k, _)| *k == key)
+            .map(|(_, value)| *value)
     }
 
     fn text(&self, key: &str) -> String {
@@ -53,7 +57,10 @@ impl<'a> Answer<'a> {
     }
 
     fn number<T: std::str::FromStr + Default>(&self, key: &str) -> T {
-        self.all(key).next().and_then(|value| value.trim().parse().ok()).unwrap_or_default()
+        self.all(key)
+            .next()
+            .and_then(|value| value.trim().parse().ok())
+            .unwrap_or_default()
     }
 
     fn block(&self, heading: &str) -> Option<&[&'a str]> {
@@ -141,20 +148,24 @@ fn systemd_version(line: &str) -> Option<u32> {
 /// The host's clock minus the operator's, and how wrong that may be, from four times as NTP does: question sent,
 /// script began, script ended, answer received. The time the script itself took cancels out.
 fn clock(answer: &Answer<'_>, sent: Sent) -> Result<(f64, f64), String> {
-    let read = |key: &str| {
-        let text = answer.text(key);
-        // A `date` without nanoseconds prints the format back.
-        let whole = text.split('.').next().unwrap_or("");
-        text.parse::<f64>()
-            .or_else(|_| whole.parse())
-            .ok()
-            .filter(|time: &f64| time.is_finite())
-            .ok_or_else(|| format!("`{}` is not a time of day", text.escape_debug()))
-    };
-    let (began, ended) = (read("clock")?, read("clock_end")?);
+    let ((began, coarse), (ended, _)) = (time_of_day(answer, "clock")?, time_of_day(answer, "clock_end")?);
     let offset = ((began - sent.at) + (ended - sent.answered)) / 2.0;
     let uncertainty = ((sent.answered - sent.at) - (ended - began)) / 2.0;
-    Ok((offset, uncertainty.max(0.0)))
+    Ok((offset, uncertainty.max(0.0) + coarse))
+}
+
+/// Seconds since 1970, and how wrong they may be: a `date` without nanoseconds prints whole seconds and rubbish.
+fn time_of_day(answer: &Answer<'_>, key: &str) -> Result<(f64, f64), String> {
+    let text = answer.text(key);
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let whole: u32 = whole
+        .parse()
+        .map_err(|_| format!("`{}` is not a time of day", text.escape_debug()))?;
+    let digits = fraction.len() == 9 && fraction.bytes().all(|b| b.is_ascii_digit());
+    Ok(match fraction.parse::<f64>() {
+        Ok(nanoseconds) if digits => (f64::from(whole) + nanoseconds / 1e9, 0.0),
+        _ => (f64::from(whole) + 0.5, 0.5),
+    })
 }
 
 fn disks(answer: &Answer<'_>, query: &FactsQuery) -> Result<BTreeMap<HostPath, DiskFacts>, String> {
@@ -214,7 +225,9 @@ fn files(answer: &Answer<'_>) -> Result<BTreeMap<HostPath, FileFacts>, String> {
     let mut files = BTreeMap::new();
     for line in answer.all("file") {
         let words: Vec<&str> = line.splitn(4, ' ').collect();
-        let [mode, owner, number, path] = words[..] else { continue };
+        let [mode, owner, number, path] = words[..] else {
+            continue;
+        };
         let (Ok(mode), Ok(path)) = (u32::from_str_radix(mode, 8), path.parse::<HostPath>()) else {
             continue;
         };
@@ -240,13 +253,20 @@ fn files(answer: &Answer<'_>) -> Result<BTreeMap<HostPath, FileFacts>, String> {
 }
 
 fn releases(answer: &Answer<'_>, bin: &HostPath) -> BTreeMap<Version, BTreeMap<String, String>> {
-    let mut releases: BTreeMap<Version, BTreeMap<String, String>> =
-        answer.all("release").filter_map(|name| Some((name.parse().ok()?, BTreeMap::new()))).collect();
+    let mut releases: BTreeMap<Version, BTreeMap<String, String>> = answer
+        .all("release")
+        .filter_map(|name| Some((name.parse().ok()?, BTreeMap::new())))
+        .collect();
     for (path, hash) in answer.hashes() {
         let below = path.strip_prefix(bin.as_str()).and_then(|rest| rest.strip_prefix('/'));
-        let Some((version, name)) = below.and_then(|rest| rest.split_once('/')) else { continue };
+        let Some((version, name)) = below.and_then(|rest| rest.split_once('/')) else {
+            continue;
+        };
         if let Ok(version) = version.parse() {
-            releases.entry(version).or_default().insert(name.to_owned(), hash.to_owned());
+            releases
+                .entry(version)
+                .or_default()
+                .insert(name.to_owned(), hash.to_owned());
         }
     }
     releases
@@ -334,7 +354,10 @@ fn supervised(answer: &Answer<'_>, line: &str) -> Manager {
     const TICKS_PER_SECOND: f64 = 100.0;
     let mut words = line.split(' ');
     let loop_runs = words.next() == Some("1");
-    let since = words.next().and_then(|ticks| ticks.parse::<f64>().ok()).filter(|ticks| *ticks > 0.0);
+    let since = words
+        .next()
+        .and_then(|ticks| ticks.parse::<f64>().ok())
+        .filter(|ticks| *ticks > 0.0);
     let restarts = words.next().and_then(|count| count.parse().ok()).unwrap_or(0);
     let last_exit = Some(answer.text("exit")).filter(|text| !text.is_empty());
     let failed = last_exit.as_deref().is_some_and(|exit| exit != "exit code 0");
@@ -366,8 +389,12 @@ fn data(answer: &Answer<'_>) -> DataFacts {
         (_, _, true) => DataState::Aborted,
         _ => DataState::Empty,
     };
-    let used = answer.all("used_kb").filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    let marker = answer.block("marker").and_then(|lines| STANDARD.decode(lines.concat()).ok());
+    let used = answer
+        .all("used_kb")
+        .filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    let marker = answer
+        .block("marker")
+        .and_then(|lines| STANDARD.decode(lines.concat()).ok());
     DataFacts {
         state,
         bytes: used.fold(0, u64::saturating_add).saturating_mul(1024),

@@ -36,7 +36,10 @@ impl LocalTransport {
         self.exchanges.fetch_add(1, Ordering::Relaxed);
         let mut command = Command::new("sh");
         command.arg("-c").arg(script.text).arg("sh").args(&script.args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         // A process group of its own: Ctrl-C reaches this program, which then decides, and not a script half-way.
         command.process_group(0);
         command.spawn().map_err(|error| self.lost("starting sh", error))
@@ -204,7 +207,10 @@ mod tests {
     #[tokio::test]
     async fn a_script_that_ignores_endless_input_still_ends() {
         let endless: Stdin = Box::pin(tokio::io::repeat(b'x'));
-        let output = transport().run(&script("echo early >&2; exit 7", &[]), endless).await.unwrap();
+        let output = transport()
+            .run(&script("echo early >&2; exit 7", &[]), endless)
+            .await
+            .unwrap();
         assert_eq!((output.status, output.stderr.as_str()), (Some(7), "early\n"));
     }
 
@@ -240,8 +246,14 @@ mod tests {
         stream.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"hi");
 
-        drop((listener, other));
-        let refused = transport.tunnel("127.0.0.1", port).await.err().unwrap();
+        // Bound, so that nobody else gets the port, and not listening.
+        let mute = tokio::net::TcpSocket::new_v4().unwrap();
+        mute.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let refused = transport
+            .tunnel("127.0.0.1", mute.local_addr().unwrap().port())
+            .await
+            .err()
+            .unwrap();
         assert!(matches!(refused, HostError::Connect { .. }), "{refused}");
         assert_eq!(transport.round_trips(), 2);
     }

@@ -137,7 +137,11 @@ impl Host {
 
 /// Keeps the heart beating and notices when the script ends.
 fn guard(running: Running) -> LockGuard {
-    let Running { mut stdout, stdin, done } = running;
+    let Running {
+        mut stdout,
+        stdin,
+        done,
+    } = running;
     let (tell, alive) = watch::channel(true);
     tokio::spawn(async move {
         // Whatever way it ended: the lock is not held any more.

@@ -28,7 +28,11 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be read to its end on the host, or not be written here.
-    pub async fn receive_file(&self, path: &HostPath, to: &mut (dyn AsyncWrite + Unpin + Send)) -> Result<u64, HostError> {
+    pub async fn receive_file(
+        &self,
+        path: &HostPath,
+        to: &mut (dyn AsyncWrite + Unpin + Send),
+    ) -> Result<u64, HostError> {
         let operation = format!("reading {path}");
         let local = |error: std::io::Error| HostError::Lost {
             node: self.node.clone(),
@@ -73,7 +77,6 @@ async fn finished(host: &Host, operation: &str, running: Running) -> Result<Outp
 mod tests {
     use super::super::testbed::Testbed;
     use super::super::verbs::{input, no_input};
-    use super::*;
 
     fn argv(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
@@ -82,11 +85,16 @@ mod tests {
     #[tokio::test]
     async fn a_program_gets_its_arguments_and_input_unchanged() {
         let host = Testbed::new().host();
-        let output = host.run_program(&argv(&["printf", "%s|", "a b", "$HOME;*"]), no_input()).await;
+        let output = host
+            .run_program(&argv(&["printf", "%s|", "a b", "$HOME;*"]), no_input())
+            .await;
         assert_eq!(output.unwrap().stdout, b"a b|$HOME;*|");
         let output = host.run_program(&argv(&["cat"]), input("text")).await.unwrap();
         assert_eq!((output.stdout.as_slice(), output.status), (b"text".as_slice(), Some(0)));
-        let missing = host.run_program(&argv(&["/no/such/program"]), no_input()).await.unwrap();
+        let missing = host
+            .run_program(&argv(&["/no/such/program"]), no_input())
+            .await
+            .unwrap();
         assert_eq!(missing.status, Some(127));
     }
 
@@ -96,10 +104,18 @@ mod tests {
         let bytes: Vec<u8> = (0..700_000u32).map(|n| (n % 251) as u8).collect();
         std::fs::write(bed.path("snapshot").as_str(), &bytes).unwrap();
         let mut received = Vec::new();
-        let count = bed.host().receive_file(&bed.path("snapshot"), &mut received).await.unwrap();
+        let count = bed
+            .host()
+            .receive_file(&bed.path("snapshot"), &mut received)
+            .await
+            .unwrap();
         assert_eq!((count, received == bytes), (700_000, true));
 
-        let error = bed.host().receive_file(&bed.path("none"), &mut Vec::new()).await.unwrap_err();
+        let error = bed
+            .host()
+            .receive_file(&bed.path("none"), &mut Vec::new())
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("No such file"), "{error}");
     }
 }

@@ -41,7 +41,9 @@ impl Host {
     /// # Errors
     /// When the service manager refuses or the old process does not go.
     pub async fn restart(&self) -> Result<(), HostError> {
-        self.control("restarting etcd", "restart", RESTART_LIMIT).await.map(drop)
+        self.control("restarting etcd", "restart", RESTART_LIMIT)
+            .await
+            .map(drop)
     }
 
     /// Stops the member and proves that its process is gone.
@@ -70,7 +72,8 @@ impl Host {
             }
             ServiceManager::Process => {
                 let args = vec![verb, self.paths.run.to_string(), seconds];
-                self.call(operation, scripts::PROCESS, args, input(scripts::SUPERVISE)).await
+                self.call(operation, scripts::PROCESS, args, input(scripts::SUPERVISE))
+                    .await
             }
         }
     }
@@ -99,9 +102,15 @@ impl Host {
     /// When the host cannot be reached or its journal cannot be read.
     pub async fn journal(&self, lines: u32) -> Result<Vec<String>, HostError> {
         let args = self.journal_args(lines, "0");
-        let output = self.call("reading the journal", scripts::JOURNAL, args, no_input()).await?;
+        let output = self
+            .call("reading the journal", scripts::JOURNAL, args, no_input())
+            .await?;
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+        Ok(text
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect())
     }
 
     /// The last `lines` lines and every later one as it comes, until the result is dropped.
@@ -118,7 +127,13 @@ impl Host {
 
     fn journal_args(&self, lines: u32, follow: &str) -> Vec<String> {
         let run = self.paths.run.to_string();
-        vec![self.manager_word(), self.unit(), run, lines.to_string(), follow.to_owned()]
+        vec![
+            self.manager_word(),
+            self.unit(),
+            run,
+            lines.to_string(),
+            follow.to_owned(),
+        ]
     }
 }
 

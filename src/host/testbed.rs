@@ -70,7 +70,9 @@ impl Testbed {
 
     /// Names in a directory, sorted; empty when it is not there.
     pub(super) fn names(&self, path: &HostPath) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(path.as_str()) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(path.as_str()) else {
+            return Vec::new();
+        };
         let mut names: Vec<String> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();

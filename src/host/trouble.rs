@@ -92,7 +92,10 @@ fn hint(why: &str) -> String {
     ];
     let known = KNOWN.iter().find(|(text, _)| why.contains(text));
     known
-        .map_or("look at the host (`quorate ssh`), then run the command again", |(_, hint)| hint)
+        .map_or(
+            "look at the host (`quorate ssh`), then run the command again",
+            |(_, hint)| hint,
+        )
         .to_owned()
 }
 

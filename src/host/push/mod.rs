@@ -215,12 +215,18 @@ impl Host {
         }
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         if said.lines().last() != Some("done") {
-            return Err(not_understood(&self.node, operation, "the host did not say that it is done"));
+            return Err(not_understood(
+                &self.node,
+                operation,
+                "the host did not say that it is done",
+            ));
         }
         progress(total, total);
         Ok(PushReport {
             bytes: total,
-            proved: said.lines().find_map(|line| line.strip_prefix("proved ").map(str::to_owned)),
+            proved: said
+                .lines()
+                .find_map(|line| line.strip_prefix("proved ").map(str::to_owned)),
         })
     }
 }

@@ -20,9 +20,9 @@ refuse_in_use() {
             comm=
             { read -r comm <"$process/comm"; } 2>/dev/null || continue
             [ "$comm" = etcd ] || continue
-            opened=$(readlink "$process/fd/"* 2>/dev/null || :)
-            case $newline$opened in
-            *"$newline$real/"*) fail "an etcd (process ${process#/proc/}) has $dir open" ;;
+            opened=$(ls -l "$process/fd" 2>/dev/null || :)
+            case $opened in
+            *" -> $real/"*) fail "an etcd (process ${process#/proc/}) has $dir open" ;;
             esac
         done
         set -f

@@ -155,7 +155,7 @@ listeners() {
     # etcd opens its listeners early: they are among its first hundred descriptors.
     set +f
     if [ "$pid" != 0 ]; then
-        owned=$(readlink "/proc/$pid/fd/"[0-9] "/proc/$pid/fd/"[0-9][0-9] 2>/dev/null || :)
+        owned=$(ls -l "/proc/$pid/fd/"[0-9] "/proc/$pid/fd/"[0-9][0-9] 2>/dev/null || :)
     fi
     set -f
     for table in /proc/net/tcp /proc/net/tcp6; do
