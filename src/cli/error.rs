@@ -73,7 +73,7 @@ impl Failure {
 
 impl Failure {
     /// Prints it: text on stderr, or one last JSON object on stdout.
-    pub fn print(&self, json: bool, seconds: f64) {
+    pub fn print(self, json: bool, seconds: f64) {
         if json {
             let problems = self.spans.as_ref().map(|e| e.problems().to_vec()).unwrap_or_default();
             let object = serde_json::json!({
@@ -83,8 +83,8 @@ impl Failure {
             println!("{object}");
             return;
         }
-        if let Some(error) = &self.spans {
-            anstream::eprintln!("{:?}", miette::Report::new_boxed(Box::new((**error).clone())));
+        if let Some(error) = self.spans {
+            anstream::eprintln!("{:?}", miette::Report::new_boxed(error));
             return;
         }
         let paint = crate::report::Paint::from_env(true);

@@ -31,8 +31,9 @@ pub async fn main() -> ExitCode {
     let exit = match dispatch(&cli).await {
         Ok(exit) => exit,
         Err(failure) => {
+            let exit = failure.exit;
             failure.print(json, begun.elapsed().as_secs_f64());
-            failure.exit
+            exit
         }
     };
     ExitCode::from(exit as u8)

@@ -145,7 +145,7 @@ async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answere
     };
     let alarms = async { tokio::time::timeout(STATUS_LIMIT, client.alarms()).await };
     let (status, quorum_list, alarms) = tokio::join!(client.status(STATUS_LIMIT), limited, alarms);
-    Answered { status, quorum_list, alarms: alarms.ok().and_then(Result::ok).map(|a| a.value).unwrap_or_default() }
+    Answered { status, quorum_list, alarms: alarms.ok().and_then(Result::ok).unwrap_or_default() }
 }
 
 /// The membership that the answers agree on; `None` when nobody could read a list from a quorum.

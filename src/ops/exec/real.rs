@@ -107,7 +107,6 @@ impl World for RealWorld {
             (Action::Promote { url }, _) => self.promote(step, url, reporter).await,
             (Action::HandOver { url }, _) => self.hand_over(url).await,
             (Action::RemoveMember { id, .. }, _) => self.remove_member(*id).await,
-            (Action::Snapshot { reason }, _) => self.snapshot(reason).await,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id, reporter).await,
             (action, target) => Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),
         }

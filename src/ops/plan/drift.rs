@@ -113,7 +113,7 @@ fn manager_file(host: &DesiredHost) -> HostPath {
 
 /// Every file without secrets that quorate keeps on a host.
 pub fn managed_files(host: &DesiredHost) -> Vec<HostPath> {
-    vec![host.paths.config.clone(), etcdctl_path(host), manager_file(host)]
+    [Some(host.paths.config.clone()), etcdctl_path(host).ok(), Some(manager_file(host))].into_iter().flatten().collect()
 }
 
 /// What should be in them.
