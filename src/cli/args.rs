@@ -8,7 +8,7 @@ use crate::inventory::{Address, NodeName, Version};
 
 /// Brings up and looks after etcd clusters over SSH.
 #[derive(Debug, Parser)]
-#[command(name = "quorate", version, about, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "quorate", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     /// Flags every command takes.
     #[command(flatten)]

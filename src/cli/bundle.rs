@@ -104,6 +104,6 @@ fn print(global: &Global, manifest: &Manifest, path: &Path, size: u64) -> Result
             ]);
         }
     }
-    anstream::print!("{}", table.render(terminal_width(), true));
+    anstream::println!("{}", table.render(terminal_width(), true));
     Ok(())
 }

@@ -170,29 +170,6 @@ impl Session {
         Ok(observe(fleet, tls.as_ref()).await)
     }
 
-    /// Refuses when a host cannot be looked at; for commands that need all of them.
-    ///
-    /// # Errors
-    /// Every host that did not answer.
-    pub fn all_reachable(&self, seen: &Observed) -> Result<(), Failure> {
-        let blocked: Vec<_> = seen
-            .hosts
-            .iter()
-            .filter_map(|(name, fact)| match fact {
-                Fact::Unknown(why) => Some(super::error::Detail {
-                    node: Some(name.to_string()),
-                    message: why.clone(),
-                    hint: "mend the connection and run it again".into(),
-                }),
-                _ => None,
-            })
-            .collect();
-        if blocked.is_empty() {
-            return Ok(());
-        }
-        Err(Failure { details: blocked, ..Failure::new(Exit::Unreachable, "not every host could be looked at") })
-    }
-
     /// The host of this name.
     ///
     /// # Errors

@@ -125,7 +125,7 @@ pub async fn members(global: &Global) -> Result<Exit, Failure> {
             Cell::new(role),
         ]);
     }
-    anstream::print!("{}", table.render(terminal_width(), true));
+    anstream::println!("{}", table.render(terminal_width(), true));
     Ok(Exit::Done)
 }
 
@@ -311,7 +311,7 @@ fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
             Cell::new(member.certificate_days.map_or("-".into(), |d| format!("{d}d"))),
         ]);
     }
-    anstream::print!("{}", table.render(terminal_width(), true));
+    anstream::println!("{}", table.render(terminal_width(), true));
     for problem in &glance.problems {
         anstream::println!("{} {}", paint.bad("!"), crate::report::printable(problem));
     }

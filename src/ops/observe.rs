@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::{DataState, FactsQuery, HostError, HostFacts};
 use crate::inventory::{ClusterId, DesiredHost, MemberId, NodeName, Version};
+use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::plan::managed_files;
@@ -20,7 +21,8 @@ const STATUS_LIMIT: Duration = Duration::from_secs(3);
 /// Everything: every host, and the cluster when there is a CA to talk to it with.
 pub async fn observe(fleet: &Arc<Fleet>, tls: Option<&ClientTls>) -> Observed {
     let hosts = look_at_hosts(fleet, fleet.desired().hosts.values()).await;
-    let cluster = look_at_cluster(fleet, tls, &hosts).await;
+    let running = |name: &NodeName| hosts.get(name).and_then(Fact::known).is_some_and(|facts| facts.service.pid.is_some());
+    let cluster = look_at_cluster(fleet, tls, &hosts, &running).await;
     Observed { at: Timestamp::now(), hosts, cluster }
 }
 
@@ -29,13 +31,41 @@ pub async fn look_again(
     fleet: &Arc<Fleet>,
     tls: Option<&ClientTls>,
     before: &Observed,
-    hosts: &BTreeSet<NodeName>,
+    again: &BTreeMap<NodeName, Depth>,
 ) -> Observed {
-    let fresh = look_at_hosts(fleet, fleet.desired().hosts.values().filter(|h| hosts.contains(&h.name))).await;
+    let at = |depth: Depth| fleet.desired().hosts.values().filter(move |h| again.get(&h.name) == Some(&depth));
+    let (closely, services) = tokio::join!(
+        look_at_hosts(fleet, at(Depth::Everything)),
+        look_at_services(fleet, at(Depth::Service), before),
+    );
     let mut hosts = before.hosts.clone();
-    hosts.extend(fresh);
-    let cluster = look_at_cluster(fleet, tls, &hosts).await;
+    hosts.extend(closely);
+    hosts.extend(services);
+    // What was seen before says nothing about who runs now: whoever could be reached is asked.
+    let reachable = |name: &NodeName| matches!(hosts.get(name), Some(Fact::Known(_)));
+    let cluster = look_at_cluster(fleet, tls, &hosts, &reachable).await;
     Observed { at: Timestamp::now(), hosts, cluster }
+}
+
+/// What the service managers say now, put into what was seen of the hosts before.
+async fn look_at_services<'a>(
+    fleet: &Arc<Fleet>,
+    specs: impl Iterator<Item = &'a DesiredHost>,
+    before: &Observed,
+) -> BTreeMap<NodeName, Fact<HostFacts>> {
+    let looks = specs.map(|spec| async move {
+        let service = async { fleet.host(spec).await?.service().await };
+        let fact = match (service.await, before.hosts.get(&spec.name)) {
+            (Ok(service), Some(Fact::Known(facts))) => Fact::Known(HostFacts { service, ..facts.clone() }),
+            (Ok(_), _) => match look_at_host(fleet, spec).await {
+                Ok(facts) => Fact::Known(facts),
+                Err(error) => Fact::Unknown(without_name(&error)),
+            },
+            (Err(error), _) => Fact::Unknown(without_name(&error)),
+        };
+        (spec.name.clone(), fact)
+    });
+    join_all(looks).await.into_iter().collect()
 }
 
 async fn look_at_hosts<'a>(
@@ -101,15 +131,12 @@ async fn look_at_cluster(
     fleet: &Arc<Fleet>,
     tls: Option<&ClientTls>,
     hosts: &BTreeMap<NodeName, Fact<HostFacts>>,
+    asked: &(dyn Fn(&NodeName) -> bool + Sync),
 ) -> Fact<Membership> {
     let Some(tls) = tls else {
         return nothing_answers(hosts, "there is no CA yet to talk to etcd with".into());
     };
-    let running = fleet.desired().hosts.values().filter(|spec| match hosts.get(&spec.name) {
-        Some(Fact::Known(facts)) => facts.service.pid.is_some() && facts.data.state == DataState::Bootstrapped,
-        _ => false,
-    });
-    let asks = running.map(|spec| async move { (spec, ask(fleet, spec, tls).await) });
+    let asks = fleet.desired().hosts.values().filter(|spec| asked(&spec.name)).map(|spec| async move { (spec, ask(fleet, spec, tls).await) });
     let answers: Vec<(&DesiredHost, Answered)> = join_all(asks).await;
     if answers.is_empty() {
         return nothing_answers(hosts, "no member runs".into());

@@ -5,7 +5,7 @@ mod lifecycle;
 mod membership;
 mod provision;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use crate::bundle::Bundle;
 use crate::etcd::{ClientTls, EtcdClient, EtcdError};
 use crate::host::{Host, HostError, ServiceState};
 use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Membership, Observed};
 use crate::ops::observe::{look_again, observe};
@@ -66,7 +67,7 @@ impl RealWorld {
 
     /// The cluster as it is at this moment.
     async fn membership(&self) -> Result<Membership, StepError> {
-        let seen = self.look(&BTreeSet::new()).await;
+        let seen = self.look(&BTreeMap::new()).await;
         match seen.cluster {
             crate::ops::model::Fact::Known(membership) => Ok(membership),
             crate::ops::model::Fact::Absent => Err(StepError::new("no cluster answers")),
@@ -87,7 +88,7 @@ impl RealWorld {
 
 #[async_trait]
 impl World for RealWorld {
-    async fn look(&self, hosts: &BTreeSet<NodeName>) -> Observed {
+    async fn look(&self, hosts: &BTreeMap<NodeName, Depth>) -> Observed {
         let before = self.seen.lock().await.clone();
         let seen = look_again(&self.fleet, self.vault.operator().await.ok().as_ref(), &before, hosts).await;
         *self.seen.lock().await = seen.clone();
