@@ -36,7 +36,11 @@ impl Parts {
     /// # Errors
     /// When there is no usable bundle.
     pub fn of(session: &Session) -> Result<Self, Failure> {
-        Ok(Self { fleet: session.fleet(), vault: session.vault(), bundle: Some(session.bundle()?) })
+        Ok(Self {
+            fleet: session.fleet(),
+            vault: session.vault(),
+            bundle: Some(session.bundle()?),
+        })
     }
 
     /// Makes the plan for what was seen.
@@ -53,7 +57,12 @@ impl Parts {
 ///
 /// # Errors
 /// See the exit codes.
-pub async fn bring_about(session: &Session, parts: Parts, intent: &Intent, saved: Option<&Plan>) -> Result<usize, Failure> {
+pub async fn bring_about(
+    session: &Session,
+    parts: Parts,
+    intent: &Intent,
+    saved: Option<&Plan>,
+) -> Result<usize, Failure> {
     let mut changed = 0;
     let mut held = None;
     let outcome = rounds(session, &parts, intent, saved, &mut changed, &mut held).await;
@@ -80,7 +89,9 @@ async fn rounds(
         }
         if plan.is_empty() {
             for note in &plan.notes {
-                session.reporter.event(&crate::report::Event::Note { text: note.clone() });
+                session
+                    .reporter
+                    .event(&crate::report::Event::Note { text: note.clone() });
             }
             return Ok(());
         }
@@ -101,8 +112,11 @@ async fn rounds(
             return Ok(());
         }
     }
-    Err(Failure::new(Exit::StepFailed, "the hosts still differ from the inventory after several rounds")
-        .hint("something else changes them as well: look at `quorate plan`"))
+    Err(Failure::new(
+        Exit::StepFailed,
+        "the hosts still differ from the inventory after several rounds",
+    )
+    .hint("something else changes them as well: look at `quorate plan`"))
 }
 
 fn show_and_ask(session: &Session, plan: &Plan) -> Result<(), Failure> {
@@ -121,11 +135,17 @@ async fn apply(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let world = RealWorld::new(parts.fleet.clone(), parts.vault.clone(), parts.bundle.clone(), seen);
-    let done = session.phase("apply", run(plan, &world, session.reporter.as_ref(), stop)).await;
+    let done = session
+        .phase("apply", run(plan, &world, session.reporter.as_ref(), stop))
+        .await;
     done.map_err(|error| match error {
-        RunError::Stopped(_) => Failure::new(Exit::Interrupted, error).hint("run the same command again: it goes on where this one stopped"),
-        RunError::Failed { .. } => Failure::new(Exit::StepFailed, error).hint("mend the cause and run the same command again: it goes on from here"),
-        RunError::NotSafe { .. } => Failure::new(Exit::StepFailed, error).hint("run the same command again once that holds; what was done so far stays done"),
+        RunError::Stopped(_) => {
+            Failure::new(Exit::Interrupted, error).hint("run the same command again: it goes on where this one stopped")
+        }
+        RunError::Failed { .. } => Failure::new(Exit::StepFailed, error)
+            .hint("mend the cause and run the same command again: it goes on from here"),
+        RunError::NotSafe { .. } => Failure::new(Exit::StepFailed, error)
+            .hint("run the same command again once that holds; what was done so far stays done"),
     })
 }
 
@@ -147,5 +167,6 @@ fn not_stale(saved: &Plan, now: &Plan) -> Result<(), Failure> {
 }
 
 fn stale(why: &str) -> Failure {
-    Failure::new(Exit::Stale, format!("the plan is stale: {why}")).hint("nothing was changed; make a new one with `quorate plan`")
+    Failure::new(Exit::Stale, format!("the plan is stale: {why}"))
+        .hint("nothing was changed; make a new one with `quorate plan`")
 }

@@ -45,13 +45,24 @@ impl Session {
         let loaded = inventory::load(&global.inventory)?;
         for warning in &loaded.warnings {
             let at = format!("{}:{}: ", loaded.path.display(), warning.line);
-            reporter.event(&Event::Warning { node: None, text: format!("{at}{}", warning.message), hint: Some(warning.help.clone()) });
+            reporter.event(&Event::Warning {
+                node: None,
+                text: format!("{at}{}", warning.message),
+                hint: Some(warning.help.clone()),
+            });
         }
         for name in &global.limit {
             known(&loaded.desired, name)?;
         }
         let secrets = Arc::new(secrets(global));
-        Ok(Self { global: global.clone(), loaded, reporter, begun: Instant::now(), phases: Default::default(), secrets })
+        Ok(Self {
+            global: global.clone(),
+            loaded,
+            reporter,
+            begun: Instant::now(),
+            phases: Default::default(),
+            secrets,
+        })
     }
 
     /// What the inventory means.
@@ -69,7 +80,10 @@ impl Session {
 
     /// What the operator allowed.
     pub fn policy(&self) -> Policy {
-        Policy { accept_outage: self.global.accept_outage, accept_data_loss: self.global.accept_data_loss }
+        Policy {
+            accept_outage: self.global.accept_outage,
+            accept_data_loss: self.global.accept_data_loss,
+        }
     }
 
     /// True for `--output json`.
@@ -83,7 +97,10 @@ impl Session {
         let begun = Instant::now();
         let done = work.await;
         let seconds = begun.elapsed().as_secs_f64();
-        self.reporter.event(&Event::PhaseFinished { phase: name.into(), seconds });
+        self.reporter.event(&Event::PhaseFinished {
+            phase: name.into(),
+            seconds,
+        });
         if let Ok(mut phases) = self.phases.lock() {
             phases.push((name.into(), seconds));
         }
@@ -96,10 +113,23 @@ impl Session {
     }
 
     /// Says how it ended, with what the write probe saw.
-    pub fn finish_probed(&self, ok: bool, changed: usize, summary: impl Into<String>, probe: Option<crate::report::ProbeReport>) {
+    pub fn finish_probed(
+        &self,
+        ok: bool,
+        changed: usize,
+        summary: impl Into<String>,
+        probe: Option<crate::report::ProbeReport>,
+    ) {
         let phases = self.phases.lock().map(|p| p.clone()).unwrap_or_default();
         let seconds = self.begun.elapsed().as_secs_f64();
-        self.reporter.event(&Event::Finished { ok, seconds, phases, changed, summary: summary.into(), probe });
+        self.reporter.event(&Event::Finished {
+            ok,
+            seconds,
+            phases,
+            changed,
+            summary: summary.into(),
+            probe,
+        });
     }
 
     /// The bundle, wherever it is.
@@ -122,12 +152,20 @@ impl Session {
         let mut files: Vec<PathBuf> = Vec::new();
         for host in self.desired().hosts.values() {
             if let Connection::Ssh(target) = &host.connection {
-                files.extend(target.identity.iter().filter(|f| !files.contains(f)).cloned().collect::<Vec<_>>());
+                files.extend(
+                    target
+                        .identity
+                        .iter()
+                        .filter(|f| !files.contains(f))
+                        .cloned()
+                        .collect::<Vec<_>>(),
+                );
             }
         }
-        let usual = home().map(|h| h.join(".ssh")).into_iter().flat_map(|dir| {
-            ["id_ed25519", "id_rsa"].map(|name| dir.join(name))
-        });
+        let usual = home()
+            .map(|h| h.join(".ssh"))
+            .into_iter()
+            .flat_map(|dir| ["id_ed25519", "id_rsa"].map(|name| dir.join(name)));
         files.extend(usual.filter(|f| f.exists()));
         files
     }
@@ -135,7 +173,10 @@ impl Session {
     /// The operator's side of SSH connections.
     pub fn ssh(&self) -> (Arc<SshEnvironment>, Arc<dyn SecretSource>) {
         let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
-        (Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent)), self.secrets.clone())
+        (
+            Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent)),
+            self.secrets.clone(),
+        )
     }
 
     /// The hosts, not connected yet.
@@ -143,7 +184,14 @@ impl Session {
         let desired = Arc::new(self.desired().clone());
         let (environment, _) = self.ssh();
         let permits = Arc::new(tokio::sync::Semaphore::new(usize::from(self.global.parallel)));
-        Fleet::new(desired, Box::new(RealConnector { environment, secrets: self.secrets.clone(), permits }))
+        Fleet::new(
+            desired,
+            Box::new(RealConnector {
+                environment,
+                secrets: self.secrets.clone(),
+                permits,
+            }),
+        )
     }
 
     /// What lies ready on this machine for the planner.
@@ -153,7 +201,11 @@ impl Session {
     pub fn supplies(&self, bundle: Option<&Bundle>, vault: &Vault) -> Result<Supplies, Failure> {
         let mut releases: BTreeMap<_, BTreeMap<_, BTreeMap<String, String>>> = BTreeMap::new();
         for release in bundle.iter().flat_map(|b| &b.manifest().releases) {
-            let files = release.files.iter().map(|(program, file)| (program.as_str().to_owned(), file.sha256.to_string())).collect();
+            let files = release
+                .files
+                .iter()
+                .map(|(program, file)| (program.as_str().to_owned(), file.sha256.to_string()))
+                .collect();
             releases.entry(release.version).or_default().insert(release.arch, files);
         }
         let ca_pem = vault.trusted_pem().map_err(crate::ops::exec::StepError::from)?;
@@ -165,7 +217,11 @@ impl Session {
     /// # Errors
     /// When the CA is there and none of the operator's keys opens it.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let has_ca = !vault.dir().status().map_err(crate::ops::exec::StepError::from)?.is_empty();
+        let has_ca = !vault
+            .dir()
+            .status()
+            .map_err(crate::ops::exec::StepError::from)?
+            .is_empty();
         let tls = if has_ca { Some(vault.operator().await?) } else { None };
         Ok(observe(fleet, tls.as_ref()).await)
     }
@@ -184,7 +240,15 @@ fn known<'a>(desired: &'a Desired, name: &NodeName) -> Result<&'a DesiredHost, F
         let near = inventory::leaf::nearest(name.as_str(), desired.order.iter().map(NodeName::as_str));
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("its hosts are {}", desired.order.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "its hosts are {}",
+                desired
+                    .order
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         };
         Failure::new(Exit::Usage, format!("the inventory has no host `{name}`")).hint(hint)
     })
@@ -226,7 +290,9 @@ impl Connector for RealConnector {
             Connection::Local => Ok(Arc::new(LocalTransport::new(host.name.clone()))),
             Connection::Ssh(target) => {
                 let _permit = self.permits.acquire().await;
-                Ok(Arc::new(connect(&host.name, target, &self.environment, self.secrets.clone()).await?))
+                Ok(Arc::new(
+                    connect(&host.name, target, &self.environment, self.secrets.clone()).await?,
+                ))
             }
         }
     }

@@ -35,7 +35,12 @@ pub struct RealWorld {
 impl RealWorld {
     /// A world that was just observed. Without a bundle nothing can be installed.
     pub fn new(fleet: Arc<Fleet>, vault: Arc<Vault>, bundle: Option<Bundle>, seen: Observed) -> Self {
-        Self { fleet, vault, bundle, seen: Mutex::new(seen) }
+        Self {
+            fleet,
+            vault,
+            bundle,
+            seen: Mutex::new(seen),
+        }
     }
 
     /// Looks at everything again.
@@ -50,7 +55,10 @@ impl RealWorld {
     }
 
     fn spec(&self, node: &NodeName) -> Result<&DesiredHost, StepError> {
-        self.desired().hosts.get(node).ok_or_else(|| StepError::new(format!("{node} is not in the inventory")))
+        self.desired()
+            .hosts
+            .get(node)
+            .ok_or_else(|| StepError::new(format!("{node} is not in the inventory")))
     }
 
     async fn host(&self, node: &NodeName) -> Result<Arc<Host>, StepError> {
@@ -101,7 +109,9 @@ impl World for RealWorld {
             (Action::Provision { change }, Target::Node(node)) => self.provision(step, node, change, reporter).await,
             (Action::ClearAborted | Action::SetAside, Target::Node(node)) => self.set_aside(node, &step.action).await,
             (Action::Start, Target::Node(node)) => self.start(node).await,
-            (Action::Restart { change, url }, Target::Node(node)) => self.restart(step, node, change, url, reporter).await,
+            (Action::Restart { change, url }, Target::Node(node)) => {
+                self.restart(step, node, change, url, reporter).await
+            }
             (Action::Retire, Target::Node(node)) => self.retire(node).await,
             (Action::Wipe, Target::Node(node)) => self.wipe(node).await,
             (Action::AddLearner { url }, _) => self.add_learner(url).await,
@@ -134,12 +144,19 @@ impl RealWorld {
         let host = self.host(node).await.ok()?;
         let service = host.service().await.ok()?;
         // etcd that ends is started again by its manager a few seconds later: that counts as failed, too.
-        let failed = service.state == ServiceState::Failed || (service.state == ServiceState::Starting && service.restarts > 0);
+        let failed =
+            service.state == ServiceState::Failed || (service.state == ServiceState::Starting && service.restarts > 0);
         if !failed {
             return None;
         }
         let exit = service.last_exit.as_deref().unwrap_or("it ended");
-        Some(self.with_journal(&host, StepError::new(format!("etcd on {node} does not stay up: {exit}"))).await)
+        Some(
+            self.with_journal(
+                &host,
+                StepError::new(format!("etcd on {node} does not stay up: {exit}")),
+            )
+            .await,
+        )
     }
 
     /// Adds the last lines of the unit's journal, and the likely cause in plain words.

@@ -7,7 +7,9 @@ use crate::ops::check::{Verdict, runs_current};
 use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
-use crate::render::{InitialCluster, RenderedFile, etcdctl_path, render_host, same_but_initial, unified_diff, unit_path};
+use crate::render::{
+    InitialCluster, RenderedFile, etcdctl_path, render_host, same_but_initial, unified_diff, unit_path,
+};
 
 /// How a host differs.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -113,11 +115,22 @@ fn manager_file(host: &DesiredHost) -> HostPath {
 
 /// Every file without secrets that quorate keeps on a host.
 pub fn managed_files(host: &DesiredHost) -> Vec<HostPath> {
-    [Some(host.paths.config.clone()), etcdctl_path(host).ok(), Some(manager_file(host))].into_iter().flatten().collect()
+    [
+        Some(host.paths.config.clone()),
+        etcdctl_path(host).ok(),
+        Some(manager_file(host)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What should be in them.
-fn wanted(situation: Situation<'_>, host: &DesiredHost, initial: &InitialCluster) -> Result<Vec<RenderedFile>, Blocked> {
+fn wanted(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    initial: &InitialCluster,
+) -> Result<Vec<RenderedFile>, Blocked> {
     let mut files = render_host(situation.desired, host, initial)
         .map_err(|error| Blocked::new(Rule::Inventory, error.to_string(), error.hint()).on(&host.name))?;
     if host.service_manager == ServiceManager::Process {

@@ -286,7 +286,11 @@ impl HostChange {
         if self.certificates {
             parts.push("certificates".into());
         }
-        parts.extend(self.files.iter().map(|f| f.path.as_str().rsplit('/').next().unwrap_or_default().to_owned()));
+        parts.extend(
+            self.files
+                .iter()
+                .map(|f| f.path.as_str().rsplit('/').next().unwrap_or_default().to_owned()),
+        );
         if self.enable {
             parts.push("start at boot".into());
         }
