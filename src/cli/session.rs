@@ -15,7 +15,7 @@ use crate::host::ssh::{SshEnvironment, connect};
 use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets, Transport};
 use crate::inventory::{self, Connection, Desired, DesiredHost, Loaded, NodeName};
 use crate::ops::fleet::{Connector, Fleet};
-use crate::ops::model::{Fact, Observed, Policy, Supplies};
+use crate::ops::model::{Observed, Policy, Supplies};
 use crate::ops::observe::observe;
 use crate::ops::vault::Vault;
 use crate::report::{Event, OutputMode, Reporter, reporter};

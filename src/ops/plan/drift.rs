@@ -45,13 +45,13 @@ pub fn drift(
 ) -> Result<Drift, Blocked> {
     let mut drift = Drift {
         now: HostChange {
-            release: release(situation, host, facts),
+            release: release(situation, facts),
             ..HostChange::default()
         },
         ..Drift::default()
     };
     let running = matches!(facts.service.state, ServiceState::Running | ServiceState::Starting);
-    drift.now.enable = !facts.service.enabled;
+    drift.now.enable = host.service_manager == ServiceManager::Systemd && !facts.service.enabled;
     for file in files(situation, host, facts, initial)? {
         drift.restart.push(format!(
             "{} {}",
@@ -140,7 +140,7 @@ fn wanted(
     Ok(files)
 }
 
-fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<ReleaseChange> {
+fn release(situation: Situation<'_>, facts: &HostFacts) -> Option<ReleaseChange> {
     let version = situation.desired.version;
     let arch = facts.system.arch?;
     let wanted = situation.supplies.releases.get(&version)?.get(&arch)?;
@@ -150,7 +150,6 @@ fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> O
         .filter(|(name, sha)| have.and_then(|h| h.get(*name)) != Some(*sha))
         .map(|(name, sha)| (name.clone(), sha.clone()))
         .collect::<std::collections::BTreeMap<_, _>>();
-    let _ = host;
     (!sha256.is_empty()).then_some(ReleaseChange { version, arch, sha256 })
 }
 
