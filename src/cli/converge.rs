@@ -12,9 +12,9 @@ use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, run};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Intent, Observed, Supplies};
-use crate::ops::plan::{Plan, plan};
+use crate::ops::plan::{Plan, Risk, plan};
 use crate::ops::vault::Vault;
-use crate::report::Paint;
+use crate::report::{Paint, quiet};
 
 /// A cold start or a first bootstrap is followed by what could only be seen once the cluster runs; more rounds than
 /// this mean that something undoes what is done.
@@ -107,7 +107,7 @@ async fn rounds(
             plan = now;
         }
         apply(session, parts, &plan, seen, &stop).await?;
-        *changed += plan.steps().count();
+        *changed += plan.steps().filter(|step| step.risk > Risk::ReadOnly).count();
         if !matches!(intent, Intent::Converge { .. }) {
             return Ok(());
         }
@@ -123,6 +123,7 @@ fn show_and_ask(session: &Session, plan: &Plan) -> Result<(), Failure> {
     if session.json() {
         return confirm::plan(session, plan);
     }
+    let _quiet = quiet(session.reporter.as_ref());
     anstream::eprint!("{}", show::plan(plan, Paint::from_env(true), false));
     confirm::plan(session, plan)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 
 use super::args::{Global, OutputFormat};
 use super::error::{Exit, Failure};
@@ -18,7 +19,7 @@ use crate::ops::fleet::{Connector, Fleet};
 use crate::ops::model::{Observed, Policy, Supplies};
 use crate::ops::observe::observe;
 use crate::ops::vault::Vault;
-use crate::report::{Event, OutputMode, Reporter, reporter};
+use crate::report::{Event, OutputMode, Reporter, quiet, reporter};
 
 /// What a command works with.
 pub struct Session {
@@ -54,7 +55,10 @@ impl Session {
         for name in &global.limit {
             known(&loaded.desired, name)?;
         }
-        let secrets = Arc::new(secrets(global));
+        let secrets = Arc::new(Prompts {
+            secrets: secrets(global),
+            reporter: reporter.clone(),
+        });
         Ok(Self {
             global: global.clone(),
             loaded,
@@ -269,6 +273,29 @@ fn secrets(global: &Global) -> Secrets {
         (Some(fd), _) => Secrets::new().with_sudo(SecretPlace::Descriptor(fd)),
         (None, Some(name)) => Secrets::new().with_sudo(SecretPlace::Variable(name.clone())),
         (None, None) => Secrets::new(),
+    }
+}
+
+/// Asks while the live display holds still.
+struct Prompts {
+    secrets: Secrets,
+    reporter: Arc<dyn Reporter>,
+}
+
+impl SecretSource for Prompts {
+    fn passphrase(&self, key: &Path) -> Option<SecretString> {
+        let _quiet = quiet(self.reporter.as_ref());
+        self.secrets.passphrase(key)
+    }
+
+    fn sudo_password(&self, who: &str) -> Option<SecretString> {
+        let _quiet = quiet(self.reporter.as_ref());
+        self.secrets.sudo_password(who)
+    }
+
+    fn login_password(&self, who: &str) -> Option<SecretString> {
+        let _quiet = quiet(self.reporter.as_ref());
+        self.secrets.login_password(who)
     }
 }
 

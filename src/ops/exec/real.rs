@@ -66,7 +66,7 @@ impl RealWorld {
     }
 
     async fn tls(&self) -> Result<ClientTls, StepError> {
-        Ok(self.vault.operator().await?)
+        self.vault.operator().await
     }
 
     async fn client(&self, spec: &DesiredHost) -> Result<EtcdClient, StepError> {
