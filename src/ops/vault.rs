@@ -48,6 +48,11 @@ impl Vault {
         &self.dir
     }
 
+    /// The directory of the inventory: what its relative paths start from, and where `backups/` lies.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
     /// The CA certificates that members trust, PEM; `None` while there is no CA.
     ///
     /// # Errors

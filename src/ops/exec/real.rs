@@ -4,6 +4,7 @@ mod inspect;
 mod lifecycle;
 mod membership;
 mod provision;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -118,6 +119,7 @@ impl World for RealWorld {
             (Action::Promote { url }, _) => self.promote(step, url, reporter).await,
             (Action::HandOver { url }, _) => self.hand_over(url).await,
             (Action::RemoveMember { id, .. }, _) => self.remove_member(*id).await,
+            (Action::Snapshot { reason }, _) => self.snapshot(step, reason, reporter).await,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id, reporter).await,
             (action, target) => Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),
         }
