@@ -7,7 +7,9 @@ use crate::ops::check::{Verdict, runs_current};
 use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
-use crate::render::{InitialCluster, RenderedFile, etcdctl_path, render_host, same_but_initial, unified_diff, unit_path};
+use crate::render::{
+    InitialCluster, RenderedFile, etcdctl_path, render_host, same_but_initial, unified_diff, unit_path,
+};
 
 /// How a host differs.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -43,13 +45,13 @@ pub fn drift(
 ) -> Result<Drift, Blocked> {
     let mut drift = Drift {
         now: HostChange {
-            release: release(situation, host, facts),
+            release: release(situation, facts),
             ..HostChange::default()
         },
         ..Drift::default()
     };
     let running = matches!(facts.service.state, ServiceState::Running | ServiceState::Starting);
-    drift.now.enable = !facts.service.enabled;
+    drift.now.enable = host.service_manager == ServiceManager::Systemd && !facts.service.enabled;
     for file in files(situation, host, facts, initial)? {
         drift.restart.push(format!(
             "{} {}",
@@ -113,11 +115,22 @@ fn manager_file(host: &DesiredHost) -> HostPath {
 
 /// Every file without secrets that quorate keeps on a host.
 pub fn managed_files(host: &DesiredHost) -> Vec<HostPath> {
-    [Some(host.paths.config.clone()), etcdctl_path(host).ok(), Some(manager_file(host))].into_iter().flatten().collect()
+    [
+        Some(host.paths.config.clone()),
+        etcdctl_path(host).ok(),
+        Some(manager_file(host)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What should be in them.
-fn wanted(situation: Situation<'_>, host: &DesiredHost, initial: &InitialCluster) -> Result<Vec<RenderedFile>, Blocked> {
+fn wanted(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    initial: &InitialCluster,
+) -> Result<Vec<RenderedFile>, Blocked> {
     let mut files = render_host(situation.desired, host, initial)
         .map_err(|error| Blocked::new(Rule::Inventory, error.to_string(), error.hint()).on(&host.name))?;
     if host.service_manager == ServiceManager::Process {
@@ -127,7 +140,7 @@ fn wanted(situation: Situation<'_>, host: &DesiredHost, initial: &InitialCluster
     Ok(files)
 }
 
-fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<ReleaseChange> {
+fn release(situation: Situation<'_>, facts: &HostFacts) -> Option<ReleaseChange> {
     let version = situation.desired.version;
     let arch = facts.system.arch?;
     let wanted = situation.supplies.releases.get(&version)?.get(&arch)?;
@@ -137,7 +150,6 @@ fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> O
         .filter(|(name, sha)| have.and_then(|h| h.get(*name)) != Some(*sha))
         .map(|(name, sha)| (name.clone(), sha.clone()))
         .collect::<std::collections::BTreeMap<_, _>>();
-    let _ = host;
     (!sha256.is_empty()).then_some(ReleaseChange { version, arch, sha256 })
 }
 
