@@ -29,7 +29,7 @@ pub use audit::{AuditContext, LeafFinding, audit, must_reissue};
 pub use authority::{Authority, AuthorityError, Issued};
 pub use certificate::{CertError, Certificate, bundle_pem};
 pub use facts::CertFacts;
-pub use identity::{AskPassphrase, OpenError, Tried};
+pub use identity::{AskPassphrase, FittingKey, OpenError, Tried};
 pub use layout::{FileContent, PkiFile, host_files};
 pub use recipient::{Recipient, RecipientError};
 pub use secret::SecretPem;
