@@ -212,7 +212,7 @@ impl Session {
                 .collect();
             releases.entry(release.version).or_default().insert(release.arch, files);
         }
-        let ca_pem = vault.trusted_pem().map_err(crate::ops::exec::StepError::from)?;
+        let ca_pem = vault.trusted_pem()?;
         Ok(Supplies { releases, ca_pem })
     }
 
@@ -221,12 +221,13 @@ impl Session {
     /// # Errors
     /// When the CA is there and none of the operator's keys opens it.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let has_ca = !vault
-            .dir()
-            .status()
-            .map_err(crate::ops::exec::StepError::from)?
-            .is_empty();
-        let tls = if has_ca { Some(vault.operator().await?) } else { None };
+        let tls = match vault.dir().status()?.is_empty() {
+            true => None,
+            false => {
+                vault.authority().await?;
+                Some(vault.operator().await?)
+            }
+        };
         Ok(observe(fleet, tls.as_ref()).await)
     }
 

@@ -80,8 +80,14 @@ impl Vault {
             return Ok(format!("{} (it was there already)", cluster));
         }
         let recipients = self.recipients()?;
-        let authority = Arc::new(self.dir.create(&self.policy, &recipients, Timestamp::now())?);
-        let _ = self.authority.set(authority);
+        let made = self.dir.create(
+            &self.policy,
+            &recipients,
+            &self.identities,
+            &mut |path| (self.ask)(path),
+            Timestamp::now(),
+        )?;
+        let _ = self.authority.set(Arc::new(made));
         Ok(recipients.iter().map(Recipient::label).collect::<Vec<_>>().join(", "))
     }
 
