@@ -2,9 +2,11 @@
 //!
 //! | file | what | mode |
 //! |---|---|---|
-//! | `ca.crt` | every trusted CA certificate, PEM | 0644 |
+//! | `ca.crt` | every trusted CA certificate, PEM, the one that signs first | 0644 |
 //! | `ca.key.age` | the signing CA's key, sealed | 0644: who may read it gains nothing, and git keeps no other mode |
 //! | `ca.key` | a key brought along in the clear, until it is sealed | the operator's |
+//! | `ca-next.crt`, `ca-next.key.age` | only during a CA rotation, see [`super::rotation`] | 0644 |
+//! | `issued.yml` | what was issued to clients, see [`super::issued`] | 0644 |
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
@@ -26,8 +28,8 @@ use crate::inventory::{ClusterName, PkiPolicy};
 /// The certificates of one cluster on the operator's machine.
 #[derive(Debug, Clone)]
 pub struct PkiDir {
-    dir: PathBuf,
-    cluster: ClusterName,
+    pub(super) dir: PathBuf,
+    pub(super) cluster: ClusterName,
 }
 
 /// What is there, told without opening anything.
@@ -96,6 +98,12 @@ pub enum StoreError {
     /// The sealed CA is none of those in `ca.crt`.
     #[error("{} holds the key of a CA (`{sealed}`) that is not in ca.crt", path.display())]
     OtherCa { path: PathBuf, sealed: String },
+    /// A turn of a rotation was asked for that is not due.
+    #[error("no CA rotation is under way in {}", dir.display())]
+    NotRotating { dir: PathBuf },
+    /// `issued.yml` cannot be understood.
+    #[error("{} is not a list of issued certificates: {why}", path.display())]
+    IssuedList { path: PathBuf, why: String },
 }
 
 impl StoreError {
@@ -131,6 +139,8 @@ impl StoreError {
                 );
             }
             StoreError::OtherCa { .. } => "ca.crt and ca.key.age must come from the same CA: take both from one commit",
+            StoreError::NotRotating { .. } => "begin one with `quorate pki rotate-ca`",
+            StoreError::IssuedList { .. } => "take issued.yml from version control",
         };
         text.to_owned()
     }
@@ -278,11 +288,11 @@ impl PkiDir {
         Ok(authority)
     }
 
-    fn cert_path(&self) -> PathBuf {
+    pub(super) fn cert_path(&self) -> PathBuf {
         self.dir.join("ca.crt")
     }
 
-    fn sealed_path(&self) -> PathBuf {
+    pub(super) fn sealed_path(&self) -> PathBuf {
         self.dir.join("ca.key.age")
     }
 
@@ -312,7 +322,7 @@ impl PkiDir {
         })
     }
 
-    fn sealed_text(&self, authority: &Authority, recipients: &[Recipient]) -> Result<String, StoreError> {
+    pub(super) fn sealed_text(&self, authority: &Authority, recipients: &[Recipient]) -> Result<String, StoreError> {
         let secret = CaSecret {
             cluster: self.cluster.clone(),
             certificate: authority.certificate().clone(),
@@ -329,7 +339,7 @@ impl PkiDir {
         self.write(&self.sealed_path(), &text)
     }
 
-    fn write_trusted(&self, certificates: &[Certificate]) -> Result<(), StoreError> {
+    pub(super) fn write_trusted(&self, certificates: &[Certificate]) -> Result<(), StoreError> {
         self.write(&self.cert_path(), &bundle_pem(certificates))
     }
 
@@ -345,7 +355,7 @@ impl PkiDir {
     }
 
     /// The text of a file, `None` when it does not exist.
-    fn read(&self, path: &Path) -> Result<Option<String>, StoreError> {
+    pub(super) fn read(&self, path: &Path) -> Result<Option<String>, StoreError> {
         match fs::read_to_string(path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -357,7 +367,7 @@ impl PkiDir {
     }
 
     /// Replaces a file in one step: a crash leaves the old one or the new one, whole.
-    fn write(&self, path: &Path, text: &str) -> Result<(), StoreError> {
+    pub(super) fn write(&self, path: &Path, text: &str) -> Result<(), StoreError> {
         let replace = || -> io::Result<()> {
             fs::create_dir_all(&self.dir)?;
             let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
