@@ -21,7 +21,7 @@
 //! | [`cli`] | what was typed; wires the real parts together |
 
 pub mod bundle;
-// pub mod cli;
+pub mod cli;
 pub mod etcd;
 pub mod host;
 pub mod inventory;

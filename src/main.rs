@@ -1,3 +1,8 @@
 //! The command-line program.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    quorate::cli::main().await
+}

@@ -40,6 +40,8 @@ pub(super) struct Budget {
     packed: Cell<u64>,
     unpacked: Cell<u64>,
     exceeded: Cell<bool>,
+    /// Somebody asked for more than there was.
+    ended: Cell<bool>,
     limits: Limits,
 }
 
@@ -62,6 +64,7 @@ impl Budget {
             inner,
             saw: move |n| {
                 budget.packed.set(budget.packed.get() + n);
+                budget.ended.set(n == 0);
                 Ok(())
             },
         }
@@ -79,6 +82,7 @@ impl Budget {
     fn spend(&self, n: u64) -> io::Result<()> {
         let unpacked = self.unpacked.get() + n;
         self.unpacked.set(unpacked);
+        self.ended.set(self.ended.get() || n == 0);
         let expands = unpacked > self.limits.ratio_from && unpacked / self.limits.ratio > self.packed.get();
         if unpacked > self.limits.total || expands {
             self.exceeded.set(true);
@@ -95,10 +99,11 @@ impl Budget {
                 unpacked: self.unpacked.get(),
             };
         }
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => ArchiveError::Truncated,
-            _ => ArchiveError::Corrupt { why: error.to_string() },
+        // Not every decoder says so by the kind of its error.
+        if self.ended.get() || error.kind() == io::ErrorKind::UnexpectedEof {
+            return ArchiveError::Truncated;
         }
+        ArchiveError::Corrupt { why: error.to_string() }
     }
 }
 

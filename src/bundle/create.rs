@@ -99,7 +99,12 @@ pub fn create(out: &Path, sources: &[PathBuf], options: CreateOptions<'_>) -> Re
         add(&mut drafts, identity, source)?;
     }
     for (identity, draft) in &drafts {
-        judge(*identity, draft, options, &mut notes)?;
+        for note in judge(*identity, draft, options)? {
+            // Said once, however many architectures a version is there for.
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
     }
 
     let mut contents = Vec::new();
@@ -200,24 +205,22 @@ fn add(drafts: &mut BTreeMap<Identity, Draft>, identity: Identity, source: Sourc
     Ok(())
 }
 
-/// Refuses a release that is incomplete or known to lose data.
+/// Refuses a release that is incomplete or known to lose data. Returns what should be known of it otherwise.
 fn judge(
     Identity { version, arch }: Identity,
     draft: &Draft,
     options: CreateOptions<'_>,
-    notes: &mut Vec<String>,
-) -> Result<(), BundleError> {
+) -> Result<Vec<String>, BundleError> {
     if version < Version::new(3, 4, 0) {
         return Err(BundleError::Unsupported { version });
     }
-    match known_bad(version) {
-        Some(bad) if !options.allow_known_bad => return Err(BundleError::KnownBad { version, bad }),
-        Some(bad) => notes.push(format!("etcd {version} {} ({})", bad.reason, bad.source)),
-        None => {}
+    let bad = known_bad(version);
+    if let Some(bad) = bad.filter(|_| !options.allow_known_bad) {
+        return Err(BundleError::KnownBad { version, bad });
     }
     if let Some(missing) = Program::required(version)
         .iter()
-        .find(|p| !draft.programs.contains_key(p))
+        .find(|program| !draft.programs.contains_key(program))
     {
         return Err(BundleError::Incomplete {
             version,
@@ -226,10 +229,8 @@ fn judge(
             missing: *missing,
         });
     }
-    if let Some(advice) = advice(version).filter(|advice| !notes.contains(advice)) {
-        notes.push(advice);
-    }
-    Ok(())
+    let warning = bad.map(|bad| format!("etcd {version} {} ({})", bad.reason, bad.source));
+    Ok(warning.into_iter().chain(advice(version)).collect())
 }
 
 fn origin(draft: &Draft) -> String {

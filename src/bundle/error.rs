@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::archive::ArchiveError;
 use super::digest::Digest;
-use super::known_bad::{KnownBad, advice};
+use super::known_bad::{KnownBad, recommended};
 use super::manifest::Program;
 use crate::inventory::{Arch, Version};
 
@@ -142,9 +142,9 @@ impl BundleError {
                 Program::Etcd => "name the source that holds it too (Debian: etcd-server)".into(),
                 _ => "name the source that holds it too (Debian: etcd-client)".into(),
             },
-            Self::KnownBad { version, bad } => match advice(bad.fixed_in) {
-                Some(advice) => format!("take {} or later instead of {version}; {advice}", bad.fixed_in),
-                None => format!("take {} or later instead of {version}", bad.fixed_in),
+            Self::KnownBad { bad, .. } => match recommended(bad.fixed_in) {
+                Some(best) => format!("take {} or later, best {best}", bad.fixed_in),
+                None => format!("take {} or later", bad.fixed_in),
             },
             Self::NotFound { .. } => {
                 "make one: quorate bundle create --out etcd.qbundle etcd-v3.5.33-linux-amd64.tar.gz".into()
@@ -169,6 +169,9 @@ impl BundleError {
                  etcd-v{version}-linux-{arch}.tar.gz ..."
             ),
             Self::NotQuorate { .. } => "take a quorate executable as it was built".into(),
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "make it readable for the account that runs quorate (an executable must be able to read itself)".into()
+            }
             Self::Read { .. }
             | Self::Write { .. }
             | Self::NotEtcd { .. }

@@ -9,7 +9,7 @@ pub struct KnownBad {
     pub reason: &'static str,
     /// The issue or change in etcd's repository that says so.
     pub source: &'static str,
-    /// The first release of the same series without the fault.
+    /// The first later release of the same series that is not known to lose data.
     pub fixed_in: Version,
 }
 
@@ -26,7 +26,7 @@ pub fn known_bad(version: Version) -> Option<KnownBad> {
         (3, 5, 0..=2) => fault(
             "loses or diverges data when a member is killed under load",
             "etcd#13766",
-            Version::new(3, 5, 3),
+            Version::new(3, 5, 6), // 3.5.3 has this fixed, but not the next one
         ),
         (3, 5, 3..=5) => fault(
             "diverges from its peers after a crash during a defragmentation",
@@ -74,6 +74,12 @@ const FLOORS: [(Version, &str); 7] = [
     ),
 ];
 
+/// The patch release that etcd's published fixes call for in `version`'s series.
+pub(super) fn recommended(version: Version) -> Option<Version> {
+    let floors = FLOORS.iter().map(|(floor, _)| *floor);
+    floors.filter(|floor| floor.series() == version.series()).max()
+}
+
 /// What an operator who runs `version` should know: it is at its end of life, or below the recommended patch release.
 pub fn advice(version: Version) -> Option<String> {
     if version.series() <= (3, 4) {
@@ -81,11 +87,12 @@ pub fn advice(version: Version) -> Option<String> {
             "etcd {version} belongs to a series that gets no fixes any more: plan the upgrade to 3.5"
         ));
     }
-    let open = FLOORS
+    let open: Vec<_> = FLOORS
         .iter()
-        .filter(|(floor, _)| floor.series() == version.series() && version < *floor);
-    let closed: Vec<&str> = open.clone().map(|(_, what)| *what).collect();
+        .filter(|(floor, _)| floor.series() == version.series() && version < *floor)
+        .collect();
     let (recommended, _) = open.last()?;
+    let closed: Vec<&str> = open.iter().map(|(_, what)| *what).collect();
     Some(format!(
         "etcd {version} is older than {recommended}, which closes {}",
         closed.join("; ")
@@ -105,6 +112,7 @@ mod tests {
         for bad in ["3.4.20", "3.4.21", "3.5.0", "3.5.1", "3.5.2", "3.5.3", "3.5.5"] {
             let verdict = known_bad(version(bad)).unwrap();
             assert!(verdict.fixed_in > version(bad) && verdict.fixed_in.series() == version(bad).series());
+            assert_eq!(known_bad(verdict.fixed_in), None, "the way out of {bad} is no way out");
         }
         for good in [
             "3.4.19", "3.4.22", "3.4.23", "3.5.6", "3.5.16", "3.5.30", "3.6.0", "3.7.1",

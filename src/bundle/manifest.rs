@@ -115,6 +115,10 @@ impl Manifest {
         }
         let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         manifest.check()?;
+        // One manifest has one spelling: a repeated key or a digest in capitals is somebody else's work.
+        if manifest.to_json().ok().as_deref() != Some(bytes) {
+            return Err("it is not spelt as quorate spells it".into());
+        }
         Ok(manifest)
     }
 
@@ -172,16 +176,33 @@ mod tests {
         })
     }
 
+    fn parse(value: &serde_json::Value) -> Result<Manifest, String> {
+        let manifest: Manifest = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+        Manifest::parse(&manifest.to_json().unwrap())
+    }
+
     fn refusal(change: impl FnOnce(&mut serde_json::Value)) -> String {
         let mut value = manifest();
         change(&mut value);
-        Manifest::parse(value.to_string().as_bytes()).unwrap_err()
+        parse(&value).unwrap_err()
     }
 
     #[test]
     fn a_manifest_survives_the_round_trip() {
-        let read = Manifest::parse(manifest().to_string().as_bytes()).unwrap();
+        let read = parse(&manifest()).unwrap();
         assert_eq!(Manifest::parse(&read.to_json().unwrap()).unwrap(), read);
+    }
+
+    #[test]
+    fn a_newer_format_is_named_before_its_unknown_keys() {
+        let newer = br#"{"format": 2, "signature": "x"}"#;
+        assert!(Manifest::parse(newer).unwrap_err().contains("format 2"));
+    }
+
+    #[test]
+    fn another_spelling_of_the_same_manifest_is_refused() {
+        let other = manifest().to_string();
+        assert!(Manifest::parse(other.as_bytes()).unwrap_err().contains("spelt"));
     }
 
     #[test]

@@ -234,6 +234,13 @@ impl Bundle {
         let at = self.inner.start + place.content();
         Section::new(Arc::clone(&self.inner.file), at, place.size)
     }
+
+    /// What stands between a program's last byte and the next header.
+    pub(super) fn padding(&self, place: &Place) -> Section {
+        let at = self.inner.start + place.content() + place.size;
+        let length = layout::padding(place.size).len() as u64;
+        Section::new(Arc::clone(&self.inner.file), at, length)
+    }
 }
 
 /// Reads `manifest.json` at the head of the part of `file` that begins at `start`.
@@ -265,12 +272,18 @@ fn read_manifest(path: &Path, file: &File, start: u64, length: u64) -> Result<Ve
         let path = path.to_owned();
         return Err(BundleError::Damaged { path, problems });
     }
-    if length < BLOCK + size + END {
-        return Err(truncated(BLOCK + size + END));
+    let shortest = BLOCK + size.next_multiple_of(BLOCK) + END;
+    if length < shortest {
+        return Err(truncated(shortest));
     }
-    let mut json = vec![0; size as usize];
+    let mut json = vec![0; size.next_multiple_of(BLOCK) as usize];
     file.read_exact_at(&mut json, start + BLOCK)
         .map_err(BundleError::read(path))?;
+    if json.split_off(size as usize) != layout::padding(size) {
+        let problems = vec!["manifest.json is followed by something that does not belong there".to_owned()];
+        let path = path.to_owned();
+        return Err(BundleError::Damaged { path, problems });
+    }
     Ok(json)
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -48,7 +49,7 @@ pub(super) fn read(path: &Path, work: &Path) -> Result<Source, BundleError> {
     let mut programs = Vec::new();
     let mut sink = |program: Program, from: &mut dyn Read| -> Result<u64, CopyError> {
         let to = work.join(program.as_str());
-        let mut file = Hashing::new(File::create_new(&to).map_err(CopyError::Write)?);
+        let mut file = Hashing::new(create_program(&to).map_err(CopyError::Write)?);
         copy(from, &mut file)?;
         let (_, sha256, size) = file.finish();
         programs.push(Unpacked {
@@ -63,7 +64,7 @@ pub(super) fn read(path: &Path, work: &Path) -> Result<Source, BundleError> {
         Kind::Directory => read_directory(path, work, &mut sink).map(|()| None)?,
         Kind::Tarball | Kind::Package => {
             let found = read_archive(path, kind, work, &mut sink)?;
-            compare_with_sums(path, found)?
+            compare_with_sums(path, kind, found)?
         }
     };
     if programs.is_empty() {
@@ -79,6 +80,11 @@ pub(super) fn read(path: &Path, work: &Path) -> Result<Source, BundleError> {
         programs,
         note,
     })
+}
+
+/// Executable, so that it can be tried out.
+fn create_program(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).mode(0o700).open(path)
 }
 
 /// Judges by the first bytes, not by the name.
@@ -156,10 +162,12 @@ fn read_archive(path: &Path, kind: Kind, work: &Path, sink: &mut Sink<'_>) -> Re
 
 /// Compares with `SHA256SUMS` beside the file, as upstream publishes it. Returns a note when there is nothing to
 /// compare with.
-fn compare_with_sums(path: &Path, found: Digest) -> Result<Option<String>, BundleError> {
+fn compare_with_sums(path: &Path, kind: Kind, found: Digest) -> Result<Option<String>, BundleError> {
     let sums = directory_of(path).join("SHA256SUMS");
     let text = match fs::read_to_string(&sums) {
         Ok(text) => text,
+        // apt has compared a package with the archive's signed list already.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && kind == Kind::Package => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let path = path.display();
             return Ok(Some(format!(

@@ -119,6 +119,11 @@ impl Bundle {
         if rest.is_err() || packed.finish().1 != file.gz_sha256 {
             return Err(problem("is not packed as the manifest says"));
         }
+        let mut padding = Vec::new();
+        let read = self.padding(place).read_to_end(&mut padding);
+        if read.is_err() || padding.iter().any(|byte| *byte != 0) {
+            return Err(problem("is followed by something that does not belong there"));
+        }
         Ok(())
     }
 }

@@ -118,9 +118,9 @@ pub enum Command {
     },
     /// Write the manual pages
     Man {
-        /// Into this directory
-        #[arg(long, default_value = ".", value_name = "DIR")]
-        out: PathBuf,
+        /// A page for each command into this directory [default: one page on standard output]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// Print the JSON schema of the inventory
     Schema,

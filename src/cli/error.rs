@@ -7,7 +7,7 @@ use crate::host::HostError;
 use crate::inventory::InventoryError;
 use crate::ops::exec::StepError;
 use crate::ops::safety::{Blocked, Rule};
-use crate::report::chain;
+use crate::report::{chain, printable};
 
 /// The exit codes of `docs/interface`: part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,35 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Prints it: text on stderr, or one last JSON object on stdout.
+    pub fn print(self, json: bool, seconds: f64) {
+        if json {
+            let problems = self.spans.as_ref().map(|e| e.problems().to_vec()).unwrap_or_default();
+            let object = serde_json::json!({
+                "event": "finished", "ok": false, "seconds": seconds, "exit_code": self.exit as u8,
+                "error": self.message, "hint": self.hint, "details": self.details, "problems": problems,
+            });
+            println!("{object}");
+            return;
+        }
+        if let Some(error) = self.spans {
+            anstream::eprintln!("{:?}", miette::Report::new_boxed(error));
+            return;
+        }
+        let paint = crate::report::Paint::from_env(true);
+        anstream::eprintln!("{} {}", paint.bad("error:"), printable(&self.message));
+        for detail in &self.details {
+            let node = detail.node.as_ref().map(|n| format!("{}: ", paint.strong(n))).unwrap_or_default();
+            anstream::eprintln!("  {node}{}", printable(&detail.message));
+            anstream::eprintln!("    {} {}", paint.good("help:"), printable(&detail.hint));
+        }
+        if let Some(hint) = &self.hint {
+            anstream::eprintln!("{} {}", paint.good("help:"), printable(hint));
+        }
+    }
+}
+
 impl From<Vec<Blocked>> for Failure {
     fn from(blocked: Vec<Blocked>) -> Self {
         let exit = if blocked.iter().any(|b| b.rule == Rule::Bundle) {
@@ -97,7 +126,7 @@ impl From<InventoryError> for Failure {
 impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Self {
         let hint = error.hint();
-        Self::new(Exit::Bundle, chain(&error)).hint(hint)
+        Self { hint, ..Self::new(Exit::Bundle, chain(&error)) }
     }
 }
 

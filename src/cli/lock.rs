@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::args::Unlock;
+use super::args::{Global, Unlock};
 use super::error::{Detail, Exit, Failure};
 use super::session::Session;
-use crate::host::{LockGuard, LockHolder, LockRefused};
+use crate::host::{FactsQuery, LockGuard, LockHolder, LockRefused};
 use crate::inventory::NodeName;
 use crate::ops::fleet::Fleet;
 use crate::report::{Event, Reporter};
@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// The lock, held on enough hosts.
 pub struct Held {
-    guards: Vec<LockGuard>,
+    guards: Vec<(NodeName, LockGuard)>,
     watch: tokio::task::JoinHandle<()>,
 }
 
@@ -33,7 +33,7 @@ impl Held {
     /// Gives it back.
     pub async fn release(self) {
         self.watch.abort();
-        join_all(self.guards.into_iter().map(LockGuard::release)).await;
+        join_all(self.guards.into_iter().map(|(_, guard)| guard.release())).await;
     }
 }
 
@@ -57,21 +57,26 @@ pub async fn take(session: &Session, fleet: &Arc<Fleet>, stop: &CancellationToke
 ///
 /// # Errors
 /// When a host cannot be reached.
-pub async fn unlock(session: &Session, args: &Unlock) -> Result<(), Failure> {
+pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
     let fleet = session.fleet();
     let me = myself();
     for spec in session.desired().hosts.values() {
         let host = fleet.host(spec).await?;
-        match (host.lock_holder().await?, args.steal) {
+        let holder = host.facts(&FactsQuery::default()).await?.lock;
+        match (holder, args.steal) {
             (None, _) => println!("{}: free", spec.name),
             (Some(holder), false) => println!("{}: {}", spec.name, describe(&holder)),
             (Some(holder), true) => {
-                host.steal_lock(&me).await?;
+                host.steal_lock(&me).await.map_err(|error| match error {
+                    LockRefused::Host(error) => Failure::from(error),
+                    LockRefused::Held(_) => Failure::new(Exit::Locked, error),
+                })?.release().await;
                 println!("{}: taken away from {}", spec.name, describe(&holder));
             }
         }
     }
-    Ok(())
+    Ok(Exit::Done)
 }
 
 enum Refusal {
@@ -79,7 +84,7 @@ enum Refusal {
     TooFew { held: usize, needed: usize, why: Vec<Detail> },
 }
 
-async fn try_once(session: &Session, fleet: &Arc<Fleet>, me: &LockHolder) -> Result<Vec<LockGuard>, Refusal> {
+async fn try_once(session: &Session, fleet: &Arc<Fleet>, me: &LockHolder) -> Result<Vec<(NodeName, LockGuard)>, Refusal> {
     let specs: Vec<_> = session.desired().hosts.values().collect();
     let tries = specs.iter().map(|spec| async move {
         let host = fleet.host(spec).await.map_err(LockRefused::Host)?;
@@ -89,8 +94,8 @@ async fn try_once(session: &Session, fleet: &Arc<Fleet>, me: &LockHolder) -> Res
     let (mut guards, mut taken, mut why) = (Vec::new(), Vec::new(), Vec::new());
     for (spec, result) in specs.iter().zip(results) {
         match result {
-            Ok(guard) => guards.push(guard),
-            Err(LockRefused::Held(holder)) => taken.push((spec.name.clone(), holder)),
+            Ok(guard) => guards.push((spec.name.clone(), guard)),
+            Err(LockRefused::Held(holder)) => taken.push((spec.name.clone(), *holder)),
             Err(LockRefused::Host(error)) => why.push(Detail {
                 node: Some(spec.name.to_string()),
                 message: error.to_string(),
@@ -103,12 +108,21 @@ async fn try_once(session: &Session, fleet: &Arc<Fleet>, me: &LockHolder) -> Res
         return Ok(guards);
     }
     let held = guards.len();
-    join_all(guards.into_iter().map(LockGuard::release)).await;
+    join_all(guards.into_iter().map(|(_, guard)| guard.release())).await;
     if taken.is_empty() { Err(Refusal::TooFew { held, needed, why }) } else { Err(Refusal::Taken(taken)) }
 }
 
-fn held(guards: Vec<LockGuard>, stop: &CancellationToken, reporter: &Arc<dyn Reporter>) -> Held {
-    let losses: Vec<_> = guards.iter().map(LockGuard::lost).collect();
+fn held(guards: Vec<(NodeName, LockGuard)>, stop: &CancellationToken, reporter: &Arc<dyn Reporter>) -> Held {
+    let losses: Vec<_> = guards
+        .iter()
+        .map(|(node, guard)| {
+            let (node, lost) = (node.clone(), guard.lost());
+            Box::pin(async move {
+                lost.await;
+                node
+            })
+        })
+        .collect();
     let (stop, reporter) = (stop.clone(), reporter.clone());
     let watch = tokio::spawn(async move {
         let (node, ..) = futures::future::select_all(losses).await;

@@ -1,1 +1,66 @@
-//! (to be written)
+//! What was typed, and what it leads to: one file a command, each reads as a table of contents.
+
+mod args;
+mod bundle;
+mod confirm;
+mod converge;
+mod ctl;
+mod error;
+mod hosts;
+mod interrupt;
+mod lock;
+mod offline;
+mod session;
+mod show;
+mod status;
+mod trust;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{BundleCommand, Cli, Command, OutputFormat};
+use error::{Exit, Failure};
+
+/// Parses the command line, does what it asks, prints what went wrong once, and gives the exit code.
+pub async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.global.output == OutputFormat::Json;
+    let begun = std::time::Instant::now();
+    let exit = match dispatch(&cli).await {
+        Ok(exit) => exit,
+        Err(failure) => {
+            let exit = failure.exit;
+            failure.print(json, begun.elapsed().as_secs_f64());
+            exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Init(args) => offline::init(global, args),
+        Command::Check => offline::check(global),
+        Command::Render(args) => offline::render(global, args),
+        Command::Plan(args) => up::plan(global, args).await,
+        Command::Up(args) => up::up(global, args).await,
+        Command::Trust => trust::trust(global).await,
+        Command::Status(args) => status::status(global, args).await,
+        Command::Members => status::members(global).await,
+        Command::Health => status::health(global).await,
+        Command::Bundle(BundleCommand::Create { out, sources }) => bundle::create(global, out, sources),
+        Command::Bundle(BundleCommand::Show { file }) => bundle::show(global, file.as_deref()),
+        Command::Bundle(BundleCommand::Verify { file }) => bundle::verify(global, file.as_deref()),
+        Command::Bundle(BundleCommand::Embed { into }) => bundle::embed(global, into),
+        Command::Ctl(args) => ctl::ctl(global, args).await,
+        Command::Logs(args) => hosts::logs(global, args).await,
+        Command::Ssh(args) => hosts::ssh(global, args).await,
+        Command::Unlock(args) => lock::unlock(global, args).await,
+        Command::Completions { shell } => Ok(offline::completions(*shell)),
+        Command::Man { out } => offline::man(out.as_deref()),
+        Command::Schema => offline::schema(),
+    }
+}

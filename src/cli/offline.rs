@@ -9,7 +9,7 @@ use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::bundle::{Bundle, advice, known_bad};
 use crate::inventory::{self, Version};
-use crate::ops::plan::initial_new;
+use crate::ops::plan::{count, initial_new};
 use crate::render::render_host;
 
 /// etcd's release when there is no bundle to ask.
@@ -22,9 +22,9 @@ const USUAL_VERSION: Version = Version::new(3, 5, 30);
 pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
     let path = &global.inventory;
     let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let newest = Bundle::find(global.bundle.as_deref(), base).ok().and_then(|b| b.versions().into_iter().max());
+    let newest = Bundle::find(global.bundle.as_deref(), base).ok().and_then(|b| b.versions().into_keys().max());
     let version = args.version.or(newest).unwrap_or(USUAL_VERSION);
-    let text = inventory::starter(&args.hosts, version, &args.cluster);
+    let text = inventory::init::starter(&args.hosts, version, &args.cluster);
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| {
         Failure::new(Exit::Usage, format!("cannot create {}: {e}", path.display())).hint("name another file with --inventory")
     })?;
@@ -47,8 +47,8 @@ pub fn check(global: &Global) -> Result<Exit, Failure> {
     if let Some(bad) = known_bad(version) {
         return Err(Failure::new(Exit::Blocked, format!("etcd {version} must not be used: {}", bad.reason)).hint(format!("use {} or later", bad.fixed_in)));
     }
-    if !bundle.versions().contains(&version) {
-        let have: Vec<String> = bundle.versions().iter().map(ToString::to_string).collect();
+    if !bundle.versions().contains_key(&version) {
+        let have: Vec<String> = bundle.versions().keys().map(ToString::to_string).collect();
         return Err(Failure::new(Exit::Bundle, format!("the bundle has no etcd {version}, it has {}", have.join(", ")))
             .hint("make one that has it with `quorate bundle create`, or change `etcd.version`"));
     }
@@ -62,7 +62,7 @@ pub fn check(global: &Global) -> Result<Exit, Failure> {
         Some(cert) => format!("CA valid for {} more days, its key sealed to {}", cert.days_left(jiff::Timestamp::now()), ca.recipients.join(", ")),
     };
     println!("inventory  {} hosts, etcd {version}", desired.hosts.len());
-    println!("bundle     {report}");
+    println!("bundle     {} of {} releases, every byte checked", count(report.programs, "program"), bundle.versions().len());
     println!("files      rendered for every host");
     println!("pki        {ca_text}");
     if let Some(advice) = advice(version) {
@@ -115,14 +115,15 @@ pub fn completions(shell: clap_complete::Shell) -> Exit {
     Exit::Done
 }
 
-/// `man`: one page a command.
+/// `man`: one page on standard output, or one a command below a directory.
 ///
 /// # Errors
 /// When a page cannot be written.
-pub fn man(out: &Path) -> Result<Exit, Failure> {
-    std::fs::create_dir_all(out)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), out))
-        .map_err(|e| Failure::unexpected(&format!("cannot write pages into {}", out.display()), e))?;
-    println!("wrote the pages into {}", out.display());
+pub fn man(out: Option<&Path>) -> Result<Exit, Failure> {
+    let written = match out {
+        None => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()),
+        Some(out) => std::fs::create_dir_all(out).and_then(|()| clap_mangen::generate_to(Cli::command(), out)),
+    };
+    written.map_err(|e| Failure::unexpected("cannot write the manual", e))?;
     Ok(Exit::Done)
 }

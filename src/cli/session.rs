@@ -12,7 +12,7 @@ use super::args::{Global, OutputFormat};
 use super::error::{Exit, Failure};
 use crate::bundle::Bundle;
 use crate::host::ssh::{SshEnvironment, connect};
-use crate::host::{HostError, LocalTransport, SecretSource, Secrets, Transport};
+use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets, Transport};
 use crate::inventory::{self, Connection, Desired, DesiredHost, Loaded, NodeName};
 use crate::ops::fleet::{Connector, Fleet};
 use crate::ops::model::{Fact, Observed, Policy, Supplies};
@@ -50,7 +50,7 @@ impl Session {
         for name in &global.limit {
             known(&loaded.desired, name)?;
         }
-        let secrets = Arc::new(Secrets::new(global.sudo_password_fd, global.sudo_password_env.as_deref()));
+        let secrets = Arc::new(secrets(global));
         Ok(Self { global: global.clone(), loaded, reporter, begun: Instant::now(), phases: Default::default(), secrets })
     }
 
@@ -132,11 +132,16 @@ impl Session {
         files
     }
 
+    /// The operator's side of SSH connections.
+    pub fn ssh(&self) -> (Arc<SshEnvironment>, Arc<dyn SecretSource>) {
+        let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
+        (Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent)), self.secrets.clone())
+    }
+
     /// The hosts, not connected yet.
     pub fn fleet(&self) -> Arc<Fleet> {
         let desired = Arc::new(self.desired().clone());
-        let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
-        let environment = Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent));
+        let (environment, _) = self.ssh();
         let permits = Arc::new(tokio::sync::Semaphore::new(usize::from(self.global.parallel)));
         Fleet::new(desired, Box::new(RealConnector { environment, secrets: self.secrets.clone(), permits }))
     }
@@ -148,7 +153,7 @@ impl Session {
     pub fn supplies(&self, bundle: Option<&Bundle>, vault: &Vault) -> Result<Supplies, Failure> {
         let mut releases: BTreeMap<_, BTreeMap<_, BTreeMap<String, String>>> = BTreeMap::new();
         for release in bundle.iter().flat_map(|b| &b.manifest().releases) {
-            let files = release.files.iter().map(|(program, file)| (program.to_string(), file.sha256.to_string())).collect();
+            let files = release.files.iter().map(|(program, file)| (program.as_str().to_owned(), file.sha256.to_string())).collect();
             releases.entry(release.version).or_default().insert(release.arch, files);
         }
         let ca_pem = vault.trusted_pem().map_err(crate::ops::exec::StepError::from)?;
@@ -199,7 +204,7 @@ impl Session {
 
 fn known<'a>(desired: &'a Desired, name: &NodeName) -> Result<&'a DesiredHost, Failure> {
     desired.hosts.get(name).ok_or_else(|| {
-        let near = inventory::nearest(name.as_str(), desired.order.iter().map(NodeName::as_str));
+        let near = inventory::leaf::nearest(name.as_str(), desired.order.iter().map(NodeName::as_str));
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("its hosts are {}", desired.order.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
@@ -215,6 +220,15 @@ pub fn reporter_for(global: &Global) -> Arc<dyn Reporter> {
         OutputFormat::Json => OutputMode::Json,
     };
     reporter(mode, std::io::stderr().is_terminal())
+}
+
+/// Where passwords come from: the terminal, unless a flag names another place.
+fn secrets(global: &Global) -> Secrets {
+    match (global.sudo_password_fd, &global.sudo_password_env) {
+        (Some(fd), _) => Secrets::new().with_sudo(SecretPlace::Descriptor(fd)),
+        (None, Some(name)) => Secrets::new().with_sudo(SecretPlace::Variable(name.clone())),
+        (None, None) => Secrets::new(),
+    }
 }
 
 fn home() -> Option<PathBuf> {

@@ -105,6 +105,8 @@ impl Asked<'_> {
             || says("leader changed")
             || says("raft proposal dropped")
             || says("too many requests")
+            // The server's own limit, sent as `Unknown` when there is no quorum.
+            || says("context deadline exceeded")
         {
             return EtcdError::Unavailable { operation, message };
         }
@@ -190,7 +192,10 @@ fn server_certificate_reason(error: &CertificateError) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "the server's certificate is not valid yet (or this machine's clock is wrong)".to_owned()
         }
-        CertificateError::UnknownIssuer => "the server's certificate was not issued by this cluster's CA".to_owned(),
+        // A bad signature is what a CA of the same name with another key leaves behind.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "the server's certificate was not issued by this cluster's CA".to_owned()
+        }
         CertificateError::NotValidForNameContext { expected, presented } => format!(
             "the server's certificate is not for {} but for {}",
             expected.to_str(),
@@ -205,7 +210,8 @@ fn alert_reason(alert: AlertDescription) -> String {
     let why = match alert {
         AlertDescription::CertificateExpired => "it expired, or the server's clock is wrong",
         AlertDescription::UnknownCA => "its CA is not the one the server trusts",
-        AlertDescription::BadCertificate => "its CA, usages or names are not what the server trusts",
+        // Builds with an older Go say this for expired ones too.
+        AlertDescription::BadCertificate => "it expired, or its CA or usages are not what the server trusts",
         AlertDescription::CertificateRequired => "none was presented",
         AlertDescription::CertificateRevoked => "it is revoked",
         AlertDescription::UnsupportedCertificate | AlertDescription::CertificateUnknown => "it is not acceptable",

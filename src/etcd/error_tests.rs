@@ -38,6 +38,7 @@ fn what_may_be_tried_again_is_unavailable_whatever_its_code() {
         (Code::Unavailable, "etcdserver: leader changed"),
         (Code::Unavailable, "etcdserver: server stopped"),
         (Code::Unknown, "raft proposal dropped"),
+        (Code::Unknown, "context deadline exceeded"),
         (Code::ResourceExhausted, "etcdserver: too many requests"),
     ] {
         let error = refusal(code, text);
@@ -140,7 +141,7 @@ fn the_rest_keeps_its_code_and_text() {
         error.to_string(),
         "test: OutOfRange: etcdserver: mvcc: required revision is a future revision"
     );
-    let silent = refusal(Code::DeadlineExceeded, "context deadline exceeded");
+    let silent = refusal(Code::DeadlineExceeded, "Timeout expired");
     assert_eq!(silent.to_string(), "10.0.0.1:2379 did not answer test within 9 s");
 }
 
@@ -172,7 +173,7 @@ fn tls_trouble_is_told_in_plain_words() {
         ),
         (
             T::AlertReceived(AlertDescription::BadCertificate),
-            "the server refused our certificate: its CA, usages",
+            "the server refused our certificate: it expired, or its CA",
         ),
         (
             T::AlertReceived(AlertDescription::UnknownCA),

@@ -129,7 +129,7 @@ fn latency(buckets: &[(f64, f64)]) -> Option<Latency> {
 mod tests {
     use super::*;
 
-    /// Lines as a 3.5.30 member wrote them, shortened.
+    /// Lines of the form that a 3.5.30 member writes, with values that are easy to reckon with.
     const TEXT: &str = r#"
 # HELP etcd_network_active_peers The current number of active peer connections.
 # TYPE etcd_network_active_peers gauge

@@ -78,21 +78,21 @@ impl WriteProbe {
     /// Stops, reads back, and deletes the key.
     ///
     /// # Errors
-    /// When the key cannot be read back: then nothing is known about lost writes.
+    /// When the key cannot be read back, or its lease ran out because no endpoint took a sign of life for 10 minutes:
+    /// then nothing is known about lost writes.
     pub async fn finish(self) -> Result<ProbeFindings, EtcdError> {
         let end = self.started.elapsed();
         // The receiver is gone only when the task is, which the next line sees.
         let _ = self.stop.send(true);
-        let tally = self.writing.await.map_err(|error| EtcdError::Other {
-            operation: "write probe",
-            code: "stopped early".to_owned(),
-            message: error.to_string(),
-        })?;
+        let tally = self.writing.await.map_err(|error| stopped_early(error.to_string()))?;
         let key = &self.settings.key;
         let stored: Answer<Option<KeyValue>> = self
             .endpoints
             .first_answer(|client| async move { client.get(key).await })
             .await?;
+        if stored.value.is_none() && end >= LEASE {
+            return Err(stopped_early("the lease of its key may have run out".to_owned()));
+        }
         self.endpoints
             .first_answer(|client| async move { client.delete(key).await })
             .await?;
@@ -102,6 +102,14 @@ impl WriteProbe {
             .first_answer(|client| async move { client.lease_revoke(self.lease).await })
             .await;
         Ok(tally.close(end, stored.value.as_ref()))
+    }
+}
+
+fn stopped_early(message: String) -> EtcdError {
+    EtcdError::Other {
+        operation: "write probe",
+        code: "stopped early".to_owned(),
+        message,
     }
 }
 

@@ -1,14 +1,43 @@
 //! One machine: how it is reached and what quorate does on it.
 //!
 //! [`Transport`] is the narrow waist: run one POSIX shell script as root with a byte stream on its standard input,
-//! and open a byte stream to a port as seen from the host. `ssh` and `local` implement it. [`Host`] is what
+//! and open a byte stream to a port as seen from the host. `ssh` and [`local`] implement it. [`Host`] is what
 //! everything else uses: domain verbs, each of them one round trip.
+//!
+//! | file | verbs |
+//! |---|---|
+//! | [`observe`] | `facts`: one look at everything |
+//! | [`push`] | `push`: files, certificates and binaries, all of them or none |
+//! | [`service`] | `start`, `restart`, `stop`, `disable_stop`, `service`, `journal`, `follow_journal` |
+//! | [`data`] | `set_aside`, `wipe_contents`, `write_marker` |
+//! | [`lock`] | `lock`, `steal_lock` |
+//! | [`program`] | `run_program`, `stream_program`, `receive_file` |
 
+pub mod data;
 pub mod facts;
+pub mod local;
+pub mod lock;
+pub mod observe;
+pub mod program;
+pub mod push;
 pub mod secrets;
+pub mod service;
 pub mod ssh;
 pub mod transport;
 
+mod facts_parser;
+mod scripts;
+mod trouble;
+mod verbs;
+
+#[cfg(test)]
+mod testbed;
+
 pub use facts::*;
+pub use local::LocalTransport;
+pub use lock::{LockGuard, LockRefused};
+pub use observe::FactsQuery;
+pub use push::*;
 pub use secrets::*;
 pub use transport::*;
+pub use verbs::Host;

@@ -39,7 +39,7 @@ pub struct PkiPolicy {
     pub leaf_validity: Duration,
     /// A leaf with less than this left is renewed by `up`.
     pub renew_before: Duration,
-    /// Who can open the CA key, as typed: age or SSH public keys, or paths of files of them.
+    /// Who can open the CA key: age or SSH public keys as typed, or absolute paths of files of them.
     /// Empty: the public halves of the SSH identities.
     pub recipients: Vec<String>,
 }

@@ -88,23 +88,30 @@ impl Leaf for Port {
     }
 }
 
-/// A length of time that people plan by: whole seconds, more than none.
+/// A length of time that people plan by, at least a second. A bare number is seconds, but not a small one: whoever
+/// writes `30` means days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period(pub Duration);
 impl Leaf for Period {
     fn read(text: &str) -> Result<Self, Refusal> {
+        let help = "write a number with a unit: `8h`, `30d`, `1y`, `1h30m`";
+        if let Ok(seconds) = text.parse::<u64>() {
+            return match seconds {
+                0..3600 => Err(Refusal::new(text, "has no unit", help)),
+                _ => Ok(Period(Duration::from_secs(seconds))),
+            };
+        }
         match quantity::duration(text) {
             Some(duration) if duration >= Duration::from_secs(1) => Ok(Period(duration)),
             Some(_) => Err(Refusal::new(text, "is too short", "give at least `1s`")),
-            None => Err(Refusal::new(
-                text,
-                "is not a duration",
-                "write a number with a unit: `8h`, `30d`, `1y`, `1h30m`",
-            )),
+            None => Err(Refusal::new(text, "is not a duration", help)),
         }
     }
     fn schema() -> Value {
-        json!({"type": "string", "pattern": "^([0-9]+(y|w|d|h|m|s|ms|us|ns) *)+$"})
+        json!({"anyOf": [
+            {"type": "string", "pattern": "^([0-9]+(y|w|d|h|m|s|ms|us|ns) *)+$"},
+            {"type": "integer", "minimum": 3600},
+        ]})
     }
 }
 
@@ -152,10 +159,19 @@ pub fn nearest<'a>(typed: &str, choices: impl IntoIterator<Item = &'a str>) -> O
 
 /// `a`, `b` or `c`.
 pub fn one_of(choices: &[&str]) -> String {
-    match choices {
+    listed(choices, "or")
+}
+
+/// `a`, `b` and `c`.
+pub fn all_of(choices: &[&str]) -> String {
+    listed(choices, "and")
+}
+
+fn listed(words: &[&str], joint: &str) -> String {
+    match words {
         [] => String::new(),
         [only] => format!("`{only}`"),
-        [rest @ .., last] => format!("`{}` or `{last}`", rest.join("`, `")),
+        [rest @ .., last] => format!("`{}` {joint} `{last}`", rest.join("`, `")),
     }
 }
 

@@ -1,17 +1,36 @@
 //! The inventory: the file as it is typed, every problem in it with its place, and what it means.
 //!
-//! [`names`] are the checked building blocks, [`desired`] is the fully resolved result that every other
-//! room works from.
+//! ```text
+//! text --tree--> nodes with places --read--> raw structs as typed --resolve, checks--> Desired
+//! ```
+//!
+//! Every step reports its [`Problem`]s and carries on, so that one run shows all of them. [`names`] are the checked
+//! building blocks, [`leaf`] the single values, [`desired`] is the fully resolved result that every other room works
+//! from, [`options`] knows etcd's own options by version.
 
 pub mod desired;
+pub mod edit;
+pub mod init;
 pub mod leaf;
 pub mod names;
 pub mod options;
 pub mod problem;
 pub mod quantity;
 pub mod raw;
-pub mod read;
+pub mod reference;
 pub mod tree;
+
+mod checks;
+mod parse;
+mod paths;
+mod read;
+mod resolve;
 
 pub use desired::*;
 pub use names::*;
+pub use parse::{Environment, Loaded, load, parse};
+pub use problem::{InventoryError, Place, Problem, Problems, Severity};
+pub use raw::schema;
+
+#[cfg(test)]
+mod tests;

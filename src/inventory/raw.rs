@@ -1,7 +1,7 @@
 //! The inventory exactly as typed, and the JSON schema of it.
 //!
 //! These structs are the one list of keys: [`schema`] is derived from them, docs/inventory.md is written from the
-//! schema, and [`read`](super::read) fills them from the document.
+//! schema, and `read.rs` fills them from the document.
 
 use std::borrow::Cow;
 
@@ -87,10 +87,13 @@ pub struct RawInventory {
     /// The hosts, one member on each. 3 or 5 for production.
     #[schemars(required, length(min = 1))]
     pub hosts: Option<Vec<RawHost>>,
+    /// Where `hosts` stands.
+    #[schemars(skip)]
+    pub hosts_at: Place,
 }
 
 /// What every member runs, and how.
-#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RawEtcd {
     /// The etcd release, like "3.5.30"; it must be in the bundle.
@@ -123,7 +126,7 @@ pub struct RawEtcd {
 /// Where things are on a host. The defaults hold for `service: etcd` under systemd; another service name takes the
 /// place of `etcd` in `/etc/etcd` and `/var/lib/etcd`. Under `service_manager: process` everything is below
 /// `~/.local/state/quorate/CLUSTER/NAME` (XDG_STATE_HOME is honoured; on an SSH host below `/var/lib/quorate`).
-#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RawPaths {
     /// The rendered etcd configuration file.
@@ -143,7 +146,7 @@ pub struct RawPaths {
 }
 
 /// Certificates and the CA.
-#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RawPki {
     /// Directory of `ca.crt`, `ca.key.age` and `known_hosts` on the operator's machine, relative to the inventory.
@@ -169,7 +172,7 @@ pub struct RawPki {
 }
 
 /// How to log in. What is typed here wins over `~/.ssh/config`, which wins over the defaults.
-#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RawSsh {
     /// Name or address to connect to, where it differs from the host's `address`. Only below a host.

@@ -1,7 +1,7 @@
 //! From the document's tree to the typed structs of [`raw`](super::raw), reporting every value that does not fit and
 //! every key that does not exist, and carrying on.
 
-use super::leaf::{Leaf, nearest, one_of};
+use super::leaf::{Leaf, all_of, nearest};
 use super::problem::{Place, Problem};
 use super::raw::{Field, OneOrMany, RawEtcd, RawHost, RawInventory, RawOptions, RawPaths, RawPki, RawSsh};
 use super::tree::{Entry, Kind, Node};
@@ -136,6 +136,11 @@ impl<'a> Section<'a> {
         self.optional(key)
     }
 
+    /// Where `key` stands; the start of the mapping when it is absent.
+    fn place(&self, key: &str) -> Place {
+        self.entries.iter().find(|e| e.key == key).map_or(self.at, |e| e.key_at)
+    }
+
     /// Reports the keys that nobody asked for.
     fn finish(self) {
         for entry in &self.entries {
@@ -144,7 +149,7 @@ impl<'a> Section<'a> {
             }
             let help = match nearest(&entry.key, self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known here: {}", one_of(&self.known).replace(" or ", " and ")),
+                None => format!("known here: {}", all_of(&self.known)),
             };
             let message = format!("there is no key `{}` in {}", entry.key.escape_debug(), self.what);
             self.problems.push(Problem::error(entry.key_at, message, help));
@@ -161,6 +166,7 @@ impl FromNode for RawInventory {
             pki: section.optional("pki"),
             ssh: section.optional("ssh"),
             hosts: section.required("hosts", "[{name: etcd-1, address: 10.0.0.11}]"),
+            hosts_at: section.place("hosts"),
         };
         section.finish();
         Some(raw)

@@ -255,7 +255,7 @@ impl<'de> Visitor<'de> for KindVisitor {
 mod tests {
     use super::*;
 
-    fn slice<'a>(text: &'a str, at: Place) -> &'a str {
+    fn slice(text: &str, at: Place) -> &str {
         &text[at.offset..at.offset + at.length]
     }
 

@@ -102,7 +102,7 @@ impl Fleet {
         let mut trips = BTreeMap::new();
         for (name, slot) in &self.slots {
             if let Some(host) = slot.host.lock().await.as_ref() {
-                trips.insert(name.clone(), host.round_trips());
+                trips.insert(name.clone(), host.transport().round_trips());
             }
         }
         trips
@@ -132,7 +132,7 @@ impl Dial for Tunnel {
             return Err(io::Error::other("the host left the inventory"));
         };
         let host = self.fleet.host(spec).await.map_err(io::Error::other)?;
-        let stream = host.tunnel(&spec.address.to_string(), self.port).await.map_err(io::Error::other)?;
+        let stream = host.transport().tunnel(&spec.address.to_string(), self.port).await.map_err(io::Error::other)?;
         Ok(Box::new(stream))
     }
 }

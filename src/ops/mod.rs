@@ -5,9 +5,9 @@
 
 pub mod check;
 pub mod exec;
-// pub mod fleet;
+pub mod fleet;
 pub mod model;
-// pub mod observe;
+pub mod observe;
 pub mod plan;
 pub mod safety;
 pub mod vault;

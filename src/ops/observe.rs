@@ -9,9 +9,10 @@ use jiff::Timestamp;
 
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::{DataState, FactsQuery, HostError, HostFacts};
-use crate::inventory::{ClusterId, DesiredHost, MemberId, NodeName};
+use crate::inventory::{ClusterId, DesiredHost, MemberId, NodeName, Version};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Membership, Observed};
+use crate::ops::plan::managed_files;
 
 /// A member that is well answers within milliseconds; one without a quorum never does.
 const STATUS_LIMIT: Duration = Duration::from_secs(3);
@@ -55,13 +56,27 @@ async fn look_at_hosts<'a>(
 
 /// The facts of one host, over a fresh connection if the one at hand turns out to be dead.
 async fn look_at_host(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<HostFacts, HostError> {
-    let query = FactsQuery::of(spec, fleet.desired().version);
+    let query = what_to_look_at(spec, fleet.desired().version);
     match fleet.host(spec).await?.facts(&query).await {
         Err(HostError::Lost { .. }) => {
             fleet.forget(&spec.name).await;
             fleet.host(spec).await?.facts(&query).await
         }
         other => other,
+    }
+}
+
+/// The files quorate manages on a host, the ports and disks the member needs, and the release it should run.
+fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
+    let pki = |name: &str| spec.paths.pki.join(name);
+    let mut contents = managed_files(spec);
+    contents.extend([pki("ca.crt"), pki("server.crt"), pki("peer.crt")]);
+    FactsQuery {
+        contents,
+        hashes: vec![pki("server.key"), pki("peer.key")],
+        ports: [Some(spec.client_port), Some(spec.peer_port), spec.metrics.map(|m| m.port)].into_iter().flatten().collect(),
+        disks: vec![spec.paths.data.clone(), spec.paths.bin.clone()],
+        releases: [version].into(),
     }
 }
 
@@ -130,7 +145,7 @@ async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answere
     };
     let alarms = async { tokio::time::timeout(STATUS_LIMIT, client.alarms()).await };
     let (status, quorum_list, alarms) = tokio::join!(client.status(STATUS_LIMIT), limited, alarms);
-    Answered { status, quorum_list, alarms: alarms.ok().and_then(Result::ok).map(|a| a.value).unwrap_or_default() }
+    Answered { status, quorum_list, alarms: alarms.ok().and_then(Result::ok).unwrap_or_default() }
 }
 
 /// The membership that the answers agree on; `None` when nobody could read a list from a quorum.

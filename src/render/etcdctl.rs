@@ -22,7 +22,7 @@ struct View<'a> {
 
 /// Beside the configuration file and named after it, so that two clusters on one host never share it:
 /// `/etc/etcd/etcd-config.yml` has `/etc/etcd/etcd-config.etcdctl.env`.
-pub(super) fn path(host: &DesiredHost) -> Result<HostPath, RenderError> {
+pub fn path(host: &DesiredHost) -> Result<HostPath, RenderError> {
     let config = host.paths.config.as_str();
     let stem = config
         .strip_suffix(".yml")

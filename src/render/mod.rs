@@ -29,6 +29,7 @@ use sha2::{Digest, Sha256};
 use crate::inventory::{Desired, DesiredHost, HostPath, NodeName, ServiceManager};
 
 pub use diff::unified_diff;
+pub use etcdctl::path as etcdctl_path;
 pub use initial::{InitialCluster, InitialState, initial_of, initial_token, same_but_initial};
 pub use unit::unit_path;
 
@@ -48,7 +49,8 @@ pub struct RenderedFile {
 }
 
 impl RenderedFile {
-    fn new(path: HostPath, host: &DesiredHost, text: String) -> Self {
+    /// A file of a host, owned by whoever may change it there.
+    pub fn new(path: HostPath, host: &DesiredHost, text: String) -> Self {
         Self {
             path,
             // None of these files holds a secret, and `started` (see `unit`) is made by the service's account.

@@ -1,6 +1,6 @@
 //! Archives that nobody vouches for: each kind of hostility is refused by name, and nothing is left behind.
 
-use super::fixtures::{Place, Tar, ar, gzip, package, program, release_tarball};
+use super::fixtures::{Place, Tar, ar, gzip, package, package_data, program, release_tarball, zstd};
 use crate::bundle::archive::ArchiveError;
 use crate::bundle::budget::{Budget, Limits};
 use crate::bundle::{BundleError, Program};
@@ -131,6 +131,14 @@ fn an_archive_that_ends_early_is_called_truncated() {
     data.extend([1; 700]);
     let short = ar(&[("debian-binary", b"2.0\n"), ("data.tar", &data)]);
     assert_eq!(refusal(&short), ArchiveError::Truncated);
+    // Neither do bytes that are only skipped, nor a Zstandard frame.
+    let mut tar = Tar::default();
+    tar.add_header(b'0', "usr/share/doc/etcd/README", 5000);
+    let skipped = ar(&[("debian-binary", b"2.0\n"), ("data.tar", &tar.unfinished())]);
+    assert_eq!(refusal(&skipped), ArchiveError::Truncated);
+    let frame = zstd(&package_data(&[Program::Etcd], "3.5.30", Arch::Amd64));
+    let frame = ar(&[("debian-binary", b"2.0\n"), ("data.tar.zst", &frame[..frame.len() / 2])]);
+    assert_eq!(refusal(&frame), ArchiveError::Truncated);
     let whole = package(&[Program::Etcd], "3.5.30", Arch::Amd64);
     for length in [8 + 30, 8 + 60 + 2, whole.len() - 40] {
         let found = refusal(&whole[..length]);

@@ -105,17 +105,20 @@ fn a_truncated_bundle_is_refused_at_every_length() {
 #[test]
 fn every_flipped_byte_is_noticed() {
     let place = Place::new();
-    place.bundle();
+    let digest = place.bundle().digest();
     let whole = fs::read(place.out()).unwrap();
     let path = place.path().join("flipped.qbundle");
     // A prime, so that headers, manifest, contents, padding and end are all hit.
     for at in (0..whole.len()).step_by(37).chain([whole.len() - 1]) {
         let mut bytes = whole.clone();
-        bytes[at] ^= 0x20;
+        bytes[at] ^= 1;
         fs::write(&path, bytes).unwrap();
-        let verdict = Bundle::open(&path).and_then(|bundle| bundle.verify());
-        let padding = whole[at] == 0 && verdict.is_ok();
-        assert!(verdict.is_err() || padding, "the byte at {at}");
+        let verdict = Bundle::open(&path).and_then(|bundle| bundle.verify().map(|_| bundle));
+        // The manifest's free texts can be changed into other texts; then it is another bundle.
+        assert!(
+            verdict.map_or(true, |bundle| bundle.digest() != digest),
+            "the byte at {at}"
+        );
     }
 }
 

@@ -156,6 +156,16 @@ pub(super) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// A Debian package that holds these programs.
 pub(super) fn package(programs: &[Program], version: &str, arch: Arch) -> Vec<u8> {
+    let data = gzip(&package_data(programs, version, arch));
+    ar(&[
+        ("debian-binary", b"2.0\n"),
+        ("control.tar.gz", b"odd"),
+        ("data.tar.gz", &data),
+    ])
+}
+
+/// Its `data.tar`.
+pub(super) fn package_data(programs: &[Program], version: &str, arch: Arch) -> Vec<u8> {
     let mut tar = Tar::default();
     tar.add(b'5', "./usr/bin/", b"");
     tar.add(b'0', "./usr/share/bash-completion/completions/etcdctl", b"# completion");
@@ -163,12 +173,17 @@ pub(super) fn package(programs: &[Program], version: &str, arch: Arch) -> Vec<u8
     for name in programs {
         tar.add(b'0', &format!("./usr/bin/{name}"), &program(*name, version, arch));
     }
-    let data = gzip(&tar.finish());
-    ar(&[
-        ("debian-binary", b"2.0\n"),
-        ("control.tar.gz", b"odd"),
-        ("data.tar.gz", &data),
-    ])
+    tar.finish()
+}
+
+/// A Zstandard frame of one uncompressed block (RFC 8878): enough to see that the decoder is wired up.
+pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
+    assert!(bytes.len() < 128 << 10, "larger than one block can be");
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xa0];
+    frame.extend((bytes.len() as u32).to_le_bytes());
+    frame.extend(&(((bytes.len() as u32) << 3) | 1).to_le_bytes()[..3]);
+    frame.extend(bytes);
+    frame
 }
 
 /// A place for files, and what becomes of a source that lies in it.

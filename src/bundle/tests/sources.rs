@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::fixtures::{Place, package, program, release_directory, release_tarball, version};
+use super::fixtures::{
+    Place, ar, gzip, package, package_data, program, release_directory, release_tarball, version, zstd,
+};
 use crate::bundle::{Bundle, BundleError, CreateOptions, Digest, Program, create};
 use crate::inventory::Arch;
 
@@ -35,6 +37,25 @@ fn tarballs_directories_and_packages_of_every_architecture_fit_into_one_bundle()
     assert_eq!(releases[1].origin, "etcd-client.deb, etcd-server.deb");
     assert_eq!(releases[2].origin, "etcd-v3.5.30-linux-amd64.tar.gz");
     bundle.verify().unwrap();
+}
+
+#[test]
+fn packages_are_read_however_their_data_is_packed() {
+    let place = Place::new();
+    let data = package_data(&Program::ALL, "3.5.30", Arch::Amd64);
+    for (member, packed) in [
+        ("data.tar", data.clone()),
+        ("data.tar.gz", gzip(&data)),
+        ("data.tar.zst", zstd(&data)),
+    ] {
+        let deb = ar(&[
+            ("debian-binary", b"2.0\n"),
+            ("control.tar.xz/", b"odd"),
+            (member, &packed),
+        ]);
+        let created = place.create(&[place.file("etcd.deb", &deb)]).unwrap();
+        assert_eq!(created.manifest.releases[0].files.len(), 3, "{member}");
+    }
 }
 
 #[test]

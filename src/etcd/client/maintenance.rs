@@ -8,7 +8,7 @@ use super::{EtcdClient, RAFT_LIMIT};
 use crate::etcd::pb::maintenance_client::MaintenanceClient;
 use crate::etcd::snapshot::{SNAPSHOT_IDLE, SnapshotStream};
 use crate::etcd::version::server_version;
-use crate::etcd::{Alarm, AlarmKind, Answer, EtcdError, Header, KvHash, MemberStatus, pb};
+use crate::etcd::{Alarm, AlarmKind, Answer, EtcdError, KvHash, MemberStatus, pb};
 use crate::inventory::MemberId;
 
 /// A hand-over takes 0.1 s; to a member that is down it never ends.
@@ -85,11 +85,11 @@ impl EtcdClient {
         })
     }
 
-    /// The active alarms.
+    /// The active alarms. (3.4 sends no header with them.)
     ///
     /// # Errors
     /// Any [`EtcdError`].
-    pub async fn alarms(&self) -> Result<Answer<Vec<Alarm>>, EtcdError> {
+    pub async fn alarms(&self) -> Result<Vec<Alarm>, EtcdError> {
         let asked = self.asked("alarm list", RAFT_LIMIT);
         let request = pb::AlarmRequest {
             action: pb::alarm_request::Action::Get.into(),
@@ -97,15 +97,14 @@ impl EtcdClient {
         };
         let mut maintenance = self.maintenance();
         let answer = asked.answer(maintenance.alarm(request)).await?;
-        let alarms = answer.alarms.iter().filter_map(alarm).collect();
-        asked.with(answer.header, alarms)
+        Ok(answer.alarms.iter().filter_map(alarm).collect())
     }
 
     /// Takes back an alarm, as it stood in [`EtcdClient::alarms`].
     ///
     /// # Errors
     /// Any [`EtcdError`].
-    pub async fn disarm(&self, alarm: Alarm) -> Result<Header, EtcdError> {
+    pub async fn disarm(&self, alarm: Alarm) -> Result<(), EtcdError> {
         let asked = self.asked("alarm disarm", RAFT_LIMIT);
         let kind = match alarm.kind {
             AlarmKind::Nospace => pb::AlarmType::Nospace,
@@ -117,8 +116,8 @@ impl EtcdClient {
             alarm: kind.into(),
         };
         let mut maintenance = self.maintenance();
-        let answer = asked.answer(maintenance.alarm(request)).await?;
-        asked.header(answer.header)
+        asked.answer(maintenance.alarm(request)).await?;
+        Ok(())
     }
 
     /// Gives free space inside the database file back to the file system. Blocks this member's reads and writes;

@@ -72,6 +72,7 @@ impl Reader<'_> {
 
 /// The files an `Include` means, in order. Relative paths start in `~/.ssh`; wildcards may stand in the last part.
 fn included(pattern: &str, home: &Path) -> Result<Vec<PathBuf>, String> {
+    // Joining an absolute path replaces what it is joined to.
     let path = match pattern.strip_prefix("~/") {
         Some(rest) => home.join(rest),
         None => home.join(".ssh").join(pattern),
@@ -250,12 +251,18 @@ mod tests {
         let home = home(&[
             (
                 "config",
-                "Include more\nHost web*,x !web9\n  HostName %h.lan\n  Port 2022\nHost web? \"app\"\n  User deploy\n  \
+                "Include MORE\nHost web*,x !web9\n  HostName %h.lan\n  Port 2022\nHost web? \"app\"\n  User deploy\n  \
                  IdentitiesOnly yes\n  IdentityFile ~/.ssh/%h\n  CertificateFile ~/.ssh/c-cert.pub\n  ProxyJump j1,u@j2:23\n\
                  Host *\n  UserKnownHostsFile /kh/a /kh/b\n  IdentityAgent none\n",
             ),
             ("more", "Host app\n  HostKeyAlias alias\n  ProxyCommand nc %h %p\n"),
         ]);
+        // OpenSSH looks for relative files in the account's real home.
+        let (config, more) = (home.path().join(".ssh/config"), home.path().join(".ssh/more"));
+        let text = std::fs::read_to_string(&config)
+            .unwrap()
+            .replace("MORE", &more.to_string_lossy());
+        std::fs::write(&config, text).unwrap();
         for host in ["web1", "web9", "app", "other"] {
             let subject = Subject {
                 host,

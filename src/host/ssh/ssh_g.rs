@@ -54,7 +54,7 @@ pub(super) async fn ask(
         .map_err(|error| format!("cannot run ssh: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(said.trim().lines().last().unwrap_or("ssh -G failed").to_owned());
+        return Err(said.trim().lines().next().unwrap_or("`ssh -G` failed").to_owned());
     }
     let mut settings = Settings::default();
     for line in String::from_utf8_lossy(&output.stdout).lines() {

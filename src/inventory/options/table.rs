@@ -410,7 +410,7 @@ pub static OPTIONS: &[EtcdOption] = &[
         "the v2 API is gone: clients must use v3",
     ),
     // Logs, metrics, traces.
-    free("logger", Kind::Choice(&["zap", "capnslog"]), ALL),
+    free("logger", Kind::Choice(&["zap"]), ALL),
     free(
         "log-level",
         Kind::Choice(&["debug", "info", "warn", "error", "panic", "fatal"]),

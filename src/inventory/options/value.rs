@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::super::leaf::{nearest, one_of};
+use super::super::leaf::{all_of, nearest, one_of};
 use super::super::names::Version;
 use super::super::quantity;
 use super::table::{self, Kind};
@@ -176,7 +176,7 @@ fn gates(version: Version, value: &Value) -> Result<Value, WrongValue> {
         if !known.contains(&name.as_str()) {
             let help = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("this release has {}", one_of(known).replace(" or ", " and ")),
+                None => format!("this release has {}", all_of(known)),
             };
             let gate = Value::String(name.clone());
             return Err(wrong(&gate, &format!("a feature gate of etcd {version}"), help));

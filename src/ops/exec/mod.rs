@@ -1,7 +1,7 @@
 //! Runs a plan, wave by wave, against a [`World`]. Makes no decisions: what must hold before a wave is looked at again
 //! right before it, and a wave is over only when what it ensures has been seen.
 
-// pub mod real;
+pub mod real;
 mod wait;
 
 use std::collections::BTreeSet;

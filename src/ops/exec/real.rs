@@ -107,7 +107,6 @@ impl World for RealWorld {
             (Action::Promote { url }, _) => self.promote(step, url, reporter).await,
             (Action::HandOver { url }, _) => self.hand_over(url).await,
             (Action::RemoveMember { id, .. }, _) => self.remove_member(*id).await,
-            (Action::Snapshot { reason }, _) => self.snapshot(reason).await,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id, reporter).await,
             (action, target) => Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),
         }
@@ -144,7 +143,7 @@ impl RealWorld {
 
     /// Adds the last lines of the unit's journal, and the likely cause in plain words.
     async fn with_journal(&self, host: &Host, mut error: StepError) -> StepError {
-        error.journal = host.journal(20).await.unwrap_or_default();
+        error.journal = host.journal(100).await.unwrap_or_default();
         if let Some(cause) = likely_cause(&error.journal) {
             error.message = format!("{}: {}", error.message, cause.what);
             error.hint = Some(cause.hint.to_string());

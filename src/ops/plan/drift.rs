@@ -1,12 +1,13 @@
 //! How one host differs from what the inventory wants of it.
 
+use crate::host::service::{launch_path, launch_text};
 use crate::host::{HostFacts, ServiceState};
-use crate::inventory::{DesiredHost, HostPath};
+use crate::inventory::{DesiredHost, HostPath, ServiceManager};
 use crate::ops::check::{Verdict, runs_current};
 use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
-use crate::render::{InitialCluster, render_host, same_but_initial, unified_diff};
+use crate::render::{InitialCluster, RenderedFile, etcdctl_path, render_host, same_but_initial, unified_diff, unit_path};
 
 /// How a host differs.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -97,9 +98,33 @@ pub fn drift(
     Ok(drift)
 }
 
-/// What etcd or systemd reads at a start.
+/// What etcd or its manager reads at a start.
 fn read_by_etcd(host: &DesiredHost, path: &HostPath) -> bool {
-    *path == host.paths.config || *path == crate::render::unit_path(&host.service)
+    *path == host.paths.config || *path == manager_file(host)
+}
+
+/// The unit file; for quorate's own supervising loop the file that tells it what to run.
+fn manager_file(host: &DesiredHost) -> HostPath {
+    match host.service_manager {
+        ServiceManager::Systemd => unit_path(&host.service),
+        ServiceManager::Process => launch_path(&host.paths),
+    }
+}
+
+/// Every file without secrets that quorate keeps on a host.
+pub fn managed_files(host: &DesiredHost) -> Vec<HostPath> {
+    [Some(host.paths.config.clone()), etcdctl_path(host).ok(), Some(manager_file(host))].into_iter().flatten().collect()
+}
+
+/// What should be in them.
+fn wanted(situation: Situation<'_>, host: &DesiredHost, initial: &InitialCluster) -> Result<Vec<RenderedFile>, Blocked> {
+    let mut files = render_host(situation.desired, host, initial)
+        .map_err(|error| Blocked::new(Rule::Inventory, error.to_string(), error.hint()).on(&host.name))?;
+    if host.service_manager == ServiceManager::Process {
+        let text = launch_text(host, situation.desired.version);
+        files.push(RenderedFile::new(manager_file(host), host, text));
+    }
+    Ok(files)
 }
 
 fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<ReleaseChange> {
@@ -122,8 +147,7 @@ fn files(
     facts: &HostFacts,
     initial: &InitialCluster,
 ) -> Result<Vec<FileChange>, Blocked> {
-    let rendered = render_host(situation.desired, host, initial)
-        .map_err(|error| Blocked::new(Rule::Inventory, error.to_string(), error.hint()).on(&host.name))?;
+    let rendered = wanted(situation, host, initial)?;
     let started = facts.data.state == crate::host::DataState::Bootstrapped;
     let mut changes = Vec::new();
     for file in rendered {

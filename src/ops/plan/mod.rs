@@ -14,6 +14,7 @@ mod roll;
 mod waves;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
+pub use drift::managed_files;
 pub use step::*;
 
 use crate::inventory::Desired;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RealWorld;
 use crate::etcd::{ClientTls, port_security};
-use crate::inventory::{ClusterId, DesiredHost, MemberId, NodeName};
+use crate::inventory::{ClusterId, DesiredHost, HostPath, MemberId, NodeName};
 use crate::ops::exec::StepError;
 use crate::ops::exec::wait::{Patience, watch};
 use crate::ops::fleet::endpoint;
@@ -80,10 +80,16 @@ impl RealWorld {
 
     async fn certificate_on_disk(&self, spec: &DesiredHost, file: &str) -> Result<Vec<u8>, StepError> {
         let path = spec.paths.pki.join(file);
-        let text = self.host(&spec.name).await?.read_file(&path).await?;
+        let text = self.read_small(spec, &path).await?;
         let certificate = crate::pki::Certificate::from_pem(&String::from_utf8_lossy(&text))
             .map_err(|error| StepError::new(format!("{}: {path}: {error}", spec.name)))?;
         Ok(certificate.der().to_vec())
+    }
+
+    async fn read_small(&self, spec: &DesiredHost, path: &HostPath) -> Result<Vec<u8>, StepError> {
+        let mut text = Vec::new();
+        self.host(&spec.name).await?.receive_file(path, &mut text).await?;
+        Ok(text)
     }
 
     /// Waits until the member has a live stream to every other voter and learner.

@@ -1,11 +1,20 @@
 //! Starting, restarting and retiring the member on a host.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+
 use super::RealWorld;
-use crate::inventory::{NodeName, PeerUrl};
+use crate::host::{Content, Push, PushFile};
+use crate::inventory::{NodeName, PeerUrl, ServiceManager};
+use crate::ops::model::Fact;
 use crate::ops::exec::StepError;
 use crate::ops::exec::wait::{Patience, watch};
 use crate::ops::plan::{Action, HostChange, Step};
 use crate::report::Reporter;
+
+/// The unit's own limit before it kills etcd is 60 s.
+const STOP_LIMIT: Duration = Duration::from_secs(75);
 
 impl RealWorld {
     pub(super) async fn start(&self, node: &NodeName) -> Result<String, StepError> {
@@ -24,6 +33,7 @@ impl RealWorld {
         reporter: &dyn Reporter,
     ) -> Result<String, StepError> {
         self.hand_over(url).await?;
+        let before = self.files_before(node, change).await;
         if !change.is_empty() {
             self.provision(step, node, change, reporter).await?;
         }
@@ -33,17 +43,45 @@ impl RealWorld {
         match up {
             Ok(()) => Ok("healthy and caught up".into()),
             Err(error) if change.files.is_empty() => Err(error),
-            Err(error) => Err(self.take_back(node, change, error).await),
+            Err(error) => Err(self.take_back(step, node, before, error, reporter).await),
         }
     }
 
+    /// The files that the change replaces, as they are now.
+    async fn files_before(&self, node: &NodeName, change: &HostChange) -> Vec<PushFile> {
+        let seen = self.seen.lock().await;
+        let Some(Fact::Known(facts)) = seen.hosts.get(node) else { return Vec::new() };
+        let before = change.files.iter().filter_map(|file| {
+            let old = facts.files.get(&file.path)?;
+            Some(PushFile {
+                path: file.path.clone(),
+                mode: old.mode,
+                owner: old.owner.parse().ok(),
+                sha256: old.sha256.clone(),
+                content: Content::Plain(Bytes::from(old.content.clone()?)),
+                keep_previous: false,
+            })
+        });
+        before.collect()
+    }
+
     /// Puts the previous files back and restarts with them; the error says which of the two worlds the member is in.
-    async fn take_back(&self, node: &NodeName, change: &HostChange, error: StepError) -> StepError {
-        let paths: Vec<_> = change.files.iter().map(|f| f.path.clone()).collect();
+    async fn take_back(
+        &self,
+        step: &Step,
+        node: &NodeName,
+        before: Vec<PushFile>,
+        error: StepError,
+        reporter: &dyn Reporter,
+    ) -> StepError {
+        if before.is_empty() {
+            return error;
+        }
         let back = async {
-            let host = self.host(node).await?;
-            host.restore_previous(&paths).await?;
-            host.restart().await
+            let spec = self.spec(node)?;
+            let push = Push { files: before, daemon_reload: spec.service_manager == ServiceManager::Systemd, ..Push::default() };
+            self.push(step, spec, &push, reporter).await?;
+            Ok::<(), StepError>(self.host(node).await?.restart().await?)
         };
         let outcome = match back.await {
             Ok(()) => "the previous files were put back and etcd was restarted with them".to_owned(),
@@ -53,7 +91,7 @@ impl RealWorld {
     }
 
     pub(super) async fn retire(&self, node: &NodeName) -> Result<String, StepError> {
-        self.host(node).await?.disable_stop().await?;
+        self.host(node).await?.disable_stop(STOP_LIMIT).await?;
         Ok("stopped, and it stays so after a reboot".into())
     }
 

@@ -1,22 +1,26 @@
 //! Puts releases, files and certificates in place: one exchange a host, whatever the change holds.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use super::RealWorld;
-use crate::bundle::Bundle;
-use crate::host::{Content, Generation, GenerationFile, Push, PushFile};
-use crate::inventory::{DesiredHost, NodeName};
+use crate::bundle::Program;
+use crate::host::{Account, Content, Directory, Generation, GenerationFile, Push, PushFile};
+use crate::inventory::{DesiredHost, HostPath, NodeName, ServiceManager, UserName};
 use crate::ops::exec::StepError;
+use crate::ops::model::Fact;
 use crate::ops::plan::{HostChange, ReleaseChange, Step};
+use crate::ops::safety::bootstrap::Marker;
 use crate::pki::{FileContent, host_files};
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, human_bytes};
+
+/// quorate's note of whose data this is, inside the data directory.
+const MARKER: &str = ".quorate-cluster";
 
 impl RealWorld {
     pub(super) async fn create_authority(&self) -> Result<String, StepError> {
         let recipients = self.vault.create(&self.desired().cluster).await?;
-        Ok(format!("ca.crt and ca.key.age, which {recipients} can open"))
+        Ok(format!("ca.crt, and ca.key.age that {recipients} can open"))
     }
 
     pub(super) async fn provision(
@@ -28,54 +32,143 @@ impl RealWorld {
     ) -> Result<String, StepError> {
         let spec = self.spec(node)?;
         let push = self.push_of(spec, change).await?;
+        self.push(step, spec, &push, reporter).await
+    }
+
+    pub(super) async fn push(
+        &self,
+        step: &Step,
+        spec: &DesiredHost,
+        push: &Push,
+        reporter: &dyn Reporter,
+    ) -> Result<String, StepError> {
         let host = self.fleet.host(spec).await?;
         let progress = |done: u64, total: u64| {
             reporter.event(&Event::StepProgress {
                 step: step.id.clone(),
-                node: Some(node.clone()),
+                node: Some(spec.name.clone()),
                 unit: "bytes",
                 done,
                 total: Some(total),
             });
         };
-        let report = host.push(&push, &progress).await?;
-        Ok(format!("{} checked on the host", crate::ops::plan::count(report.files, "file")))
+        let report = host.push(push, &progress).await?;
+        let proved = report.proved.map(|version| format!(", {version} runs here")).unwrap_or_default();
+        Ok(format!("{} sent and checked on the host{proved}", human_bytes(report.bytes)))
     }
 
     /// Everything the change needs, with certificates issued on the spot and binaries straight from the bundle.
-    pub(super) async fn push_of(&self, spec: &DesiredHost, change: &HostChange) -> Result<Push, StepError> {
-        let mut push = Push::for_member(spec);
+    async fn push_of(&self, spec: &DesiredHost, change: &HostChange) -> Result<Push, StepError> {
+        let owner = owner(spec);
+        let mut push = Push { gzip: self.has_gzip(&spec.name).await, ..Push::default() };
+        if spec.service_manager == ServiceManager::Systemd {
+            push.account = Some(Account { name: spec.user.clone(), home: spec.paths.data.clone() });
+        }
+        push.directories = directories(spec);
         if let Some(release) = &change.release {
-            push.release = Some(self.release(spec, release)?);
+            self.add_release(spec, release, &mut push)?;
         }
         for file in &change.files {
             push.files.push(PushFile {
                 path: file.path.clone(),
                 mode: file.mode,
-                owner: file.owner.clone(),
+                owner: Some(file.owner.parse().map_err(|e| StepError::new(format!("{e}")))?),
                 sha256: file.sha256.clone(),
                 content: Content::Plain(Bytes::from(file.text.clone())),
                 keep_previous: true,
             });
         }
-        if change.certificates {
-            push.generation = Some(self.certificates(spec).await?);
+        if let Some(marker) = &change.marker {
+            push.files.push(marker_file(spec, marker, owner.clone()));
         }
-        push.marker = change.marker.as_ref().map(|m| m.to_text());
-        push.enable = change.enable;
+        if change.certificates {
+            push.generations.push(self.certificates(spec, owner).await?);
+        }
+        if spec.service_manager == ServiceManager::Systemd {
+            push.daemon_reload = change.files.iter().any(|f| f.path == crate::render::unit_path(&spec.service));
+            push.enable = change.enable.then_some(true);
+        }
         Ok(push)
     }
 
-    async fn certificates(&self, spec: &DesiredHost) -> Result<Generation, StepError> {
+    fn add_release(&self, spec: &DesiredHost, release: &ReleaseChange, push: &mut Push) -> Result<(), StepError> {
+        let bundle = self.bundle.as_ref().ok_or_else(|| StepError::new("there is no bundle to take etcd from"))?;
+        let place = spec.paths.release(release.version);
+        push.directories.push(Directory { path: place.clone(), mode: 0o755, owner: None });
+        for (name, sha256) in &release.sha256 {
+            let program = Program::from_name(name).ok_or_else(|| StepError::new(format!("the bundle has no program {name}")))?;
+            let file = bundle.file(release.version, release.arch, program).map_err(|e| StepError::new(e.to_string()))?;
+            let (source, version, arch) = (bundle.clone(), release.version, release.arch);
+            push.files.push(PushFile {
+                path: place.join(name),
+                mode: 0o755,
+                owner: None,
+                sha256: sha256.clone(),
+                content: Content::Gzip {
+                    open: std::sync::Arc::new(move || source.open_gzip(version, arch, program)),
+                    gz_len: file.gz_size,
+                    len: file.size,
+                },
+                keep_previous: false,
+            });
+        }
+        push.prove = Some(place.join("etcd"));
+        Ok(())
+    }
+
+    async fn certificates(&self, spec: &DesiredHost, owner: Option<UserName>) -> Result<Generation, StepError> {
         let (trusted, server, peer) = self.vault.member_certificates(self.desired(), spec).await?;
         let files = host_files(&trusted, &server, &peer).into_iter().map(|file| GenerationFile {
             name: file.name.to_owned(),
             mode: file.mode,
+            sha256: hex::encode(Sha256::digest(file.content.expose_bytes())),
             content: match &file.content {
                 FileContent::Public(text) => Content::Plain(Bytes::from(text.clone())),
-                FileContent::Secret(key) => Content::Secret(key.expose_pem().as_bytes().to_vec().into()),
+                FileContent::Secret(key) => Content::secret(key.expose_pem().as_bytes().to_vec()),
             },
         });
-        Ok(Generation { dir: spec.paths.pki.clone(), owner: spec.user.to_string(), files: files.collect() })
+        Ok(Generation { dir: spec.paths.pki.clone(), owner, files: files.collect() })
+    }
+
+    async fn has_gzip(&self, node: &NodeName) -> bool {
+        match self.seen.lock().await.hosts.get(node) {
+            Some(Fact::Known(facts)) => !facts.system.missing_tools.iter().any(|tool| tool == "gzip"),
+            _ => false,
+        }
+    }
+}
+
+/// Who owns data and keys; the operator's own account where members run as it.
+fn owner(spec: &DesiredHost) -> Option<UserName> {
+    (spec.service_manager == ServiceManager::Systemd).then(|| spec.user.clone())
+}
+
+
+fn directories(spec: &DesiredHost) -> Vec<Directory> {
+    let paths = &spec.paths;
+    let config_dir = paths.config.parent().parse::<HostPath>().ok();
+    let mut dirs: Vec<Directory> = config_dir
+        .into_iter()
+        .chain([paths.bin.clone()])
+        .map(|path| Directory { path, mode: 0o755, owner: None })
+        .collect();
+    dirs.push(Directory { path: paths.pki.clone(), mode: 0o755, owner: owner(spec) });
+    dirs.push(Directory { path: paths.data.clone(), mode: 0o700, owner: owner(spec) });
+    dirs.extend(paths.wal.iter().map(|wal| Directory { path: wal.clone(), mode: 0o700, owner: owner(spec) }));
+    if spec.service_manager == ServiceManager::Process {
+        dirs.push(Directory { path: paths.run.clone(), mode: 0o755, owner: None });
+    }
+    dirs
+}
+
+fn marker_file(spec: &DesiredHost, marker: &Marker, owner: Option<UserName>) -> PushFile {
+    let text = marker.to_text();
+    PushFile {
+        path: spec.paths.data.join(MARKER),
+        mode: 0o644,
+        owner,
+        sha256: hex::encode(Sha256::digest(&text)),
+        content: Content::Plain(Bytes::from(text)),
+        keep_previous: false,
     }
 }

@@ -1,0 +1,109 @@
+//! `bundle create`, `show`, `verify`, `embed`.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{Global, OutputFormat};
+use super::error::{Exit, Failure};
+use super::session::reporter_for;
+use crate::bundle::{self, Bundle, CreateOptions, Manifest, Progress};
+use crate::report::{Cell, Event, Table, human_bytes, terminal_width};
+
+/// `bundle create`.
+///
+/// # Errors
+/// A source that cannot be used; nothing is written then.
+pub fn create(global: &Global, out: &Path, sources: &[PathBuf]) -> Result<Exit, Failure> {
+    let reporter = reporter_for(global);
+    let progress = |progress: Progress<'_>| {
+        let text = match progress {
+            Progress::Reading { source } => format!("reading {}", source.display()),
+            Progress::Compressing { version, arch, program, size } => {
+                format!("compressing {} {version} {arch} ({})", program.as_str(), human_bytes(size))
+            }
+            Progress::Writing { out, size } => format!("writing {} ({})", out.display(), human_bytes(size)),
+        };
+        reporter.event(&Event::Note { text });
+    };
+    let created = bundle::create(out, sources, CreateOptions { progress: &progress, ..CreateOptions::default() })?;
+    for note in created.notes {
+        reporter.event(&Event::Warning { node: None, text: note, hint: None });
+    }
+    print(global, &created.manifest, out, created.size)?;
+    Ok(Exit::Done)
+}
+
+/// `bundle show`.
+///
+/// # Errors
+/// When there is no readable bundle.
+pub fn show(global: &Global, file: Option<&Path>) -> Result<Exit, Failure> {
+    let bundle = find(global, file)?;
+    print(global, bundle.manifest(), bundle.path(), bundle.size())?;
+    Ok(Exit::Done)
+}
+
+/// `bundle verify`.
+///
+/// # Errors
+/// Everything that is damaged.
+pub fn verify(global: &Global, file: Option<&Path>) -> Result<Exit, Failure> {
+    let bundle = find(global, file)?;
+    let report = bundle.verify()?;
+    if global.output == OutputFormat::Json {
+        println!("{}", serde_json::json!({ "ok": true, "programs": report.programs, "bytes": report.unpacked }));
+    } else {
+        println!(
+            "{}: {} programs, {} unpacked, every byte is what the manifest says",
+            bundle.path().display(),
+            report.programs,
+            human_bytes(report.unpacked)
+        );
+    }
+    Ok(Exit::Done)
+}
+
+/// `bundle embed`.
+///
+/// # Errors
+/// When there is no bundle, or the executable cannot be written.
+pub fn embed(global: &Global, into: &Path) -> Result<Exit, Failure> {
+    let bundle = find(global, None)?;
+    let program = std::env::current_exe().map_err(|e| Failure::unexpected("cannot find this program's own file", e))?;
+    let carried = bundle::embed(&program, bundle.path(), into)?;
+    println!("wrote {}: this program with {}", into.display(), releases(carried.manifest()));
+    Ok(Exit::Done)
+}
+
+fn find(global: &Global, file: Option<&Path>) -> Result<Bundle, Failure> {
+    let base = global.inventory.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(Bundle::find(file.or(global.bundle.as_deref()), base)?)
+}
+
+fn releases(manifest: &Manifest) -> String {
+    let names: Vec<String> = manifest.releases.iter().map(|r| format!("etcd {} {}", r.version, r.arch)).collect();
+    names.join(", ")
+}
+
+fn print(global: &Global, manifest: &Manifest, path: &Path, size: u64) -> Result<(), Failure> {
+    if global.output == OutputFormat::Json {
+        let text = serde_json::to_string(manifest).map_err(|e| Failure::unexpected("cannot write JSON", e))?;
+        println!("{text}");
+        return Ok(());
+    }
+    println!("{}  {}", path.display(), human_bytes(size));
+    let mut table = Table::new(["RELEASE", "ARCH", "PROGRAM", "SIZE", "PACKED", "SHA-256"]).right(["SIZE", "PACKED"]);
+    for release in &manifest.releases {
+        for (program, file) in &release.files {
+            table.row([
+                Cell::new(release.version.to_string()),
+                Cell::new(release.arch.to_string()),
+                Cell::new(program.as_str()),
+                Cell::new(human_bytes(file.size)),
+                Cell::new(human_bytes(file.gz_size)),
+                Cell::new(&file.sha256.to_string()[..16]),
+            ]);
+        }
+    }
+    anstream::print!("{}", table.render(terminal_width(), true));
+    Ok(())
+}

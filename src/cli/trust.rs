@@ -1,0 +1,65 @@
+//! `trust`: pins the SSH keys that hosts show now, after a person compared the fingerprints.
+
+use super::args::Global;
+use super::error::{Exit, Failure};
+use super::session::Session;
+use super::confirm;
+use crate::host::ssh::{HostKey, KeyState, pin, scan};
+use crate::inventory::{Connection, DesiredHost, SshTarget};
+
+/// A chain of bastions longer than this is not believed.
+const HOPS: usize = 8;
+
+/// Pins every unknown key on the way to every host.
+///
+/// # Errors
+/// When a host cannot be reached, or shows another key than the pinned one (which is never replaced here).
+pub async fn trust(global: &Global) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    let mut pinned = 0;
+    for host in session.desired().hosts.values() {
+        if let Connection::Ssh(target) = &host.connection {
+            pinned += trust_host(&session, host, target).await?;
+        }
+    }
+    session.finish(true, pinned, match pinned {
+        0 => "every host key is pinned already".to_owned(),
+        1 => "1 host key pinned".to_owned(),
+        n => format!("{n} host keys pinned"),
+    });
+    Ok(Exit::Done)
+}
+
+/// A key behind a bastion can only be seen once the bastion is trusted: scan, pin, scan again.
+async fn trust_host(session: &Session, host: &DesiredHost, target: &SshTarget) -> Result<usize, Failure> {
+    let (environment, secrets) = session.ssh();
+    let mut pinned = 0;
+    for _ in 0..HOPS {
+        let keys = scan(&host.name, target, &environment, secrets.clone()).await?;
+        let mut fresh: Vec<HostKey> = Vec::new();
+        for key in keys {
+            match key.state {
+                KeyState::Pinned => {}
+                KeyState::New => {
+                    anstream::eprintln!("{}: {}:{} shows {} {}", host.name, key.key.host, key.key.port, key.kind, key.fingerprint);
+                    fresh.push(key.key);
+                }
+                KeyState::Changed(place) => {
+                    return Err(Failure::new(
+                        Exit::Unreachable,
+                        format!("{}: {} shows another key than the pinned one: {} {}", host.name, key.key.host, key.kind, key.fingerprint),
+                    )
+                    .hint(format!("if the host was reinstalled on purpose, remove {place} and run it again; otherwise somebody may be in between")));
+                }
+            }
+        }
+        if fresh.is_empty() {
+            break;
+        }
+        if !session.global.yes {
+            confirm::ask("Are these the hosts' own fingerprints (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there)? Pin them?")?;
+        }
+        pinned += pin(&target.known_hosts, &fresh).map_err(|e| Failure::unexpected("cannot pin the keys", e))?;
+    }
+    Ok(pinned)
+}

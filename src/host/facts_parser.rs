@@ -1,0 +1,428 @@
+//! Turns what `observe.sh` and `service_status.sh` print into facts. Pure; survives any input.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::observe::{FactsQuery, Sent};
+use super::{
+    DataFacts, DataState, DiskFacts, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts, ServiceState,
+    SystemFacts,
+};
+use crate::inventory::{Arch, HostPath, Version};
+
+/// What the script printed, sorted by key: values in order, blocks with their lines.
+#[derive(Default)]
+struct Answer<'a> {
+    lines: Vec<(&'a str, &'a str)>,
+    blocks: Vec<(&'a str, Vec<&'a str>)>,
+}
+
+impl<'a> Answer<'a> {
+    /// # Errors
+    /// When the answer was cut off.
+    fn read(text: &'a str) -> Result<Self, String> {
+        let mut answer = Answer::default();
+        let mut lines = text.lines();
+        let mut complete = false;
+        while let Some(line) = lines.next() {
+            let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+            match key {
+                "content" | "df" | "marker" | "show" => {
+                    let block = lines.by_ref().take_while(|line| *line != ".").collect();
+                    answer.blocks.push((line, block));
+                }
+                _ => answer.lines.push((key, value)),
+            }
+            complete = line == "done";
+        }
+        if complete {
+            Ok(answer)
+        } else {
+            Err("the host's answer was cut off".to_owned())
+        }
+    }
+
+    fn all<'s>(&'s self, key: &'s str) -> impl Iterator<Item = &'a str> + 's {
+        self.lines
+            .iter()
+            .filter(move |(k, _)| *k == key)
+            .map(|(_, value)| *value)
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.all(key).next().unwrap_or("").trim().to_owned()
+    }
+
+    fn number<T: std::str::FromStr + Default>(&self, key: &str) -> T {
+        self.all(key)
+            .next()
+            .and_then(|value| value.trim().parse().ok())
+            .unwrap_or_default()
+    }
+
+    fn block(&self, heading: &str) -> Option<&[&'a str]> {
+        let found = self.blocks.iter().find(|(h, _)| *h == heading);
+        found.map(|(_, lines)| lines.as_slice())
+    }
+
+    /// The properties that systemd showed of each unit, in the order asked.
+    fn units(&self) -> Vec<BTreeMap<&'a str, &'a str>> {
+        let lines = self.block("show").unwrap_or_default();
+        let unit = |lines: &[&'a str]| lines.iter().filter_map(|line| line.split_once('=')).collect();
+        lines.split(|line| line.is_empty()).map(unit).collect()
+    }
+
+    /// Hashes in `sha256sum`'s format, by path.
+    fn hashes(&self) -> BTreeMap<&'a str, &'a str> {
+        let hashes = self.lines.iter().filter(|(hash, _)| is_sha256(hash));
+        hashes.map(|(hash, path)| (path.trim_start(), *hash)).collect()
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// The facts in the answer to `query`.
+///
+/// # Errors
+/// When the answer was cut off, or something that is there could not be read.
+pub(super) fn host_facts(text: &str, bin: &HostPath, query: &FactsQuery, sent: Sent) -> Result<HostFacts, String> {
+    let answer = Answer::read(text)?;
+    Ok(HostFacts {
+        system: system(&answer, query, sent)?,
+        files: files(&answer)?,
+        service: service(&answer, bin),
+        data: data(&answer),
+        releases: releases(&answer, bin),
+        lock: lock(&answer),
+    })
+}
+
+/// The facts in the answer of `service_status.sh`.
+///
+/// # Errors
+/// When the answer was cut off.
+pub(super) fn service_facts(text: &str, bin: &HostPath) -> Result<ServiceFacts, String> {
+    Ok(service(&Answer::read(text)?, bin))
+}
+
+fn system(answer: &Answer<'_>, query: &FactsQuery, sent: Sent) -> Result<SystemFacts, String> {
+    let (offset, uncertainty) = clock(answer, sent)?;
+    let time_service = answer
+        .units()
+        .iter()
+        .skip(1)
+        .find(|unit| unit.get("ActiveState") == Some(&"active"))
+        .and_then(|unit| unit.get("Id")?.strip_suffix(".service").map(str::to_owned));
+    Ok(SystemFacts {
+        hostname: answer.text("hostname"),
+        machine_id: answer.text("machine_id"),
+        arch: Arch::from_uname(&answer.text("machine")),
+        os: answer.text("os").trim_matches(['"', '\'']).to_owned(),
+        kernel: answer.text("kernel"),
+        systemd: systemd_version(&answer.text("systemd")),
+        root: answer.text("uid") == "0",
+        clock_offset_seconds: offset,
+        clock_uncertainty_seconds: uncertainty,
+        boot_id: answer.text("boot_id"),
+        disks: disks(answer, query)?,
+        memory: answer.number::<u64>("memory_kb").saturating_mul(1024),
+        swap: answer.number::<u64>("swap_kb").saturating_mul(1024),
+        listeners: answer.all("listen").filter_map(listener).collect(),
+        other_etcd: answer.all("etcd").map(|line| line.trim().to_owned()).collect(),
+        missing_tools: answer.all("missing").map(str::to_owned).collect(),
+        time_service,
+    })
+}
+
+/// `systemd 252 (252.39-1~deb12u2)`.
+fn systemd_version(line: &str) -> Option<u32> {
+    let number = line.strip_prefix("systemd ")?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The host's clock minus the operator's, and how wrong that may be, from four times as NTP does: question sent,
+/// script began, script ended, answer received. The time the script itself took cancels out.
+fn clock(answer: &Answer<'_>, sent: Sent) -> Result<(f64, f64), String> {
+    let ((began, coarse), (ended, _)) = (time_of_day(answer, "clock")?, time_of_day(answer, "clock_end")?);
+    let offset = ((began - sent.at) + (ended - sent.answered)) / 2.0;
+    let uncertainty = ((sent.answered - sent.at) - (ended - began)) / 2.0;
+    Ok((offset, uncertainty.max(0.0) + coarse))
+}
+
+/// Seconds since 1970, and how wrong they may be: a `date` without nanoseconds prints whole seconds and rubbish.
+fn time_of_day(answer: &Answer<'_>, key: &str) -> Result<(f64, f64), String> {
+    let text = answer.text(key);
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let whole: u32 = whole
+        .parse()
+        .map_err(|_| format!("`{}` is not a time of day", text.escape_debug()))?;
+    let digits = fraction.len() == 9 && fraction.bytes().all(|b| b.is_ascii_digit());
+    Ok(match fraction.parse::<f64>() {
+        Ok(nanoseconds) if digits => (f64::from(whole) + nanoseconds / 1e9, 0.0),
+        _ => (f64::from(whole) + 0.5, 0.5),
+    })
+}
+
+fn disks(answer: &Answer<'_>, query: &FactsQuery) -> Result<BTreeMap<HostPath, DiskFacts>, String> {
+    let rows: Vec<&&str> = answer.block("df").unwrap_or_default().iter().skip(1).collect();
+    if rows.len() != query.disks.len() {
+        return Err("`df` did not tell the free space of every path".to_owned());
+    }
+    let writable: BTreeMap<&str, bool> = answer
+        .all("disk")
+        .filter_map(|line| line.split_once(' '))
+        .map(|(writable, path)| (path, writable == "1"))
+        .collect();
+    let disk = |(path, row): (&HostPath, &&&str)| {
+        let columns: Vec<&str> = row.split_whitespace().collect();
+        let kib = |at: usize| columns.get(at)?.parse::<u64>().ok()?.checked_mul(1024);
+        let facts = DiskFacts {
+            free_bytes: kib(4)?,
+            total_bytes: kib(2)?,
+            writable: writable.get(path.as_str()).copied().unwrap_or(false),
+            filesystem: (*columns.get(1)?).to_owned(),
+        };
+        Some((path.clone(), facts))
+    };
+    let read: Option<BTreeMap<_, _>> = query.disks.iter().zip(&rows).map(disk).collect();
+    read.ok_or_else(|| "`df` printed something that is not a table of disks".to_owned())
+}
+
+/// `PORT HEXADDRESS ours` or `PORT HEXADDRESS other NAME (pid N)`.
+fn listener(line: &str) -> Option<Listener> {
+    let mut words = line.splitn(4, ' ');
+    let port = words.next()?.parse().ok()?;
+    let address = words.next()?;
+    let ours = words.next()? == "ours";
+    let process = words.next().filter(|name| *name != "?").map(str::to_owned);
+    Some(Listener {
+        port,
+        address: socket_address(address).unwrap_or_else(|| address.to_owned()),
+        ours,
+        process,
+    })
+}
+
+/// An address of /proc/net/tcp: groups of four bytes, each in the machine's byte order (little-endian on all that etcd
+/// is released for but s390x, where this shows the groups reversed).
+fn socket_address(hex_text: &str) -> Option<String> {
+    let mut bytes = hex::decode(hex_text).ok()?;
+    bytes.chunks_mut(4).for_each(<[u8]>::reverse);
+    match bytes.len() {
+        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).to_string()),
+        16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).to_string()),
+        _ => None,
+    }
+}
+
+fn files(answer: &Answer<'_>) -> Result<BTreeMap<HostPath, FileFacts>, String> {
+    let hashes = answer.hashes();
+    let mut files = BTreeMap::new();
+    for line in answer.all("file") {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        let [mode, owner, number, path] = words[..] else {
+            continue;
+        };
+        let (Ok(mode), Ok(path)) = (u32::from_str_radix(mode, 8), path.parse::<HostPath>()) else {
+            continue;
+        };
+        let Some(sha256) = hashes.get(path.as_str()) else {
+            return Err(format!("{path} is there but cannot be read"));
+        };
+        let content = answer
+            .block(&format!("content {path}"))
+            .map(|lines| {
+                let bytes = STANDARD.decode(lines.concat());
+                bytes.map_err(|_| format!("the content of {path} arrived damaged"))
+            })
+            .transpose()?;
+        let facts = FileFacts {
+            sha256: (*sha256).to_owned(),
+            mode,
+            owner: if owner == "UNKNOWN" { number } else { owner }.to_owned(),
+            content: content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        };
+        files.insert(path, facts);
+    }
+    Ok(files)
+}
+
+fn releases(answer: &Answer<'_>, bin: &HostPath) -> BTreeMap<Version, BTreeMap<String, String>> {
+    let mut releases: BTreeMap<Version, BTreeMap<String, String>> = answer
+        .all("release")
+        .filter_map(|name| Some((name.parse().ok()?, BTreeMap::new())))
+        .collect();
+    for (path, hash) in answer.hashes() {
+        let below = path.strip_prefix(bin.as_str()).and_then(|rest| rest.strip_prefix('/'));
+        let Some((version, name)) = below.and_then(|rest| rest.split_once('/')) else {
+            continue;
+        };
+        if let Ok(version) = version.parse() {
+            releases
+                .entry(version)
+                .or_default()
+                .insert(name.to_owned(), hash.to_owned());
+        }
+    }
+    releases
+}
+
+fn service(answer: &Answer<'_>, bin: &HostPath) -> ServiceFacts {
+    let exe = answer.text("exe");
+    let running_exe = Some(exe.trim_end_matches(" (deleted)").to_owned()).filter(|exe| !exe.is_empty());
+    let running_version = running_exe.as_deref().and_then(|exe| {
+        let below = exe.strip_prefix(bin.as_str())?.strip_prefix('/')?;
+        below.split_once('/')?.0.parse().ok()
+    });
+    let started_with = answer.all("started").filter_map(|line| {
+        let (hash, path) = line.split_once(' ')?;
+        let path = path.trim_start().parse().ok()?;
+        is_sha256(hash).then(|| (path, hash.to_owned()))
+    });
+    let manager = match answer.all("process").next() {
+        Some(line) => supervised(answer, line),
+        None => unit(answer),
+    };
+    ServiceFacts {
+        state: manager.state,
+        enabled: manager.enabled,
+        needs_reload: manager.needs_reload,
+        pid: answer.all("pid").next().and_then(|pid| pid.trim().parse().ok()),
+        running_version,
+        running_exe,
+        started_with: started_with.collect(),
+        last_exit: manager.last_exit,
+        active_seconds: manager.active_since.map(|since| {
+            // Both count from boot.
+            let seconds = answer.number::<f64>("uptime") - since;
+            seconds.max(0.0) as u64
+        }),
+        restarts: manager.restarts,
+    }
+}
+
+/// What only the service manager knows.
+struct Manager {
+    state: ServiceState,
+    enabled: bool,
+    needs_reload: bool,
+    last_exit: Option<String>,
+    active_since: Option<f64>,
+    restarts: u32,
+}
+
+fn unit(answer: &Answer<'_>) -> Manager {
+    let units = answer.units();
+    let get = |key: &str| units.first().and_then(|unit| unit.get(key)).copied().unwrap_or("");
+    let micros = |key: &str| get(key).parse::<f64>().ok().filter(|micros| *micros > 0.0);
+    let state = match (get("LoadState"), get("ActiveState"), get("SubState")) {
+        ("" | "not-found", "" | "inactive", _) => ServiceState::Missing,
+        (_, "active" | "reloading", _) => ServiceState::Running,
+        (_, "failed", _) | (_, "activating", "auto-restart" | "auto-restart-queued") => ServiceState::Failed,
+        (_, "activating", _) => ServiceState::Starting,
+        // On its way down: it still is there.
+        (_, "deactivating", _) => ServiceState::Running,
+        _ => ServiceState::Stopped,
+    };
+    // CLD_EXITED, CLD_KILLED and CLD_DUMPED of wait(2).
+    let last_exit = match (micros("ExecMainExitTimestampMonotonic"), get("ExecMainCode")) {
+        (None, _) => None,
+        (Some(_), "1") => Some(format!("exit code {}", get("ExecMainStatus"))),
+        (Some(_), "2" | "3") => Some(format!("signal {}", get("ExecMainStatus"))),
+        (Some(_), _) => Some(get("Result").to_owned()),
+    };
+    Manager {
+        state,
+        enabled: matches!(get("UnitFileState"), "enabled" | "enabled-runtime"),
+        needs_reload: get("NeedDaemonReload") == "yes",
+        last_exit,
+        active_since: micros("ActiveEnterTimestampMonotonic")
+            .filter(|_| state == ServiceState::Running)
+            .map(|micros| micros / 1e6),
+        restarts: get("NRestarts").parse().unwrap_or(0),
+    }
+}
+
+/// `SUPERVISED START_TICKS RESTARTS` of quorate's own loop. A process that was never told to start is stopped.
+fn supervised(answer: &Answer<'_>, line: &str) -> Manager {
+    // Linux counts a process's start in ticks of 1/100 s, whatever the kernel's own clock does (USER_HZ).
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let mut words = line.split(' ');
+    let loop_runs = words.next() == Some("1");
+    let since = words
+        .next()
+        .and_then(|ticks| ticks.parse::<f64>().ok())
+        .filter(|ticks| *ticks > 0.0);
+    let restarts = words.next().and_then(|count| count.parse().ok()).unwrap_or(0);
+    let last_exit = Some(answer.text("exit")).filter(|text| !text.is_empty());
+    let failed = last_exit.as_deref().is_some_and(|exit| exit != "exit code 0");
+    let state = match (since, loop_runs) {
+        (Some(_), _) => ServiceState::Running,
+        (None, true) if failed => ServiceState::Failed,
+        (None, true) => ServiceState::Starting,
+        (None, false) => ServiceState::Stopped,
+    };
+    Manager {
+        state,
+        enabled: false,
+        needs_reload: false,
+        last_exit,
+        active_since: since.map(|ticks| ticks / TICKS_PER_SECOND),
+        restarts,
+    }
+}
+
+fn data(answer: &Answer<'_>) -> DataFacts {
+    let seen = answer.text("data");
+    let mut flags = seen.split(' ').map(|flag| flag == "1");
+    let mut flag = || flags.next().unwrap_or(false);
+    let (member, foreign, wal) = (flag(), flag(), flag());
+    let state = match (wal, foreign, member) {
+        // A stray file does not make a running member's data foreign.
+        (true, _, _) => DataState::Bootstrapped,
+        (_, true, _) => DataState::Foreign,
+        (_, _, true) => DataState::Aborted,
+        _ => DataState::Empty,
+    };
+    let used = answer
+        .all("used_kb")
+        .filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    let marker = answer
+        .block("marker")
+        .and_then(|lines| STANDARD.decode(lines.concat()).ok());
+    DataFacts {
+        state,
+        bytes: used.fold(0, u64::saturating_add).saturating_mul(1024),
+        db_bytes: answer.number("db_bytes"),
+        marker: marker.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        set_aside: answer.all("aside").map(str::to_owned).collect(),
+    }
+}
+
+/// `ALIVE JSON`. A lock that cannot be read is still a lock.
+fn lock(answer: &Answer<'_>) -> Option<LockHolder> {
+    let (alive, json) = answer.all("lock").next()?.split_once(' ')?;
+    Some(lock_holder(json, alive == "1"))
+}
+
+/// The holder that `json` describes, or one that is only known to be there.
+pub(super) fn lock_holder(json: &str, alive: bool) -> LockHolder {
+    let holder = serde_json::from_str(json).unwrap_or_else(|_| LockHolder {
+        id: "?".to_owned(),
+        who: "somebody unknown".to_owned(),
+        pid: 0,
+        since: "an unknown time".to_owned(),
+        doing: "?".to_owned(),
+        alive,
+    });
+    LockHolder { alive, ..holder }
+}
+
+#[cfg(test)]
+#[path = "facts_parser_tests.rs"]
+mod tests;

@@ -1,0 +1,155 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const QUERY_PATH: &str = "/var/lib/etcd";
+
+fn query() -> FactsQuery {
+    FactsQuery {
+        disks: vec![QUERY_PATH.parse().unwrap()],
+        ..FactsQuery::default()
+    }
+}
+
+fn sent() -> Sent {
+    Sent {
+        at: 1000.0,
+        answered: 1001.0,
+    }
+}
+
+fn bin() -> HostPath {
+    "/opt/quorate/etcd".parse().unwrap()
+}
+
+fn parse(text: &str) -> Result<HostFacts, String> {
+    host_facts(text, &bin(), &query(), sent())
+}
+
+/// What a host with a running member answers.
+fn healthy() -> String {
+    let zeros = "0".repeat(64);
+    let ones = "1".repeat(64);
+    format!(
+        "clock 1010.400000000\nhostname h1\nmachine_id abc\nkernel 6.1\nboot_id b\nmachine x86_64\nuid 0\n\
+         os \"Debian GNU/Linux 12 (bookworm)\"\nmemory_kb 1000\nswap_kb 0\nsystemd systemd 252 (252.39)\nmissing gzip\n\
+         show\nId=etcd.service\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n\
+         NeedDaemonReload=yes\nMainPID=77\nNRestarts=3\nActiveEnterTimestampMonotonic=60000000\n\
+         ExecMainExitTimestampMonotonic=0\nExecMainCode=0\nExecMainStatus=0\nResult=success\n\nId=chrony.service\n\
+         ActiveState=inactive\n\nId=systemd-timesyncd.service\nActiveState=active\n.\npid 77\n\
+         exe /opt/quorate/etcd/3.5.30/etcd (deleted)\nstarted {zeros} /etc/etcd/etcd-config.yml\nstarted x /y\n\
+         uptime 100.5\nfile 600 UNKNOWN 998 /etc/etcd/pki/server.key\n{ones}  /etc/etcd/pki/server.key\nrelease 3.5.30\n\
+         release tmp\n{zeros}  /opt/quorate/etcd/3.5.30/etcd\ndisk 1 /var/lib/etcd\ndf\nFilesystem Type 1024-blocks Used \
+         Available Capacity Mounted on\n/dev/vda ext4 100 60 40 60% /\n.\nlisten 2379 0100007F ours\n\
+         listen 2380 00000000000000000000000001000000 other nginx (pid 4)\netcd 5 etcd --name x \ndata 1 0 1\n\
+         used_kb 12\t/var/lib/etcd/member\nused_kb 3\t/wal\nmarker\nY2x1c3Rlcg==\n.\nlock 1 {{\"broken\nclock_end 1010.600000000\n\
+         done\n"
+    )
+}
+
+#[test]
+fn a_running_member_is_read_in_full() {
+    let facts = parse(&healthy()).unwrap();
+    let system = &facts.system;
+    assert_eq!(
+        (system.arch, system.systemd, system.root),
+        (Some(Arch::Amd64), Some(252), true)
+    );
+    assert_eq!(system.os, "Debian GNU/Linux 12 (bookworm)");
+    assert_eq!(system.time_service.as_deref(), Some("systemd-timesyncd"));
+    assert_eq!(system.missing_tools, ["gzip"]);
+    assert_eq!(system.disks[&QUERY_PATH.parse().unwrap()].free_bytes, 40 * 1024);
+    // Sent at 1000, answered at 1001; the host's clock said 1010.4 to 1010.6: 10 s ahead, known to 0.4 s.
+    assert!((system.clock_offset_seconds - 10.0).abs() < 1e-9, "{system:?}");
+    assert!((system.clock_uncertainty_seconds - 0.4).abs() < 1e-9, "{system:?}");
+    assert_eq!(system.other_etcd, ["5 etcd --name x"]);
+    assert_eq!(system.listeners[0].address, "127.0.0.1");
+    assert_eq!(system.listeners[1].address, "::1");
+    assert_eq!(system.listeners[1].process.as_deref(), Some("nginx (pid 4)"));
+
+    let service = &facts.service;
+    assert_eq!(
+        (service.state, service.pid, service.restarts),
+        (ServiceState::Running, Some(77), 3)
+    );
+    assert!(service.enabled && service.needs_reload);
+    assert_eq!(service.running_version, Some(Version::new(3, 5, 30)));
+    assert_eq!((service.active_seconds, &service.last_exit), (Some(40), &None));
+    assert_eq!(service.started_with.len(), 1);
+
+    assert_eq!(facts.files.values().next().unwrap().owner, "998");
+    assert_eq!(facts.releases[&Version::new(3, 5, 30)].len(), 1);
+    assert_eq!(
+        (facts.data.state, facts.data.bytes),
+        (DataState::Bootstrapped, 15 * 1024)
+    );
+    assert_eq!(facts.data.marker.as_deref(), Some("cluster"));
+    // Unreadable, but somebody's.
+    assert!(facts.lock.unwrap().alive);
+}
+
+#[test]
+fn a_date_without_nanoseconds_is_known_to_half_a_second() {
+    let text = healthy()
+        .replace("1010.400000000", "1010.%N")
+        .replace("1010.600000000", "1010.");
+    let system = parse(&text).unwrap().system;
+    assert!((system.clock_offset_seconds - 10.0).abs() < 1e-9, "{system:?}");
+    assert!((system.clock_uncertainty_seconds - 1.0).abs() < 1e-9, "{system:?}");
+}
+
+#[test]
+fn units_that_fail_or_wait_for_their_next_try_are_failed() {
+    let show = |load: &str, active: &str, sub: &str| {
+        let text = format!(
+            "show\nLoadState={load}\nActiveState={active}\nSubState={sub}\nExecMainExitTimestampMonotonic=5\n\
+             ExecMainCode=2\nExecMainStatus=9\n.\ndone"
+        );
+        service_facts(&text, &bin()).unwrap()
+    };
+    assert_eq!(show("loaded", "activating", "auto-restart").state, ServiceState::Failed);
+    assert_eq!(
+        show("loaded", "failed", "failed").last_exit.as_deref(),
+        Some("signal 9")
+    );
+    assert_eq!(show("loaded", "activating", "start").state, ServiceState::Starting);
+    assert_eq!(show("loaded", "inactive", "dead").state, ServiceState::Stopped);
+    assert_eq!(show("not-found", "inactive", "dead").state, ServiceState::Missing);
+    // Removed from disk while it runs: it runs.
+    assert_eq!(show("not-found", "active", "running").state, ServiceState::Running);
+}
+
+#[test]
+fn what_is_there_but_unreadable_is_an_error() {
+    let text = healthy().replace(&format!("{}  /etc/etcd/pki/server.key\n", "1".repeat(64)), "");
+    let said = parse(&text).unwrap_err();
+    assert_eq!(said, "/etc/etcd/pki/server.key is there but cannot be read");
+    assert!(parse(&healthy().replace("/dev/vda ext4 100 60 40 60% /\n", "")).is_err());
+    assert!(parse(&healthy().replace("clock_end 1010.600000000", "clock_end soon")).is_err());
+}
+
+#[test]
+fn an_answer_that_was_cut_off_anywhere_is_refused() {
+    let whole = healthy();
+    let whole = whole.trim_end();
+    for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
+        assert!(parse(&whole[..end]).is_err(), "cut at {end}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn garbage_never_panics(text in "(?s).{0,400}") {
+        let _ = parse(&text);
+        let _ = parse(&format!("{text}\ndone"));
+    }
+
+    #[test]
+    fn damaged_answers_never_panic(at in 0usize..2000, with in "[ -~\\n]{0,8}", drop in 0usize..40) {
+        let mut text = healthy();
+        let at = at.min(text.len());
+        let end = (at + drop).min(text.len());
+        text.replace_range(at..end, &with);
+        let _ = parse(&text);
+    }
+}

@@ -1,0 +1,235 @@
+//! `push`: puts files on a host, all of them or none, in one round trip.
+//!
+//! Everything travels in one stream (see [`stream`]): orders as lines, contents as bytes behind them. The script at the
+//! other end stages every file beside its target, checks all hashes, and only then renames. Certificates and keys are
+//! pushed as a [`Generation`]: a directory that becomes current by one rename, so that a certificate and its key
+//! change in one step.
+
+mod orders;
+mod stream;
+
+use std::fmt;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::trouble::{not_understood, script_failed};
+use super::{Host, HostError, Script, scripts};
+use crate::inventory::{HostPath, UserName};
+
+/// How long a source may still take to say why it failed, once the host's end is over.
+const SOURCE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Everything one push does, in this order: account, directories, files and generations (staged, verified, then
+/// renamed), systemd.
+#[derive(Debug, Clone, Default)]
+pub struct Push {
+    /// The account to create when it is missing. `None` where members run as the operator.
+    pub account: Option<Account>,
+    /// Directories that must exist, outer ones first.
+    pub directories: Vec<Directory>,
+    /// Plain files.
+    pub files: Vec<PushFile>,
+    /// Sets of files that change in one step.
+    pub generations: Vec<Generation>,
+    /// An etcd binary (of this push, or there already) that must tell its version on the host before anything is
+    /// replaced.
+    pub prove: Option<HostPath>,
+    /// Whether systemd must read its unit files again.
+    pub daemon_reload: bool,
+    /// Whether the unit must start at boot; `None` leaves it as it is. Implies the reload.
+    pub enable: Option<bool>,
+    /// Whether the host has gzip (from its facts); without it, compressed content is sent unpacked.
+    pub gzip: bool,
+}
+
+/// A system account without a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its name; its group has the same.
+    pub name: UserName,
+    /// Its home directory; not created.
+    pub home: HostPath,
+}
+
+/// A directory on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Where.
+    pub path: HostPath,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner, with its login group; `None` leaves it with the account that scripts run as.
+    pub owner: Option<UserName>,
+}
+
+/// One file to put in place.
+#[derive(Debug, Clone)]
+pub struct PushFile {
+    /// Where.
+    pub path: HostPath,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner, as in [`Directory`].
+    pub owner: Option<UserName>,
+    /// SHA-256 (hex) of the unpacked content; the host checks it before anything is replaced.
+    pub sha256: String,
+    /// The bytes.
+    pub content: Content,
+    /// Keep the file that is there now beside it, as `.NAME.previous`.
+    pub keep_previous: bool,
+}
+
+/// Files that change together: `DIR/NAME` is a link to `current/NAME`, and `DIR/current` a link to the newest
+/// generation. The two before it are kept, older ones removed.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// The directory; it must be among the directories or exist.
+    pub dir: HostPath,
+    /// Owner of the files.
+    pub owner: Option<UserName>,
+    /// All files of the set, also those that do not change ([`Content::Existing`]).
+    pub files: Vec<GenerationFile>,
+}
+
+/// One file of a [`Generation`].
+#[derive(Debug, Clone)]
+pub struct GenerationFile {
+    /// File name, such as `server.key`.
+    pub name: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// SHA-256 (hex) of the content.
+    pub sha256: String,
+    /// The bytes.
+    pub content: Content,
+}
+
+impl Generation {
+    /// The directory's name within `dir`: the same files with the same content have the same name.
+    pub fn name(&self) -> String {
+        let mut digest = Sha256::new();
+        for file in &self.files {
+            digest.update(format!("{}  {}\n", file.sha256, file.name));
+        }
+        format!(".gen-{}", &hex::encode(digest.finalize())[..16])
+    }
+}
+
+/// The bytes of a file.
+#[derive(Clone)]
+pub enum Content {
+    /// Not secret.
+    Plain(Bytes),
+    /// Secret: wiped from memory with this value, never shown.
+    Secret(Arc<Zeroizing<Vec<u8>>>),
+    /// Compressed with gzip, read when it is sent.
+    Gzip {
+        /// Opens the compressed bytes.
+        open: Opener,
+        /// How many compressed bytes there are.
+        gz_len: u64,
+        /// How many there are unpacked.
+        len: u64,
+    },
+    /// Already on the host, in this file: copied there, never seen by the operator's machine.
+    Existing(HostPath),
+}
+
+/// Opens a source of bytes; called once for each push, on a thread that may block.
+pub type Opener = Arc<dyn Fn() -> std::io::Result<Box<dyn Read + Send>> + Send + Sync>;
+
+impl Content {
+    /// A secret from its bytes.
+    pub fn secret(bytes: Vec<u8>) -> Self {
+        Content::Secret(Arc::new(Zeroizing::new(bytes)))
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Plain(bytes) => write!(f, "Plain({} bytes)", bytes.len()),
+            Content::Secret(_) => f.write_str("Secret(..)"),
+            Content::Gzip { gz_len, len, .. } => write!(f, "Gzip({gz_len} of {len} bytes)"),
+            Content::Existing(path) => write!(f, "Existing({path})"),
+        }
+    }
+}
+
+/// What a push did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushReport {
+    /// Bytes sent, as they went over the wire before SSH's own work.
+    pub bytes: u64,
+    /// What the proved binary said, `etcd Version: 3.5.30`.
+    pub proved: Option<String>,
+}
+
+impl Host {
+    /// Puts everything in `push` on the host, all files or none. `progress` is told bytes sent so far and in all.
+    ///
+    /// # Errors
+    /// [`HostError::Script`] with the cause (full or read-only disk, a hash that differs, a binary that cannot run
+    /// there, ...). Until every file has arrived and was verified no target is touched, and what was staged is removed;
+    /// directories and the account stay. After that only renames and systemd can fail; pushing again finishes the job.
+    pub async fn push(
+        &self,
+        push: &Push,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<PushReport, HostError> {
+        let operation = "putting files in place";
+        let orders = orders::of(push, &self.unit(), self.manager);
+        let (tell, mut told) = watch::channel(0);
+        let stream::Sending { stdin, total, source } = stream::send(orders, tell);
+        let script = Script {
+            text: scripts::PUSH,
+            args: Vec::new(),
+        };
+        let run = self.transport.run(&script, stdin);
+        tokio::pin!(run);
+        let output = loop {
+            tokio::select! {
+                output = &mut run => break output,
+                Ok(()) = told.changed() => progress(*told.borrow_and_update(), total),
+            }
+        };
+        // A source that cannot be read cuts the stream off; that is the cause, whatever the host says about it.
+        if let Ok(Ok(Err(why))) = timeout(SOURCE_LIMIT, source).await {
+            return Err(HostError::Script {
+                node: self.node.clone(),
+                operation: operation.to_owned(),
+                why: format!("cannot read what is to be sent: {why}"),
+                hint: "check the bundle with `quorate bundle verify`".to_owned(),
+            });
+        }
+        let output = output?;
+        if !output.ok() {
+            return Err(script_failed(&self.node, operation, &output));
+        }
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if said.lines().last() != Some("done") {
+            return Err(not_understood(
+                &self.node,
+                operation,
+                "the host did not say that it is done",
+            ));
+        }
+        progress(total, total);
+        Ok(PushReport {
+            bytes: total,
+            proved: said
+                .lines()
+                .find_map(|line| line.strip_prefix("proved ").map(str::to_owned)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,406 @@
+use std::io::Write;
+use std::sync::Mutex;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::*;
+use crate::host::testbed::{Testbed, mode_of};
+
+fn sha(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+fn file(path: HostPath, mode: u32, bytes: &[u8]) -> PushFile {
+    PushFile {
+        path,
+        mode,
+        owner: None,
+        sha256: sha(bytes),
+        content: Content::Plain(Bytes::copy_from_slice(bytes)),
+        keep_previous: false,
+    }
+}
+
+fn directory(path: HostPath) -> Directory {
+    Directory {
+        path,
+        mode: 0o750,
+        owner: None,
+    }
+}
+
+fn gzipped(bytes: &[u8]) -> Content {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    let packed = encoder.finish().unwrap();
+    Content::Gzip {
+        gz_len: packed.len() as u64,
+        len: bytes.len() as u64,
+        open: Arc::new(move || Ok(Box::new(std::io::Cursor::new(packed.clone())))),
+    }
+}
+
+fn quiet(_: u64, _: u64) {}
+
+#[tokio::test]
+async fn files_arrive_with_their_mode_whatever_is_in_them() {
+    let bed = Testbed::new();
+    let etc = bed.path("a/b/etc");
+    let hostile = b"\0\x01\n.\nend\nfile /etc/passwd\n$(reboot) `reboot` '\"\\ \xff\xfe".as_slice();
+    let large: Vec<u8> = (0..300_001u32).map(|n| (n * 7 % 256) as u8).collect();
+    let mut secret = file(etc.join("server.key"), 0o600, b"key");
+    secret.content = Content::secret(b"key".to_vec());
+    let push = Push {
+        directories: vec![directory(etc.clone())],
+        files: vec![
+            file(etc.join("hostile"), 0o644, hostile),
+            file(etc.join("empty"), 0o640, b""),
+            file(etc.join("large"), 0o755, &large),
+            secret,
+        ],
+        ..Push::default()
+    };
+    let seen = Mutex::new(Vec::new());
+    let progress = |done, total| seen.lock().unwrap().push((done, total));
+    let host = bed.host();
+    let report = host.push(&push, &progress).await.unwrap();
+
+    assert_eq!(std::fs::read(etc.join("hostile").as_str()).unwrap(), hostile);
+    assert_eq!(std::fs::read(etc.join("large").as_str()).unwrap(), large);
+    assert_eq!(bed.read(&etc.join("empty")), "");
+    let modes = ["hostile", "empty", "large", "server.key"].map(|name| mode_of(&etc.join(name)));
+    assert_eq!(modes, [0o644, 0o640, 0o755, 0o600]);
+    assert_eq!((mode_of(&etc), mode_of(&bed.path("a/b"))), (0o750, 0o755));
+    assert_eq!(bed.names(&etc), ["empty", "hostile", "large", "server.key"]);
+    assert_eq!(host.transport().round_trips(), 1);
+    let seen = seen.into_inner().unwrap();
+    assert_eq!(seen.last(), Some(&(report.bytes, report.bytes)));
+    assert!(seen.is_sorted(), "{seen:?}");
+    let shown = format!("{:?}", push.files);
+    assert!(
+        shown.contains("Secret(..)") && !shown.contains(&format!("{:?}", b"key")),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn compressed_content_is_unpacked_there_or_here() {
+    let bytes: Vec<u8> = b"etcd ".repeat(200_000);
+    let mut sent = Vec::new();
+    for gzip in [true, false] {
+        let bed = Testbed::new();
+        let target = bed.path("bin/etcd");
+        let mut binary = file(target.clone(), 0o755, &bytes);
+        binary.content = gzipped(&bytes);
+        let push = Push {
+            directories: vec![directory(bed.path("bin"))],
+            files: vec![binary],
+            gzip,
+            ..Push::default()
+        };
+        sent.push(bed.host().push(&push, &quiet).await.unwrap().bytes);
+        assert_eq!(std::fs::read(target.as_str()).unwrap(), bytes);
+    }
+    assert!(sent[0] < 20_000 && sent[1] > 1_000_000, "{sent:?}");
+}
+
+#[tokio::test]
+async fn one_tampered_file_and_nothing_is_replaced() {
+    let bed = Testbed::new();
+    let etc = bed.path("etc");
+    bed.write(&etc.join("good"), "old");
+    bed.write(&etc.join("bad"), "old");
+    let mut bad = file(etc.join("bad"), 0o644, b"new");
+    bad.sha256 = sha(b"something else");
+    let push = Push {
+        files: vec![file(etc.join("good"), 0o644, b"new"), bad],
+        ..Push::default()
+    };
+    let error = bed.host().push(&push, &quiet).await.unwrap_err();
+    assert!(error.to_string().contains("/etc/bad is not what was sent"), "{error}");
+    assert!(error.hint().unwrap().contains("bundle verify"), "{error:?}");
+    assert_eq!(
+        (bed.read(&etc.join("good")), bed.read(&etc.join("bad"))),
+        ("old".into(), "old".into())
+    );
+    assert_eq!(bed.names(&etc), ["bad", "good"]);
+}
+
+#[tokio::test]
+async fn damaged_gzip_and_sources_that_fail_name_the_cause() {
+    let bed = Testbed::new();
+    let fail_with = |content: Content| {
+        let mut broken = file(bed.path("x"), 0o644, b"whatever");
+        broken.content = content;
+        let push = Push {
+            files: vec![broken],
+            gzip: true,
+            ..Push::default()
+        };
+        let host = bed.host();
+        async move { host.push(&push, &quiet).await.unwrap_err().to_string() }
+    };
+    let not_gzip = Content::Gzip {
+        gz_len: 8,
+        len: 100,
+        open: Arc::new(|| Ok(Box::new(b"not gzip".as_slice()))),
+    };
+    let said = fail_with(not_gzip).await;
+    assert!(said.contains("cannot write") && said.contains("gzip"), "{said}");
+
+    let short = Content::Gzip {
+        gz_len: 1_000_000,
+        len: 100,
+        open: Arc::new(|| Ok(Box::new(b"short".as_slice()))),
+    };
+    let said = fail_with(short).await;
+    assert!(said.contains("it has not the 1000000 bytes"), "{said}");
+
+    let gone = Content::Gzip {
+        gz_len: 5,
+        len: 5,
+        open: Arc::new(|| Err(std::io::Error::other("the bundle is gone"))),
+    };
+    let said = fail_with(gone).await;
+    assert!(
+        said.contains("cannot read what is to be sent: the bundle is gone"),
+        "{said}"
+    );
+    assert_eq!(bed.names(&bed.root()), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_leaves_the_old_files() {
+    let bed = Testbed::new();
+    let etc = bed.path("etc");
+    bed.write(&etc.join("config"), "old");
+    bed.write(&bed.path("plain-file"), "");
+    let push = Push {
+        files: vec![
+            file(etc.join("config"), 0o644, b"new"),
+            // Its directory is a file.
+            file(bed.path("plain-file/x"), 0o644, b"new"),
+        ],
+        ..Push::default()
+    };
+    let error = bed.host().push(&push, &quiet).await.unwrap_err();
+    assert!(error.to_string().contains("plain-file"), "{error}");
+    assert_eq!(
+        (bed.read(&etc.join("config")), bed.names(&etc)),
+        ("old".into(), vec!["config".into()])
+    );
+}
+
+/// A small file system, gone again with this value.
+struct SmallDisk(HostPath);
+
+impl SmallDisk {
+    /// `None` where this account may not mount.
+    fn mount(at: HostPath) -> Option<Self> {
+        std::fs::create_dir(at.as_str()).unwrap();
+        let options = ["-t", "tmpfs", "-o", "size=256k", "tmpfs"];
+        let mounted = std::process::Command::new("mount")
+            .args(options)
+            .arg(at.as_str())
+            .output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(at))
+    }
+
+    fn make_read_only(&self) {
+        let mut mount = std::process::Command::new("mount");
+        assert!(
+            mount
+                .args(["-o", "remount,ro", self.0.as_str()])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.as_str()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_or_read_only_disk_is_named_and_leaves_the_old_files() {
+    let bed = Testbed::new();
+    let Some(disk) = SmallDisk::mount(bed.path("disk")) else {
+        return; // Needs root; `what_cannot_be_written_leaves_the_old_files` goes the same way out.
+    };
+    let dir = disk.0.clone();
+    bed.write(&dir.join("config"), "old");
+    let large: Vec<u8> = (0..1_000_000u32).map(|n| (n * 7 % 253) as u8).collect();
+    for gzip in [false, true] {
+        let mut binary = file(dir.join("etcd"), 0o755, &large);
+        if gzip {
+            binary.content = gzipped(&large);
+        }
+        let push = Push {
+            files: vec![file(dir.join("config"), 0o644, b"new"), binary],
+            gzip,
+            ..Push::default()
+        };
+        let error = bed.host().push(&push, &quiet).await.unwrap_err();
+        assert!(error.to_string().contains("No space left on device"), "{error}");
+        assert!(error.hint().unwrap().contains("free space"), "{error:?}");
+        assert_eq!(
+            (bed.read(&dir.join("config")), bed.names(&dir)),
+            ("old".into(), vec!["config".into()])
+        );
+    }
+
+    disk.make_read_only();
+    let push = Push {
+        files: vec![file(dir.join("config"), 0o644, b"new")],
+        ..Push::default()
+    };
+    let error = bed.host().push(&push, &quiet).await.unwrap_err();
+    assert!(error.to_string().contains("Read-only file system"), "{error}");
+    assert_eq!(bed.read(&dir.join("config")), "old");
+}
+
+#[tokio::test]
+async fn the_previous_version_is_kept_when_asked_for() {
+    let bed = Testbed::new();
+    let path = bed.path("config");
+    for text in ["one", "two"] {
+        let mut wanted = file(path.clone(), 0o644, text.as_bytes());
+        wanted.keep_previous = true;
+        let push = Push {
+            files: vec![wanted],
+            ..Push::default()
+        };
+        bed.host().push(&push, &quiet).await.unwrap();
+    }
+    assert_eq!(
+        (bed.read(&path), bed.read(&bed.path(".config.previous"))),
+        ("two".into(), "one".into())
+    );
+}
+
+#[tokio::test]
+async fn a_planted_link_in_the_way_is_not_written_through() {
+    let bed = Testbed::new();
+    bed.write(&bed.path("shadow"), "root");
+    std::os::unix::fs::symlink(bed.path("shadow").as_str(), bed.path(".config.quorate-new").as_str()).unwrap();
+    let push = Push {
+        files: vec![file(bed.path("config"), 0o644, b"new")],
+        ..Push::default()
+    };
+    bed.host().push(&push, &quiet).await.unwrap();
+    assert_eq!(
+        (bed.read(&bed.path("shadow")), bed.read(&bed.path("config"))),
+        ("root".into(), "new".into())
+    );
+}
+
+#[tokio::test]
+async fn a_binary_that_cannot_run_never_gets_its_name() {
+    let bed = Testbed::new();
+    let target = bed.path("bin/3.5.30/etcd");
+    let push = |script: &[u8]| Push {
+        directories: vec![directory(bed.path("bin/3.5.30"))],
+        files: vec![file(target.clone(), 0o755, script)],
+        prove: Some(target.clone()),
+        ..Push::default()
+    };
+    let error = bed
+        .host()
+        .push(&push(b"\x7fELF of another machine"), &quiet)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("cannot run here"), "{error}");
+    assert!(error.hint().unwrap().contains("architecture"), "{error:?}");
+    assert_eq!(bed.names(&bed.path("bin/3.5.30")), [""; 0]);
+
+    let fake = b"#!/bin/sh\necho 'etcd Version: 3.5.30'\necho Git SHA: x\n";
+    let report = bed.host().push(&push(fake), &quiet).await.unwrap();
+    assert_eq!(report.proved.as_deref(), Some("etcd Version: 3.5.30"));
+}
+
+fn generation(bed: &Testbed, serial: u32, key: Content) -> (Generation, Push) {
+    let cert = format!("certificate {serial}");
+    let named = |name: &str, mode, bytes: &[u8], content| GenerationFile {
+        name: name.to_owned(),
+        mode,
+        sha256: sha(bytes),
+        content,
+    };
+    let set = Generation {
+        dir: bed.path("pki"),
+        owner: None,
+        files: vec![
+            named(
+                "server.crt",
+                0o644,
+                cert.as_bytes(),
+                Content::Plain(Bytes::from(cert.clone())),
+            ),
+            named("server.key", 0o600, b"key", key),
+        ],
+    };
+    let push = Push {
+        directories: vec![directory(bed.path("pki"))],
+        generations: vec![set.clone()],
+        ..Push::default()
+    };
+    (set, push)
+}
+
+#[tokio::test]
+async fn a_generation_becomes_current_in_one_step_and_old_ones_go() {
+    let bed = Testbed::new();
+    let pki = bed.path("pki");
+    bed.write(&pki.join("server.crt"), "somebody's own");
+    let (_, push) = generation(&bed, 0, Content::secret(b"key".to_vec()));
+    bed.host().push(&push, &quiet).await.unwrap();
+    assert_eq!(bed.read(&pki.join(".server.crt.previous")), "somebody's own");
+
+    let mut last = String::new();
+    for serial in 1..=5 {
+        // The key stays on the host and is carried over from there.
+        let (set, push) = generation(&bed, serial, Content::Existing(pki.join("server.key")));
+        bed.host().push(&push, &quiet).await.unwrap();
+        last = set.name();
+    }
+    let current = std::fs::read_link(pki.join("current").as_str()).unwrap();
+    assert_eq!(current.to_str(), Some(last.as_str()));
+    assert_eq!(bed.read(&pki.join("server.crt")), "certificate 5");
+    assert_eq!(bed.read(&pki.join("server.key")), "key");
+    assert_eq!(mode_of(&pki.join("server.key")), 0o600);
+    let names = bed.names(&pki);
+    assert_eq!(
+        names.iter().filter(|name| name.starts_with(".gen-")).count(),
+        3,
+        "{names:?}"
+    );
+    let manifest = bed.read(&pki.join(&last).join("MANIFEST"));
+    assert!(
+        manifest.contains(&format!("{}  server.key\n", sha(b"key"))),
+        "{manifest}"
+    );
+
+    // The same once more changes nothing.
+    let (_, push) = generation(&bed, 5, Content::Existing(pki.join("server.key")));
+    bed.host().push(&push, &quiet).await.unwrap();
+    assert_eq!(bed.names(&pki), names);
+}
+
+#[tokio::test]
+async fn a_generation_whose_key_is_not_the_expected_one_never_becomes_current() {
+    let bed = Testbed::new();
+    let pki = bed.path("pki");
+    let (first, push) = generation(&bed, 1, Content::secret(b"key".to_vec()));
+    bed.host().push(&push, &quiet).await.unwrap();
+    bed.write(&bed.path("other.key"), "another key");
+    let (_, push) = generation(&bed, 2, Content::Existing(bed.path("other.key")));
+    let error = bed.host().push(&push, &quiet).await.unwrap_err();
+    assert!(error.to_string().contains("is not what was sent"), "{error}");
+    let current = std::fs::read_link(pki.join("current").as_str()).unwrap();
+    assert_eq!(current.to_str(), Some(first.name().as_str()));
+    assert_eq!(bed.read(&pki.join("server.crt")), "certificate 1");
+}

@@ -1,0 +1,19 @@
+//! The scripts that run on hosts. All are constants; `scripts/prelude.sh` is the head of every one.
+
+macro_rules! script {
+    ($name:ident: $($part:literal),+) => {
+        pub(super) const $name: &str = concat!(include_str!("scripts/prelude.sh"), $(include_str!(concat!("scripts/", $part))),+);
+    };
+}
+
+script!(OBSERVE: "service_facts.sh", "observe.sh");
+script!(SERVICE_STATUS: "service_facts.sh", "service_status.sh");
+script!(PUSH: "push.sh");
+script!(SYSTEMD: "systemd.sh");
+script!(PROCESS: "process.sh");
+script!(SUPERVISE: "supervise.sh");
+script!(JOURNAL: "journal.sh");
+script!(DATA: "data.sh");
+script!(MARKER: "marker.sh");
+script!(LOCK: "lock.sh");
+script!(RUN_PROGRAM: "run_program.sh");

@@ -1,0 +1,258 @@
+# Reads everything a plan needs, changes nothing. One `key value` per line; blocks end with a line of one dot.
+# Arguments: manager unit data wal(- for none) bin run lock marker, then items:
+#   h:PATH hash, c:PATH hash and content, p:PORT:HEX, d:PATH disk, r:VERSION release.
+# Forks cost more than anything else here: what the shell can read by itself, it reads by itself.
+echo "clock $(date +%s.%N)"
+manager=$1 unit=$2 data=$3 wal=$4 bin=$5 run=$6 lock=$7 marker=$8
+shift 8
+files= contents=' ' ports= disks= releases=
+for item; do
+    value=${item#?:}
+    case $item in
+    h:*) files="$files $value" ;;
+    c:*) files="$files $value" contents="$contents$value " ;;
+    p:*) ports="$ports $value" ;;
+    d:*) disks="$disks $value" ;;
+    r:*) releases="$releases $value" ;;
+    esac
+done
+
+# system: the machine itself.
+system() {
+    for fact in hostname:/proc/sys/kernel/hostname machine_id:/etc/machine-id kernel:/proc/sys/kernel/osrelease \
+        boot_id:/proc/sys/kernel/random/boot_id; do
+        value=
+        if [ -r "${fact#*:}" ]; then read -r value <"${fact#*:}" || :; fi
+        echo "${fact%%:*} $value"
+    done
+    echo "machine $(uname -m)"
+    echo "uid $(id -u)"
+    for release in /etc/os-release /usr/lib/os-release; do
+        [ -r "$release" ] || continue
+        while IFS='=' read -r key value; do
+            if [ "$key" = PRETTY_NAME ]; then echo "os $value"; fi
+        done <"$release"
+        break
+    done
+    while read -r key value _; do
+        case $key in
+        MemTotal:) echo "memory_kb $value" ;;
+        SwapTotal:)
+            echo "swap_kb $value"
+            break
+            ;;
+        esac
+    done </proc/meminfo
+    if [ -d /run/systemd/system ]; then
+        version=$(systemctl --version)
+        echo "systemd ${version%%"$newline"*}"
+    fi
+    for tool in base64 cat chmod chown cp date dd df du env gzip head id ln ls mkdir mv nohup readlink rm rmdir \
+        sha256sum sleep stat sync tail timeout uname; do
+        command -v "$tool" >/dev/null || echo "missing $tool"
+    done
+}
+
+# managed_files: mode, owner, hash and, where asked for, content.
+managed_files() {
+    present=
+    for path in $files; do
+        above=${path%/*}
+        if [ -d "$above" ] && [ ! -x "$above" ]; then fail "cannot look into $above"; fi
+        if [ -e "$path" ]; then present="$present $path"; fi
+    done
+    [ -n "$present" ] || return 0
+    seen=$(stat -L -c '%a %U %u %s %n' $present) || fail "cannot look at the managed files"
+    while read -r mode owner number size path; do
+        echo "file $mode $owner $number $path"
+        case $contents in
+        *" $path "*)
+            if [ "$size" -le 1048576 ] && [ -f "$path" ]; then
+                echo "content $path"
+                base64 "$path"
+                echo .
+            fi
+            ;;
+        esac
+    done <<EOF
+$seen
+EOF
+    sha256sum $present || :
+}
+
+# release_hashes: which releases are there, with the hashes of those asked for and of the one that runs.
+release_hashes() {
+    case ${exe-} in
+    "$bin"/*/*)
+        running=${exe#"$bin"/}
+        releases="$releases ${running%%/*}"
+        ;;
+    esac
+    wanted= binaries=
+    set +f
+    for dir in "$bin"/*; do
+        if [ -d "$dir" ]; then echo "release ${dir##*/}"; fi
+    done
+    set -f
+    for version in $releases; do
+        case $wanted in *" $version "*) continue ;; esac
+        wanted="$wanted $version "
+        for name in etcd etcdctl etcdutl; do
+            if [ -f "$bin/$version/$name" ]; then binaries="$binaries $bin/$version/$name"; fi
+        done
+    done
+    if [ -n "$binaries" ]; then sha256sum $binaries || :; fi
+}
+
+# nearest PATH: sets $nearest to PATH or the closest directory above it that exists.
+nearest() {
+    nearest=$1
+    while [ ! -e "$nearest" ] && [ -n "$nearest" ]; do nearest=${nearest%/*}; done
+    nearest=${nearest:-/}
+}
+
+disk_space() {
+    [ -n "$disks" ] || return 0
+    existing=
+    for path in $disks; do
+        nearest "$path"
+        existing="$existing $nearest"
+        writable=0
+        if [ -w "$nearest" ]; then writable=1; fi
+        echo "disk $writable $path"
+    done
+    # One line per path in the same order, after the heading.
+    echo df
+    df -P -k -T $existing || fail "cannot read free disk space"
+    echo .
+}
+
+# owner_of INODE: sets $owner to "name (pid N)" of the process that has that socket open.
+owner_of() {
+    owner='?'
+    set +f
+    opened=$(ls -l /proc/[0-9]*/fd 2>/dev/null || :)
+    set -f
+    IFS=$newline
+    for line in $opened; do
+        case $line in
+        /proc/*:) holder=${line#/proc/} ;;
+        *"socket:[$1]")
+            holder=${holder%%/*} name=
+            { read -r name <"/proc/$holder/comm"; } 2>/dev/null || :
+            owner="$name (pid $holder)"
+            break
+            ;;
+        esac
+    done
+    unset IFS
+}
+
+# listeners: who listens on the ports asked about. The kernel lists listening sockets (0A) first.
+listeners() {
+    [ -n "$ports" ] || return 0
+    owned=
+    # etcd opens its listeners early: they are among its first hundred descriptors.
+    set +f
+    if [ "$pid" != 0 ]; then
+        owned=$(ls -l "/proc/$pid/fd/"[0-9] "/proc/$pid/fd/"[0-9][0-9] 2>/dev/null || :)
+    fi
+    set -f
+    for table in /proc/net/tcp /proc/net/tcp6; do
+        [ -r "$table" ] || continue
+        while read -r slot local _ state _ _ _ _ _ inode _; do
+            [ "$slot" != sl ] || continue
+            [ "$state" = 0A ] || break
+            for port in $ports; do
+                [ "${port#*:}" = "${local##*:}" ] || continue
+                case $owned in
+                *"socket:[$inode]"*) echo "listen ${port%%:*} ${local%%:*} ours" ;;
+                *)
+                    owner_of "$inode"
+                    echo "listen ${port%%:*} ${local%%:*} other $owner"
+                    ;;
+                esac
+            done
+        done <"$table"
+    done
+}
+
+other_etcd() {
+    set +f
+    for process in /proc/[0-9]*; do
+        name=
+        { read -r name <"$process/comm"; } 2>/dev/null || continue
+        if [ "$name" = etcd ] && [ "${process#/proc/}" != "$pid" ]; then
+            echo "etcd ${process#/proc/} $(tr '\000\n' '  ' <"$process/cmdline" 2>/dev/null || :)"
+        fi
+    done
+    set -f
+}
+
+# data_directory: what is in it; see DataState. What cannot be read must not pass for empty.
+data_directory() {
+    member=0 foreign=0 wal_files=0
+    logs=$wal
+    if [ "$wal" = - ]; then logs=$data/member/wal; fi
+    for dir in "$data" "$data/member" "$logs"; do
+        if [ -d "$dir" ] && { [ ! -r "$dir" ] || [ ! -x "$dir" ]; }; then fail "cannot look into $dir"; fi
+    done
+    set +f
+    if [ -e "$data" ] && [ ! -d "$data" ]; then foreign=1; fi
+    for entry in "$data"/* "$data"/.*; do
+        if [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
+        case ${entry##*/} in
+        . | .. | lost+found | .quorate-aside | "$marker") ;;
+        member) member=1 ;;
+        *) foreign=1 ;;
+        esac
+    done
+    for entry in "$logs"/*.wal; do
+        if [ -e "$entry" ]; then wal_files=1; fi
+    done
+    echo "data $member $foreign $wal_files"
+    for entry in "$data.quorate-aside"/* "$data/.quorate-aside"/*; do
+        if [ -e "$entry" ]; then echo "aside $entry"; fi
+    done
+    set -f
+    if [ -f "$data/member/snap/db" ]; then echo "db_bytes $(stat -c %s "$data/member/snap/db")"; fi
+    measured=
+    if [ -d "$data/member" ]; then measured=$data/member; fi
+    if [ "$wal" != - ] && [ -d "$wal" ]; then measured="$measured $wal"; fi
+    if [ -n "$measured" ]; then
+        # etcd removes files while this looks; what du could still count is good enough.
+        used=$(du -s -k $measured 2>/dev/null || :)
+        IFS=$newline
+        for line in $used; do echo "used_kb $line"; done
+        unset IFS
+    fi
+    if [ -f "$data/$marker" ]; then
+        echo marker
+        base64 "$data/$marker"
+        echo .
+    fi
+}
+
+lock_holder() {
+    set +f
+    for dir in "$lock"/*; do
+        [ -r "$dir/holder.json" ] || continue
+        alive=0 json=
+        if same_process "$dir/pid"; then alive=1; fi
+        read -r json <"$dir/holder.json" || :
+        echo "lock $alive $json"
+    done
+    set -f
+}
+
+system
+service_facts
+managed_files
+release_hashes
+disk_space
+listeners
+other_etcd
+data_directory
+lock_holder
+echo "clock_end $(date +%s.%N)"
+echo done

@@ -1,0 +1,170 @@
+# Receives files and puts them in place all together or not at all. No arguments; standard input holds one order per
+# line, in which `-` stands for "as it is"; `file` is followed by its bytes. Everything is staged beside its target
+# first; only when all of it has arrived and every hash is right are the targets replaced, each by a rename.
+staged= hashes= commits= parents=' ' after= staging=
+
+# Nothing half-done stays behind, whatever ends this script.
+clean_up() {
+    status=$?
+    unset IFS
+    if [ -n "$staging$staged" ]; then rm -f $staging $staged || :; fi
+    exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 129' HUP INT TERM PIPE
+
+# own PATH OWNER: gives PATH to OWNER and its login group; -h: never through a link that somebody else put there.
+own() {
+    if [ "$2" != - ]; then chown -h "$2:" "$1" || fail "cannot give $1 to $2"; fi
+}
+
+# account NAME HOME: a system account without a login. useradd may be missing where systemd-sysusers is not.
+account() {
+    if id -u "$1" >/dev/null 2>&1; then return; fi
+    if command -v systemd-sysusers >/dev/null; then
+        echo "u $1 - \"etcd server\" $2" | systemd-sysusers - || fail "cannot create the account $1"
+    elif command -v useradd >/dev/null; then
+        useradd --system --user-group --no-create-home --home-dir "$2" --shell /usr/sbin/nologin "$1" ||
+            fail "cannot create the account $1"
+    else
+        fail "cannot create the account $1: neither systemd-sysusers nor useradd is here"
+    fi
+    id -u "$1" >/dev/null 2>&1 || fail "the account $1 is still missing after it was created"
+}
+
+directory() {
+    # Missing directories above get the usual mode; only the last one is ours to restrict.
+    (umask 022 && mkdir -p "$1") || fail "cannot create the directory $1"
+    own "$1" "$3"
+    chmod "$2" "$1" || fail "cannot set the mode of $1"
+}
+
+# stage PATH: sets $staging to a fresh name beside PATH. A file or link that is there already is in nobody's use.
+stage() {
+    staging=${1%/*}/.${1##*/}.quorate-new
+    rm -rf "$staging" || fail "cannot write in ${1%/*}"
+}
+
+# staged_as PATH MODE OWNER SHA256 KEEP
+staged_as() {
+    own "$staging" "$3"
+    chmod "$2" "$staging" || fail "cannot set the mode of $1"
+    staged="$staged $staging"
+    hashes="$hashes$4  $staging$newline"
+    commits="$commits$1 $5$newline"
+    case $parents in *" ${1%/*} "*) ;; *) parents="$parents${1%/*} " ;; esac
+    staging=
+}
+
+# file PATH MODE OWNER SHA256 KEEP BYTES ENCODING, then BYTES bytes. `set -C`: never write through a planted link.
+file() {
+    stage "$1"
+    case $7 in
+    gzip) (set -C && dd bs=65536 iflag=fullblock,count_bytes count="$6" status=none | gzip -d -c >"$staging") ;;
+    *) (set -C && dd bs=65536 iflag=fullblock,count_bytes count="$6" status=none >"$staging") ;;
+    esac || fail "cannot write $1"
+    staged_as "$1" "$2" "$3" "$4" "$5"
+}
+
+# copy PATH MODE OWNER SHA256 FROM: a file that is on the host already, such as a key that never leaves it.
+copy() {
+    stage "$1"
+    (set -C && cat "$5" >"$staging") || fail "cannot copy $5 to $1"
+    staged_as "$1" "$2" "$3" "$4" 0
+}
+
+# prove PATH: runs the staged binary, so that one that cannot run here never gets its name.
+prove() {
+    binary=${1%/*}/.${1##*/}.quorate-new
+    if [ ! -e "$binary" ]; then binary=$1; fi
+    said=$(timeout 20 "$binary" --version 2>&1 </dev/null) || :
+    case $said in
+    "etcd Version: "*) echo "proved ${said%%"$newline"*}" ;;
+    *) fail "$1 cannot run here (a $(uname -m) machine): it does not tell its version" ;;
+    esac
+}
+
+verify() {
+    [ -n "$staged" ] || return 0
+    found=$(sha256sum $staged) || fail "cannot read back what was written"
+    [ "$found$newline" != "$hashes" ] || return 0
+    # Which one it was: the first line that was expected and is not there.
+    IFS=$newline
+    for expected in $hashes; do
+        case $newline$found$newline in
+        *"$newline$expected$newline"*) ;;
+        *)
+            path=${expected#*  } name=${expected##*/.}
+            fail "what arrived for ${path%/*}/${name%.quorate-new} is not what was sent (its SHA-256 differs)"
+            ;;
+        esac
+    done
+    fail "what arrived is not what was sent"
+}
+
+commit() {
+    [ -n "$staged" ] || return 0
+    sync $staged || fail "cannot write to disk"
+    while read -r path keep; do
+        [ -n "$path" ] || continue
+        if [ "$keep" = 1 ] && [ -f "$path" ]; then
+            ln -f "$path" "${path%/*}/.${path##*/}.previous" || fail "cannot keep the previous $path"
+        fi
+        mv -fT "${path%/*}/.${path##*/}.quorate-new" "$path" || fail "cannot replace $path"
+    done <<EOF
+$commits
+EOF
+    staged=
+    sync $parents || fail "cannot write to disk"
+}
+
+# link PATH TARGET: makes PATH a symbolic link in one step; a plain file that was there is kept beside.
+link() {
+    if [ -L "$1" ] && [ "$(readlink "$1")" = "$2" ]; then return; fi
+    if [ -f "$1" ] && [ ! -L "$1" ]; then ln -f "$1" "${1%/*}/.${1##*/}.previous" || fail "cannot keep $1"; fi
+    stage "$1"
+    ln -s "$2" "$staging" || fail "cannot create the link $1"
+    mv -fT "$staging" "$1" || fail "cannot replace $1"
+    staging=
+    sync "${1%/*}" || fail "cannot write to disk"
+}
+
+# prune DIR KEEP: removes all but the newest KEEP generations, and never the current one.
+prune() {
+    kept=0 current=$(readlink "$1/current" || :)
+    for generation in $(ls -1At "$1"); do
+        case $generation in
+        "$current" | .gen-*[!0-9a-f]*) ;;
+        .gen-*)
+            kept=$((kept + 1))
+            if [ "$kept" -gt "$2" ]; then rm -rf "$1/$generation" || fail "cannot remove $1/$generation"; fi
+            ;;
+        esac
+    done
+}
+
+while :; do
+    read -r order one two three four five six seven || fail "the transfer was cut off"
+    case $order in
+    account) account "$one" "$two" ;;
+    directory) directory "$one" "$two" "$three" ;;
+    file) file "$one" "$two" "$three" "$four" "$five" "$six" "$seven" ;;
+    copy) copy "$one" "$two" "$three" "$four" "$five" ;;
+    prove) prove "$one" ;;
+    link | prune | systemctl) after="$after$order $one $two$newline" ;;
+    end) break ;;
+    *) fail "the transfer is damaged" ;;
+    esac
+done
+verify
+commit
+while read -r order one two; do
+    case $order in
+    link) link "$one" "$two" ;;
+    prune) prune "$one" "$two" ;;
+    systemctl) systemctl --quiet "$one" $two || fail "systemctl $one $two did not work" ;;
+    esac
+done <<EOF
+$after
+EOF
+echo done

@@ -1,0 +1,2 @@
+# Runs one program. Arguments: the program and its arguments.
+exec "$@"

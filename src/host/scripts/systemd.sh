@@ -1,0 +1,52 @@
+# Starts and stops the member's unit. Arguments: verb unit seconds.
+verb=$1 unit=$2 seconds=$3
+
+show() {
+    systemctl show -p "$1" "$unit" || fail "systemd does not answer"
+}
+
+# prove_stopped: a unit that is merely asked to stop has not stopped.
+prove_stopped() {
+    state=$(show ActiveState) main=$(show MainPID)
+    case "$state $main" in
+    "ActiveState=inactive MainPID=0" | "ActiveState=failed MainPID=0") ;;
+    *) fail "$unit is still there after $seconds s ($state, $main)" ;;
+    esac
+}
+
+# --no-block: etcd says that it is ready only when a quorum is there, which may need the next host to be started.
+start() {
+    systemctl reset-failed "$unit" 2>/dev/null || :
+    systemctl start --no-block "$unit" || fail "systemd refuses to start $unit"
+}
+
+# Comes back when the old process is gone, so that nobody takes its last breath for the new one's first.
+restart() {
+    main=$(show MainPID)
+    old=${main#MainPID=}
+    systemctl reset-failed "$unit" 2>/dev/null || :
+    systemctl restart --no-block "$unit" || fail "systemd refuses to restart $unit"
+    if [ "$old" = 0 ] || ! identify "$old"; then return; fi
+    before=$identity
+    tries=$((seconds * 10))
+    while identify "$old" && [ "$identity" = "$before" ]; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || fail "the old process ($old) of $unit is still there after $seconds s"
+        sleep 0.1
+    done
+}
+
+# stop COMMAND...
+stop() {
+    timeout "$seconds" systemctl "$@" "$unit" || [ "$(show LoadState)" = LoadState=not-found ] || prove_stopped
+    prove_stopped
+}
+
+case $verb in
+start) start ;;
+restart) restart ;;
+stop) stop stop ;;
+disable) stop disable --now --quiet ;;
+*) fail "unknown verb $verb" ;;
+esac
+echo done

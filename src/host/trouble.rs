@@ -1,0 +1,135 @@
+//! What a failed script says, turned into a cause and a hint.
+
+use super::{HostError, Output};
+use crate::inventory::NodeName;
+
+/// What `fail` of the scripts puts before its own words.
+const OWN: &str = "quorate: ";
+
+/// The error for a script that did not end with status 0.
+pub(super) fn script_failed(node: &NodeName, operation: &str, output: &Output) -> HostError {
+    if output.status.is_none() {
+        return HostError::Lost {
+            node: node.clone(),
+            operation: operation.to_owned(),
+            why: "the connection or the script on the host was ended in the middle of it".to_owned(),
+        };
+    }
+    let why = cause(output);
+    HostError::Script {
+        node: node.clone(),
+        operation: operation.to_owned(),
+        hint: hint(&why),
+        why,
+    }
+}
+
+/// The error for a script whose answer makes no sense.
+pub(super) fn not_understood(node: &NodeName, operation: &str, why: impl Into<String>) -> HostError {
+    HostError::Script {
+        node: node.clone(),
+        operation: operation.to_owned(),
+        why: why.into(),
+        hint: "look at the host by hand (`quorate ssh`); if it looks well, this is a bug worth reporting".to_owned(),
+    }
+}
+
+/// The script's own words, and the message of the tool that failed just before them.
+fn cause(output: &Output) -> String {
+    let lines: Vec<&str> = output.stderr.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let own = lines.iter().rposition(|line| line.starts_with(OWN));
+    let tool = match own {
+        Some(at) => lines[..at].last(),
+        None => lines.last(),
+    };
+    match (own.map(|at| &lines[at][OWN.len()..]), tool) {
+        (Some(own), Some(tool)) => format!("{own} ({tool})"),
+        (Some(own), None) => own.to_owned(),
+        (None, Some(tool)) => (*tool).to_owned(),
+        (None, None) => format!("it ended with status {} and said nothing", output.status.unwrap_or(-1)),
+    }
+}
+
+fn hint(why: &str) -> String {
+    const KNOWN: &[(&str, &str)] = &[
+        (
+            "No space left on device",
+            "free space on that file system (old releases, old data set aside, logs), then run the command again",
+        ),
+        (
+            "Disk quota exceeded",
+            "raise the quota or free space, then run the command again",
+        ),
+        (
+            "Read-only file system",
+            "mount it read-write (after a disk error the kernel makes it read-only: see `dmesg`), or choose other paths",
+        ),
+        (
+            "Permission denied",
+            "the login may not do this: use root or `sudo`, or paths that it may write",
+        ),
+        (
+            "Operation not permitted",
+            "the login may not do this: use root or `sudo`; an immutable flag (`lsattr`) does it too",
+        ),
+        (
+            "cannot run here",
+            "take a bundle with a release for this host's architecture, and a directory that is not mounted `noexec`",
+        ),
+        (
+            "differs)",
+            "the bytes were changed on the way or by the disk: run the command again, and check the bundle (`quorate bundle verify`)",
+        ),
+        (
+            "is not etcd's",
+            "look at what it is and move it away by hand, or set `paths.data` to a directory of etcd's own",
+        ),
+        ("not stopped", "stop it first, then run the command again"),
+        (
+            "open",
+            "an etcd that quorate did not start uses this directory: stop it first, then run the command again",
+        ),
+    ];
+    let known = KNOWN.iter().find(|(text, _)| why.contains(text));
+    known
+        .map_or(
+            "look at the host (`quorate ssh`), then run the command again",
+            |(_, hint)| hint,
+        )
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(stderr: &str) -> HostError {
+        let output = Output {
+            status: Some(70),
+            stdout: Vec::new(),
+            stderr: stderr.to_owned(),
+        };
+        script_failed(&"a".parse().unwrap(), "push", &output)
+    }
+
+    #[test]
+    fn the_cause_is_the_scripts_sentence_with_the_tools_message() {
+        let error = failed(
+            "sudo: unable to resolve host x\ndd: error writing 'standard output': No space left on device\n\
+             quorate: cannot write /opt/x\n",
+        );
+        assert_eq!(
+            error.to_string(),
+            "a: push failed: cannot write /opt/x (dd: error writing 'standard output': No space left on device)"
+        );
+        assert!(error.hint().unwrap().contains("free space"));
+    }
+
+    #[test]
+    fn a_script_that_says_nothing_still_gives_a_sentence() {
+        assert_eq!(
+            failed("\n").to_string(),
+            "a: push failed: it ended with status 70 and said nothing"
+        );
+    }
+}

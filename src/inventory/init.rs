@@ -1,0 +1,50 @@
+//! The first inventory, as `quorate init` writes it.
+
+use super::edit::scalar;
+use super::names::{Address, ClusterName, NodeName, Version};
+
+/// A commented inventory for `hosts`; three made-up ones when there are none. It parses without warnings for an odd
+/// number of hosts.
+pub fn starter(hosts: &[(NodeName, Address)], version: Version, cluster: &ClusterName) -> String {
+    let mut text = format!(
+        "\
+# One etcd cluster. `quorate check` checks this file, `quorate up` brings the hosts in line with it.
+# Keep it in git, together with pki/: the CA key in there is encrypted.
+cluster: {}
+
+etcd:
+  version: \"{version}\"
+  config:                         # any of etcd's own options
+    quota-backend-bytes: 8GiB
+    auto-compaction-mode: periodic
+    auto-compaction-retention: 8h
+  # metrics_port: 2381            # plain-HTTP /metrics and /health on 127.0.0.1
+
+# ssh:                            # for every host; each can have its own `ssh`
+#   user: root                    # others use sudo
+#   identity: ~/.ssh/id_ed25519   # default: the agent, then the usual files
+#   jump: ops@bastion.example.com
+
+# pki:
+#   recipients: []                # who can open the CA key; default: your SSH keys
+
+# An odd number: 3 survive the loss of one, 5 of two.
+hosts:
+",
+        scalar(cluster.as_str())
+    );
+    let entry = |name: &str, address: &str| format!("  - name: {}\n    address: {}\n", scalar(name), scalar(address));
+    if hosts.is_empty() {
+        for (name, address) in [
+            ("etcd-1", "10.0.0.11"),
+            ("etcd-2", "10.0.0.12"),
+            ("etcd-3", "10.0.0.13"),
+        ] {
+            text.push_str(&entry(name, address));
+        }
+    }
+    for (name, address) in hosts {
+        text.push_str(&entry(name.as_str(), &address.to_string()));
+    }
+    text
+}

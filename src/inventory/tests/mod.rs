@@ -1,0 +1,46 @@
+//! The inventory as a whole: text in, meaning or problems out.
+
+mod examples;
+mod mistakes;
+mod traps;
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+fn environment() -> Environment {
+    Environment {
+        home: Some(PathBuf::from("/home/me")),
+        state_dir: PathBuf::from("/home/me/.local/state"),
+        user: "me".to_owned(),
+        dir: PathBuf::from("/work/infra"),
+    }
+}
+
+fn read(text: &str) -> Result<Loaded, InventoryError> {
+    parse(Path::new("inventory.yml"), text, &environment())
+}
+
+/// What an inventory without problems means.
+fn meaning(text: &str) -> Desired {
+    match read(text) {
+        Ok(loaded) => loaded.desired,
+        Err(error) => panic!("{:#?}", error.problems()),
+    }
+}
+
+/// The messages of an unusable inventory, as `line:column message`.
+fn mistakes(text: &str) -> Vec<String> {
+    let error = read(text).expect_err("this inventory has a mistake");
+    error
+        .problems()
+        .iter()
+        .map(|p| format!("{}:{} {}", p.line, p.column, p.message))
+        .collect()
+}
+
+/// A usable inventory around `hosts`, flow entries without the dash.
+fn with_hosts(hosts: &[&str]) -> String {
+    let entries: String = hosts.iter().map(|h| format!("  - {{{h}}}\n")).collect();
+    format!("cluster: a\netcd: {{version: 3.5.30}}\nhosts:\n{entries}")
+}

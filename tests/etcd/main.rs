@@ -1,0 +1,12 @@
+//! The etcd room against real etcd, over mutual TLS on loopback addresses.
+//!
+//! Needs the directory `QUORATE_ETCD_DIR` with `VERSION/etcd` for the versions in `cluster::VERSIONS`.
+
+mod auth;
+mod calls;
+mod certs;
+mod cluster;
+mod members;
+mod ports;
+mod probe;
+mod trouble;
