@@ -6,6 +6,8 @@
 //! | `ca-next.crt` and `ca-next.key.age` | [`Stage::TrustBoth`]: the old CA signs, `ca.crt` ends with the new one |
 //! | `ca-next.crt` alone | [`Stage::Reissue`]: the new CA's key is `ca.key.age`, `ca.crt` begins with it |
 //!
+//! `ca-next.crt` holds the new CA and, behind it, the one that it replaces.
+//!
 //! Each of the three turns ([`PkiDir::prepare_next`], [`PkiDir::switch_to_next`], [`PkiDir::retire_previous`]) writes
 //! in an order that leaves it to be done again when it is cut off between two files.
 
@@ -16,7 +18,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::authority::Authority;
-use super::certificate::Certificate;
+use super::certificate::{CertError, Certificate, bundle_pem};
 use super::recipient::Recipient;
 use super::store::{PkiDir, StoreError};
 use crate::inventory::PkiPolicy;
@@ -26,20 +28,19 @@ use crate::inventory::PkiPolicy;
 pub struct Rotation {
     /// The CA that comes.
     pub new: Certificate,
+    /// The CA that goes.
+    pub old: Certificate,
     /// How far it has come on the operator's machine.
     pub stage: Stage,
 }
 
 /// How far a rotation has come on the operator's machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The old CA signs; members learn to trust both.
     TrustBoth,
-    /// The new CA signs; members and clients get new certificates. `None` when the old CA has left `ca.crt` already.
-    Reissue {
-        /// The CA that goes.
-        old: Option<Certificate>,
-    },
+    /// The new CA signs; members and clients get new certificates.
+    Reissue,
 }
 
 impl PkiDir {
@@ -48,24 +49,13 @@ impl PkiDir {
     /// # Errors
     /// When a file cannot be read or is damaged.
     pub fn rotation(&self) -> Result<Option<Rotation>, StoreError> {
-        let Some(new) = self.next_certificate()? else {
+        let Some((new, old)) = self.next_certificates()? else {
             return Ok(None);
         };
-        if self.next_sealed_path().exists() {
-            return Ok(Some(Rotation {
-                new,
-                stage: Stage::TrustBoth,
-            }));
-        }
-        let trusted = self.trusted()?;
         // Cut off in the switch, the new CA has its key in place and does not stand first yet.
-        let stage = match trusted.first() {
-            Some(first) if *first == new => Stage::Reissue {
-                old: trusted.get(1).cloned(),
-            },
-            _ => Stage::TrustBoth,
-        };
-        Ok(Some(Rotation { new, stage }))
+        let signs = !self.next_sealed_path().exists() && self.trusted()?.first() == Some(&new);
+        let stage = if signs { Stage::Reissue } else { Stage::TrustBoth };
+        Ok(Some(Rotation { new, old, stage }))
     }
 
     /// First turn: makes the next CA, its key sealed, and adds it to what is trusted. Does nothing again what is done.
@@ -79,9 +69,10 @@ impl PkiDir {
         now: Timestamp,
     ) -> Result<Certificate, StoreError> {
         let mut trusted = self.trusted()?;
-        let next = match self.next_certificate()? {
-            Some(next) => next,
-            None => self.make_next(policy, recipients, now)?,
+        let next = match (self.next_certificates()?, trusted.first()) {
+            (Some((next, _)), _) => next,
+            (None, Some(old)) => self.make_next(old, policy, recipients, now)?,
+            (None, None) => return Err(StoreError::Missing { dir: self.dir.clone() }),
         };
         if !trusted.contains(&next) {
             trusted.push(next.clone());
@@ -93,6 +84,7 @@ impl PkiDir {
     /// A key without `ca-next.crt` is what an earlier attempt left: nobody trusts it yet, and it is replaced.
     fn make_next(
         &self,
+        old: &Certificate,
         policy: &PkiPolicy,
         recipients: &[Recipient],
         now: Timestamp,
@@ -103,8 +95,9 @@ impl PkiDir {
         })?;
         let text = self.sealed_text(&authority, recipients)?;
         self.write(&self.next_sealed_path(), &text)?;
-        self.write(&self.next_path(), &authority.certificate().to_pem())?;
-        Ok(authority.certificate().clone())
+        let new = authority.certificate().clone();
+        self.write(&self.next_path(), &bundle_pem(&[new.clone(), old.clone()]))?;
+        Ok(new)
     }
 
     /// Second turn: from now on the new CA signs. The old CA's key leaves the directory; nothing needs it any more.
@@ -112,7 +105,9 @@ impl PkiDir {
     /// # Errors
     /// When no rotation is under way, or a file cannot be written.
     pub fn switch_to_next(&self) -> Result<Certificate, StoreError> {
-        let next = self.required_next()?;
+        let Some((next, _)) = self.next_certificates()? else {
+            return Err(StoreError::NotRotating { dir: self.dir.clone() });
+        };
         let mut trusted = self.trusted()?;
         let sealed = self.next_sealed_path();
         if sealed.exists() {
@@ -129,35 +124,28 @@ impl PkiDir {
     /// # Errors
     /// When the new CA does not sign yet, or a file cannot be written.
     pub fn retire_previous(&self) -> Result<(), StoreError> {
-        let Some(Rotation {
-            new,
-            stage: Stage::Reissue { old },
-        }) = self.rotation()?
-        else {
+        let rotation = self.rotation()?.filter(|rotation| rotation.stage == Stage::Reissue);
+        let Some(Rotation { old, .. }) = rotation else {
             return Err(StoreError::NotRotating { dir: self.dir.clone() });
         };
-        if let Some(old) = old {
-            let mut trusted = self.trusted()?;
-            trusted.retain(|ca| *ca != old || *ca == new);
-            self.write_trusted(&trusted)?;
-        }
+        let mut trusted = self.trusted()?;
+        trusted.retain(|ca| *ca != old);
+        self.write_trusted(&trusted)?;
         let path = self.next_path();
         fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })
     }
 
-    fn next_certificate(&self) -> Result<Option<Certificate>, StoreError> {
+    fn next_certificates(&self) -> Result<Option<(Certificate, Certificate)>, StoreError> {
         let path = self.next_path();
         let Some(text) = self.read(&path)? else {
             return Ok(None);
         };
-        Certificate::from_pem(&text)
-            .map(Some)
-            .map_err(|source| StoreError::Certificates { path, source })
-    }
-
-    fn required_next(&self) -> Result<Certificate, StoreError> {
-        self.next_certificate()?
-            .ok_or_else(|| StoreError::NotRotating { dir: self.dir.clone() })
+        let pair = Certificate::bundle_from_pem(&text)
+            .and_then(|both| <[Certificate; 2]>::try_from(both).map_err(|_| CertError::Missing));
+        match pair {
+            Ok([new, old]) => Ok(Some((new, old))),
+            Err(source) => Err(StoreError::Certificates { path, source }),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
