@@ -157,7 +157,9 @@ impl Session {
             releases.entry(release.version).or_default().insert(release.arch, files);
         }
         let ca_pem = vault.trusted_pem().map_err(crate::ops::exec::StepError::from)?;
-        Ok(Supplies { releases, ca_pem })
+        let next_ca = vault.next_ca().map_err(crate::ops::exec::StepError::from)?;
+        let clients = vault.clients().map_err(crate::ops::exec::StepError::from)?;
+        Ok(Supplies { releases, ca_pem, next_ca, clients })
     }
 
     /// Opens the CA (when there is one) and looks at everything.

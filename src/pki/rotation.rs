@@ -16,6 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::authority::Authority;
 use super::certificate::{CertError, Certificate, bundle_pem};
@@ -35,7 +36,8 @@ pub struct Rotation {
 }
 
 /// How far a rotation has come on the operator's machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// The old CA signs; members learn to trust both.
     TrustBoth,
