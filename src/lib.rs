@@ -13,6 +13,7 @@
 //! | [`inventory`] | the file as typed, its errors with places, and what it means: `Desired` |
 //! | [`pki`] | which certificates must exist, issuing, reading, the sealed CA key |
 //! | [`render`] | `Desired` to the bytes of every file that lands on a host |
+//! | [`backup`] | backup files: taken, sealed, checked, read again |
 //! | [`bundle`] | packing, checking and embedding etcd releases |
 //! | [`host`] | one connection to a machine: facts, files, services, tunnels |
 //! | [`etcd`] | etcd's gRPC and HTTP through a tunnel |
@@ -20,6 +21,7 @@
 //! | [`report`] | events, and how they are shown |
 //! | [`cli`] | what was typed; wires the real parts together |
 
+pub mod backup;
 pub mod bundle;
 pub mod cli;
 pub mod etcd;

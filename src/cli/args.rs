@@ -8,7 +8,7 @@ use crate::inventory::{Address, NodeName, Version};
 
 /// Brings up and looks after etcd clusters over SSH.
 #[derive(Debug, Parser)]
-#[command(name = "quorate", version, about, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "quorate", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     /// Flags every command takes.
     #[command(flatten)]
@@ -35,7 +35,14 @@ invalid, 10 `plan` found changes, 11 unhealthy, 130 interrupted.";
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The inventory
-    #[arg(short, long, global = true, env = "QUORATE_INVENTORY", default_value = "inventory.yml", value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "QUORATE_INVENTORY",
+        default_value = "inventory.yml",
+        value_name = "FILE"
+    )]
     pub inventory: PathBuf,
     /// The bundle of etcd releases [default: the one inside this program, else *.qbundle beside the inventory]
     #[arg(long, global = true, env = "QUORATE_BUNDLE", value_name = "FILE")]
@@ -103,7 +110,9 @@ pub enum Command {
     #[command(subcommand)]
     Bundle(BundleCommand),
     /// Run the bundle's own etcdctl against the cluster, through the SSH connections
-    #[command(after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table")]
+    #[command(
+        after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table"
+    )]
     Ctl(Ctl),
     /// Show the journal of a member's unit
     Logs(Logs),
@@ -128,7 +137,9 @@ pub enum Command {
 
 /// `init`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13")]
+#[command(
+    after_help = "Example:\n  quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13"
+)]
 pub struct Init {
     /// A host and the address its peers reach it at (may be repeated)
     #[arg(long = "host", value_name = "NAME=ADDRESS", value_parser = parse_host)]
@@ -142,8 +153,13 @@ pub struct Init {
 }
 
 fn parse_host(text: &str) -> Result<(NodeName, Address), String> {
-    let (name, address) = text.split_once('=').ok_or("write it as NAME=ADDRESS, like etcd-1=10.0.0.11")?;
-    Ok((name.parse().map_err(|e| format!("{e}"))?, address.parse().map_err(|e| format!("{e}"))?))
+    let (name, address) = text
+        .split_once('=')
+        .ok_or("write it as NAME=ADDRESS, like etcd-1=10.0.0.11")?;
+    Ok((
+        name.parse().map_err(|e| format!("{e}"))?,
+        address.parse().map_err(|e| format!("{e}"))?,
+    ))
 }
 
 /// `render`
@@ -156,7 +172,9 @@ pub struct Render {
 
 /// `plan`
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 0: nothing to change; 10: there are changes.\n\nExample:\n  quorate plan --out plan.json && quorate up --plan plan.json")]
+#[command(
+    after_help = "Exit code 0: nothing to change; 10: there are changes.\n\nExample:\n  quorate plan --out plan.json && quorate up --plan plan.json"
+)]
 pub struct PlanArgs {
     /// Save the plan, for `up --plan`
     #[arg(long, value_name = "FILE")]
@@ -168,7 +186,9 @@ pub struct PlanArgs {
 
 /// `up`
 #[derive(Debug, Args)]
-#[command(after_help = "Interrupted? Run it again: it looks at what is there and goes on.\n\nExamples:\n  quorate up\n  quorate up --dry-run\n  quorate up --plan plan.json --yes")]
+#[command(
+    after_help = "Interrupted? Run it again: it looks at what is there and goes on.\n\nExamples:\n  quorate up\n  quorate up --dry-run\n  quorate up --plan plan.json --yes"
+)]
 pub struct Up {
     /// Do exactly this saved plan; refused when the world has moved on since
     #[arg(long, value_name = "FILE")]
@@ -193,7 +213,9 @@ pub struct Status {
 #[derive(Debug, Subcommand)]
 pub enum BundleCommand {
     /// Make a bundle from release tarballs, directories or .deb files
-    #[command(after_help = "Examples:\n  quorate bundle create --out etcd.qbundle etcd-v3.5.30-linux-amd64.tar.gz etcd-v3.5.30-linux-arm64.tar.gz\n  quorate bundle create --out etcd.qbundle /usr/local/bin\n  quorate bundle create --out etcd.qbundle etcd-server_*.deb etcd-client_*.deb\n\nA SHA256SUMS file beside a tarball is checked.")]
+    #[command(
+        after_help = "Examples:\n  quorate bundle create --out etcd.qbundle etcd-v3.5.30-linux-amd64.tar.gz etcd-v3.5.30-linux-arm64.tar.gz\n  quorate bundle create --out etcd.qbundle /usr/local/bin\n  quorate bundle create --out etcd.qbundle etcd-server_*.deb etcd-client_*.deb\n\nA SHA256SUMS file beside a tarball is checked."
+    )]
     Create {
         /// Where to write it
         #[arg(long, value_name = "FILE")]
@@ -213,7 +235,9 @@ pub enum BundleCommand {
         file: Option<PathBuf>,
     },
     /// Make one executable that carries this program and the bundle
-    #[command(after_help = "Example:\n  quorate --bundle etcd.qbundle bundle embed --into quorate-airgap\n\nDo not strip the result: that cuts the bundle off.")]
+    #[command(
+        after_help = "Example:\n  quorate --bundle etcd.qbundle bundle embed --into quorate-airgap\n\nDo not strip the result: that cuts the bundle off."
+    )]
     Embed {
         /// Where to write the executable
         #[arg(long, value_name = "FILE")]

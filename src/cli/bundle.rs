@@ -17,16 +17,36 @@ pub fn create(global: &Global, out: &Path, sources: &[PathBuf]) -> Result<Exit, 
     let progress = |progress: Progress<'_>| {
         let text = match progress {
             Progress::Reading { source } => format!("reading {}", source.display()),
-            Progress::Compressing { version, arch, program, size } => {
-                format!("compressing {} {version} {arch} ({})", program.as_str(), human_bytes(size))
+            Progress::Compressing {
+                version,
+                arch,
+                program,
+                size,
+            } => {
+                format!(
+                    "compressing {} {version} {arch} ({})",
+                    program.as_str(),
+                    human_bytes(size)
+                )
             }
             Progress::Writing { out, size } => format!("writing {} ({})", out.display(), human_bytes(size)),
         };
         reporter.event(&Event::Note { text });
     };
-    let created = bundle::create(out, sources, CreateOptions { progress: &progress, ..CreateOptions::default() })?;
+    let created = bundle::create(
+        out,
+        sources,
+        CreateOptions {
+            progress: &progress,
+            ..CreateOptions::default()
+        },
+    )?;
     for note in created.notes {
-        reporter.event(&Event::Warning { node: None, text: note, hint: None });
+        reporter.event(&Event::Warning {
+            node: None,
+            text: note,
+            hint: None,
+        });
     }
     print(global, &created.manifest, out, created.size)?;
     Ok(Exit::Done)
@@ -50,7 +70,10 @@ pub fn verify(global: &Global, file: Option<&Path>) -> Result<Exit, Failure> {
     let bundle = find(global, file)?;
     let report = bundle.verify()?;
     if global.output == OutputFormat::Json {
-        println!("{}", serde_json::json!({ "ok": true, "programs": report.programs, "bytes": report.unpacked }));
+        println!(
+            "{}",
+            serde_json::json!({ "ok": true, "programs": report.programs, "bytes": report.unpacked })
+        );
     } else {
         println!(
             "{}: {} programs, {} unpacked, every byte is what the manifest says",
@@ -70,17 +93,29 @@ pub fn embed(global: &Global, into: &Path) -> Result<Exit, Failure> {
     let bundle = find(global, None)?;
     let program = std::env::current_exe().map_err(|e| Failure::unexpected("cannot find this program's own file", e))?;
     let carried = bundle::embed(&program, bundle.path(), into)?;
-    println!("wrote {}: this program with {}", into.display(), releases(carried.manifest()));
+    println!(
+        "wrote {}: this program with {}",
+        into.display(),
+        releases(carried.manifest())
+    );
     Ok(Exit::Done)
 }
 
 fn find(global: &Global, file: Option<&Path>) -> Result<Bundle, Failure> {
-    let base = global.inventory.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let base = global
+        .inventory
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     Ok(Bundle::find(file.or(global.bundle.as_deref()), base)?)
 }
 
 fn releases(manifest: &Manifest) -> String {
-    let names: Vec<String> = manifest.releases.iter().map(|r| format!("etcd {} {}", r.version, r.arch)).collect();
+    let names: Vec<String> = manifest
+        .releases
+        .iter()
+        .map(|r| format!("etcd {} {}", r.version, r.arch))
+        .collect();
     names.join(", ")
 }
 
@@ -104,6 +139,6 @@ fn print(global: &Global, manifest: &Manifest, path: &Path, size: u64) -> Result
             ]);
         }
     }
-    anstream::print!("{}", table.render(terminal_width(), true));
+    anstream::println!("{}", table.render(terminal_width(), true));
     Ok(())
 }

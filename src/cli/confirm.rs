@@ -13,10 +13,13 @@ use crate::ops::plan::{Plan, Risk};
 pub fn plan(session: &Session, plan: &Plan) -> Result<(), Failure> {
     let risk = plan.risk();
     if risk == Risk::Outage && !session.global.accept_outage {
-        return Err(Failure::new(Exit::Blocked, "clients would be without etcd meanwhile").hint("say --accept-outage if that is acceptable now"));
+        return Err(Failure::new(Exit::Blocked, "clients would be without etcd meanwhile")
+            .hint("say --accept-outage if that is acceptable now"));
     }
     if risk == Risk::DestroysData && !session.global.accept_data_loss {
-        return Err(Failure::new(Exit::Blocked, "data would be deleted").hint("say --accept-data-loss if that is meant"));
+        return Err(
+            Failure::new(Exit::Blocked, "data would be deleted").hint("say --accept-data-loss if that is meant")
+        );
     }
     if session.global.yes || risk == Risk::ReadOnly {
         return Ok(());
@@ -37,8 +40,10 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<(), Failure> {
 pub fn ask(question: &str) -> Result<(), Failure> {
     let mut stderr = std::io::stderr();
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new(Exit::Usage, "nobody can be asked: standard input is not a terminal")
-            .hint("look at `quorate plan`, then say --yes"));
+        return Err(
+            Failure::new(Exit::Usage, "nobody can be asked: standard input is not a terminal")
+                .hint("look at `quorate plan`, then say --yes"),
+        );
     }
     let _ = write!(stderr, "{question} [y/N] ");
     let _ = stderr.flush();

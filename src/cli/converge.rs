@@ -12,9 +12,9 @@ use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, run};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Intent, Observed, Supplies};
-use crate::ops::plan::{Plan, plan};
+use crate::ops::plan::{Plan, Risk, plan};
 use crate::ops::vault::Vault;
-use crate::report::Paint;
+use crate::report::{Paint, quiet};
 
 /// A cold start or a first bootstrap is followed by what could only be seen once the cluster runs; more rounds than
 /// this mean that something undoes what is done.
@@ -36,7 +36,11 @@ impl Parts {
     /// # Errors
     /// When there is no usable bundle.
     pub fn of(session: &Session) -> Result<Self, Failure> {
-        Ok(Self { fleet: session.fleet(), vault: session.vault(), bundle: Some(session.bundle()?) })
+        Ok(Self {
+            fleet: session.fleet(),
+            vault: session.vault(),
+            bundle: Some(session.bundle()?),
+        })
     }
 
     /// Makes the plan for what was seen.
@@ -53,7 +57,12 @@ impl Parts {
 ///
 /// # Errors
 /// See the exit codes.
-pub async fn bring_about(session: &Session, parts: Parts, intent: &Intent, saved: Option<&Plan>) -> Result<usize, Failure> {
+pub async fn bring_about(
+    session: &Session,
+    parts: Parts,
+    intent: &Intent,
+    saved: Option<&Plan>,
+) -> Result<usize, Failure> {
     let mut changed = 0;
     let mut held = None;
     let outcome = rounds(session, &parts, intent, saved, &mut changed, &mut held).await;
@@ -80,7 +89,9 @@ async fn rounds(
         }
         if plan.is_empty() {
             for note in &plan.notes {
-                session.reporter.event(&crate::report::Event::Note { text: note.clone() });
+                session
+                    .reporter
+                    .event(&crate::report::Event::Note { text: note.clone() });
             }
             return Ok(());
         }
@@ -96,19 +107,23 @@ async fn rounds(
             plan = now;
         }
         apply(session, parts, &plan, seen, &stop).await?;
-        *changed += plan.steps().count();
+        *changed += plan.steps().filter(|step| step.risk > Risk::ReadOnly).count();
         if !matches!(intent, Intent::Converge { .. }) {
             return Ok(());
         }
     }
-    Err(Failure::new(Exit::StepFailed, "the hosts still differ from the inventory after several rounds")
-        .hint("something else changes them as well: look at `quorate plan`"))
+    Err(Failure::new(
+        Exit::StepFailed,
+        "the hosts still differ from the inventory after several rounds",
+    )
+    .hint("something else changes them as well: look at `quorate plan`"))
 }
 
 fn show_and_ask(session: &Session, plan: &Plan) -> Result<(), Failure> {
     if session.json() {
         return confirm::plan(session, plan);
     }
+    let _quiet = quiet(session.reporter.as_ref());
     anstream::eprint!("{}", show::plan(plan, Paint::from_env(true), false));
     confirm::plan(session, plan)
 }
@@ -121,11 +136,17 @@ async fn apply(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let world = RealWorld::new(parts.fleet.clone(), parts.vault.clone(), parts.bundle.clone(), seen);
-    let done = session.phase("apply", run(plan, &world, session.reporter.as_ref(), stop)).await;
+    let done = session
+        .phase("apply", run(plan, &world, session.reporter.as_ref(), stop))
+        .await;
     done.map_err(|error| match error {
-        RunError::Stopped(_) => Failure::new(Exit::Interrupted, error).hint("run the same command again: it goes on where this one stopped"),
-        RunError::Failed { .. } => Failure::new(Exit::StepFailed, error).hint("mend the cause and run the same command again: it goes on from here"),
-        RunError::NotSafe { .. } => Failure::new(Exit::StepFailed, error).hint("run the same command again once that holds; what was done so far stays done"),
+        RunError::Stopped(_) => {
+            Failure::new(Exit::Interrupted, error).hint("run the same command again: it goes on where this one stopped")
+        }
+        RunError::Failed { .. } => Failure::new(Exit::StepFailed, error)
+            .hint("mend the cause and run the same command again: it goes on from here"),
+        RunError::NotSafe { .. } => Failure::new(Exit::StepFailed, error)
+            .hint("run the same command again once that holds; what was done so far stays done"),
     })
 }
 
@@ -147,5 +168,6 @@ fn not_stale(saved: &Plan, now: &Plan) -> Result<(), Failure> {
 }
 
 fn stale(why: &str) -> Failure {
-    Failure::new(Exit::Stale, format!("the plan is stale: {why}")).hint("nothing was changed; make a new one with `quorate plan`")
+    Failure::new(Exit::Stale, format!("the plan is stale: {why}"))
+        .hint("nothing was changed; make a new one with `quorate plan`")
 }

@@ -23,8 +23,11 @@ pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
     // Removed with everything in it when this function ends; only this account can look inside.
     let dir = private_dir()?;
     let etcdctl = dir.path().join("etcdctl");
-    let arch = Arch::from_uname(std::env::consts::ARCH).ok_or_else(|| Failure::new(Exit::Bundle, "etcd has no release for this machine"))?;
-    session.bundle()?.extract(session.desired().version, arch, Program::Etcdctl, &etcdctl)?;
+    let arch = Arch::from_uname(std::env::consts::ARCH)
+        .ok_or_else(|| Failure::new(Exit::Bundle, "etcd has no release for this machine"))?;
+    session
+        .bundle()?
+        .extract(session.desired().version, arch, Program::Etcdctl, &etcdctl)?;
     write_identity(dir.path(), &tls)?;
     let endpoints = tunnels(&session).await?;
     let status = tokio::process::Command::new(&etcdctl)
@@ -43,10 +46,16 @@ pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
 /// In memory where the system has a place for that, else in the temporary directory.
 fn private_dir() -> Result<tempfile::TempDir, Failure> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix("quorate-ctl-").permissions(std::fs::Permissions::from_mode(0o700));
+    builder
+        .prefix("quorate-ctl-")
+        .permissions(std::fs::Permissions::from_mode(0o700));
     let shm = Path::new("/dev/shm");
     // etcdctl is run from there, which `noexec` would forbid; the fallback covers that, too.
-    let made = if shm.is_dir() && !noexec(shm) { builder.tempdir_in(shm) } else { builder.tempdir() };
+    let made = if shm.is_dir() && !noexec(shm) {
+        builder.tempdir_in(shm)
+    } else {
+        builder.tempdir()
+    };
     made.map_err(|e| Failure::unexpected("cannot make a private directory", e))
 }
 
@@ -54,13 +63,20 @@ fn noexec(dir: &Path) -> bool {
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
     mounts.lines().any(|line| {
         let mut fields = line.split(' ').skip(1);
-        fields.next() == dir.to_str() && fields.nth(1).is_some_and(|options| options.split(',').any(|o| o == "noexec"))
+        fields.next() == dir.to_str()
+            && fields
+                .nth(1)
+                .is_some_and(|options| options.split(',').any(|o| o == "noexec"))
     })
 }
 
 fn write_identity(dir: &Path, tls: &ClientTls) -> Result<(), Failure> {
     use secrecy::ExposeSecret;
-    let files = [("ca.crt", tls.ca_pem.as_str()), ("client.crt", tls.cert_pem.as_str()), ("client.key", tls.key_pem.expose_secret())];
+    let files = [
+        ("ca.crt", tls.ca_pem.as_str()),
+        ("client.crt", tls.cert_pem.as_str()),
+        ("client.key", tls.key_pem.expose_secret()),
+    ];
     for (name, text) in files {
         let mut file = std::fs::OpenOptions::new()
             .write(true)
@@ -68,7 +84,8 @@ fn write_identity(dir: &Path, tls: &ClientTls) -> Result<(), Failure> {
             .mode(0o600)
             .open(dir.join(name))
             .map_err(|e| Failure::unexpected("cannot write the client certificate", e))?;
-        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(|e| Failure::unexpected("cannot write the client certificate", e))?;
+        std::io::Write::write_all(&mut file, text.as_bytes())
+            .map_err(|e| Failure::unexpected("cannot write the client certificate", e))?;
     }
     Ok(())
 }
@@ -81,8 +98,13 @@ async fn tunnels(session: &Session) -> Result<Vec<String>, Failure> {
         if !session.global.limit.is_empty() && !session.global.limit.contains(&spec.name) {
             continue;
         }
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|e| Failure::unexpected("cannot listen on loopback", e))?;
-        let port = listener.local_addr().map_err(|e| Failure::unexpected("cannot listen on loopback", e))?.port();
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .map_err(|e| Failure::unexpected("cannot listen on loopback", e))?;
+        let port = listener
+            .local_addr()
+            .map_err(|e| Failure::unexpected("cannot listen on loopback", e))?
+            .port();
         endpoints.push(format!("https://127.0.0.1:{port}"));
         tokio::spawn(serve(listener, fleet.dial(spec, spec.client_port)));
     }

@@ -56,7 +56,13 @@ pub struct Detail {
 impl Failure {
     /// A failure with its sentence.
     pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string(), details: Vec::new(), hint: None, spans: None }
+        Self {
+            exit,
+            message: message.to_string(),
+            details: Vec::new(),
+            hint: None,
+            spans: None,
+        }
     }
 
     /// Adds what to do.
@@ -90,7 +96,11 @@ impl Failure {
         let paint = crate::report::Paint::from_env(true);
         anstream::eprintln!("{} {}", paint.bad("error:"), printable(&self.message));
         for detail in &self.details {
-            let node = detail.node.as_ref().map(|n| format!("{}: ", paint.strong(n))).unwrap_or_default();
+            let node = detail
+                .node
+                .as_ref()
+                .map(|n| format!("{}: ", paint.strong(n)))
+                .unwrap_or_default();
             anstream::eprintln!("  {node}{}", printable(&detail.message));
             anstream::eprintln!("    {} {}", paint.good("help:"), printable(&detail.hint));
         }
@@ -111,22 +121,35 @@ impl From<Vec<Blocked>> for Failure {
         };
         let details = blocked
             .into_iter()
-            .map(|b| Detail { node: b.node.as_ref().map(ToString::to_string), message: b.reason, hint: b.hint })
+            .map(|b| Detail {
+                node: b.node.as_ref().map(ToString::to_string),
+                message: b.reason,
+                hint: b.hint,
+            })
             .collect();
-        Self { details, ..Self::new(exit, "nothing was changed, because it would not be safe") }
+        Self {
+            details,
+            ..Self::new(exit, "nothing was changed, because it would not be safe")
+        }
     }
 }
 
 impl From<InventoryError> for Failure {
     fn from(error: InventoryError) -> Self {
-        Self { spans: Some(Box::new(error)), ..Self::new(Exit::Inventory, "the inventory is not valid") }
+        Self {
+            spans: Some(Box::new(error)),
+            ..Self::new(Exit::Inventory, "the inventory is not valid")
+        }
     }
 }
 
 impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Self {
         let hint = error.hint();
-        Self { hint, ..Self::new(Exit::Bundle, chain(&error)) }
+        Self {
+            hint,
+            ..Self::new(Exit::Bundle, chain(&error))
+        }
     }
 }
 
@@ -146,6 +169,9 @@ impl From<HostError> for Failure {
 
 impl From<StepError> for Failure {
     fn from(error: StepError) -> Self {
-        Self { hint: error.hint, ..Self::new(Exit::StepFailed, error.message) }
+        Self {
+            hint: error.hint,
+            ..Self::new(Exit::StepFailed, error.message)
+        }
     }
 }

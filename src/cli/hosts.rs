@@ -41,10 +41,15 @@ pub async fn ssh(global: &Global, args: &Ssh) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let spec = session.spec(&args.node)?;
     let mut command = match &spec.connection {
-        Connection::Local => tokio::process::Command::new(std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into())),
+        Connection::Local => {
+            tokio::process::Command::new(std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into()))
+        }
         Connection::Ssh(target) => {
             let mut command = tokio::process::Command::new("ssh");
-            command.arg("-o").arg(format!("UserKnownHostsFile={} ~/.ssh/known_hosts", target.known_hosts.display()));
+            command.arg("-o").arg(format!(
+                "UserKnownHostsFile={} ~/.ssh/known_hosts",
+                target.known_hosts.display()
+            ));
             command.arg("-o").arg("StrictHostKeyChecking=yes");
             if !target.use_config {
                 command.arg("-F").arg("none");

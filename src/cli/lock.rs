@@ -68,10 +68,14 @@ pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
             (None, _) => println!("{}: free", spec.name),
             (Some(holder), false) => println!("{}: {}", spec.name, describe(&holder)),
             (Some(holder), true) => {
-                host.steal_lock(&me).await.map_err(|error| match error {
-                    LockRefused::Host(error) => Failure::from(error),
-                    LockRefused::Held(_) => Failure::new(Exit::Locked, error),
-                })?.release().await;
+                host.steal_lock(&me)
+                    .await
+                    .map_err(|error| match error {
+                        LockRefused::Host(error) => Failure::from(error),
+                        LockRefused::Held(_) => Failure::new(Exit::Locked, error),
+                    })?
+                    .release()
+                    .await;
                 println!("{}: taken away from {}", spec.name, describe(&holder));
             }
         }
@@ -81,10 +85,18 @@ pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
 
 enum Refusal {
     Taken(Vec<(NodeName, LockHolder)>),
-    TooFew { held: usize, needed: usize, why: Vec<Detail> },
+    TooFew {
+        held: usize,
+        needed: usize,
+        why: Vec<Detail>,
+    },
 }
 
-async fn try_once(session: &Session, fleet: &Arc<Fleet>, me: &LockHolder) -> Result<Vec<(NodeName, LockGuard)>, Refusal> {
+async fn try_once(
+    session: &Session,
+    fleet: &Arc<Fleet>,
+    me: &LockHolder,
+) -> Result<Vec<(NodeName, LockGuard)>, Refusal> {
     let specs: Vec<_> = session.desired().hosts.values().collect();
     let tries = specs.iter().map(|spec| async move {
         let host = fleet.host(spec).await.map_err(LockRefused::Host)?;
@@ -109,7 +121,11 @@ async fn try_once(session: &Session, fleet: &Arc<Fleet>, me: &LockHolder) -> Res
     }
     let held = guards.len();
     join_all(guards.into_iter().map(|(_, guard)| guard.release())).await;
-    if taken.is_empty() { Err(Refusal::TooFew { held, needed, why }) } else { Err(Refusal::Taken(taken)) }
+    if taken.is_empty() {
+        Err(Refusal::TooFew { held, needed, why })
+    } else {
+        Err(Refusal::Taken(taken))
+    }
 }
 
 fn held(guards: Vec<(NodeName, LockGuard)>, stop: &CancellationToken, reporter: &Arc<dyn Reporter>) -> Held {
@@ -138,7 +154,9 @@ fn held(guards: Vec<(NodeName, LockGuard)>, stop: &CancellationToken, reporter: 
 
 /// This run, as others see it.
 fn myself() -> LockHolder {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".into());
+    let user = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| "somebody".into());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let nanos = Timestamp::now().as_nanosecond();
     LockHolder {
@@ -159,7 +177,10 @@ fn doing(args: impl Iterator<Item = String>) -> String {
 
 fn describe(holder: &LockHolder) -> String {
     let state = if holder.alive { "" } else { " (its process is gone)" };
-    format!("{} (process {}) since {}: {}{state}", holder.who, holder.pid, holder.since, holder.doing)
+    format!(
+        "{} (process {}) since {}: {}{state}",
+        holder.who, holder.pid, holder.since, holder.doing
+    )
 }
 
 impl From<Refusal> for Failure {
@@ -174,11 +195,17 @@ impl From<Refusal> for Failure {
                         hint: "wait for it; if that run is gone or stuck: `quorate unlock --steal` (recorded on the hosts)".into(),
                     })
                     .collect();
-                Failure { details, ..Failure::new(Exit::Locked, "another run holds the lock; nothing was changed") }
+                Failure {
+                    details,
+                    ..Failure::new(Exit::Locked, "another run holds the lock; nothing was changed")
+                }
             }
             Refusal::TooFew { held, needed, why } => Failure {
                 details: why,
-                ..Failure::new(Exit::Unreachable, format!("the lock was had on {held} hosts, and {needed} are needed"))
+                ..Failure::new(
+                    Exit::Unreachable,
+                    format!("the lock was had on {held} hosts, and {needed} are needed"),
+                )
             },
         }
     }

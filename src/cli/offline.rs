@@ -21,13 +21,23 @@ const USUAL_VERSION: Version = Version::new(3, 5, 30);
 /// When the file exists or cannot be written.
 pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
     let path = &global.inventory;
-    let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let newest = Bundle::find(global.bundle.as_deref(), base).ok().and_then(|b| b.versions().into_keys().max());
+    let base = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let newest = Bundle::find(global.bundle.as_deref(), base)
+        .ok()
+        .and_then(|b| b.versions().into_keys().max());
     let version = args.version.or(newest).unwrap_or(USUAL_VERSION);
     let text = inventory::init::starter(&args.hosts, version, &args.cluster);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| {
-        Failure::new(Exit::Usage, format!("cannot create {}: {e}", path.display())).hint("name another file with --inventory")
-    })?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(|e| {
+            Failure::new(Exit::Usage, format!("cannot create {}: {e}", path.display()))
+                .hint("name another file with --inventory")
+        })?;
     std::io::Write::write_all(&mut file, text.as_bytes())
         .map_err(|e| Failure::unexpected(&format!("cannot write {}", path.display()), e))?;
     println!("wrote {}: look it over, then `quorate check`", path.display());
@@ -45,24 +55,43 @@ pub fn check(global: &Global) -> Result<Exit, Failure> {
     let report = bundle.verify()?;
     let version = desired.version;
     if let Some(bad) = known_bad(version) {
-        return Err(Failure::new(Exit::Blocked, format!("etcd {version} must not be used: {}", bad.reason)).hint(format!("use {} or later", bad.fixed_in)));
+        return Err(Failure::new(
+            Exit::Blocked,
+            format!("etcd {version} must not be used: {}", bad.reason),
+        )
+        .hint(format!("use {} or later", bad.fixed_in)));
     }
     if !bundle.versions().contains_key(&version) {
         let have: Vec<String> = bundle.versions().keys().map(ToString::to_string).collect();
-        return Err(Failure::new(Exit::Bundle, format!("the bundle has no etcd {version}, it has {}", have.join(", ")))
-            .hint("make one that has it with `quorate bundle create`, or change `etcd.version`"));
+        return Err(Failure::new(
+            Exit::Bundle,
+            format!("the bundle has no etcd {version}, it has {}", have.join(", ")),
+        )
+        .hint("make one that has it with `quorate bundle create`, or change `etcd.version`"));
     }
     for host in desired.hosts.values() {
         render_host(desired, host, &initial_new(desired))
             .map_err(|e| Failure::new(Exit::Inventory, format!("{}: {e}", host.name)).hint(e.hint()))?;
     }
-    let ca = session.vault().dir().status().map_err(crate::ops::exec::StepError::from)?;
+    let ca = session
+        .vault()
+        .dir()
+        .status()
+        .map_err(crate::ops::exec::StepError::from)?;
     let ca_text = match ca.trusted.first() {
         None => "no CA yet: `quorate up` makes it".to_owned(),
-        Some(cert) => format!("CA valid for {} more days, its key sealed to {}", cert.days_left(jiff::Timestamp::now()), ca.recipients.join(", ")),
+        Some(cert) => format!(
+            "CA valid for {} more days, its key sealed to {}",
+            cert.days_left(jiff::Timestamp::now()),
+            ca.recipients.join(", ")
+        ),
     };
     println!("inventory  {} hosts, etcd {version}", desired.hosts.len());
-    println!("bundle     {} of {} releases, every byte checked", count(report.programs, "program"), bundle.versions().len());
+    println!(
+        "bundle     {} of {} releases, every byte checked",
+        count(report.programs, "program"),
+        bundle.versions().len()
+    );
     println!("files      rendered for every host");
     println!("pki        {ca_text}");
     if let Some(advice) = advice(version) {
@@ -83,7 +112,10 @@ pub fn render(global: &Global, args: &Render) -> Result<Exit, Failure> {
             .map_err(|e| Failure::new(Exit::Inventory, format!("{}: {e}", host.name)).hint(e.hint()))?;
         for file in files {
             match &args.out {
-                None => println!("# {}:{} (mode {:o}, owner {})\n{}", host.name, file.path, file.mode, file.owner, file.text),
+                None => println!(
+                    "# {}:{} (mode {:o}, owner {})\n{}",
+                    host.name, file.path, file.mode, file.owner, file.text
+                ),
                 Some(out) => write_below(&out.join(host.name.as_str()), file.path.as_str(), &file.text)?,
             }
         }
@@ -104,7 +136,8 @@ fn write_below(dir: &Path, path: &str, text: &str) -> Result<(), Failure> {
 /// # Errors
 /// Never, as far as is known.
 pub fn schema() -> Result<Exit, Failure> {
-    let text = serde_json::to_string_pretty(&inventory::schema()).map_err(|e| Failure::unexpected("cannot write the schema", e))?;
+    let text = serde_json::to_string_pretty(&inventory::schema())
+        .map_err(|e| Failure::unexpected("cannot write the schema", e))?;
     println!("{text}");
     Ok(Exit::Done)
 }

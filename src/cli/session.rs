@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 
 use super::args::{Global, OutputFormat};
 use super::error::{Exit, Failure};
@@ -15,10 +16,10 @@ use crate::host::ssh::{SshEnvironment, connect};
 use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets, Transport};
 use crate::inventory::{self, Connection, Desired, DesiredHost, Loaded, NodeName};
 use crate::ops::fleet::{Connector, Fleet};
-use crate::ops::model::{Fact, Observed, Policy, Supplies};
+use crate::ops::model::{Observed, Policy, Supplies};
 use crate::ops::observe::observe;
 use crate::ops::vault::Vault;
-use crate::report::{Event, OutputMode, Reporter, reporter};
+use crate::report::{Event, OutputMode, Reporter, quiet, reporter};
 
 /// What a command works with.
 pub struct Session {
@@ -45,13 +46,27 @@ impl Session {
         let loaded = inventory::load(&global.inventory)?;
         for warning in &loaded.warnings {
             let at = format!("{}:{}: ", loaded.path.display(), warning.line);
-            reporter.event(&Event::Warning { node: None, text: format!("{at}{}", warning.message), hint: Some(warning.help.clone()) });
+            reporter.event(&Event::Warning {
+                node: None,
+                text: format!("{at}{}", warning.message),
+                hint: Some(warning.help.clone()),
+            });
         }
         for name in &global.limit {
             known(&loaded.desired, name)?;
         }
-        let secrets = Arc::new(secrets(global));
-        Ok(Self { global: global.clone(), loaded, reporter, begun: Instant::now(), phases: Default::default(), secrets })
+        let secrets = Arc::new(Prompts {
+            secrets: secrets(global),
+            reporter: reporter.clone(),
+        });
+        Ok(Self {
+            global: global.clone(),
+            loaded,
+            reporter,
+            begun: Instant::now(),
+            phases: Default::default(),
+            secrets,
+        })
     }
 
     /// What the inventory means.
@@ -69,7 +84,10 @@ impl Session {
 
     /// What the operator allowed.
     pub fn policy(&self) -> Policy {
-        Policy { accept_outage: self.global.accept_outage, accept_data_loss: self.global.accept_data_loss }
+        Policy {
+            accept_outage: self.global.accept_outage,
+            accept_data_loss: self.global.accept_data_loss,
+        }
     }
 
     /// True for `--output json`.
@@ -83,7 +101,10 @@ impl Session {
         let begun = Instant::now();
         let done = work.await;
         let seconds = begun.elapsed().as_secs_f64();
-        self.reporter.event(&Event::PhaseFinished { phase: name.into(), seconds });
+        self.reporter.event(&Event::PhaseFinished {
+            phase: name.into(),
+            seconds,
+        });
         if let Ok(mut phases) = self.phases.lock() {
             phases.push((name.into(), seconds));
         }
@@ -96,10 +117,23 @@ impl Session {
     }
 
     /// Says how it ended, with what the write probe saw.
-    pub fn finish_probed(&self, ok: bool, changed: usize, summary: impl Into<String>, probe: Option<crate::report::ProbeReport>) {
+    pub fn finish_probed(
+        &self,
+        ok: bool,
+        changed: usize,
+        summary: impl Into<String>,
+        probe: Option<crate::report::ProbeReport>,
+    ) {
         let phases = self.phases.lock().map(|p| p.clone()).unwrap_or_default();
         let seconds = self.begun.elapsed().as_secs_f64();
-        self.reporter.event(&Event::Finished { ok, seconds, phases, changed, summary: summary.into(), probe });
+        self.reporter.event(&Event::Finished {
+            ok,
+            seconds,
+            phases,
+            changed,
+            summary: summary.into(),
+            probe,
+        });
     }
 
     /// The bundle, wherever it is.
@@ -122,12 +156,20 @@ impl Session {
         let mut files: Vec<PathBuf> = Vec::new();
         for host in self.desired().hosts.values() {
             if let Connection::Ssh(target) = &host.connection {
-                files.extend(target.identity.iter().filter(|f| !files.contains(f)).cloned().collect::<Vec<_>>());
+                files.extend(
+                    target
+                        .identity
+                        .iter()
+                        .filter(|f| !files.contains(f))
+                        .cloned()
+                        .collect::<Vec<_>>(),
+                );
             }
         }
-        let usual = home().map(|h| h.join(".ssh")).into_iter().flat_map(|dir| {
-            ["id_ed25519", "id_rsa"].map(|name| dir.join(name))
-        });
+        let usual = home()
+            .map(|h| h.join(".ssh"))
+            .into_iter()
+            .flat_map(|dir| ["id_ed25519", "id_rsa"].map(|name| dir.join(name)));
         files.extend(usual.filter(|f| f.exists()));
         files
     }
@@ -135,7 +177,10 @@ impl Session {
     /// The operator's side of SSH connections.
     pub fn ssh(&self) -> (Arc<SshEnvironment>, Arc<dyn SecretSource>) {
         let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
-        (Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent)), self.secrets.clone())
+        (
+            Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent)),
+            self.secrets.clone(),
+        )
     }
 
     /// The hosts, not connected yet.
@@ -143,7 +188,14 @@ impl Session {
         let desired = Arc::new(self.desired().clone());
         let (environment, _) = self.ssh();
         let permits = Arc::new(tokio::sync::Semaphore::new(usize::from(self.global.parallel)));
-        Fleet::new(desired, Box::new(RealConnector { environment, secrets: self.secrets.clone(), permits }))
+        Fleet::new(
+            desired,
+            Box::new(RealConnector {
+                environment,
+                secrets: self.secrets.clone(),
+                permits,
+            }),
+        )
     }
 
     /// What lies ready on this machine for the planner.
@@ -153,13 +205,22 @@ impl Session {
     pub fn supplies(&self, bundle: Option<&Bundle>, vault: &Vault) -> Result<Supplies, Failure> {
         let mut releases: BTreeMap<_, BTreeMap<_, BTreeMap<String, String>>> = BTreeMap::new();
         for release in bundle.iter().flat_map(|b| &b.manifest().releases) {
-            let files = release.files.iter().map(|(program, file)| (program.as_str().to_owned(), file.sha256.to_string())).collect();
+            let files = release
+                .files
+                .iter()
+                .map(|(program, file)| (program.as_str().to_owned(), file.sha256.to_string()))
+                .collect();
             releases.entry(release.version).or_default().insert(release.arch, files);
         }
         let ca_pem = vault.trusted_pem().map_err(crate::ops::exec::StepError::from)?;
         let next_ca = vault.next_ca().map_err(crate::ops::exec::StepError::from)?;
         let clients = vault.clients().map_err(crate::ops::exec::StepError::from)?;
-        Ok(Supplies { releases, ca_pem, next_ca, clients })
+        Ok(Supplies {
+            releases,
+            ca_pem,
+            next_ca,
+            clients,
+        })
     }
 
     /// Opens the CA (when there is one) and looks at everything.
@@ -167,32 +228,13 @@ impl Session {
     /// # Errors
     /// When the CA is there and none of the operator's keys opens it.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let has_ca = !vault.dir().status().map_err(crate::ops::exec::StepError::from)?.is_empty();
+        let has_ca = !vault
+            .dir()
+            .status()
+            .map_err(crate::ops::exec::StepError::from)?
+            .is_empty();
         let tls = if has_ca { Some(vault.operator().await?) } else { None };
         Ok(observe(fleet, tls.as_ref()).await)
-    }
-
-    /// Refuses when a host cannot be looked at; for commands that need all of them.
-    ///
-    /// # Errors
-    /// Every host that did not answer.
-    pub fn all_reachable(&self, seen: &Observed) -> Result<(), Failure> {
-        let blocked: Vec<_> = seen
-            .hosts
-            .iter()
-            .filter_map(|(name, fact)| match fact {
-                Fact::Unknown(why) => Some(super::error::Detail {
-                    node: Some(name.to_string()),
-                    message: why.clone(),
-                    hint: "mend the connection and run it again".into(),
-                }),
-                _ => None,
-            })
-            .collect();
-        if blocked.is_empty() {
-            return Ok(());
-        }
-        Err(Failure { details: blocked, ..Failure::new(Exit::Unreachable, "not every host could be looked at") })
     }
 
     /// The host of this name.
@@ -209,7 +251,15 @@ fn known<'a>(desired: &'a Desired, name: &NodeName) -> Result<&'a DesiredHost, F
         let near = inventory::leaf::nearest(name.as_str(), desired.order.iter().map(NodeName::as_str));
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("its hosts are {}", desired.order.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "its hosts are {}",
+                desired
+                    .order
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         };
         Failure::new(Exit::Usage, format!("the inventory has no host `{name}`")).hint(hint)
     })
@@ -233,6 +283,29 @@ fn secrets(global: &Global) -> Secrets {
     }
 }
 
+/// Asks while the live display holds still.
+struct Prompts {
+    secrets: Secrets,
+    reporter: Arc<dyn Reporter>,
+}
+
+impl SecretSource for Prompts {
+    fn passphrase(&self, key: &Path) -> Option<SecretString> {
+        let _quiet = quiet(self.reporter.as_ref());
+        self.secrets.passphrase(key)
+    }
+
+    fn sudo_password(&self, who: &str) -> Option<SecretString> {
+        let _quiet = quiet(self.reporter.as_ref());
+        self.secrets.sudo_password(who)
+    }
+
+    fn login_password(&self, who: &str) -> Option<SecretString> {
+        let _quiet = quiet(self.reporter.as_ref());
+        self.secrets.login_password(who)
+    }
+}
+
 fn home() -> Option<PathBuf> {
     std::env::var_os("HOME").map(PathBuf::from)
 }
@@ -251,7 +324,9 @@ impl Connector for RealConnector {
             Connection::Local => Ok(Arc::new(LocalTransport::new(host.name.clone()))),
             Connection::Ssh(target) => {
                 let _permit = self.permits.acquire().await;
-                Ok(Arc::new(connect(&host.name, target, &self.environment, self.secrets.clone()).await?))
+                Ok(Arc::new(
+                    connect(&host.name, target, &self.environment, self.secrets.clone()).await?,
+                ))
             }
         }
     }

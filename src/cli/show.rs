@@ -9,8 +9,15 @@ use crate::report::{Paint, printable};
 pub fn plan(plan: &Plan, paint: Paint, with_diffs: bool) -> String {
     let mut text = String::new();
     for (index, wave) in plan.waves.iter().enumerate() {
-        let tolerance = wave.tolerance.map(|t| format!("  {}", paint.dim(&tolerance(t)))).unwrap_or_default();
-        let _ = writeln!(text, "{}{tolerance}", paint.strong(&format!("{}. {}", index + 1, wave.title)));
+        let tolerance = wave
+            .tolerance
+            .map(|t| format!("  {}", paint.dim(&tolerance(t))))
+            .unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{}{tolerance}",
+            paint.strong(&format!("{}. {}", index + 1, wave.title))
+        );
         for step in &wave.steps {
             self::step(&mut text, step, paint, with_diffs);
         }
@@ -35,7 +42,12 @@ fn step(text: &mut String, step: &Step, paint: Paint, with_diffs: bool) {
     };
     let _ = writeln!(text, "   {target:<14} {what}");
     for why in &step.why {
-        let _ = writeln!(text, "   {:<14} {}", "", paint.dim(&format!("because {}", printable(why))));
+        let _ = writeln!(
+            text,
+            "   {:<14} {}",
+            "",
+            paint.dim(&format!("because {}", printable(why)))
+        );
     }
     if with_diffs {
         for file in change(&step.action).into_iter().flat_map(|c| &c.files) {
@@ -62,7 +74,11 @@ fn change(action: &Action) -> Option<&HostChange> {
 /// `3 voters, can lose 1 -> 0 -> 1`.
 fn tolerance(t: Tolerance) -> String {
     let voters = crate::ops::plan::count(t.voters, "voter");
-    let during = if t.during < 0 { "no quorum".to_owned() } else { t.during.to_string() };
+    let during = if t.during < 0 {
+        "no quorum".to_owned()
+    } else {
+        t.during.to_string()
+    };
     if t.before as i64 == t.during && t.before == t.after {
         return format!("{voters}, can lose {}", t.before);
     }

@@ -102,7 +102,9 @@ pub async fn members(global: &Global) -> Result<Exit, Failure> {
     let seen = session.look(&fleet, &vault).await?;
     let membership = match &seen.cluster {
         Fact::Known(membership) => membership,
-        Fact::Absent => return Err(Failure::new(Exit::Unhealthy, "there is no cluster yet").hint("make it with `quorate up`")),
+        Fact::Absent => {
+            return Err(Failure::new(Exit::Unhealthy, "there is no cluster yet").hint("make it with `quorate up`"));
+        }
         Fact::Unknown(why) => return Err(Failure::new(Exit::Unhealthy, why).hint("start it with `quorate up`")),
     };
     if session.json() {
@@ -125,7 +127,7 @@ pub async fn members(global: &Global) -> Result<Exit, Failure> {
             Cell::new(role),
         ]);
     }
-    anstream::print!("{}", table.render(terminal_width(), true));
+    anstream::println!("{}", table.render(terminal_width(), true));
     Ok(Exit::Done)
 }
 
@@ -171,7 +173,10 @@ async fn streams(
     let say = |error: crate::etcd::EtcdError| format!("{}: {error}", spec.name);
     let http = fleet.http(spec, spec.client_port, tls).map_err(say)?;
     let metrics = http.metrics(Duration::from_secs(5)).await.map_err(say)?;
-    let cut = membership.members.iter().find(|m| m.id != own && metrics.active_peers.get(&m.id).copied().unwrap_or(0) == 0);
+    let cut = membership
+        .members
+        .iter()
+        .find(|m| m.id != own && metrics.active_peers.get(&m.id).copied().unwrap_or(0) == 0);
     match cut {
         Some(cut) => Err(format!("{} has no live stream to {}", spec.name, cut.name)),
         None => Ok(()),
@@ -181,17 +186,36 @@ async fn streams(
 fn glance(session: &Session, seen: &Observed) -> Glance {
     let desired = session.desired();
     let membership = seen.cluster.known();
-    let mut members: Vec<MemberGlance> =
-        desired.order.iter().filter_map(|n| desired.hosts.get(n)).map(|host| of_host(host, seen, membership)).collect();
-    let strays = membership.iter().flat_map(|m| m.members.iter().filter(|x| host_of(desired, x).is_none()).map(move |x| (*m, x)));
+    let mut members: Vec<MemberGlance> = desired
+        .order
+        .iter()
+        .filter_map(|n| desired.hosts.get(n))
+        .map(|host| of_host(host, seen, membership))
+        .collect();
+    let strays = membership.iter().flat_map(|m| {
+        m.members
+            .iter()
+            .filter(|x| host_of(desired, x).is_none())
+            .map(move |x| (*m, x))
+    });
     members.extend(strays.map(|(membership, member)| MemberGlance {
         problem: Some("not in the inventory".into()),
-        ..of_member(membership, member.id, &member.name, member.client_urls.first().cloned().unwrap_or_default())
+        ..of_member(
+            membership,
+            member.id,
+            &member.name,
+            member.client_urls.first().cloned().unwrap_or_default(),
+        )
     }));
     let strength = membership.map_or(Strength { voters: 0, healthy: 0 }, Strength::of);
-    let alarms: Vec<String> = membership.iter().flat_map(|m| m.alarms.iter().map(move |a| alarm(m, a))).collect();
-    let mut problems: Vec<String> =
-        members.iter().filter_map(|m| m.problem.as_ref().map(|p| format!("{}: {p}", m.name))).collect();
+    let alarms: Vec<String> = membership
+        .iter()
+        .flat_map(|m| m.alarms.iter().map(move |a| alarm(m, a)))
+        .collect();
+    let mut problems: Vec<String> = members
+        .iter()
+        .filter_map(|m| m.problem.as_ref().map(|p| format!("{}: {p}", m.name)))
+        .collect();
     problems.extend(alarms.iter().map(|a| format!("alarm {a}")));
     match &seen.cluster {
         Fact::Known(m) if m.leader().is_none() => problems.push("the members do not agree on a leader".into()),
@@ -212,7 +236,11 @@ fn glance(session: &Session, seen: &Observed) -> Glance {
 }
 
 fn alarm(membership: &Membership, alarm: &crate::etcd::Alarm) -> String {
-    let who = membership.members.iter().find(|m| m.id == alarm.member).map_or("(member unknown)", |m| m.name.as_str());
+    let who = membership
+        .members
+        .iter()
+        .find(|m| m.id == alarm.member)
+        .map_or("(member unknown)", |m| m.name.as_str());
     format!("{:?} {who}", alarm.kind).to_uppercase()
 }
 
@@ -222,7 +250,10 @@ fn of_host(host: &DesiredHost, seen: &Observed, membership: Option<&Membership>)
     let member = membership.and_then(|m| m.of(host).map(|x| (m, x.id)));
     let mut row = match member {
         Some((membership, id)) => of_member(membership, id, host.name.as_str(), host.client_url()),
-        None => MemberGlance { problem: Some("not a member".into()), ..blank(host.name.as_str(), host.client_url()) },
+        None => MemberGlance {
+            problem: Some("not a member".into()),
+            ..blank(host.name.as_str(), host.client_url())
+        },
     };
     row.service = known.map(|f| f.service.state);
     row.certificate_days = known.and_then(|f| certificate_days(host, f));
@@ -283,7 +314,11 @@ fn certificate_days(host: &DesiredHost, facts: &crate::host::HostFacts) -> Optio
 }
 
 fn strength(glance: &Glance) -> String {
-    format!("{}, can lose {}", crate::ops::plan::count(glance.voters, "voter"), glance.can_lose)
+    format!(
+        "{}, can lose {}",
+        crate::ops::plan::count(glance.voters, "voter"),
+        glance.can_lose
+    )
 }
 
 fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
@@ -291,13 +326,36 @@ fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
         return json(glance);
     }
     let paint = Paint::from_env(true);
-    let verdict = if glance.healthy { paint.good("healthy") } else { paint.bad("NOT healthy") };
+    let verdict = if glance.healthy {
+        paint.good("healthy")
+    } else {
+        paint.bad("NOT healthy")
+    };
     let id = glance.cluster_id.as_deref().unwrap_or("-");
-    anstream::println!("{} {verdict}  {}  id {id}", paint.strong(&glance.cluster), strength(glance));
-    let mut table = Table::new(["NAME", "ADDRESS", "HEALTH", "ROLE", "VERSION", "DB", "IN USE", "RAFT INDEX", "LAG", "CERT"])
-        .right(["DB", "IN USE", "RAFT INDEX", "LAG", "CERT"]);
+    anstream::println!(
+        "{} {verdict}  {}  id {id}",
+        paint.strong(&glance.cluster),
+        strength(glance)
+    );
+    let mut table = Table::new([
+        "NAME",
+        "ADDRESS",
+        "HEALTH",
+        "ROLE",
+        "VERSION",
+        "DB",
+        "IN USE",
+        "RAFT INDEX",
+        "LAG",
+        "CERT",
+    ])
+    .right(["DB", "IN USE", "RAFT INDEX", "LAG", "CERT"]);
     for member in &glance.members {
-        let health = if member.healthy { Cell::new("ok").tone(Tone::Good) } else { Cell::new("DOWN").tone(Tone::Bad) };
+        let health = if member.healthy {
+            Cell::new("ok").tone(Tone::Good)
+        } else {
+            Cell::new("DOWN").tone(Tone::Bad)
+        };
         table.row([
             Cell::new(member.name.clone()),
             Cell::new(member.address.trim_start_matches("https://").to_owned()),
@@ -311,7 +369,7 @@ fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
             Cell::new(member.certificate_days.map_or("-".into(), |d| format!("{d}d"))),
         ]);
     }
-    anstream::print!("{}", table.render(terminal_width(), true));
+    anstream::println!("{}", table.render(terminal_width(), true));
     for problem in &glance.problems {
         anstream::println!("{} {}", paint.bad("!"), crate::report::printable(problem));
     }

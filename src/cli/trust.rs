@@ -1,9 +1,9 @@
 //! `trust`: pins the SSH keys that hosts show now, after a person compared the fingerprints.
 
 use super::args::Global;
+use super::confirm;
 use super::error::{Exit, Failure};
 use super::session::Session;
-use super::confirm;
 use crate::host::ssh::{HostKey, KeyState, pin, scan};
 use crate::inventory::{Connection, DesiredHost, SshTarget};
 
@@ -22,11 +22,15 @@ pub async fn trust(global: &Global) -> Result<Exit, Failure> {
             pinned += trust_host(&session, host, target).await?;
         }
     }
-    session.finish(true, pinned, match pinned {
-        0 => "every host key is pinned already".to_owned(),
-        1 => "1 host key pinned".to_owned(),
-        n => format!("{n} host keys pinned"),
-    });
+    session.finish(
+        true,
+        pinned,
+        match pinned {
+            0 => "every host key is pinned already".to_owned(),
+            1 => "1 host key pinned".to_owned(),
+            n => format!("{n} host keys pinned"),
+        },
+    );
     Ok(Exit::Done)
 }
 
@@ -41,7 +45,14 @@ async fn trust_host(session: &Session, host: &DesiredHost, target: &SshTarget) -
             match key.state {
                 KeyState::Pinned => {}
                 KeyState::New => {
-                    anstream::eprintln!("{}: {}:{} shows {} {}", host.name, key.key.host, key.key.port, key.kind, key.fingerprint);
+                    anstream::eprintln!(
+                        "{}: {}:{} shows {} {}",
+                        host.name,
+                        key.key.host,
+                        key.key.port,
+                        key.kind,
+                        key.fingerprint
+                    );
                     fresh.push(key.key);
                 }
                 KeyState::Changed(place) => {
@@ -57,7 +68,9 @@ async fn trust_host(session: &Session, host: &DesiredHost, target: &SshTarget) -
             break;
         }
         if !session.global.yes {
-            confirm::ask("Are these the hosts' own fingerprints (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there)? Pin them?")?;
+            confirm::ask(
+                "Are these the hosts' own fingerprints (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there)? Pin them?",
+            )?;
         }
         pinned += pin(&target.known_hosts, &fresh).map_err(|e| Failure::unexpected("cannot pin the keys", e))?;
     }

@@ -47,7 +47,10 @@ pub async fn up(global: &Global, args: &Up) -> Result<Exit, Failure> {
 }
 
 fn converge(global: &Global, prune: bool) -> Intent {
-    Intent::Converge { prune, limit: global.limit.clone() }
+    Intent::Converge {
+        prune,
+        limit: global.limit.clone(),
+    }
 }
 
 fn sentence(session: &Session, changed: usize) -> String {
@@ -83,8 +86,12 @@ fn save(plan: &Plan, out: &Path) -> Result<(), Failure> {
 }
 
 fn load(path: &Path) -> Result<Plan, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure::new(Exit::Usage, format!("cannot read {}: {e}", path.display())).hint("make one with `quorate plan --out FILE`"))?;
-    serde_json::from_str(&text)
-        .map_err(|e| Failure::new(Exit::Usage, format!("{} is not a saved plan: {e}", path.display())).hint("make one with `quorate plan --out FILE`"))
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Failure::new(Exit::Usage, format!("cannot read {}: {e}", path.display()))
+            .hint("make one with `quorate plan --out FILE`")
+    })?;
+    serde_json::from_str(&text).map_err(|e| {
+        Failure::new(Exit::Usage, format!("{} is not a saved plan: {e}", path.display()))
+            .hint("make one with `quorate plan --out FILE`")
+    })
 }

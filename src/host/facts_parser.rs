@@ -1,4 +1,4 @@
-//! Turns what `observe.sh` and `service_status.sh` print into facts. Pure; survives any input.
+//! Turns what `observe.sh` prints into facts. Pure; survives any input.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -7,15 +7,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::observe::{FactsQuery, Sent};
-use super::{
-    DataFacts, DataState, DiskFacts, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts, ServiceState,
-    SystemFacts,
-};
+use super::service_parser::service;
+use super::{DataFacts, DataState, DiskFacts, FileFacts, HostFacts, Listener, LockHolder, SystemFacts};
 use crate::inventory::{Arch, HostPath, Version};
 
 /// What the script printed, sorted by key: values in order, blocks with their lines.
 #[derive(Default)]
-struct Answer<'a> {
+pub(super) struct Answer<'a> {
     lines: Vec<(&'a str, &'a str)>,
     blocks: Vec<(&'a str, Vec<&'a str>)>,
 }
@@ -23,7 +21,7 @@ struct Answer<'a> {
 impl<'a> Answer<'a> {
     /// # Errors
     /// When the answer was cut off.
-    fn read(text: &'a str) -> Result<Self, String> {
+    pub(super) fn read(text: &'a str) -> Result<Self, String> {
         let mut answer = Answer::default();
         let mut lines = text.lines();
         let mut complete = false;
@@ -45,18 +43,18 @@ impl<'a> Answer<'a> {
         }
     }
 
-    fn all<'s>(&'s self, key: &'s str) -> impl Iterator<Item = &'a str> + 's {
+    pub(super) fn all<'s>(&'s self, key: &'s str) -> impl Iterator<Item = &'a str> + 's {
         self.lines
             .iter()
             .filter(move |(k, _)| *k == key)
             .map(|(_, value)| *value)
     }
 
-    fn text(&self, key: &str) -> String {
+    pub(super) fn text(&self, key: &str) -> String {
         self.all(key).next().unwrap_or("").trim().to_owned()
     }
 
-    fn number<T: std::str::FromStr + Default>(&self, key: &str) -> T {
+    pub(super) fn number<T: std::str::FromStr + Default>(&self, key: &str) -> T {
         self.all(key)
             .next()
             .and_then(|value| value.trim().parse().ok())
@@ -69,7 +67,7 @@ impl<'a> Answer<'a> {
     }
 
     /// The properties that systemd showed of each unit, in the order asked.
-    fn units(&self) -> Vec<BTreeMap<&'a str, &'a str>> {
+    pub(super) fn units(&self) -> Vec<BTreeMap<&'a str, &'a str>> {
         let lines = self.block("show").unwrap_or_default();
         let unit = |lines: &[&'a str]| lines.iter().filter_map(|line| line.split_once('=')).collect();
         lines.split(|line| line.is_empty()).map(unit).collect()
@@ -82,7 +80,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-fn is_sha256(text: &str) -> bool {
+pub(super) fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
@@ -100,14 +98,6 @@ pub(super) fn host_facts(text: &str, bin: &HostPath, query: &FactsQuery, sent: S
         releases: releases(&answer, bin),
         lock: lock(&answer),
     })
-}
-
-/// The facts in the answer of `service_status.sh`.
-///
-/// # Errors
-/// When the answer was cut off.
-pub(super) fn service_facts(text: &str, bin: &HostPath) -> Result<ServiceFacts, String> {
-    Ok(service(&Answer::read(text)?, bin))
 }
 
 fn system(answer: &Answer<'_>, query: &FactsQuery, sent: Sent) -> Result<SystemFacts, String> {
@@ -270,111 +260,6 @@ fn releases(answer: &Answer<'_>, bin: &HostPath) -> BTreeMap<Version, BTreeMap<S
         }
     }
     releases
-}
-
-fn service(answer: &Answer<'_>, bin: &HostPath) -> ServiceFacts {
-    let exe = answer.text("exe");
-    let running_exe = Some(exe.trim_end_matches(" (deleted)").to_owned()).filter(|exe| !exe.is_empty());
-    let running_version = running_exe.as_deref().and_then(|exe| {
-        let below = exe.strip_prefix(bin.as_str())?.strip_prefix('/')?;
-        below.split_once('/')?.0.parse().ok()
-    });
-    let started_with = answer.all("started").filter_map(|line| {
-        let (hash, path) = line.split_once(' ')?;
-        let path = path.trim_start().parse().ok()?;
-        is_sha256(hash).then(|| (path, hash.to_owned()))
-    });
-    let manager = match answer.all("process").next() {
-        Some(line) => supervised(answer, line),
-        None => unit(answer),
-    };
-    ServiceFacts {
-        state: manager.state,
-        enabled: manager.enabled,
-        needs_reload: manager.needs_reload,
-        pid: answer.all("pid").next().and_then(|pid| pid.trim().parse().ok()),
-        running_version,
-        running_exe,
-        started_with: started_with.collect(),
-        last_exit: manager.last_exit,
-        active_seconds: manager.active_since.map(|since| {
-            // Both count from boot.
-            let seconds = answer.number::<f64>("uptime") - since;
-            seconds.max(0.0) as u64
-        }),
-        restarts: manager.restarts,
-    }
-}
-
-/// What only the service manager knows.
-struct Manager {
-    state: ServiceState,
-    enabled: bool,
-    needs_reload: bool,
-    last_exit: Option<String>,
-    active_since: Option<f64>,
-    restarts: u32,
-}
-
-fn unit(answer: &Answer<'_>) -> Manager {
-    let units = answer.units();
-    let get = |key: &str| units.first().and_then(|unit| unit.get(key)).copied().unwrap_or("");
-    let micros = |key: &str| get(key).parse::<f64>().ok().filter(|micros| *micros > 0.0);
-    let state = match (get("LoadState"), get("ActiveState"), get("SubState")) {
-        ("" | "not-found", "" | "inactive", _) => ServiceState::Missing,
-        (_, "active" | "reloading", _) => ServiceState::Running,
-        (_, "failed", _) | (_, "activating", "auto-restart" | "auto-restart-queued") => ServiceState::Failed,
-        (_, "activating", _) => ServiceState::Starting,
-        // On its way down: it still is there.
-        (_, "deactivating", _) => ServiceState::Running,
-        _ => ServiceState::Stopped,
-    };
-    // CLD_EXITED, CLD_KILLED and CLD_DUMPED of wait(2).
-    let last_exit = match (micros("ExecMainExitTimestampMonotonic"), get("ExecMainCode")) {
-        (None, _) => None,
-        (Some(_), "1") => Some(format!("exit code {}", get("ExecMainStatus"))),
-        (Some(_), "2" | "3") => Some(format!("signal {}", get("ExecMainStatus"))),
-        (Some(_), _) => Some(get("Result").to_owned()),
-    };
-    Manager {
-        state,
-        enabled: matches!(get("UnitFileState"), "enabled" | "enabled-runtime"),
-        needs_reload: get("NeedDaemonReload") == "yes",
-        last_exit,
-        active_since: micros("ActiveEnterTimestampMonotonic")
-            .filter(|_| state == ServiceState::Running)
-            .map(|micros| micros / 1e6),
-        restarts: get("NRestarts").parse().unwrap_or(0),
-    }
-}
-
-/// `SUPERVISED START_TICKS RESTARTS` of quorate's own loop. A process that was never told to start is stopped.
-fn supervised(answer: &Answer<'_>, line: &str) -> Manager {
-    // Linux counts a process's start in ticks of 1/100 s, whatever the kernel's own clock does (USER_HZ).
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let mut words = line.split(' ');
-    let loop_runs = words.next() == Some("1");
-    let since = words
-        .next()
-        .and_then(|ticks| ticks.parse::<f64>().ok())
-        .filter(|ticks| *ticks > 0.0);
-    let restarts = words.next().and_then(|count| count.parse().ok()).unwrap_or(0);
-    let last_exit = Some(answer.text("exit")).filter(|text| !text.is_empty());
-    let failed = last_exit.as_deref().is_some_and(|exit| exit != "exit code 0");
-    let state = match (since, loop_runs) {
-        (Some(_), _) => ServiceState::Running,
-        (None, true) if failed => ServiceState::Failed,
-        (None, true) => ServiceState::Starting,
-        (None, false) => ServiceState::Stopped,
-    };
-    Manager {
-        state,
-        enabled: false,
-        needs_reload: false,
-        last_exit,
-        active_since: since.map(|ticks| ticks / TICKS_PER_SECOND),
-        restarts,
-    }
 }
 
 fn data(answer: &Answer<'_>) -> DataFacts {

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::host::ServiceState;
+use crate::host::service_parser::service_facts;
 
 const QUERY_PATH: &str = "/var/lib/etcd";
 

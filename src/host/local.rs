@@ -17,7 +17,8 @@ use crate::inventory::NodeName;
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const CHUNK: usize = 64 * 1024;
 
-/// Runs scripts on this machine with the rights of this program.
+/// Runs scripts on this machine with the rights of this program. As over SSH, a script whose `run` is given up goes on to
+/// its end, with its input closed.
 pub struct LocalTransport {
     node: NodeName,
     exchanges: AtomicU64,

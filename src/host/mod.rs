@@ -27,6 +27,7 @@ pub mod transport;
 
 mod facts_parser;
 mod scripts;
+mod service_parser;
 mod trouble;
 mod verbs;
 

@@ -19,7 +19,8 @@ pub struct FactsQuery {
     pub ports: Vec<u16>,
     /// Paths whose file system's free space is wanted; they need not exist yet.
     pub disks: Vec<HostPath>,
-    /// Releases to hash (about 0.1 s for each); the one that runs is hashed in any case, others are only listed.
+    /// Releases of which the hashes are wanted; of the one that runs they come in any case, others are only listed.
+    /// A binary that `push` verified is hashed again (0.1 s or more) only when its inode, size or change time differ.
     pub releases: BTreeSet<Version>,
 }
 

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use super::*;
+use crate::host::push::{Content, Directory, Push, PushFile};
 use crate::host::testbed::{RELEASE, Testbed, set_mode};
 use crate::host::{DataState, ServiceState};
 
@@ -83,6 +86,58 @@ async fn only_releases_that_are_asked_for_are_hashed() {
     assert_eq!(releases.keys().copied().collect::<Vec<_>>(), [RELEASE, other]);
     assert_eq!(releases[&RELEASE].keys().collect::<Vec<_>>(), ["etcd", "etcdctl"]);
     assert!(releases[&other].is_empty());
+}
+
+#[tokio::test]
+async fn a_binary_that_push_verified_is_hashed_again_only_when_it_was_touched() {
+    let bed = Testbed::new();
+    let dir = bed.desired.paths.release(RELEASE);
+    let text = "#!/bin/sh\necho 'etcd Version: 3.5.30'\n";
+    let binary = |name: &str| PushFile {
+        path: dir.join(name),
+        mode: 0o755,
+        owner: None,
+        sha256: hex::encode(Sha256::digest(text)),
+        content: Content::Plain(text.into()),
+        keep_previous: false,
+    };
+    let push = Push {
+        directories: vec![Directory {
+            path: dir.clone(),
+            mode: 0o755,
+            owner: None,
+        }],
+        files: ["etcd", "etcdctl", "etcdutl"].map(binary).to_vec(),
+        prove: Some(dir.join("etcd")),
+        ..Push::default()
+    };
+    bed.host().push(&push, &|_, _| ()).await.unwrap();
+    let hashes = async || {
+        let query = FactsQuery {
+            releases: [RELEASE].into(),
+            ..FactsQuery::default()
+        };
+        bed.host().facts(&query).await.unwrap().releases[&RELEASE].clone()
+    };
+    let truth = hex::encode(Sha256::digest(text));
+    assert_eq!(hashes().await.values().collect::<Vec<_>>(), [&truth; 3]);
+
+    // A false note shows that the note is what is read...
+    let note = dir.join(".checked");
+    let lie = "0".repeat(64);
+    bed.write(&note, &bed.read(&note).replace(&truth, &lie));
+    assert_eq!(hashes().await.values().collect::<Vec<_>>(), [&lie; 3]);
+    // ... and not once the file was touched, even if nobody can tell from its size or its time of writing.
+    let times = std::fs::metadata(dir.join("etcd").as_str())
+        .unwrap()
+        .modified()
+        .unwrap();
+    let file = std::fs::File::options()
+        .write(true)
+        .open(dir.join("etcd").as_str())
+        .unwrap();
+    file.set_modified(times).unwrap();
+    assert_eq!(hashes().await.values().collect::<Vec<_>>(), [&truth, &lie, &lie]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::trouble::not_understood;
 use super::verbs::{input, no_input};
-use super::{Host, HostError, Output, Running, Script, ServiceFacts, facts_parser, scripts};
+use super::{Host, HostError, Output, Running, Script, ServiceFacts, scripts, service_parser};
 use crate::inventory::{DesiredHost, HostPath, Paths, ServiceManager, Version};
 
 /// How long `restart` waits for the old process to go; the unit's TimeoutStopSec is 60 s.
@@ -92,7 +92,7 @@ impl Host {
             paths.bin.to_string(),
         ];
         let output = self.call(operation, scripts::SERVICE_STATUS, args, no_input()).await?;
-        facts_parser::service_facts(&String::from_utf8_lossy(&output.stdout), &paths.bin)
+        service_parser::service_facts(&String::from_utf8_lossy(&output.stdout), &paths.bin)
             .map_err(|why| not_understood(&self.node, operation, why))
     }
 

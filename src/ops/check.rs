@@ -1,6 +1,6 @@
 //! A condition on the observed world. One function judges it, for planner, executor, simulator and tests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,22 +20,6 @@ pub enum Check {
     NoData {
         /// The host.
         node: NodeName,
-    },
-    /// The files are there with these digests.
-    Files {
-        /// The host.
-        node: NodeName,
-        /// SHA-256 (hex) by path.
-        sha256: BTreeMap<HostPath, String>,
-    },
-    /// The release is below `paths.bin` with these digests.
-    Release {
-        /// The host.
-        node: NodeName,
-        /// The release.
-        version: Version,
-        /// SHA-256 (hex) by file name.
-        sha256: BTreeMap<String, String>,
     },
     /// The unit runs (or is on its way: etcd is ready only within a quorum).
     Started {
@@ -143,6 +127,15 @@ pub enum Check {
     },
 }
 
+/// How closely a host is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// Only what the service manager says: milliseconds.
+    Service,
+    /// Everything, files and binaries hashed.
+    Everything,
+}
+
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -162,18 +155,15 @@ impl Verdict {
 }
 
 impl Check {
-    /// The host whose files and unit must be looked at to judge it; `None` where asking etcd is enough.
-    pub fn host(&self) -> Option<&NodeName> {
+    /// The host that must be looked at again to judge it, and how closely; `None` where asking etcd is enough.
+    pub fn host(&self) -> Option<(&NodeName, Depth)> {
         match self {
             Check::NoData { node }
-            | Check::Files { node, .. }
-            | Check::Release { node, .. }
-            | Check::Started { node }
-            | Check::Stopped { node }
             | Check::RunsCurrent { node, .. }
             | Check::Trusts { node, .. }
             | Check::Accepts { node, .. }
-            | Check::LeavesFrom { node, .. } => Some(node),
+            | Check::LeavesFrom { node, .. } => Some((node, Depth::Everything)),
+            Check::Started { node } | Check::Stopped { node } => Some((node, Depth::Service)),
             _ => None,
         }
     }
@@ -187,25 +177,6 @@ impl Check {
                 _ if Marker::on(facts).is_some_and(|m| !m.complete) => Verdict::Holds,
                 state => Verdict::Fails(format!("the data directory is {state:?}").to_lowercase()),
             }),
-            Check::Files { node, sha256 } => on_host(seen, node, |facts| {
-                let wrong = sha256
-                    .iter()
-                    .find(|(path, sha)| facts.files.get(path).is_none_or(|f| f.sha256 != **sha));
-                wrong.map_or(Verdict::Holds, |(path, _)| {
-                    Verdict::Fails(format!("{path} differs or is missing"))
-                })
-            }),
-            Check::Release { node, version, sha256 } => on_host(seen, node, |facts| {
-                if facts
-                    .releases
-                    .get(version)
-                    .is_some_and(|have| sha256.iter().all(|(name, sha)| have.get(name) == Some(sha)))
-                {
-                    Verdict::Holds
-                } else {
-                    Verdict::Fails(format!("etcd {version} is missing or differs from the bundle"))
-                }
-            }),
             Check::Started { node } => on_host(seen, node, |facts| match facts.service.state {
                 ServiceState::Running | ServiceState::Starting => Verdict::Holds,
                 state => Verdict::Fails(format!("the unit is {state:?}").to_lowercase()),
@@ -216,8 +187,12 @@ impl Check {
                 state => Verdict::Fails(format!("the unit is {state:?}").to_lowercase()),
             }),
             Check::RunsCurrent { node, version } => on_host(seen, node, |facts| runs_current(facts, *version)),
-            Check::Trusts { node, pki, cas } => on_host(seen, node, |facts| trust::trusts(&HostTrust::of(pki, facts), cas)),
-            Check::Accepts { node, pki, ca } => on_host(seen, node, |facts| trust::accepts(&HostTrust::of(pki, facts), ca)),
+            Check::Trusts { node, pki, cas } => {
+                on_host(seen, node, |facts| trust::trusts(&HostTrust::of(pki, facts), cas))
+            }
+            Check::Accepts { node, pki, ca } => {
+                on_host(seen, node, |facts| trust::accepts(&HostTrust::of(pki, facts), ca))
+            }
             Check::LeavesFrom { node, pki, ca } => {
                 on_host(seen, node, |facts| trust::leaves_from(&HostTrust::of(pki, facts), ca))
             }

@@ -39,8 +39,16 @@ struct Slot {
 impl Fleet {
     /// A fleet without a single connection yet.
     pub fn new(desired: Arc<Desired>, connector: Box<dyn Connector>) -> Arc<Self> {
-        let slots = desired.hosts.keys().map(|name| (name.clone(), Slot::default())).collect();
-        Arc::new(Self { desired, connector, slots })
+        let slots = desired
+            .hosts
+            .keys()
+            .map(|name| (name.clone(), Slot::default()))
+            .collect();
+        Arc::new(Self {
+            desired,
+            connector,
+            slots,
+        })
     }
 
     /// What the fleet was made from.
@@ -101,7 +109,11 @@ impl Fleet {
 
     /// Opens streams to a port of the member, as seen from its own host.
     pub fn dial(self: &Arc<Self>, spec: &DesiredHost, port: u16) -> Arc<dyn Dial> {
-        Arc::new(Tunnel { fleet: self.clone(), node: spec.name.clone(), port })
+        Arc::new(Tunnel {
+            fleet: self.clone(),
+            node: spec.name.clone(),
+            port,
+        })
     }
 
     /// How many exchanges each open connection has carried.
@@ -116,13 +128,18 @@ impl Fleet {
     }
 
     fn slot(&self, name: &NodeName) -> &Slot {
-        self.slots.get(name).expect("every DesiredHost given to a fleet is one of its own")
+        self.slots
+            .get(name)
+            .expect("every DesiredHost given to a fleet is one of its own")
     }
 }
 
 /// The name a member's certificate must carry at one of its ports.
 pub fn endpoint(spec: &DesiredHost, port: u16) -> Endpoint {
-    Endpoint { host: spec.address.to_string(), port }
+    Endpoint {
+        host: spec.address.to_string(),
+        port,
+    }
 }
 
 /// A port of a member, dialled from its own host through the fleet's connection.
@@ -139,7 +156,11 @@ impl Dial for Tunnel {
             return Err(io::Error::other("the host left the inventory"));
         };
         let host = self.fleet.host(spec).await.map_err(io::Error::other)?;
-        let stream = host.transport().tunnel(&spec.address.to_string(), self.port).await.map_err(io::Error::other)?;
+        let stream = host
+            .transport()
+            .tunnel(&spec.address.to_string(), self.port)
+            .await
+            .map_err(io::Error::other)?;
         Ok(Box::new(stream))
     }
 }

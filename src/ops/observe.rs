@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::{DataState, FactsQuery, HostError, HostFacts};
 use crate::inventory::{ClusterId, DesiredHost, MemberId, NodeName, Version};
+use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::plan::managed_files;
@@ -20,8 +21,18 @@ const STATUS_LIMIT: Duration = Duration::from_secs(3);
 /// Everything: every host, and the cluster when there is a CA to talk to it with.
 pub async fn observe(fleet: &Arc<Fleet>, tls: Option<&ClientTls>) -> Observed {
     let hosts = look_at_hosts(fleet, fleet.desired().hosts.values()).await;
-    let cluster = look_at_cluster(fleet, tls, &hosts).await;
-    Observed { at: Timestamp::now(), hosts, cluster }
+    let running = |name: &NodeName| {
+        hosts
+            .get(name)
+            .and_then(Fact::known)
+            .is_some_and(|facts| facts.service.pid.is_some())
+    };
+    let cluster = look_at_cluster(fleet, tls, &hosts, &running).await;
+    Observed {
+        at: Timestamp::now(),
+        hosts,
+        cluster,
+    }
 }
 
 /// Looks again: at these hosts, and at the cluster; the rest stays as it was seen before.
@@ -29,13 +40,54 @@ pub async fn look_again(
     fleet: &Arc<Fleet>,
     tls: Option<&ClientTls>,
     before: &Observed,
-    hosts: &BTreeSet<NodeName>,
+    again: &BTreeMap<NodeName, Depth>,
 ) -> Observed {
-    let fresh = look_at_hosts(fleet, fleet.desired().hosts.values().filter(|h| hosts.contains(&h.name))).await;
+    let at = |depth: Depth| {
+        fleet
+            .desired()
+            .hosts
+            .values()
+            .filter(move |h| again.get(&h.name) == Some(&depth))
+    };
+    let (closely, services) = tokio::join!(
+        look_at_hosts(fleet, at(Depth::Everything)),
+        look_at_services(fleet, at(Depth::Service), before),
+    );
     let mut hosts = before.hosts.clone();
-    hosts.extend(fresh);
-    let cluster = look_at_cluster(fleet, tls, &hosts).await;
-    Observed { at: Timestamp::now(), hosts, cluster }
+    hosts.extend(closely);
+    hosts.extend(services);
+    // What was seen before says nothing about who runs now: whoever could be reached is asked.
+    let reachable = |name: &NodeName| matches!(hosts.get(name), Some(Fact::Known(_)));
+    let cluster = look_at_cluster(fleet, tls, &hosts, &reachable).await;
+    Observed {
+        at: Timestamp::now(),
+        hosts,
+        cluster,
+    }
+}
+
+/// What the service managers say now, put into what was seen of the hosts before.
+async fn look_at_services<'a>(
+    fleet: &Arc<Fleet>,
+    specs: impl Iterator<Item = &'a DesiredHost>,
+    before: &Observed,
+) -> BTreeMap<NodeName, Fact<HostFacts>> {
+    let looks = specs.map(|spec| async move {
+        let service = async { fleet.host(spec).await?.service().await };
+        let fact = match (service.await, before.hosts.get(&spec.name)) {
+            (Ok(service), Some(Fact::Known(facts))) => Fact::Known(HostFacts {
+                service,
+                ..facts.clone()
+            }),
+            (Ok(_), _) => match look_at_host(fleet, spec).await {
+                Ok(facts) => Fact::Known(facts),
+                Err(error) => Fact::Unknown(without_name(&error)),
+            },
+            (Err(error), _) => Fact::Unknown(without_name(&error)),
+        };
+        (spec.name.clone(), fact)
+    });
+    join_all(looks).await.into_iter().collect()
 }
 
 async fn look_at_hosts<'a>(
@@ -74,7 +126,14 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
     FactsQuery {
         contents,
         hashes: vec![pki("server.key"), pki("peer.key")],
-        ports: [Some(spec.client_port), Some(spec.peer_port), spec.metrics.map(|m| m.port)].into_iter().flatten().collect(),
+        ports: [
+            Some(spec.client_port),
+            Some(spec.peer_port),
+            spec.metrics.map(|m| m.port),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         disks: vec![spec.paths.data.clone(), spec.paths.bin.clone()],
         releases: [version].into(),
     }
@@ -83,7 +142,10 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
 /// The error's text without the host's name in front, which stands beside it wherever it is shown.
 fn without_name(error: &HostError) -> String {
     let text = error.to_string();
-    let text = text.strip_prefix(&format!("{}: ", error.node())).unwrap_or(&text).to_owned();
+    let text = text
+        .strip_prefix(&format!("{}: ", error.node()))
+        .unwrap_or(&text)
+        .to_owned();
     match error.hint() {
         Some(hint) if !hint.is_empty() => format!("{text} ({hint})"),
         _ => text,
@@ -101,15 +163,17 @@ async fn look_at_cluster(
     fleet: &Arc<Fleet>,
     tls: Option<&ClientTls>,
     hosts: &BTreeMap<NodeName, Fact<HostFacts>>,
+    asked: &(dyn Fn(&NodeName) -> bool + Sync),
 ) -> Fact<Membership> {
     let Some(tls) = tls else {
         return nothing_answers(hosts, "there is no CA yet to talk to etcd with".into());
     };
-    let running = fleet.desired().hosts.values().filter(|spec| match hosts.get(&spec.name) {
-        Some(Fact::Known(facts)) => facts.service.pid.is_some() && facts.data.state == DataState::Bootstrapped,
-        _ => false,
-    });
-    let asks = running.map(|spec| async move { (spec, ask(fleet, spec, tls).await) });
+    let asks = fleet
+        .desired()
+        .hosts
+        .values()
+        .filter(|spec| asked(&spec.name))
+        .map(|spec| async move { (spec, ask(fleet, spec, tls).await) });
     let answers: Vec<(&DesiredHost, Answered)> = join_all(asks).await;
     if answers.is_empty() {
         return nothing_answers(hosts, "no member runs".into());
@@ -120,9 +184,11 @@ async fn look_at_cluster(
     // Nobody stands behind a list: a member's own copy, from the port that answers without a quorum.
     let local = join_all(answers.iter().map(|(spec, _)| local_list(fleet, spec, tls))).await;
     match local.into_iter().flatten().next() {
-        Some((cluster_id, members)) => {
-            Fact::Unknown(format!("cluster {cluster_id} with {} members has no quorum: {}", members.len(), silence(&answers)))
-        }
+        Some((cluster_id, members)) => Fact::Unknown(format!(
+            "cluster {cluster_id} with {} members has no quorum: {}",
+            members.len(),
+            silence(&answers)
+        )),
         None => Fact::Unknown(format!("no member answers: {}", silence(&answers))),
     }
 }
@@ -130,7 +196,13 @@ async fn look_at_cluster(
 async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answered {
     let client = match fleet.client(spec, tls).await {
         Ok(client) => client,
-        Err(error) => return Answered { status: Err(error.clone()), quorum_list: Err(error), alarms: Vec::new() },
+        Err(error) => {
+            return Answered {
+                status: Err(error.clone()),
+                quorum_list: Err(error),
+                alarms: Vec::new(),
+            };
+        }
     };
     // 3.4 answers a member list from local memory whatever is asked; after a linearizable read on the same member that
     // list is as new as one from a quorum.
@@ -140,24 +212,40 @@ async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answere
     };
     let limited = async {
         tokio::time::timeout(STATUS_LIMIT, list).await.unwrap_or_else(|_| {
-            Err(EtcdError::Silent { endpoint: client.endpoint().to_string(), operation: "member list", seconds: STATUS_LIMIT.as_secs() })
+            Err(EtcdError::Silent {
+                endpoint: client.endpoint().to_string(),
+                operation: "member list",
+                seconds: STATUS_LIMIT.as_secs(),
+            })
         })
     };
     let alarms = async { tokio::time::timeout(STATUS_LIMIT, client.alarms()).await };
     let (status, quorum_list, alarms) = tokio::join!(client.status(STATUS_LIMIT), limited, alarms);
-    Answered { status, quorum_list, alarms: alarms.ok().and_then(Result::ok).unwrap_or_default() }
+    Answered {
+        status,
+        quorum_list,
+        alarms: alarms.ok().and_then(Result::ok).unwrap_or_default(),
+    }
 }
 
 /// The membership that the answers agree on; `None` when nobody could read a list from a quorum.
 fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>> {
-    let lists: Vec<&Answer<Vec<Member>>> = answers.iter().filter_map(|(_, a)| a.quorum_list.as_ref().ok()).collect();
+    let lists: Vec<&Answer<Vec<Member>>> = answers
+        .iter()
+        .filter_map(|(_, a)| a.quorum_list.as_ref().ok())
+        .collect();
     let ids: BTreeSet<ClusterId> = lists.iter().map(|l| l.header.cluster_id).collect();
     if ids.len() > 1 {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        return Some(Fact::Unknown(format!("the hosts run members of different clusters: {}", ids.join(", "))));
+        return Some(Fact::Unknown(format!(
+            "the hosts run members of different clusters: {}",
+            ids.join(", ")
+        )));
     }
     // Members that lag behind may still show an older list: the one of the highest term and revision is the newest.
-    let newest = lists.into_iter().max_by_key(|l| (l.header.raft_term, l.header.revision, l.value.len()))?;
+    let newest = lists
+        .into_iter()
+        .max_by_key(|l| (l.header.raft_term, l.header.revision, l.value.len()))?;
     let mut status: BTreeMap<MemberId, Fact<MemberStatus>> = BTreeMap::new();
     let mut alarms = BTreeSet::new();
     for (spec, answer) in answers {
@@ -190,13 +278,21 @@ async fn local_list(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> 
 fn silence(answers: &[(&DesiredHost, Answered)]) -> String {
     let why: Vec<String> = answers
         .iter()
-        .filter_map(|(spec, a)| a.status.as_ref().err().or(a.quorum_list.as_ref().err()).map(|e| format!("{}: {e}", spec.name)))
+        .filter_map(|(spec, a)| {
+            a.status
+                .as_ref()
+                .err()
+                .or(a.quorum_list.as_ref().err())
+                .map(|e| format!("{}: {e}", spec.name))
+        })
         .collect();
     why.join("; ")
 }
 
 /// `Absent` only when every host was looked at and none carries data.
 fn nothing_answers(hosts: &BTreeMap<NodeName, Fact<HostFacts>>, why: String) -> Fact<Membership> {
-    let all_empty = hosts.values().all(|fact| fact.known().is_some_and(|f| f.data.state == DataState::Empty));
+    let all_empty = hosts
+        .values()
+        .all(|fact| fact.known().is_some_and(|f| f.data.state == DataState::Empty));
     if all_empty { Fact::Absent } else { Fact::Unknown(why) }
 }

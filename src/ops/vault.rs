@@ -13,7 +13,8 @@ use crate::ops::exec::StepError;
 use crate::ops::model::NextCa;
 use crate::ops::plan::AuthorityTurn;
 use crate::pki::{
-    Authority, Certificate, Issued, IssuedRecord, PkiDir, Recipient, StoreError, bundle_pem, operator_spec, peer_spec, server_spec,
+    Authority, Certificate, Issued, IssuedRecord, PkiDir, Recipient, StoreError, bundle_pem, operator_spec, peer_spec,
+    server_spec,
 };
 
 /// Asks for the passphrase of a key file; `None` when nobody can answer.
@@ -49,6 +50,11 @@ impl Vault {
     /// The store behind it.
     pub fn dir(&self) -> &PkiDir {
         &self.dir
+    }
+
+    /// The directory of the inventory: what its relative paths start from, and where `backups/` lies.
+    pub fn base(&self) -> &Path {
+        &self.base
     }
 
     /// The CA certificates that members trust, PEM; `None` while there is no CA.

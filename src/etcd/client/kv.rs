@@ -100,6 +100,26 @@ impl EtcdClient {
         })
     }
 
+    /// How many keys there were at `revision`, as this member alone knows.
+    ///
+    /// # Errors
+    /// `Compacted` for an old revision; any other [`EtcdError`].
+    pub async fn count_at(&self, revision: i64) -> Result<Answer<u64>, EtcdError> {
+        let request = pb::RangeRequest {
+            key: b"\0".to_vec(),
+            range_end: b"\0".to_vec(),
+            revision,
+            serializable: true,
+            count_only: true,
+            ..Default::default()
+        };
+        let answer = self.range("count", request).await?;
+        Ok(Answer {
+            header: answer.header,
+            value: answer.value.1,
+        })
+    }
+
     /// Deletes one key and returns how many were there (0 or 1).
     ///
     /// # Errors

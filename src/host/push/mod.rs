@@ -39,7 +39,7 @@ pub struct Push {
     /// Sets of files that change in one step.
     pub generations: Vec<Generation>,
     /// An etcd binary (of this push, or there already) that must tell its version on the host before anything is
-    /// replaced.
+    /// replaced. What is pushed into its directory is noted as verified, so that `facts` need not hash it each time.
     pub prove: Option<HostPath>,
     /// Whether systemd must read its unit files again.
     pub daemon_reload: bool,

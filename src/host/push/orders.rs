@@ -40,6 +40,7 @@ pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order>
     }
     if let Some(binary) = &push.prove {
         orders.push(Order::line(format!("prove {binary}")));
+        orders.push(Order::line(format!("remember {}", binary.parent())));
     }
     if manager == ServiceManager::Systemd {
         match push.enable {

@@ -204,7 +204,7 @@ impl SmallDisk {
             .args(options)
             .arg(at.as_str())
             .output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(Self(at))
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(at))
     }
 
     fn make_read_only(&self) {

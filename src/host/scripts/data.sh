@@ -96,4 +96,4 @@ wipe)
     ;;
 *) fail "unknown verb $verb" ;;
 esac
-echo done
+echo "done"

@@ -20,10 +20,10 @@ if [ "$follow" = 1 ]; then
 fi
 invocation=$(systemctl show -p InvocationID "$unit")
 invocation=${invocation#InvocationID=}
-said=
-if [ -n "$invocation" ]; then
+# A start that never came to running the program has nothing to say: then what came before is the cause.
+if [ -n "$invocation" ] && [ -n "$(journalctl --no-pager -q -o cat -n 1 "_SYSTEMD_INVOCATION_ID=$invocation")" ]; then
     # Both what the process said and what systemd said about it.
-    said=$(journalctl --no-pager -q -o cat -n "$lines" "_SYSTEMD_INVOCATION_ID=$invocation" + "INVOCATION_ID=$invocation")
+    journalctl --no-pager -q -o cat -n "$lines" "_SYSTEMD_INVOCATION_ID=$invocation" + "INVOCATION_ID=$invocation"
+else
+    journalctl --no-pager -q -o cat -u "$unit" -n "$lines"
 fi
-if [ -z "$said" ]; then said=$(journalctl --no-pager -q -o cat -u "$unit" -n "$lines"); fi
-printf '%s\n' "$said"

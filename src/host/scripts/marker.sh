@@ -7,4 +7,4 @@ rm -f "$staging"
 chown -h "$(stat -L -c %u:%g "$data")" "$staging" || fail "cannot give $data/$marker to the owner of $data"
 sync "$staging" || fail "cannot write to disk"
 mv -fT "$staging" "$data/$marker" || fail "cannot write $data/$marker"
-echo done
+echo "done"

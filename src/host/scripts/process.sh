@@ -66,4 +66,4 @@ restart)
 stop | disable) stop ;;
 *) fail "unknown verb $verb" ;;
 esac
-echo done
+echo "done"

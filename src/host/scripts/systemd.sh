@@ -49,4 +49,4 @@ stop) stop stop ;;
 disable) stop disable --now --quiet ;;
 *) fail "unknown verb $verb" ;;
 esac
-echo done
+echo "done"

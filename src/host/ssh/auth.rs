@@ -134,7 +134,7 @@ impl Login<'_> {
     async fn offer(&mut self, mut offer: Offer, agent: Option<&mut AgentClient<UnixStream>>) -> Result<bool, Trouble> {
         let name = offer.name();
         let mut signer = match (&offer.signer, agent) {
-            (Signer::Agent(identity), Some(agent)) => LoginSigner::Agent(agent, identity.clone()),
+            (Signer::Agent(identity), Some(agent)) => LoginSigner::Agent(agent, identity),
             (Signer::Agent(_), None) => return Ok(false),
             (Signer::File(file), _) => {
                 let locked = matches!(file.secret, Secret::Locked);
@@ -182,7 +182,7 @@ impl Login<'_> {
                 }
                 Shown::Certificate(certificate) => {
                     self.session
-                        .authenticate_certificate_with(user, certificate.clone(), hash, signer)
+                        .authenticate_certificate_with(user, (**certificate).clone(), hash, signer)
                         .await
                 }
                 Shown::Hidden => Err(SignError::Failed("the key is not open".to_owned())),

@@ -32,11 +32,14 @@ pub(super) fn line(words: &[&str], script: &Script) -> Result<String, String> {
     Ok(line)
 }
 
-/// What the script is called in errors: its first line where that is a comment.
+/// Longest name of an operation; a longer comment explains something else.
+const LONGEST_NAME: usize = 60;
+
+/// What the script is called in errors: its first line where that is a short comment.
 pub(super) fn operation(script: &Script) -> String {
     let first = script.text.trim_start().lines().next().unwrap_or_default();
     let name = first.strip_prefix("# ").map(|text| text.trim_end_matches('.'));
-    name.filter(|text| !text.is_empty())
+    name.filter(|text| (1..=LONGEST_NAME).contains(&text.len()))
         .unwrap_or("running a command")
         .to_owned()
 }
@@ -117,5 +120,7 @@ mod tests {
         let name = |text| operation(&Script { text, args: vec![] });
         assert_eq!(name("\n# Reading the host's facts.\nid"), "Reading the host's facts");
         assert_eq!(name("id"), "running a command");
+        let prose = "# The head of every script: strict mode, stable tool output, and more that is no name\nid";
+        assert_eq!(name(prose), "running a command");
     }
 }

@@ -128,7 +128,7 @@ fn split(line: &str) -> Result<Vec<String>, String> {
             first => {
                 let mut word = String::from(first);
                 let keyword = words.is_empty();
-                while let Some(c) = chars.next_if(|c| !" \t\"".contains(*c) && !(keyword && *c == '=')) {
+                while let Some(c) = chars.next_if(|c| !(" \t\"".contains(*c) || keyword && *c == '=')) {
                     word.push(c);
                 }
                 words.push(word);

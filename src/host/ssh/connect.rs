@@ -6,6 +6,7 @@ use super::environment::SshEnvironment;
 use super::jumps;
 use super::route;
 use super::session::SshTransport;
+use super::trouble::Trouble;
 use crate::host::{HostError, SecretSource};
 use crate::inventory::{NodeName, SshTarget};
 
@@ -23,18 +24,14 @@ pub async fn connect(
     secrets: Arc<dyn SecretSource>,
 ) -> Result<SshTransport, HostError> {
     let opened = async {
-        let hops = route::route(target, env).await?;
-        let link = jumps::reach(&hops, env, &secrets).await?;
-        Ok((hops, link))
+        let route = route::route(target, env).await?;
+        let link = jumps::reach(&route, env, &secrets).await?;
+        Ok::<_, Trouble>((route.target, link))
     };
-    let (hops, link) = opened
-        .await
-        .map_err(|trouble: super::trouble::Trouble| trouble.on(node))?;
-    // A route always ends at its target.
-    let hop = &hops[hops.len() - 1];
+    let (hop, link) = opened.await.map_err(|trouble| trouble.on(node))?;
     Ok(SshTransport::new(
         node,
-        hop,
+        &hop,
         target.sudo,
         link,
         secrets,

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::environment::SshEnvironment;
 use super::link::Link;
-use super::route::Hop;
+use super::route::{Hop, Route};
 use super::trouble::Trouble;
 use crate::host::SecretSource;
 
@@ -33,25 +33,18 @@ struct State {
     failure: Option<(Instant, Trouble)>,
 }
 
-/// Connects along `hops` and logs in at the last one.
+/// Connects along `route` and logs in at its target.
 pub(super) async fn reach(
-    hops: &[Hop],
+    route: &Route,
     env: &SshEnvironment,
     secrets: &Arc<dyn SecretSource>,
 ) -> Result<Link, Trouble> {
-    let Some((target, jumps)) = hops.split_last() else {
-        return Err(Trouble::Connect {
-            target: String::new(),
-            why: "no host is named".to_owned(),
-            hint: "name one in the inventory".to_owned(),
-        });
-    };
-    let Some((via, slot)) = through(jumps, env, secrets).await? else {
-        return Link::open(target, None, env, secrets).await;
+    let Some((via, slot)) = through(&route.jumps, env, secrets).await? else {
+        return Link::open(&route.target, None, env, secrets).await;
     };
     // The semaphore is never closed, so there always is a permit in the end.
     let _permit = slot.logins.acquire().await;
-    Link::open(target, Some(&via), env, secrets).await
+    Link::open(&route.target, Some(&via), env, secrets).await
 }
 
 /// The connection to the last of `jumps`, shared with everybody who goes the same way.

@@ -22,7 +22,7 @@ pub(super) struct Offer {
 #[derive(Debug, Clone)]
 pub(super) enum Shown {
     Key(PublicKey),
-    Certificate(Certificate),
+    Certificate(Box<Certificate>),
     /// The file does not tell before it is opened.
     Hidden,
 }
@@ -31,9 +31,9 @@ pub(super) enum Shown {
 #[derive(Debug, Clone)]
 pub(super) enum Signer {
     /// The agent, asked for this identity.
-    Agent(AgentIdentity),
+    Agent(Box<AgentIdentity>),
     /// A key file.
-    File(KeyFile),
+    File(Box<KeyFile>),
 }
 
 impl Offer {
@@ -71,9 +71,9 @@ pub(super) fn offers(agent: &[AgentIdentity], files: &[KeyFile], rules: &Identit
     let of_agent = |identity: &AgentIdentity| Offer {
         shown: match identity {
             AgentIdentity::PublicKey { key, .. } => Shown::Key(key.clone()),
-            AgentIdentity::Certificate { certificate, .. } => Shown::Certificate(certificate.clone()),
+            AgentIdentity::Certificate { certificate, .. } => Shown::Certificate(Box::new(certificate.clone())),
         },
-        signer: Signer::Agent(identity.clone()),
+        signer: Signer::Agent(Box::new(identity.clone())),
     };
     match (rules.only, rules.named) {
         (true, _) => named,
@@ -98,7 +98,7 @@ fn of_file(agent: &[AgentIdentity], file: &KeyFile) -> Vec<Offer> {
     let Some(public) = &file.public else {
         return vec![Offer {
             shown: Shown::Hidden,
-            signer: Signer::File(file.clone()),
+            signer: Signer::File(Box::new(file.clone())),
         }];
     };
     let held: Vec<&AgentIdentity> = agent.iter().filter(|identity| same(public, identity)).collect();
@@ -106,16 +106,16 @@ fn of_file(agent: &[AgentIdentity], file: &KeyFile) -> Vec<Offer> {
         .iter()
         .find(|identity| matches!(identity, AgentIdentity::PublicKey { .. }));
     let signer = match (bare, &file.secret) {
-        (Some(identity), _) => Some(Signer::Agent((**identity).clone())),
+        (Some(identity), _) => Some(Signer::Agent(Box::new((**identity).clone()))),
         (None, Secret::Elsewhere) => None,
-        (None, _) => Some(Signer::File(file.clone())),
+        (None, _) => Some(Signer::File(Box::new(file.clone()))),
     };
     let mut offers = Vec::new();
     for identity in &held {
         if let AgentIdentity::Certificate { certificate, .. } = identity {
-            let signer = Signer::Agent((**identity).clone());
+            let signer = Signer::Agent(Box::new((**identity).clone()));
             offers.push(Offer {
-                shown: Shown::Certificate(certificate.clone()),
+                shown: Shown::Certificate(Box::new(certificate.clone())),
                 signer,
             });
         }
@@ -133,7 +133,7 @@ fn of_file(agent: &[AgentIdentity], file: &KeyFile) -> Vec<Offer> {
         .filter(|certificate| !shown_already(certificate))
     {
         offers.push(Offer {
-            shown: Shown::Certificate(certificate.clone()),
+            shown: Shown::Certificate(Box::new(certificate.clone())),
             signer: signer.clone(),
         });
     }

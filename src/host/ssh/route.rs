@@ -43,6 +43,15 @@ impl Hop {
     }
 }
 
+/// The way to a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Route {
+    /// Bastions, outermost first.
+    pub(super) jumps: Vec<Hop>,
+    /// The host itself.
+    pub(super) target: Hop,
+}
+
 /// What may be offered at a login.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Identities {
@@ -58,11 +67,11 @@ pub(super) struct Identities {
     pub(super) agent: Option<PathBuf>,
 }
 
-/// The hops to `target`, outermost first; the last one is the target itself.
+/// The way to `target`.
 ///
 /// # Errors
 /// `~/.ssh/config` cannot be understood, or wants something that quorate does not do.
-pub(super) async fn route(target: &SshTarget, env: &SshEnvironment) -> Result<Vec<Hop>, Trouble> {
+pub(super) async fn route(target: &SshTarget, env: &SshEnvironment) -> Result<Route, Trouble> {
     let ask = async |host: &str, user: Option<&str>, port: Option<u16>| match target.use_config {
         true => env
             .settings(host, user, port)
@@ -81,7 +90,8 @@ pub(super) async fn route(target: &SshTarget, env: &SshEnvironment) -> Result<Ve
         port: target.port,
         user: &user,
     };
-    let mut hops = vec![hop(target, typed, &settings, env)];
+    let host = hop(target, typed, &settings, env);
+    let mut hops = Vec::new();
 
     // Typed jumps replace the configuration's; the outermost may have a jump of its own there.
     let mut jumps = match target.jump.is_empty() {
@@ -89,7 +99,7 @@ pub(super) async fn route(target: &SshTarget, env: &SshEnvironment) -> Result<Ve
         false => target.jump.clone(),
     };
     while let Some(jump) = jumps.pop() {
-        if hops.len() > LONGEST {
+        if hops.len() >= LONGEST {
             let why = format!("more than {LONGEST} jump hosts, one behind the other");
             return Err(unreadable(&target.host, why));
         }
@@ -109,7 +119,10 @@ pub(super) async fn route(target: &SshTarget, env: &SshEnvironment) -> Result<Ve
             jumps = behind(&jump.host, &mut settings)?;
         }
     }
-    Ok(hops)
+    Ok(Route {
+        jumps: hops,
+        target: host,
+    })
 }
 
 /// The jumps that the configuration wants in front of `host`.

@@ -23,8 +23,8 @@ fn operator(text: &str) -> (tempfile::TempDir, SshEnvironment) {
     (home, env)
 }
 
-fn labels(hops: &[Hop]) -> Vec<String> {
-    hops.iter().map(Hop::label).collect()
+fn labels(route: &Route) -> Vec<String> {
+    route.jumps.iter().chain([&route.target]).map(Hop::label).collect()
 }
 
 #[tokio::test]
@@ -40,9 +40,9 @@ async fn without_a_configuration_the_defaults_hold() {
         named: false,
         agent: Some("/agent".into()),
     };
-    assert_eq!(hops[0].identities, expected);
+    assert_eq!(hops.target.identities, expected);
     assert_eq!(
-        hops[0].known_hosts,
+        hops.target.known_hosts,
         [
             "/pki/known_hosts".into(),
             ssh.join("known_hosts"),
@@ -59,8 +59,8 @@ async fn what_is_typed_wins_over_the_configuration() {
     );
     let from_config = route(&target("web"), &env).await.unwrap();
     assert_eq!(labels(&from_config), ["jumper@192.0.2.1:22", "deploy@10.0.0.9:2200"]);
-    assert_eq!(from_config[1].id.names, ["web", "10.0.0.9"]);
-    assert!(!from_config[1].identities.only && from_config[1].identities.named);
+    assert_eq!(from_config.target.id.names, ["web", "10.0.0.9"]);
+    assert!(!from_config.target.identities.only && from_config.target.identities.named);
 
     let jump = Jump {
         host: "other".into(),
@@ -77,7 +77,8 @@ async fn what_is_typed_wins_over_the_configuration() {
     let hops = route(&typed, &env).await.unwrap();
     assert_eq!(labels(&hops), ["me@other:23", "me@10.0.0.9:24"]);
     assert!(
-        hops.iter()
+        [&hops.jumps[0], &hops.target]
+            .iter()
             .all(|hop| hop.identities.files == [PathBuf::from("/k")] && hop.identities.only)
     );
 
@@ -91,7 +92,7 @@ async fn what_is_typed_wins_over_the_configuration() {
     .await
     .unwrap();
     assert_eq!(labels(&ignored), ["root@web:22"]);
-    assert_eq!(ignored[0].known_hosts, [PathBuf::from("/pki/known_hosts")]);
+    assert_eq!(ignored.target.known_hosts, [PathBuf::from("/pki/known_hosts")]);
 }
 
 #[tokio::test]
@@ -130,7 +131,11 @@ async fn what_quorate_cannot_do_is_said_before_anything_is_dialled() {
         jump: vec![jump],
         ..target("a")
     };
-    assert_eq!(route(&typed, &env).await.unwrap().len(), 2, "typed jumps replace it");
+    assert_eq!(
+        route(&typed, &env).await.unwrap().jumps.len(),
+        1,
+        "typed jumps replace it"
+    );
 
     let (_home, env) = operator("Host a\n  Port nowhere\n");
     let trouble = route(&target("a"), &env).await.unwrap_err();
@@ -144,6 +149,6 @@ async fn what_quorate_cannot_do_is_said_before_anything_is_dialled() {
 async fn an_alias_is_the_only_name_a_key_is_looked_up_by() {
     let (_home, env) = operator("Host web\n  HostKeyAlias fleet\n  HostName 10.0.0.9\n  IdentityAgent none\n");
     let hops = route(&target("web"), &env).await.unwrap();
-    assert_eq!(hops[0].id.names, ["fleet"]);
-    assert_eq!(hops[0].identities.agent, None);
+    assert_eq!(hops.target.id.names, ["fleet"]);
+    assert_eq!(hops.target.identities.agent, None);
 }

@@ -60,10 +60,10 @@ async fn look(
     env: &SshEnvironment,
     secrets: &Arc<dyn SecretSource>,
 ) -> Result<Vec<ScannedKey>, Trouble> {
-    let hops = route::route(target, env).await?;
+    let route = route::route(target, env).await?;
     let mut keys = Vec::new();
-    for (index, hop) in hops.iter().enumerate() {
-        let via = jumps::jump_link(&hops[..index], env, secrets).await?;
+    for (index, hop) in route.jumps.iter().chain([&route.target]).enumerate() {
+        let via = jumps::jump_link(&route.jumps[..index], env, secrets).await?;
         let shown = link::look_at_key(hop, via.as_ref(), env).await?;
         let state = match &shown.verdict {
             Verdict::Trusted => KeyState::Pinned,

@@ -3,7 +3,6 @@
 //! russh can sign with key files by itself, but not for RSA certificates (it has no hash argument there), and not with an
 //! agent that holds the key without its certificate. One signer for all cases covers both.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use russh::keys::agent::AgentIdentity;
@@ -17,7 +16,7 @@ use tokio::net::UnixStream;
 /// Signs one login request.
 pub(super) enum LoginSigner<'a> {
     /// The agent, asked for this identity whatever the server was shown.
-    Agent(&'a mut AgentClient<UnixStream>, AgentIdentity),
+    Agent(&'a mut AgentClient<UnixStream>, &'a AgentIdentity),
     /// An opened key.
     Key(Arc<PrivateKey>),
     /// Does not sign: finds out whether the server would take the key, before anybody types a passphrase.
@@ -47,20 +46,18 @@ impl From<russh::SendError> for SignError {
 impl russh::Signer for LoginSigner<'_> {
     type Error = SignError;
 
-    fn auth_sign(
+    async fn auth_sign(
         &mut self,
         _shown: &AgentIdentity,
         hash: Option<HashAlg>,
         to_sign: Vec<u8>,
-    ) -> impl Future<Output = Result<Vec<u8>, SignError>> + Send {
-        async move {
-            match self {
-                LoginSigner::Nobody => Err(SignError::Acceptable),
-                LoginSigner::Key(key) => sign(key, hash, to_sign),
-                LoginSigner::Agent(agent, identity) => {
-                    let signed = agent.sign_request(identity, hash, to_sign).await;
-                    signed.map_err(|error| SignError::Failed(format!("the agent did not sign: {error}")))
-                }
+    ) -> Result<Vec<u8>, SignError> {
+        match self {
+            LoginSigner::Nobody => Err(SignError::Acceptable),
+            LoginSigner::Key(key) => sign(key, hash, to_sign),
+            LoginSigner::Agent(agent, identity) => {
+                let signed = agent.sign_request(identity, hash, to_sign).await;
+                signed.map_err(|error| SignError::Failed(format!("the agent did not sign: {error}")))
             }
         }
     }

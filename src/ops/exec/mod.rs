@@ -4,7 +4,7 @@
 pub mod real;
 mod wait;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::wait::Patience;
 use crate::inventory::NodeName;
-use crate::ops::check::Verdict;
+use crate::ops::check::{Depth, Verdict};
 use crate::ops::model::Observed;
 use crate::ops::plan::{Plan, Step, Target, Wave};
 use crate::report::{Event, Reporter};
@@ -23,7 +23,7 @@ use crate::report::{Event, Reporter};
 #[async_trait]
 pub trait World: Send + Sync {
     /// Looks again: always at etcd, and at these hosts.
-    async fn look(&self, hosts: &BTreeSet<NodeName>) -> Observed;
+    async fn look(&self, hosts: &BTreeMap<NodeName, Depth>) -> Observed;
 
     /// Does one step; returns what it saw in a few words.
     async fn perform(&self, step: &Step, reporter: &dyn Reporter) -> Result<String, StepError>;

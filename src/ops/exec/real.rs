@@ -4,8 +4,9 @@ mod inspect;
 mod lifecycle;
 mod membership;
 mod provision;
+mod snapshot;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use crate::bundle::Bundle;
 use crate::etcd::{ClientTls, EtcdClient, EtcdError};
 use crate::host::{Host, HostError, ServiceState};
 use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Membership, Observed};
 use crate::ops::observe::{look_again, observe};
@@ -34,7 +36,12 @@ pub struct RealWorld {
 impl RealWorld {
     /// A world that was just observed. Without a bundle nothing can be installed.
     pub fn new(fleet: Arc<Fleet>, vault: Arc<Vault>, bundle: Option<Bundle>, seen: Observed) -> Self {
-        Self { fleet, vault, bundle, seen: Mutex::new(seen) }
+        Self {
+            fleet,
+            vault,
+            bundle,
+            seen: Mutex::new(seen),
+        }
     }
 
     /// Looks at everything again.
@@ -49,7 +56,10 @@ impl RealWorld {
     }
 
     fn spec(&self, node: &NodeName) -> Result<&DesiredHost, StepError> {
-        self.desired().hosts.get(node).ok_or_else(|| StepError::new(format!("{node} is not in the inventory")))
+        self.desired()
+            .hosts
+            .get(node)
+            .ok_or_else(|| StepError::new(format!("{node} is not in the inventory")))
     }
 
     async fn host(&self, node: &NodeName) -> Result<Arc<Host>, StepError> {
@@ -57,7 +67,7 @@ impl RealWorld {
     }
 
     async fn tls(&self) -> Result<ClientTls, StepError> {
-        Ok(self.vault.operator().await?)
+        self.vault.operator().await
     }
 
     async fn client(&self, spec: &DesiredHost) -> Result<EtcdClient, StepError> {
@@ -66,7 +76,7 @@ impl RealWorld {
 
     /// The cluster as it is at this moment.
     async fn membership(&self) -> Result<Membership, StepError> {
-        let seen = self.look(&BTreeSet::new()).await;
+        let seen = self.look(&BTreeMap::new()).await;
         match seen.cluster {
             crate::ops::model::Fact::Known(membership) => Ok(membership),
             crate::ops::model::Fact::Absent => Err(StepError::new("no cluster answers")),
@@ -87,7 +97,7 @@ impl RealWorld {
 
 #[async_trait]
 impl World for RealWorld {
-    async fn look(&self, hosts: &BTreeSet<NodeName>) -> Observed {
+    async fn look(&self, hosts: &BTreeMap<NodeName, Depth>) -> Observed {
         let before = self.seen.lock().await.clone();
         let seen = look_again(&self.fleet, self.vault.operator().await.ok().as_ref(), &before, hosts).await;
         *self.seen.lock().await = seen.clone();
@@ -101,13 +111,16 @@ impl World for RealWorld {
             (Action::Provision { change }, Target::Node(node)) => self.provision(step, node, change, reporter).await,
             (Action::ClearAborted | Action::SetAside, Target::Node(node)) => self.set_aside(node, &step.action).await,
             (Action::Start, Target::Node(node)) => self.start(node).await,
-            (Action::Restart { change, url }, Target::Node(node)) => self.restart(step, node, change, url, reporter).await,
+            (Action::Restart { change, url }, Target::Node(node)) => {
+                self.restart(step, node, change, url, reporter).await
+            }
             (Action::Retire, Target::Node(node)) => self.retire(node).await,
             (Action::Wipe, Target::Node(node)) => self.wipe(node).await,
             (Action::AddLearner { url }, _) => self.add_learner(url).await,
             (Action::Promote { url }, _) => self.promote(step, url, reporter).await,
             (Action::HandOver { url }, _) => self.hand_over(url).await,
             (Action::RemoveMember { id, .. }, _) => self.remove_member(*id).await,
+            (Action::Snapshot { reason }, _) => self.snapshot(step, reason, reporter).await,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id, reporter).await,
             (action, target) => Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),
         }
@@ -134,12 +147,19 @@ impl RealWorld {
         let host = self.host(node).await.ok()?;
         let service = host.service().await.ok()?;
         // etcd that ends is started again by its manager a few seconds later: that counts as failed, too.
-        let failed = service.state == ServiceState::Failed || (service.state == ServiceState::Starting && service.restarts > 0);
+        let failed =
+            service.state == ServiceState::Failed || (service.state == ServiceState::Starting && service.restarts > 0);
         if !failed {
             return None;
         }
         let exit = service.last_exit.as_deref().unwrap_or("it ended");
-        Some(self.with_journal(&host, StepError::new(format!("etcd on {node} does not stay up: {exit}"))).await)
+        Some(
+            self.with_journal(
+                &host,
+                StepError::new(format!("etcd on {node} does not stay up: {exit}")),
+            )
+            .await,
+        )
     }
 
     /// Adds the last lines of the unit's journal, and the likely cause in plain words.

@@ -1,13 +1,13 @@
 //! Waiting for a condition: look, report what is missing when that changes, look again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{StepError, World, first_open, node_of};
 use crate::inventory::NodeName;
-use crate::ops::check::Check;
+use crate::ops::check::{Check, Depth};
 use crate::ops::plan::{Action, Step};
 use crate::report::{Event, Reporter};
 
@@ -76,6 +76,12 @@ pub(super) async fn watch(
     }
 }
 
-fn hosts_of(checks: &[Check]) -> BTreeSet<NodeName> {
-    checks.iter().filter_map(|check| check.host().cloned()).collect()
+/// The hosts to look at, each as closely as any of the checks needs.
+fn hosts_of(checks: &[Check]) -> BTreeMap<NodeName, Depth> {
+    let mut hosts = BTreeMap::new();
+    for (node, depth) in checks.iter().filter_map(Check::host) {
+        let deepest = hosts.entry(node.clone()).or_insert(depth);
+        *deepest = depth.max(*deepest);
+    }
+    hosts
 }

@@ -9,8 +9,8 @@ use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost};
 use crate::ops::check::Check;
 use crate::ops::model::Fact;
-use crate::ops::safety::{Blocked, Rule};
 use crate::ops::safety::bootstrap::{Ground, Marker, may_bootstrap};
+use crate::ops::safety::{Blocked, Rule};
 use crate::pki::Certificate;
 use crate::render::{InitialCluster, InitialState, initial_token};
 

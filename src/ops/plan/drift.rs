@@ -8,7 +8,9 @@ use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
 use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
-use crate::render::{InitialCluster, RenderedFile, etcdctl_path, render_host, same_but_initial, unified_diff, unit_path};
+use crate::render::{
+    InitialCluster, RenderedFile, etcdctl_path, render_host, same_but_initial, unified_diff, unit_path,
+};
 
 /// How a host differs.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,13 +46,13 @@ pub fn drift(
 ) -> Result<Drift, Blocked> {
     let mut drift = Drift {
         now: HostChange {
-            release: release(situation, host, facts),
+            release: release(situation, facts),
             ..HostChange::default()
         },
         ..Drift::default()
     };
     let running = matches!(facts.service.state, ServiceState::Running | ServiceState::Starting);
-    drift.now.enable = !facts.service.enabled;
+    drift.now.enable = host.service_manager == ServiceManager::Systemd && !facts.service.enabled;
     for file in files(situation, host, facts, initial)? {
         drift.restart.push(format!(
             "{} {}",
@@ -114,11 +116,22 @@ fn manager_file(host: &DesiredHost) -> HostPath {
 
 /// Every file without secrets that quorate keeps on a host.
 pub fn managed_files(host: &DesiredHost) -> Vec<HostPath> {
-    [Some(host.paths.config.clone()), etcdctl_path(host).ok(), Some(manager_file(host))].into_iter().flatten().collect()
+    [
+        Some(host.paths.config.clone()),
+        etcdctl_path(host).ok(),
+        Some(manager_file(host)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What should be in them.
-fn wanted(situation: Situation<'_>, host: &DesiredHost, initial: &InitialCluster) -> Result<Vec<RenderedFile>, Blocked> {
+fn wanted(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    initial: &InitialCluster,
+) -> Result<Vec<RenderedFile>, Blocked> {
     let mut files = render_host(situation.desired, host, initial)
         .map_err(|error| Blocked::new(Rule::Inventory, error.to_string(), error.hint()).on(&host.name))?;
     if host.service_manager == ServiceManager::Process {
@@ -128,7 +141,7 @@ fn wanted(situation: Situation<'_>, host: &DesiredHost, initial: &InitialCluster
     Ok(files)
 }
 
-fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<ReleaseChange> {
+fn release(situation: Situation<'_>, facts: &HostFacts) -> Option<ReleaseChange> {
     let version = situation.desired.version;
     let arch = facts.system.arch?;
     let wanted = situation.supplies.releases.get(&version)?.get(&arch)?;
@@ -138,7 +151,6 @@ fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> O
         .filter(|(name, sha)| have.and_then(|h| h.get(*name)) != Some(*sha))
         .map(|(name, sha)| (name.clone(), sha.clone()))
         .collect::<std::collections::BTreeMap<_, _>>();
-    let _ = host;
     (!sha256.is_empty()).then_some(ReleaseChange { version, arch, sha256 })
 }
 
@@ -176,7 +188,11 @@ fn files(
 }
 
 /// Why the host needs new certificates, in sentences; empty when it does not.
-pub(super) fn certificates(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Result<Vec<String>, Blocked> {
+pub(super) fn certificates(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    facts: &HostFacts,
+) -> Result<Vec<String>, Blocked> {
     let Some(ca_pem) = &situation.supplies.ca_pem else {
         return Ok(vec!["there is no CA yet".into()]);
     };

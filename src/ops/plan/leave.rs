@@ -4,6 +4,7 @@ use super::bootstrap::known_hosts;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Target, join, living};
 use crate::etcd::Member;
+use crate::host::DataState;
 use crate::inventory::{DesiredHost, NodeName, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
@@ -65,9 +66,8 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
     if !blocked.is_empty() {
         return Err(blocked);
     }
-    if old != new {
-        retire(situation, membership, old_host, false, &mut draft);
-    } else if facts.data.state != crate::host::DataState::Empty || super::converge::runs(facts) {
+    let something_there = facts.data.state != DataState::Empty || super::converge::runs(facts);
+    if old != new || something_there {
         retire(situation, membership, old_host, false, &mut draft);
     }
     let after = without(membership, leaving);
@@ -201,7 +201,7 @@ fn without(membership: &Membership, gone: Option<&Member>) -> Membership {
 /// The same host once its old data is out of the way.
 fn blank(facts: &crate::host::HostFacts) -> crate::host::HostFacts {
     let mut blank = facts.clone();
-    blank.data.state = crate::host::DataState::Empty;
+    blank.data.state = DataState::Empty;
     blank.data.marker = None;
     blank.service.state = crate::host::ServiceState::Stopped;
     blank.service.pid = None;

@@ -24,8 +24,16 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     for (host, facts) in &members {
         clock(host, facts, &mut blocked);
     }
-    let trust = members.iter().map(|(h, f)| (h.name.clone(), HostTrust::of(&h.paths.pki, f))).collect();
-    blocked.extend(may_sign_with(&signer.facts().sha256, &trust).err().into_iter().flatten());
+    let trust = members
+        .iter()
+        .map(|(h, f)| (h.name.clone(), HostTrust::of(&h.paths.pki, f)))
+        .collect();
+    blocked.extend(
+        may_sign_with(&signer.facts().sha256, &trust)
+            .err()
+            .into_iter()
+            .flatten(),
+    );
     if !blocked.is_empty() {
         return Err(blocked);
     }
@@ -37,8 +45,16 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
         Effect::None,
         hosts.map(|(host, _)| reissue(host, &signer)).collect(),
     );
-    draft.wave("start stopped members", Effect::None, down.map(|(host, _)| start(host)).collect());
-    draft.wave("look again", Effect::None, look_again(situation, &members).into_iter().collect());
+    draft.wave(
+        "start stopped members",
+        Effect::None,
+        down.map(|(host, _)| start(host)).collect(),
+    );
+    draft.wave(
+        "look again",
+        Effect::None,
+        look_again(situation, &members).into_iter().collect(),
+    );
     Ok(draft)
 }
 
@@ -46,7 +62,10 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
 pub(super) fn signer(situation: Situation<'_>) -> Result<Certificate, Vec<Blocked>> {
     let refuse = |reason: String, hint: &str| vec![Blocked::new(Rule::Certificates, reason, hint)];
     let Some(pem) = &situation.supplies.ca_pem else {
-        return Err(refuse("there is no CA yet".into(), "`quorate up` makes one with the cluster"));
+        return Err(refuse(
+            "there is no CA yet".into(),
+            "`quorate up` makes one with the cluster",
+        ));
     };
     let signer = Certificate::from_pem(pem).map_err(|e| refuse(format!("ca.crt: {e}"), &e.hint()))?;
     let end = signer.facts().not_after;

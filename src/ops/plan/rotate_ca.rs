@@ -70,7 +70,11 @@ impl<'a> Scene<'a> {
                 None
             }
         };
-        blocked.extend(membership.into_iter().flat_map(|membership| strays(situation, membership)));
+        blocked.extend(
+            membership
+                .into_iter()
+                .flat_map(|membership| strays(situation, membership)),
+        );
         if !blocked.is_empty() {
             return Err(blocked);
         }
@@ -98,7 +102,10 @@ impl<'a> Scene<'a> {
     }
 
     fn trust_by_node(&self) -> BTreeMap<NodeName, HostTrust> {
-        self.hosts.iter().map(|p| (p.host.name.clone(), p.trust.clone())).collect()
+        self.hosts
+            .iter()
+            .map(|p| (p.host.name.clone(), p.trust.clone()))
+            .collect()
     }
 
     fn somebody_trusts_others(&self) -> bool {
@@ -133,9 +140,18 @@ impl<'a> Scene<'a> {
             Effect::None,
             vec![turn_authority(AuthorityTurn::Prepare, risk).because(why)],
         );
-        let clients: Vec<&str> = self.situation.supplies.clients.iter().map(|c| c.name.as_str()).collect();
+        let clients: Vec<&str> = self
+            .situation
+            .supplies
+            .clients
+            .iter()
+            .map(|c| c.name.as_str())
+            .collect();
         if !clients.is_empty() {
-            draft.notes.push(format!("clients that will need new certificates: {}", clients.join(", ")));
+            draft.notes.push(format!(
+                "clients that will need new certificates: {}",
+                clients.join(", ")
+            ));
         }
         if self.compromised {
             draft.notes.push(
@@ -149,9 +165,10 @@ impl<'a> Scene<'a> {
     fn trust_both(&self, membership: &Membership) -> Draft {
         let mut draft = self.draft();
         self.teach(membership, &self.cas, "trust both CAs", &mut draft, |turn| turn);
-        let switch = self.hosts.iter().fold(turn_authority(AuthorityTurn::Switch, Risk::Reversible), |step, place| {
-            step.requires(self.trusts(place, &self.cas))
-        });
+        let switch = self.hosts.iter().fold(
+            turn_authority(AuthorityTurn::Switch, Risk::Reversible),
+            |step, place| step.requires(self.trusts(place, &self.cas)),
+        );
         draft.wave("change over to the new CA", Effect::None, vec![switch]);
         draft
     }
@@ -172,15 +189,21 @@ impl<'a> Scene<'a> {
         }
         let due: Vec<&Place<'_>> = self.hosts.iter().filter(|place| !place.trust.shows(new)).collect();
         let steps = due.iter().map(|place| {
-            self.hosts.iter().fold(reissue(place.host, self.signer()), |step, other| {
-                step.requires(Check::Accepts {
-                    node: other.host.name.clone(),
-                    pki: other.host.paths.pki.clone(),
-                    ca: new.clone(),
+            self.hosts
+                .iter()
+                .fold(reissue(place.host, self.signer()), |step, other| {
+                    step.requires(Check::Accepts {
+                        node: other.host.name.clone(),
+                        pki: other.host.paths.pki.clone(),
+                        ca: new.clone(),
+                    })
                 })
-            })
         });
-        draft.wave("certificates of the new CA, without a restart", Effect::None, steps.collect());
+        draft.wave(
+            "certificates of the new CA, without a restart",
+            Effect::None,
+            steps.collect(),
+        );
         if !due.is_empty() {
             draft.wave("look again", Effect::None, vec![self.look_again(membership)]);
         }
@@ -189,11 +212,21 @@ impl<'a> Scene<'a> {
             draft.wave("take the old CA out of ca.crt", Effect::None, vec![step]);
         }
         let old = self.situation.supplies.next_ca.as_ref().map(|next| &next.old);
-        let kept: Vec<Certificate> = self.cas.iter().filter(|ca| Some(&ca.facts().sha256) != old).cloned().collect();
-        self.teach(membership, &kept, "forget the old CA", &mut draft, |step| self.all_new(step));
+        let kept: Vec<Certificate> = self
+            .cas
+            .iter()
+            .filter(|ca| Some(&ca.facts().sha256) != old)
+            .cloned()
+            .collect();
+        self.teach(membership, &kept, "forget the old CA", &mut draft, |step| {
+            self.all_new(step)
+        });
         let locked_out = self.waiting_clients(new);
         if !locked_out.is_empty() {
-            draft.notes.push(format!("locked out until they get new certificates: {}", locked_out.join(", ")));
+            draft.notes.push(format!(
+                "locked out until they get new certificates: {}",
+                locked_out.join(", ")
+            ));
         }
         Ok(draft)
     }
@@ -217,7 +250,11 @@ impl<'a> Scene<'a> {
                 })
                 .because(["its CA has expired".into()])
         });
-        draft.wave("the new CA and its certificates, all members at once", Effect::None, restarts.collect());
+        draft.wave(
+            "the new CA and its certificates, all members at once",
+            Effect::None,
+            restarts.collect(),
+        );
         let look = self.look(None).ensures(Check::AllHealthy {
             cluster_id: None,
             members: self.hosts.len(),
@@ -331,7 +368,10 @@ fn turn_authority(turn: AuthorityTurn, risk: Risk) -> Step {
 fn trusted(situation: Situation<'_>) -> Result<Vec<Certificate>, Vec<Blocked>> {
     let refuse = |reason: String, hint: &str| vec![Blocked::new(Rule::Certificates, reason, hint)];
     let Some(pem) = &situation.supplies.ca_pem else {
-        return Err(refuse("there is no CA yet".into(), "`quorate up` makes one with the cluster"));
+        return Err(refuse(
+            "there is no CA yet".into(),
+            "`quorate up` makes one with the cluster",
+        ));
     };
     Certificate::bundle_from_pem(pem).map_err(|error| refuse(format!("ca.crt: {error}"), &error.hint()))
 }
@@ -348,12 +388,18 @@ fn old_has_expired(situation: Situation<'_>, cas: &[Certificate]) -> bool {
 
 /// Members that could not be given the new CA.
 fn strays(situation: Situation<'_>, membership: &Membership) -> Vec<Blocked> {
-    let strays = membership.members.iter().filter(|m| host_of(situation.desired, m).is_none());
+    let strays = membership
+        .members
+        .iter()
+        .filter(|m| host_of(situation.desired, m).is_none());
     strays
         .map(|member| {
             Blocked::new(
                 Rule::Inventory,
-                format!("the member {} is not in the inventory: it would be cut off", label(situation.desired, member)),
+                format!(
+                    "the member {} is not in the inventory: it would be cut off",
+                    label(situation.desired, member)
+                ),
                 "add it to the inventory, or take it out with `quorate up --prune`",
             )
         })

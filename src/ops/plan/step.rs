@@ -279,11 +279,11 @@ impl Action {
                 AuthorityTurn::Switch => "let the new CA sign from now on".into(),
                 AuthorityTurn::Retire => "take the old CA out of ca.crt".into(),
             },
-            Action::Provision { change } => format!("put in place: {}", change.describe()),
+            Action::Provision { change } => format!("put in place {}", change.describe()),
             Action::ClearAborted => "move the remains of an aborted start aside".into(),
             Action::Start => "start etcd".into(),
             Action::Restart { change, .. } if change.is_empty() => "restart etcd".into(),
-            Action::Restart { change, .. } => format!("put in place: {}; restart etcd", change.describe()),
+            Action::Restart { change, .. } => format!("put in place {}; restart etcd", change.describe()),
             Action::AddLearner { url } => format!("add {url} to the cluster as a learner"),
             Action::Promote { .. } => "wait until it has caught up, then make it a voter".into(),
             Action::HandOver { .. } => "hand leadership over".into(),
@@ -311,8 +311,12 @@ impl HostChange {
         if self.certificates {
             parts.push("certificates".into());
         }
-        parts.extend(self.trust.iter().map(|f| f.path.to_string()));
-        parts.extend(self.files.iter().map(|f| f.path.to_string()));
+        parts.extend(
+            self.trust
+                .iter()
+                .chain(&self.files)
+                .map(|f| f.path.as_str().rsplit('/').next().unwrap_or_default().to_owned()),
+        );
         if self.enable {
             parts.push("start at boot".into());
         }

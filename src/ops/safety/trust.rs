@@ -28,8 +28,15 @@ pub struct HostTrust {
 impl HostTrust {
     /// Reads the files below `pki`, the host's `paths.pki`.
     pub fn of(pki: &HostPath, facts: &HostFacts) -> HostTrust {
-        let text = |name: &str| facts.files.get(&pki.join(name)).and_then(|file| file.content.as_deref());
-        let cas = text("ca.crt").and_then(|pem| Certificate::bundle_from_pem(pem).ok()).unwrap_or_default();
+        let text = |name: &str| {
+            facts
+                .files
+                .get(&pki.join(name))
+                .and_then(|file| file.content.as_deref())
+        };
+        let cas = text("ca.crt")
+            .and_then(|pem| Certificate::bundle_from_pem(pem).ok())
+            .unwrap_or_default();
         let signer = |name: &str| {
             let leaf = Certificate::from_pem(text(name)?).ok()?;
             let ca = cas.iter().find(|ca| leaf.is_issued_by(ca))?;
@@ -88,14 +95,18 @@ pub fn leaves_from(host: &HostTrust, ca: &str) -> Verdict {
 /// # Errors
 /// Every member that does not.
 pub fn may_sign_with(ca: &str, members: &BTreeMap<NodeName, HostTrust>) -> Result<(), Vec<Blocked>> {
-    each(members, |trust| trust.accepts(ca), || {
-        Blocked::new(
-            Rule::Certificates,
-            "it does not trust the CA that signs now",
-            "a CA is changed with `quorate pki rotate-ca` alone: go on with one that is under way, else take ca.crt and \
+    each(
+        members,
+        |trust| trust.accepts(ca),
+        || {
+            Blocked::new(
+                Rule::Certificates,
+                "it does not trust the CA that signs now",
+                "a CA is changed with `quorate pki rotate-ca` alone: go on with one that is under way, else take ca.crt and \
              ca.key.age of the members' CA back from version control",
-        )
-    })
+            )
+        },
+    )
 }
 
 /// May this CA be dropped? Only when `new` signed every certificate of every member.
@@ -103,13 +114,17 @@ pub fn may_sign_with(ca: &str, members: &BTreeMap<NodeName, HostTrust>) -> Resul
 /// # Errors
 /// Every member with a certificate that is not from `new`.
 pub fn may_drop(new: &str, members: &BTreeMap<NodeName, HostTrust>) -> Result<(), Vec<Blocked>> {
-    each(members, |trust| trust.shows(new), || {
-        Blocked::new(
-            Rule::Certificates,
-            "it still has a certificate of the CA that is to be dropped",
-            "renew it first: `quorate pki renew`",
-        )
-    })
+    each(
+        members,
+        |trust| trust.shows(new),
+        || {
+            Blocked::new(
+                Rule::Certificates,
+                "it still has a certificate of the CA that is to be dropped",
+                "renew it first: `quorate pki renew`",
+            )
+        },
+    )
 }
 
 fn each(
@@ -175,7 +190,10 @@ mod tests {
 
     fn members(all: &[HostTrust]) -> BTreeMap<NodeName, HostTrust> {
         let name = |n: usize| format!("etcd-{n}").parse().unwrap();
-        all.iter().enumerate().map(|(n, trust)| (name(n + 1), trust.clone())).collect()
+        all.iter()
+            .enumerate()
+            .map(|(n, trust)| (name(n + 1), trust.clone()))
+            .collect()
     }
 
     #[test]
@@ -195,11 +213,17 @@ mod tests {
         let new = member(&["old", "new"], true, "new", "new");
         assert_eq!(may_drop("new", &members(&[new.clone(), new.clone()])), Ok(()));
         let half = member(&["old", "new"], true, "new", "old");
-        let none = HostTrust { signed_by: [("server", None), ("peer", None)].into(), ..new.clone() };
+        let none = HostTrust {
+            signed_by: [("server", None), ("peer", None)].into(),
+            ..new.clone()
+        };
         let refused = may_drop("new", &members(&[new, half.clone(), none])).unwrap_err();
         let who: Vec<_> = refused.iter().map(|b| b.node.as_ref().unwrap().as_str()).collect();
         assert_eq!(who, ["etcd-2", "etcd-3"]);
-        assert_eq!(leaves_from(&half, "new"), Verdict::Fails("its peer certificate is not from the new CA".into()));
+        assert_eq!(
+            leaves_from(&half, "new"),
+            Verdict::Fails("its peer certificate is not from the new CA".into())
+        );
     }
 
     #[test]

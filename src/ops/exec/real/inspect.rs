@@ -32,7 +32,10 @@ impl RealWorld {
         watch(step, &step.ensures, Patience::of(step), self, reporter).await?;
         let membership = self.membership().await?;
         if let Some(expected) = cluster_id.filter(|id| *id != membership.cluster_id) {
-            return Err(StepError::new(format!("the cluster has the id {} instead of {expected}", membership.cluster_id)));
+            return Err(StepError::new(format!(
+                "the cluster has the id {} instead of {expected}",
+                membership.cluster_id
+            )));
         }
         let tls = self.tls().await?;
         let specs = nodes.iter().map(|n| self.spec(n)).collect::<Result<Vec<_>, _>>()?;
@@ -45,7 +48,12 @@ impl RealWorld {
         ))
     }
 
-    async fn inspect_member(&self, spec: &DesiredHost, membership: &Membership, tls: &ClientTls) -> Result<(), StepError> {
+    async fn inspect_member(
+        &self,
+        spec: &DesiredHost,
+        membership: &Membership,
+        tls: &ClientTls,
+    ) -> Result<(), StepError> {
         // The CA that signs now must do alone: what is shown has to hold when another one in ca.crt is dropped.
         let strict = ClientTls {
             ca_pem: self.vault.authority().await?.certificate().to_pem(),
@@ -72,14 +80,22 @@ impl RealWorld {
                 .hint("stop it and look at its config: `client-cert-auth` and `trusted-ca-file` must be in both security sections"));
         }
         if let Some(why) = security.untrusted {
-            return Err(StepError::new(format!("{at} shows a certificate that does not prove who it is: {why}"))
-                .hint("`quorate up` issues a new one"));
+            return Err(
+                StepError::new(format!("{at} shows a certificate that does not prove who it is: {why}"))
+                    .hint("`quorate up` issues a new one"),
+            );
         }
         let on_disk = self.certificate_on_disk(spec, file).await?;
         match security.presented.first() {
             Some(shown) if *shown == on_disk => Ok(()),
-            _ => Err(StepError::new(format!("{at} shows another certificate than {}", spec.paths.pki.join(file)))
-                .hint(format!("`quorate restart --limit {}` makes it read the file again", spec.name))),
+            _ => Err(StepError::new(format!(
+                "{at} shows another certificate than {}",
+                spec.paths.pki.join(file)
+            ))
+            .hint(format!(
+                "`quorate restart --limit {}` makes it read the file again",
+                spec.name
+            ))),
         }
     }
 
@@ -98,10 +114,19 @@ impl RealWorld {
     }
 
     /// Waits until the member has a live stream to every other voter and learner.
-    async fn peers_connected(&self, spec: &DesiredHost, membership: &Membership, tls: &ClientTls) -> Result<(), StepError> {
+    async fn peers_connected(
+        &self,
+        spec: &DesiredHost,
+        membership: &Membership,
+        tls: &ClientTls,
+    ) -> Result<(), StepError> {
         let Some(own) = membership.of(spec) else { return Ok(()) };
-        let others: Vec<MemberId> =
-            membership.members.iter().filter(|m| m.id != own.id && membership.healthy(m.id)).map(|m| m.id).collect();
+        let others: Vec<MemberId> = membership
+            .members
+            .iter()
+            .filter(|m| m.id != own.id && membership.healthy(m.id))
+            .map(|m| m.id)
+            .collect();
         let http = self.fleet.http(spec, spec.client_port, tls)?;
         let begun = Instant::now();
         loop {
@@ -109,7 +134,11 @@ impl RealWorld {
             let cut = others.iter().find(|id| streams.get(id).copied().unwrap_or(0) == 0);
             let Some(cut) = cut else { return Ok(()) };
             if begun.elapsed() > PEERS_LIMIT {
-                let to = membership.members.iter().find(|m| m.id == *cut).map_or(cut.to_string(), |m| m.name.clone());
+                let to = membership
+                    .members
+                    .iter()
+                    .find(|m| m.id == *cut)
+                    .map_or(cut.to_string(), |m| m.name.clone());
                 return Err(StepError::new(format!("{} has no live stream to {to}, although both are healthy", spec.name))
                     .hint("look for refused connections in both logs: a firewall on the peer port, or a peer certificate without the address that connections come from"));
             }

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::RealWorld;
 use crate::host::{Content, Push, PushFile};
 use crate::inventory::{NodeName, PeerUrl, ServiceManager};
-use crate::ops::model::Fact;
 use crate::ops::exec::StepError;
 use crate::ops::exec::wait::{Patience, watch};
+use crate::ops::model::Fact;
 use crate::ops::plan::{Action, HostChange, Step};
 use crate::report::Reporter;
 
@@ -50,7 +50,9 @@ impl RealWorld {
     /// The files that the change replaces, as they are now.
     async fn files_before(&self, node: &NodeName, change: &HostChange) -> Vec<PushFile> {
         let seen = self.seen.lock().await;
-        let Some(Fact::Known(facts)) = seen.hosts.get(node) else { return Vec::new() };
+        let Some(Fact::Known(facts)) = seen.hosts.get(node) else {
+            return Vec::new();
+        };
         let before = change.files.iter().filter_map(|file| {
             let old = facts.files.get(&file.path)?;
             Some(PushFile {
@@ -79,7 +81,11 @@ impl RealWorld {
         }
         let back = async {
             let spec = self.spec(node)?;
-            let push = Push { files: before, daemon_reload: spec.service_manager == ServiceManager::Systemd, ..Push::default() };
+            let push = Push {
+                files: before,
+                daemon_reload: spec.service_manager == ServiceManager::Systemd,
+                ..Push::default()
+            };
             self.push(step, spec, &push, reporter).await?;
             Ok::<(), StepError>(self.host(node).await?.restart().await?)
         };
@@ -87,7 +93,10 @@ impl RealWorld {
             Ok(()) => "the previous files were put back and etcd was restarted with them".to_owned(),
             Err(failure) => format!("putting the previous files back failed as well: {failure}"),
         };
-        StepError { message: format!("{}; {outcome}", error.message), ..error }
+        StepError {
+            message: format!("{}; {outcome}", error.message),
+            ..error
+        }
     }
 
     pub(super) async fn retire(&self, node: &NodeName) -> Result<String, StepError> {

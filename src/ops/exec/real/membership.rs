@@ -29,7 +29,12 @@ impl RealWorld {
             if membership.at(url).is_some() {
                 return Ok("on the member list".into());
             }
-            match self.leader(&membership).await?.member_add(std::slice::from_ref(url), true).await {
+            match self
+                .leader(&membership)
+                .await?
+                .member_add(std::slice::from_ref(url), true)
+                .await
+            {
                 Ok(added) => return Ok(format!("member {}", added.value.id)),
                 Err(EtcdError::Refused { .. } | EtcdError::Unavailable { .. } | EtcdError::NotLeader)
                     if begun.elapsed() < HEALTH_INTERVAL =>
@@ -42,7 +47,12 @@ impl RealWorld {
     }
 
     /// Watches the learner come closer and promotes it; takes it out again when it never does.
-    pub(super) async fn promote(&self, step: &Step, url: &PeerUrl, reporter: &dyn Reporter) -> Result<String, StepError> {
+    pub(super) async fn promote(
+        &self,
+        step: &Step,
+        url: &PeerUrl,
+        reporter: &dyn Reporter,
+    ) -> Result<String, StepError> {
         let mut best = u64::MAX;
         let mut progress_at = Instant::now();
         loop {
@@ -69,7 +79,9 @@ impl RealWorld {
                 return Err(self.take_out(learner.id, error).await);
             }
             if progress_at.elapsed() > STALLED {
-                let seen = lag.map_or("it does not answer".to_owned(), |lag| format!("it is {lag} entries behind"));
+                let seen = lag.map_or("it does not answer".to_owned(), |lag| {
+                    format!("it is {lag} entries behind")
+                });
                 let why = format!("the learner has come no closer for {} s: {seen}", STALLED.as_secs());
                 return Err(self.take_out(learner.id, StepError::new(why)).await);
             }
@@ -92,7 +104,10 @@ impl RealWorld {
             Ok(_) => "it was taken out of the cluster again".to_owned(),
             Err(failure) => format!("taking it out again failed: {failure}"),
         };
-        StepError { message: format!("{}; {outcome}", error.message), ..error }
+        StepError {
+            message: format!("{}; {outcome}", error.message),
+            ..error
+        }
     }
 
     pub(super) async fn remove_member(&self, id: MemberId) -> Result<String, StepError> {
@@ -120,7 +135,11 @@ impl RealWorld {
         };
         let spec = host_of(self.desired(), from).ok_or_else(|| StepError::new("the leader is not in the inventory"))?;
         self.client(spec).await?.move_leader(heir).await?;
-        let name = membership.members.iter().find(|m| m.id == heir).map_or(heir.to_string(), |m| label(self.desired(), m));
+        let name = membership
+            .members
+            .iter()
+            .find(|m| m.id == heir)
+            .map_or(heir.to_string(), |m| label(self.desired(), m));
         Ok(format!("{name} leads now"))
     }
 }
@@ -130,6 +149,11 @@ fn heir(membership: &Membership, from: MemberId) -> Option<MemberId> {
     membership
         .voters()
         .filter(|m| m.id != from && membership.healthy(m.id))
-        .max_by_key(|m| (membership.status_of(m.id).map(|s| s.raft_applied), std::cmp::Reverse(m.id)))
+        .max_by_key(|m| {
+            (
+                membership.status_of(m.id).map(|s| s.raft_applied),
+                std::cmp::Reverse(m.id),
+            )
+        })
         .map(|m| m.id)
 }

@@ -60,16 +60,28 @@ impl RealWorld {
             });
         };
         let report = host.push(push, &progress).await?;
-        let proved = report.proved.map(|version| format!(", {version} runs here")).unwrap_or_default();
-        Ok(format!("{} sent and checked on the host{proved}", human_bytes(report.bytes)))
+        let proved = report
+            .proved
+            .map(|version| format!(", {version} runs here"))
+            .unwrap_or_default();
+        Ok(format!(
+            "{} sent and checked on the host{proved}",
+            human_bytes(report.bytes)
+        ))
     }
 
     /// Everything the change needs, with certificates issued on the spot and binaries straight from the bundle.
     async fn push_of(&self, spec: &DesiredHost, change: &HostChange) -> Result<Push, StepError> {
         let owner = owner(spec);
-        let mut push = Push { gzip: self.has_gzip(&spec.name).await, ..Push::default() };
+        let mut push = Push {
+            gzip: self.has_gzip(&spec.name).await,
+            ..Push::default()
+        };
         if spec.service_manager == ServiceManager::Systemd {
-            push.account = Some(Account { name: spec.user.clone(), home: spec.paths.data.clone() });
+            push.account = Some(Account {
+                name: spec.user.clone(),
+                home: spec.paths.data.clone(),
+            });
         }
         push.directories = directories(spec);
         if let Some(release) = &change.release {
@@ -94,19 +106,32 @@ impl RealWorld {
             push.generations.push(self.trust(spec, ca, owner).await?);
         }
         if spec.service_manager == ServiceManager::Systemd {
-            push.daemon_reload = change.files.iter().any(|f| f.path == crate::render::unit_path(&spec.service));
+            push.daemon_reload = change
+                .files
+                .iter()
+                .any(|f| f.path == crate::render::unit_path(&spec.service));
             push.enable = change.enable.then_some(true);
         }
         Ok(push)
     }
 
     fn add_release(&self, spec: &DesiredHost, release: &ReleaseChange, push: &mut Push) -> Result<(), StepError> {
-        let bundle = self.bundle.as_ref().ok_or_else(|| StepError::new("there is no bundle to take etcd from"))?;
+        let bundle = self
+            .bundle
+            .as_ref()
+            .ok_or_else(|| StepError::new("there is no bundle to take etcd from"))?;
         let place = spec.paths.release(release.version);
-        push.directories.push(Directory { path: place.clone(), mode: 0o755, owner: None });
+        push.directories.push(Directory {
+            path: place.clone(),
+            mode: 0o755,
+            owner: None,
+        });
         for (name, sha256) in &release.sha256 {
-            let program = Program::from_name(name).ok_or_else(|| StepError::new(format!("the bundle has no program {name}")))?;
-            let file = bundle.file(release.version, release.arch, program).map_err(|e| StepError::new(e.to_string()))?;
+            let program =
+                Program::from_name(name).ok_or_else(|| StepError::new(format!("the bundle has no program {name}")))?;
+            let file = bundle
+                .file(release.version, release.arch, program)
+                .map_err(|e| StepError::new(e.to_string()))?;
             let (source, version, arch) = (bundle.clone(), release.version, release.arch);
             push.files.push(PushFile {
                 path: place.join(name),
@@ -127,20 +152,31 @@ impl RealWorld {
 
     async fn certificates(&self, spec: &DesiredHost, owner: Option<UserName>) -> Result<Generation, StepError> {
         let (trusted, server, peer) = self.vault.member_certificates(self.desired(), spec).await?;
-        let files = host_files(&trusted, &server, &peer).into_iter().map(|file| GenerationFile {
-            name: file.name.to_owned(),
-            mode: file.mode,
-            sha256: hex::encode(Sha256::digest(file.content.expose_bytes())),
-            content: match &file.content {
-                FileContent::Public(text) => Content::Plain(Bytes::from(text.clone())),
-                FileContent::Secret(key) => Content::secret(key.expose_pem().as_bytes().to_vec()),
-            },
-        });
-        Ok(Generation { dir: spec.paths.pki.clone(), owner, files: files.collect() })
+        let files = host_files(&trusted, &server, &peer)
+            .into_iter()
+            .map(|file| GenerationFile {
+                name: file.name.to_owned(),
+                mode: file.mode,
+                sha256: hex::encode(Sha256::digest(file.content.expose_bytes())),
+                content: match &file.content {
+                    FileContent::Public(text) => Content::Plain(Bytes::from(text.clone())),
+                    FileContent::Secret(key) => Content::secret(key.expose_pem().as_bytes().to_vec()),
+                },
+            });
+        Ok(Generation {
+            dir: spec.paths.pki.clone(),
+            owner,
+            files: files.collect(),
+        })
     }
 
     /// Another `ca.crt` beside the certificates and keys that are there.
-    async fn trust(&self, spec: &DesiredHost, ca: &FileChange, owner: Option<UserName>) -> Result<Generation, StepError> {
+    async fn trust(
+        &self,
+        spec: &DesiredHost,
+        ca: &FileChange,
+        owner: Option<UserName>,
+    ) -> Result<Generation, StepError> {
         let seen = self.seen.lock().await;
         let Some(Fact::Known(facts)) = seen.hosts.get(&spec.name) else {
             return Err(StepError::new("the host was not looked at"));
@@ -153,7 +189,10 @@ impl RealWorld {
         }];
         for name in ["server.crt", "server.key", "peer.crt", "peer.key"] {
             let path = spec.paths.pki.join(name);
-            let file = facts.files.get(&path).ok_or_else(|| StepError::new(format!("{path} is missing")))?;
+            let file = facts
+                .files
+                .get(&path)
+                .ok_or_else(|| StepError::new(format!("{path} is missing")))?;
             files.push(GenerationFile {
                 name: name.into(),
                 mode: file.mode,
@@ -181,20 +220,39 @@ fn owner(spec: &DesiredHost) -> Option<UserName> {
     (spec.service_manager == ServiceManager::Systemd).then(|| spec.user.clone())
 }
 
-
 fn directories(spec: &DesiredHost) -> Vec<Directory> {
     let paths = &spec.paths;
     let config_dir = paths.config.parent().parse::<HostPath>().ok();
     let mut dirs: Vec<Directory> = config_dir
         .into_iter()
         .chain([paths.bin.clone()])
-        .map(|path| Directory { path, mode: 0o755, owner: None })
+        .map(|path| Directory {
+            path,
+            mode: 0o755,
+            owner: None,
+        })
         .collect();
-    dirs.push(Directory { path: paths.pki.clone(), mode: 0o755, owner: owner(spec) });
-    dirs.push(Directory { path: paths.data.clone(), mode: 0o700, owner: owner(spec) });
-    dirs.extend(paths.wal.iter().map(|wal| Directory { path: wal.clone(), mode: 0o700, owner: owner(spec) }));
+    dirs.push(Directory {
+        path: paths.pki.clone(),
+        mode: 0o755,
+        owner: owner(spec),
+    });
+    dirs.push(Directory {
+        path: paths.data.clone(),
+        mode: 0o700,
+        owner: owner(spec),
+    });
+    dirs.extend(paths.wal.iter().map(|wal| Directory {
+        path: wal.clone(),
+        mode: 0o700,
+        owner: owner(spec),
+    }));
     if spec.service_manager == ServiceManager::Process {
-        dirs.push(Directory { path: paths.run.clone(), mode: 0o755, owner: None });
+        dirs.push(Directory {
+            path: paths.run.clone(),
+            mode: 0o755,
+            owner: None,
+        });
     }
     dirs
 }

@@ -1,0 +1,36 @@
+//! The layout of a `.qbackup`.
+//!
+//! ```text
+//! {"quorate_backup":1,"cluster":"prod-a",...}          one line of JSON, spaces up to 16 KiB, newline
+//! age-encryption.org/v1 ...                            binary age file of: the snapshot, then the same JSON again
+//! ```
+//!
+//! The line is there to be read by people and by `backup list`. The copy inside is what counts: age authenticates it, and
+//! a reader holds the line against it. Without quorate: `tail -n +2 FILE | age -d -i KEY | head -c SIZE > snapshot.db`.
+
+use super::manifest::Manifest;
+
+/// Bytes from the file's beginning to the age stream: fixed, because the line is filled in last.
+pub const HEAD: usize = 16 * 1024;
+
+/// What a backup begins with, whatever its format number.
+pub const MAGIC: &[u8] = b"{\"quorate_backup\":";
+
+/// The manifest's bytes, as they stand inside the seal.
+///
+/// # Errors
+/// When a value cannot be written as JSON.
+pub fn json(manifest: &Manifest) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(manifest)
+}
+
+/// The head of the file for these bytes of JSON; `None` when they do not fit.
+pub fn head(json: &[u8]) -> Option<Vec<u8>> {
+    if json.len() >= HEAD {
+        return None;
+    }
+    let mut head = json.to_vec();
+    head.resize(HEAD - 1, b' ');
+    head.push(b'\n');
+    Some(head)
+}

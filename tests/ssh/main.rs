@@ -1,0 +1,9 @@
+//! The SSH transport against real OpenSSH servers on loopback. Needs `openssh-server` and `openssh-client`.
+
+mod bastions;
+mod host_keys;
+mod logins;
+mod losses;
+mod scripts;
+mod server;
+mod sudo;
