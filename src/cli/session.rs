@@ -223,17 +223,12 @@ impl Session {
         })
     }
 
-    /// Opens the CA (when there is one) and looks at everything.
+    /// Opens the CA (when there is one that has not expired) and looks at everything.
     ///
     /// # Errors
     /// When the CA is there and none of the operator's keys opens it.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let has_ca = !vault
-            .dir()
-            .status()
-            .map_err(crate::ops::exec::StepError::from)?
-            .is_empty();
-        let tls = if has_ca { Some(vault.operator().await?) } else { None };
+        let tls = vault.operator_if_any().await?;
         Ok(observe(fleet, tls.as_ref()).await)
     }
 

@@ -189,6 +189,18 @@ impl Intent {
         }
     }
 
+    /// What to plan once more after this was done, because only then the rest can be seen; `None` when once is all.
+    pub fn again(&self) -> Option<Intent> {
+        match self {
+            Intent::Converge { .. } => Some(self.clone()),
+            Intent::RotateCa { compromised, .. } => Some(Intent::RotateCa {
+                compromised: *compromised,
+                begin: false,
+            }),
+            _ => None,
+        }
+    }
+
     /// The command's name.
     pub fn verb(&self) -> &'static str {
         match self {

@@ -13,8 +13,8 @@ use crate::ops::exec::StepError;
 use crate::ops::model::NextCa;
 use crate::ops::plan::AuthorityTurn;
 use crate::pki::{
-    Authority, Certificate, Issued, IssuedRecord, PkiDir, Recipient, StoreError, bundle_pem, operator_spec, peer_spec,
-    server_spec,
+    Authority, AuthorityError, CaStatus, Certificate, Issued, IssuedRecord, LeafSpec, PkiDir, Recipient, StoreError,
+    bundle_pem, operator_spec, peer_spec, server_spec,
 };
 
 /// Asks for the passphrase of a key file; `None` when nobody can answer.
@@ -111,15 +111,18 @@ impl Vault {
         Ok(recipients.iter().map(Recipient::label).collect::<Vec<_>>().join(", "))
     }
 
-    /// Who the CA key is to be sealed to: the inventory's list, or the owner of the SSH identities.
+    /// Who the CA key is to be sealed to: the inventory's list and the file beside the CA, or, with neither, the owner of
+    /// the SSH identities.
     ///
     /// # Errors
     /// Every entry that cannot be used.
     pub fn recipients(&self) -> Result<Vec<Recipient>, StepError> {
-        let parsed = if self.policy.recipients.is_empty() {
-            Recipient::of_identities(&self.identities)
-        } else {
-            Recipient::parse_all(&self.policy.recipients, &self.base)
+        let mut listed = self.policy.recipients.clone();
+        let more = self.dir.recipients_path();
+        listed.extend(more.exists().then(|| more.display().to_string()));
+        let parsed = match listed.is_empty() {
+            true => Recipient::of_identities(&self.identities),
+            false => Recipient::parse_all(&listed, &self.base),
         };
         parsed.map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -166,6 +169,66 @@ impl Vault {
         };
         *slot = Some(identity.clone());
         Ok(identity)
+    }
+
+    /// A certificate for a client, remembered in `issued.yml` before it is handed out under `name`; with what the client
+    /// should trust.
+    ///
+    /// # Errors
+    /// As [`Vault::authority`]; also when `issued.yml` cannot be read or written.
+    pub async fn issue_client(&self, name: &str, spec: &LeafSpec) -> Result<(Vec<Certificate>, Issued), StepError> {
+        let authority = self.authority().await?;
+        let now = Timestamp::now();
+        let issued = authority.issue(spec, now)?;
+        let mut list = self.dir.issued()?;
+        list.records
+            .push(IssuedRecord::of(name, &issued.facts, authority.certificate().facts()));
+        self.dir.write_issued(&list, now)?;
+        Ok((self.dir.trusted()?, issued))
+    }
+
+    /// Seals the CA key to exactly `recipients`; a key that was brought along in the clear is sealed and removed.
+    ///
+    /// # Errors
+    /// When none of the operator's keys opens it, or a file cannot be written.
+    pub async fn seal(&self, recipients: Vec<Recipient>) -> Result<(), StoreError> {
+        let (dir, identities, ask) = (self.dir.clone(), self.identities.clone(), self.ask.clone());
+        let sealing = tokio::task::spawn_blocking(move || {
+            let ask = &mut |path: &Path| ask(path);
+            match dir.status()? {
+                CaStatus {
+                    plain_key: true,
+                    sealed: false,
+                    ..
+                } => dir
+                    .seal_plain_key(&recipients, &identities, ask, Timestamp::now())
+                    .map(drop),
+                _ => dir.reseal(&recipients, &identities, ask),
+            }
+        });
+        match sealing.await {
+            Ok(sealed) => sealed,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// The operator's identity, or `None` while there is no CA, or only one that has expired: then nobody can talk to
+    /// etcd, and what can be done is done over SSH.
+    ///
+    /// # Errors
+    /// When there is a CA that cannot be opened.
+    pub async fn operator_if_any(&self) -> Result<Option<ClientTls>, StepError> {
+        if self.dir.status()?.is_empty() {
+            return Ok(None);
+        }
+        match self.authority().await {
+            Err(StoreError::Authority {
+                source: AuthorityError::Expired { .. },
+                ..
+            }) => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(_) => self.operator().await.map(Some),
+        }
     }
 
     /// One turn of a change of the CA; says what it did. What was opened and issued before is forgotten.

@@ -14,6 +14,7 @@ pub mod facts;
 pub mod identity;
 pub mod issued;
 pub mod layout;
+pub mod operators;
 pub mod recipient;
 pub mod rotation;
 pub mod sealed;

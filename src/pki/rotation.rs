@@ -165,7 +165,7 @@ impl PkiDir {
         self.dir.join("ca-next.crt")
     }
 
-    fn next_sealed_path(&self) -> PathBuf {
+    pub(super) fn next_sealed_path(&self) -> PathBuf {
         self.dir.join("ca-next.key.age")
     }
 }

@@ -122,6 +122,32 @@ fn a_turn_that_was_cut_off_is_done_again() {
 }
 
 #[test]
+fn an_operator_who_comes_in_the_middle_can_open_both_keys() {
+    let desk = Desk::new();
+    desk.prepare().unwrap();
+    let second = write_ssh_key(desk.dir.path(), "id_second", &ssh_ed25519(2));
+    let both = Recipient::of_identities(&[desk.key.clone(), second.clone()]).unwrap();
+    desk.pki().write_recipients(&both).unwrap();
+    let listed = [desk.pki().recipients_path().display().to_string()];
+    let read = Recipient::parse_all(&listed, desk.dir.path()).unwrap();
+    assert_eq!(
+        read.iter().map(Recipient::label).collect::<Vec<_>>(),
+        both.iter().map(Recipient::label).collect::<Vec<_>>()
+    );
+    desk.pki()
+        .reseal(&read, std::slice::from_ref(&desk.key), &mut |_| None)
+        .unwrap();
+    let open = || {
+        desk.pki()
+            .unlock(std::slice::from_ref(&second), &mut |_| None, now() + DAY)
+            .unwrap()
+    };
+    assert_eq!(open().certificate().facts().sha256, desk.signer().facts().sha256);
+    let new = desk.pki().switch_to_next().unwrap();
+    assert_eq!(*open().certificate(), new);
+}
+
+#[test]
 fn a_turn_out_of_order_is_refused() {
     let desk = Desk::new();
     let refused = |result: Result<(), StoreError>| {

@@ -234,7 +234,7 @@ impl PkiDir {
         let Some(text) = self.read(&path)? else {
             return Err(self.without_sealed_key(trusted.is_some()));
         };
-        let secret = self.unseal(&text, identities, ask)?;
+        let secret = self.unseal(&path, &text, identities, ask)?;
         match trusted {
             Some(trusted) if !trusted.contains(&secret.certificate) => {
                 let sealed = secret.certificate.facts().subject.clone();
@@ -245,15 +245,6 @@ impl PkiDir {
         }
         Authority::load(&secret.certificate.to_pem(), secret.key, now)
             .map_err(|source| StoreError::Authority { path, source })
-    }
-
-    /// Seals the CA key anew: from now on exactly `recipients` can open the file. Copies of the old file (in version
-    /// control, in backups) stay open to whoever could open them.
-    ///
-    /// # Errors
-    /// When there is no recipient or the file cannot be written.
-    pub fn reseal(&self, authority: &Authority, recipients: &[Recipient]) -> Result<(), StoreError> {
-        self.write_sealed(authority, recipients)
     }
 
     /// Takes over a CA that was brought along as `ca.crt` and `ca.key`: checks the pair, seals the key, proves that
@@ -282,7 +273,7 @@ impl PkiDir {
             source,
         })?;
         let text = self.sealed_text(&authority, recipients)?;
-        self.unseal(&text, identities, ask)?;
+        self.unseal(&path, &text, identities, ask)?;
         self.write(&path, &text)?;
         fs::remove_file(&plain).map_err(|source| StoreError::Write { path: plain, source })?;
         Ok(authority)
@@ -300,7 +291,7 @@ impl PkiDir {
         self.dir.join("ca.key")
     }
 
-    fn without_sealed_key(&self, has_certificate: bool) -> StoreError {
+    pub(super) fn without_sealed_key(&self, has_certificate: bool) -> StoreError {
         match (self.plain_path().exists(), has_certificate) {
             (true, _) => StoreError::PlainKey {
                 path: self.plain_path(),
@@ -310,8 +301,15 @@ impl PkiDir {
         }
     }
 
-    fn unseal(&self, text: &str, identities: &[PathBuf], ask: &mut AskPassphrase<'_>) -> Result<CaSecret, StoreError> {
-        let path = self.sealed_path();
+    /// Opens `text`, which lies at `path`.
+    pub(super) fn unseal(
+        &self,
+        path: &Path,
+        text: &str,
+        identities: &[PathBuf],
+        ask: &mut AskPassphrase<'_>,
+    ) -> Result<CaSecret, StoreError> {
+        let path = path.to_owned();
         sealed::unseal(text, &self.cluster, identities, ask).map_err(|source| match source {
             UnsealError::Open(OpenError::NoKey { tried }) => StoreError::NotYours {
                 path,
