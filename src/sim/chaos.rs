@@ -89,7 +89,8 @@ pub fn case(dice: &mut Dice) -> Case {
             _ => version,
         };
         mature(&mut world, &stock::inventory(1..=members, before));
-        if dice.chance(20) {
+        let strays = dice.chance(20);
+        if strays {
             stray(&mut world, &desired, dice);
         }
         if dice.chance(25) {
@@ -99,6 +100,8 @@ pub fn case(dice: &mut Dice) -> Case {
             desired.options.insert("snapshot-count".into(), serde_json::json!(10_000 + dice.below(3)));
         }
         if dice.chance(12) {
+            // Whether the quorum needs a member that the inventory does not know cannot be seen then.
+            hidden |= strays;
             for k in 1..=n {
                 world.stop(&stock::host(k).name);
             }
@@ -262,7 +265,10 @@ fn mishap(world: &mut World, node: &NodeName, dice: &mut Dice) -> bool {
         }
         18 => return marker(world, node, dice),
         19 => Fault::Election.strike(world),
-        20 => removed(world, node),
+        20 => {
+            removed(world, node);
+            return true;
+        }
         _ => machine(world.host(node), dice),
     }
     false

@@ -48,7 +48,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
             vec![look_again(situation, membership, &peers)],
         );
     }
-    roll::changed(situation, membership, &peers, &mut draft);
+    roll::changed(situation, membership, &peers, &mut draft)?;
     join::missing(situation, membership, &covered, &mut draft)?;
     leave::unlisted(situation, membership, prune, &mut draft)?;
     draft.wave(
@@ -68,15 +68,12 @@ fn survey<'a>(
     let mut blocked = unreachable(situation, covered);
     let mut peers = Vec::new();
     for (host, facts) in known_hosts(situation).filter(|(host, _)| covered(&host.name)) {
-        if let Err(refusal) = data_belongs(situation.desired, host, facts) {
-            blocked.push(refusal);
-            continue;
-        }
         let Some(member) = membership.of(host).filter(|m| m.started()) else {
+            blocked.extend(data_belongs(situation.desired, host, facts).err());
             continue;
         };
-        if facts.data.state == DataState::Empty || facts.data.state == DataState::Aborted {
-            blocked.push(data_gone(host, member));
+        if let Err(refusal) = own_data(situation, host, facts, member) {
+            blocked.push(refusal);
             continue;
         }
         blocked.extend(preflight(situation, host, facts));
@@ -117,6 +114,23 @@ pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) 
             .on(name)
         })
         .collect()
+}
+
+/// Rule 7: a started member has its own data.
+///
+/// # Errors
+/// When it is gone, or another's lies there.
+pub(super) fn own_data(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    facts: &HostFacts,
+    member: &Member,
+) -> Result<(), Blocked> {
+    data_belongs(situation.desired, host, facts)?;
+    match facts.data.state {
+        DataState::Empty | DataState::Aborted => Err(data_gone(host, member)),
+        DataState::Bootstrapped | DataState::Foreign => Ok(()),
+    }
 }
 
 fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {
@@ -247,7 +261,9 @@ pub(super) fn look_again(situation: Situation<'_>, membership: &Membership, peer
             members: membership.members.len(),
         })
     } else {
-        look
+        // Those that were just started answer only after a moment.
+        let voters = peers.iter().filter(|p| !p.member.learner);
+        voters.fold(look, |look, p| look.ensures(Check::HealthyVoter { url: p.host.peer_url() }))
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod converge;
 pub mod drift;
+pub mod lint;
 pub mod preflight;
 pub mod step;
 
@@ -11,6 +12,7 @@ mod bootstrap;
 mod join;
 mod leave;
 mod roll;
+mod startable;
 mod waves;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
