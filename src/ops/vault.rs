@@ -102,6 +102,11 @@ impl Vault {
             Recipient::parse_all(&self.policy.recipients, &self.base)
         };
         parsed.map_err(|errors| {
+            if errors.is_empty() {
+                return StepError::new("there is no key of yours to seal the CA key to").hint(
+                    "make an SSH key with `ssh-keygen -t ed25519`, name one in `ssh.identity`, or list age or SSH public keys in `pki.recipients`",
+                );
+            }
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             StepError::new(lines.join("; ")).hint("correct `pki.recipients` in the inventory")
         })
