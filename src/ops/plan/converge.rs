@@ -12,6 +12,7 @@ use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
 use crate::ops::safety::bootstrap::{Marker, data_belongs};
 use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::version::may_change_version;
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState, initial_of};
@@ -30,6 +31,9 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         Fact::Known(membership) => membership,
         Fact::Absent | Fact::Unknown(_) => return from_nothing(situation),
     };
+    if situation.supplies.next_ca.is_some() {
+        return Err(vec![rotation_under_way()]);
+    }
     let covered = |name: &NodeName| limit.is_empty() || limit.contains(name);
     let peers = survey(situation, membership, &covered)?;
 
