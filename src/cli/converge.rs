@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{Exit, Failure};
 use super::session::Session;
-use super::{confirm, lock, show};
+use super::{confirm, draft, lock, probe, show};
 use crate::bundle::Bundle;
 use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, run};
@@ -80,7 +80,7 @@ async fn rounds(
     changed: &mut usize,
     held: &mut Option<lock::Held>,
 ) -> Result<(), Failure> {
-    let stop = super::interrupt::token();
+    let stop = session.stop();
     for round in 0..ROUNDS {
         let mut seen = session.phase("look", session.look(&parts.fleet, &parts.vault)).await?;
         let mut plan = parts.plan(session, intent, &seen)?;
@@ -97,7 +97,7 @@ async fn rounds(
         }
         if held.is_none() {
             show_and_ask(session, &plan)?;
-            *held = Some(session.phase("lock", lock::take(session, &parts.fleet, &stop)).await?);
+            *held = Some(session.phase("lock", lock::take(session, &parts.fleet, stop)).await?);
             // Somebody else may have held the lock until now: what was agreed to must still be what is needed.
             seen = session.look(&parts.fleet, &parts.vault).await?;
             let now = parts.plan(session, intent, &seen)?;
@@ -106,7 +106,8 @@ async fn rounds(
             }
             plan = now;
         }
-        apply(session, parts, &plan, seen, &stop).await?;
+        draft::agreed(session)?;
+        apply(session, parts, &plan, seen, stop).await?;
         *changed += plan.steps().filter(|step| step.risk > Risk::ReadOnly).count();
         if !matches!(intent, Intent::Converge { .. }) {
             return Ok(());
@@ -135,10 +136,14 @@ async fn apply(
     seen: Observed,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
+    let probe = probe::start(session, parts, &seen).await;
     let world = RealWorld::new(parts.fleet.clone(), parts.vault.clone(), parts.bundle.clone(), seen);
     let done = session
         .phase("apply", run(plan, &world, session.reporter.as_ref(), stop))
         .await;
+    if let Some(probe) = probe {
+        probe::finish(session, probe, done.is_ok()).await;
+    }
     done.map_err(|error| match error {
         RunError::Stopped(_) => {
             Failure::new(Exit::Interrupted, error).hint("run the same command again: it goes on where this one stopped")

@@ -50,6 +50,11 @@ pub enum Check {
         /// The member.
         id: MemberId,
     },
+    /// No member lives at this URL, by a list that a quorum stands behind.
+    Departed {
+        /// The peer URL.
+        url: PeerUrl,
+    },
     /// Somebody else leads.
     NotLeader {
         /// The peer URL of the one that should not.
@@ -170,6 +175,11 @@ impl Check {
                     (true, false) => Verdict::Holds,
                 })
             }
+            Check::Departed { url } => in_cluster(seen, |m| match (m.by_quorum, m.at(url)) {
+                (false, _) => Verdict::Unknown("the member list does not come from a quorum".into()),
+                (true, Some(member)) => Verdict::Fails(format!("member {} is still on the member list", member.id)),
+                (true, None) => Verdict::Holds,
+            }),
             Check::NotLeader { url } => in_cluster(seen, |m| match (m.leader(), m.at(url)) {
                 (None, _) => Verdict::Unknown("no leader is known".into()),
                 (Some(leader), Some(member)) if member.id == leader => Verdict::Fails("it is the leader".into()),

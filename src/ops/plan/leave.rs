@@ -8,6 +8,7 @@ use crate::host::DataState;
 use crate::inventory::{DesiredHost, NodeName, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::membership::may_remove;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::{Blocked, Rule};
@@ -21,7 +22,7 @@ pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> R
         may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal.on(node)])?;
         take_off(situation, membership, member, &mut draft);
     }
-    retire(situation, membership, host, wipe, &mut draft);
+    retire(situation, host, wipe, &mut draft);
     Ok(draft)
 }
 
@@ -35,7 +36,11 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
     };
     let mut blocked = super::preflight::preflight(situation, new_host, facts);
     let mut draft = Draft::new(Some(Strength::of(membership)));
-    let leaving = membership.of(old_host).filter(|m| m.started() || old != new);
+    // A run that was cut short has brought the newcomer this far already: then only the rest is left to do.
+    let begun = membership
+        .of(new_host)
+        .is_some_and(|m| m.learner || !m.started() || !complete(facts));
+    let leaving = membership.of(old_host).filter(|_| old != new || !begun);
     if let Some(member) = leaving {
         if membership.healthy(member.id) {
             blocked.push(
@@ -67,8 +72,8 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
         return Err(blocked);
     }
     let something_there = facts.data.state != DataState::Empty || super::converge::runs(facts);
-    if old != new || something_there {
-        retire(situation, membership, old_host, false, &mut draft);
+    if old != new || (something_there && !begun) {
+        retire(situation, old_host, false, &mut draft);
     }
     let after = without(membership, leaving);
     let mut known: Vec<(String, PeerUrl)> = after
@@ -79,8 +84,8 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
     if !known.iter().any(|(_, url)| *url == new_host.peer_url()) {
         known.push((new.to_string(), new_host.peer_url()));
     }
-    let blank = blank(facts);
-    join::one(situation, &after, new_host, &blank, &known, &mut draft).map_err(|refusal| vec![refusal])?;
+    let fresh = if begun { facts.clone() } else { blank(facts) };
+    join::one(situation, &after, new_host, &fresh, &known, &mut draft).map_err(|refusal| vec![refusal])?;
     Ok(draft)
 }
 
@@ -150,8 +155,13 @@ fn take_off(situation: Situation<'_>, membership: &Membership, member: &Member, 
 }
 
 /// Stops the host's etcd and moves its data aside (or deletes it), when the host can be reached.
-fn retire(situation: Situation<'_>, membership: &Membership, host: &DesiredHost, wipe: bool, draft: &mut Draft) {
+fn retire(situation: Situation<'_>, host: &DesiredHost, wipe: bool, draft: &mut Draft) {
     match situation.observed.hosts.get(&host.name) {
+        Some(Fact::Known(facts)) if facts.data.state == DataState::Empty && !super::converge::runs(facts) => {
+            if !facts.service.enabled {
+                return;
+            }
+        }
         Some(Fact::Known(_)) => {}
         _ => {
             draft.notes.push(format!(
@@ -175,12 +185,11 @@ fn retire(situation: Situation<'_>, membership: &Membership, host: &DesiredHost,
     } else {
         (Action::SetAside, Risk::Reversible)
     };
-    let mut data = on(&host.name, action, risk).requires(Check::Stopped {
-        node: host.name.clone(),
-    });
-    if let Some(member) = membership.of(host) {
-        data = data.requires(Check::SafeToWipe { id: member.id });
-    }
+    let data = on(&host.name, action, risk)
+        .requires(Check::Stopped {
+            node: host.name.clone(),
+        })
+        .requires(Check::Departed { url: host.peer_url() });
     draft.wave(
         if wipe { "delete its data" } else { "move its data aside" },
         Effect::None,
@@ -196,6 +205,11 @@ fn without(membership: &Membership, gone: Option<&Member>) -> Membership {
         after.status.remove(&gone.id);
     }
     after
+}
+
+/// Whether quorate has seen this host's member as a finished one.
+fn complete(facts: &crate::host::HostFacts) -> bool {
+    Marker::on(facts).is_none_or(|marker| marker.complete)
 }
 
 /// The same host once its old data is out of the way.
