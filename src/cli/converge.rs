@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{Exit, Failure};
 use super::session::Session;
-use super::{confirm, lock, show};
+use super::{confirm, draft, lock, probe, show};
 use crate::bundle::Bundle;
 use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, run};
@@ -88,7 +88,7 @@ async fn rounds(
     changed: &mut usize,
     held: &mut Option<lock::Held>,
 ) -> Result<(), Failure> {
-    let stop = super::interrupt::token();
+    let stop = session.stop();
     let mut intent = intent.clone();
     for round in 0..ROUNDS {
         let mut seen = session.phase("look", parts.look(session, &intent)).await?;
@@ -112,7 +112,7 @@ async fn rounds(
         }
         if held.is_none() {
             show_and_ask(session, &plan)?;
-            *held = Some(session.phase("lock", lock::take(session, &parts.fleet, &stop)).await?);
+            *held = Some(session.phase("lock", lock::take(session, &parts.fleet, stop)).await?);
             // Somebody else may have held the lock until now: what was agreed to must still be what is needed.
             seen = parts.look(session, &intent).await?;
             let now = parts.plan(session, &intent, &seen)?;
@@ -121,7 +121,8 @@ async fn rounds(
             }
             plan = now;
         }
-        apply(session, parts, &plan, seen, &stop).await?;
+        draft::agreed(session)?;
+        apply(session, parts, &plan, seen, stop).await?;
         *changed += plan.steps().filter(|step| step.risk > Risk::ReadOnly).count();
         match intent.again() {
             Some(next) => intent = next,
@@ -151,10 +152,14 @@ async fn apply(
     seen: Observed,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
+    let probe = probe::start(session, parts, &seen).await;
     let world = RealWorld::new(parts.fleet.clone(), parts.vault.clone(), parts.bundle.clone(), seen);
     let done = session
         .phase("apply", run(plan, &world, session.reporter.as_ref(), stop))
         .await;
+    if let Some(probe) = probe {
+        probe::finish(session, probe, done.is_ok()).await;
+    }
     done.map_err(|error| match error {
         RunError::Stopped(_) => {
             Failure::new(Exit::Interrupted, error).hint("run the same command again: it goes on where this one stopped")

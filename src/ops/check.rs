@@ -122,8 +122,8 @@ pub enum Check {
     },
     /// [`membership::may_wipe`].
     SafeToWipe {
-        /// The member whose data it was.
-        id: MemberId,
+        /// The peer URL of the member whose data it was.
+        url: PeerUrl,
     },
 }
 
@@ -235,7 +235,7 @@ impl Check {
                 Some(member) => safe(membership::may_promote(m, member.id)),
             }),
             Check::SafeToRemove { id, policy } => in_cluster(seen, |m| safe(membership::may_remove(m, *id, *policy))),
-            Check::SafeToWipe { id } => in_cluster(seen, |m| safe(membership::may_wipe(m, *id))),
+            Check::SafeToWipe { url } => in_cluster(seen, |m| safe(membership::may_wipe(m, url))),
         }
     }
 }

@@ -39,6 +39,11 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
 
     let mut draft = Draft::new(Some(Strength::of(membership)));
     draft.wave(
+        "take a snapshot first",
+        Effect::None,
+        before_another_version(situation, &peers),
+    );
+    draft.wave(
         "put in place what needs no restart",
         Effect::None,
         quiet_changes(&peers),
@@ -165,14 +170,40 @@ fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {
 
 /// One minor at a time, above the floors, for every member that would move.
 fn version_steps(situation: Situation<'_>, membership: &Membership) -> Vec<Blocked> {
-    let mut refusals: Vec<Blocked> = membership
+    let wanted = situation.desired.version;
+    let running: Vec<_> = membership
         .status
         .values()
         .filter_map(Fact::known)
-        .filter_map(|s| may_change_version(s.version, situation.desired.version).err())
+        .map(|s| s.version)
+        .collect();
+    let unfinished = running.contains(&wanted);
+    let mut refusals: Vec<Blocked> = running
+        .iter()
+        .filter_map(|version| Some((version, may_change_version(*version, wanted).err()?)))
+        .map(|(version, refusal)| match unfinished && *version > wanted {
+            true => Blocked {
+                hint: format!("an upgrade was not finished: go on with `quorate upgrade --to {version}`"),
+                ..refusal
+            },
+            false => refusal,
+        })
         .collect();
     refusals.dedup();
     refusals
+}
+
+/// A snapshot before the first member changes its release.
+fn before_another_version(situation: Situation<'_>, peers: &[Peer<'_>]) -> Vec<super::Step> {
+    let wanted = situation.desired.version;
+    let moves = |p: &Peer<'_>| p.facts.service.running_version.is_some_and(|v| v != wanted);
+    if !peers.iter().any(moves) {
+        return Vec::new();
+    }
+    let snapshot = Action::Snapshot {
+        reason: format!("before-{wanted}"),
+    };
+    vec![step(Target::Cluster, snapshot, Risk::ReadOnly).because([format!("members move to etcd {wanted}")])]
 }
 
 /// What a started member's config says about its first start stays as it was; only without a readable one is it told
@@ -277,7 +308,9 @@ pub(super) fn look_again(situation: Situation<'_>, membership: &Membership, peer
     } else {
         // Those that were just started answer only after a moment.
         let voters = peers.iter().filter(|p| !p.member.learner);
-        voters.fold(look, |look, p| look.ensures(Check::HealthyVoter { url: p.host.peer_url() }))
+        voters.fold(look, |look, p| {
+            look.ensures(Check::HealthyVoter { url: p.host.peer_url() })
+        })
     }
 }
 
