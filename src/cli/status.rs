@@ -12,7 +12,7 @@ use crate::etcd::MemberStatus;
 use crate::host::ServiceState;
 use crate::inventory::{DesiredHost, MemberId};
 use crate::ops::check::why_unhealthy;
-use crate::ops::model::{Fact, Membership, Observed, host_of};
+use crate::ops::model::{Fact, Membership, Observed, host_of, why_and_help};
 use crate::ops::safety::quorum::Strength;
 use crate::pki::Certificate;
 use crate::report::{Cell, Paint, Table, Tone, human_bytes, terminal_width};
@@ -258,7 +258,7 @@ fn of_host(host: &DesiredHost, seen: &Observed, membership: Option<&Membership>)
     row.service = known.map(|f| f.service.state);
     row.certificate_days = known.and_then(|f| certificate_days(host, f));
     if let Some(Fact::Unknown(why)) = facts {
-        row.problem = Some(format!("the host cannot be looked at: {why}"));
+        row.problem = Some(format!("the host cannot be looked at: {}", why_and_help(why).0));
         row.healthy = false;
     }
     if let Some(days) = row.certificate_days.filter(|days| *days < 0) {

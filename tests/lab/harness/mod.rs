@@ -9,6 +9,6 @@ mod wait;
 
 pub use etcd::{bundle, release, releases};
 pub use host::Host;
-pub use lab::{Lab, Running};
+pub use lab::{Lab, Running, plain_inventory};
 pub use outcome::Outcome;
 pub use wait::wait_until;
