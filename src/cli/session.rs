@@ -151,9 +151,9 @@ impl Session {
         Vault::new(self.desired(), self.base(), self.identities(), ask)
     }
 
-    /// Every key file that the operator may own: those of the inventory's hosts, else the usual ones.
+    /// Every key file that the operator may own: those of the inventory and its hosts, then the usual ones.
     fn identities(&self) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = Vec::new();
+        let mut files: Vec<PathBuf> = self.desired().pki.identities.clone();
         for host in self.desired().hosts.values() {
             if let Connection::Ssh(target) = &host.connection {
                 files.extend(
