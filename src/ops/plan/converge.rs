@@ -272,7 +272,9 @@ pub(super) fn look_again(situation: Situation<'_>, membership: &Membership, peer
     } else {
         // Those that were just started answer only after a moment.
         let voters = peers.iter().filter(|p| !p.member.learner);
-        voters.fold(look, |look, p| look.ensures(Check::HealthyVoter { url: p.host.peer_url() }))
+        voters.fold(look, |look, p| {
+            look.ensures(Check::HealthyVoter { url: p.host.peer_url() })
+        })
     }
 }
 

@@ -120,7 +120,9 @@ pub(super) fn unlisted(
 /// # Errors
 /// When the leader is not in the inventory.
 pub(super) fn leader_in_reach(situation: Situation<'_>, membership: &Membership) -> Result<(), Blocked> {
-    let leader = membership.leader().and_then(|id| membership.members.iter().find(|m| m.id == id));
+    let leader = membership
+        .leader()
+        .and_then(|id| membership.members.iter().find(|m| m.id == id));
     match leader.filter(|m| host_of(situation.desired, m).is_none()) {
         None => Ok(()),
         Some(stranger) => Err(Blocked::new(
