@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::{DataState, ServiceState};
 use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version};
-use crate::ops::model::{Fact, Membership, Observed, Policy};
+use crate::ops::model::{Fact, Membership, Observed, Policy, why_and_help};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
@@ -325,7 +325,7 @@ fn safe(result: Result<(), Blocked>) -> Verdict {
 fn on_host(seen: &Observed, node: &NodeName, judge: impl FnOnce(&crate::host::HostFacts) -> Verdict) -> Verdict {
     match seen.hosts.get(node) {
         Some(Fact::Known(facts)) => judge(facts),
-        Some(Fact::Unknown(why)) => Verdict::Unknown(why.clone()),
+        Some(Fact::Unknown(why)) => Verdict::Unknown(why_and_help(why).0.to_owned()),
         Some(Fact::Absent) | None => Verdict::Unknown("the host was not looked at".into()),
     }
 }

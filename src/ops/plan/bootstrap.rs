@@ -44,7 +44,12 @@ pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
 pub(super) fn from_nothing(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
     let expected = expected_cluster_id(situation.desired);
-    match may_bootstrap(situation.desired, situation.observed, expected)? {
+    let ground = may_bootstrap(situation.desired, situation.observed, expected).map_err(|mut blocked| {
+        // All that stands in the way at once, so that it can be mended at once.
+        blocked.extend(known_hosts(situation).flat_map(|(host, facts)| preflight(situation, host, facts)));
+        blocked
+    })?;
+    match ground {
         Ground::Fresh | Ground::HalfMade => bootstrap(situation, expected),
         Ground::Stopped { with_data } => cold_start(situation, &with_data),
     }

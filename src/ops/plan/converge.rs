@@ -9,7 +9,7 @@ use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
-use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::{Marker, data_belongs};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::rotation_under_way;
@@ -115,13 +115,8 @@ pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) 
         });
     unknown
         .map(|(name, why)| {
-            Blocked::new(
-                Rule::Unreachable,
-                format!("it cannot be looked at: {why}"),
-                "mend the connection, or leave it out with `--limit` for the others; a host that is gone for good is \
-                 `quorate replace-node` or `quorate remove-node`",
-            )
-            .on(name)
+            let (why, help) = why_and_help(why);
+            Blocked::new(Rule::Unreachable, why, help.unwrap_or("mend the connection")).on(name)
         })
         .collect()
 }
