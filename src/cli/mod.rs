@@ -10,6 +10,7 @@ mod hosts;
 mod interrupt;
 mod lock;
 mod offline;
+mod plan_json;
 mod session;
 mod show;
 mod status;
