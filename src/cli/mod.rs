@@ -10,6 +10,7 @@ mod hosts;
 mod interrupt;
 mod lock;
 mod offline;
+mod pki;
 mod plan_json;
 mod session;
 mod show;
@@ -57,6 +58,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Bundle(BundleCommand::Verify { file }) => bundle::verify(global, file.as_deref()),
         Command::Bundle(BundleCommand::Embed { into }) => bundle::embed(global, into),
         Command::Ctl(args) => ctl::ctl(global, args).await,
+        Command::Pki(command) => pki::pki(global, command).await,
         Command::Logs(args) => hosts::logs(global, args).await,
         Command::Ssh(args) => hosts::ssh(global, args).await,
         Command::Unlock(args) => lock::unlock(global, args).await,

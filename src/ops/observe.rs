@@ -166,7 +166,7 @@ async fn look_at_cluster(
     asked: &(dyn Fn(&NodeName) -> bool + Sync),
 ) -> Fact<Membership> {
     let Some(tls) = tls else {
-        return nothing_answers(hosts, "there is no CA yet to talk to etcd with".into());
+        return nothing_answers(hosts, "there is no valid CA to talk to etcd with".into());
     };
     let asks = fleet
         .desired()

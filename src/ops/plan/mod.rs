@@ -4,13 +4,17 @@
 
 pub mod converge;
 pub mod drift;
+pub mod lint;
 pub mod preflight;
 pub mod step;
 
 mod bootstrap;
 mod join;
 mod leave;
+mod renew;
 mod roll;
+mod rotate_ca;
+mod startable;
 mod waves;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
@@ -63,6 +67,8 @@ pub fn plan(
         Intent::Restart { limit } => roll::restart(situation, limit)?,
         Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,
         Intent::Replace { old, new } => leave::replace(situation, old, new)?,
+        Intent::RotateLeaves { limit } => renew::renew(situation, limit)?,
+        Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
     draft.number();
     Ok(Plan {

@@ -5,6 +5,7 @@ mod etcd;
 mod host;
 mod lab;
 mod outcome;
+mod untouched;
 mod wait;
 
 pub use cluster::Writes;
