@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use super::backup_args::{BackupCommand, CreateArgs, PruneArgs};
 use crate::inventory::{Address, NodeName, Version};
 
 /// Brings up and looks after etcd clusters over SSH.
@@ -109,6 +110,9 @@ pub enum Command {
     /// Make, show, check or embed a bundle of etcd releases
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Take, list, check and prune backups
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Run the bundle's own etcdctl against the cluster, through the SSH connections
     #[command(
         after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table"

@@ -1,6 +1,8 @@
 //! What was typed, and what it leads to: one file a command, each reads as a table of contents.
 
 mod args;
+mod backup;
+mod backup_args;
 mod bundle;
 mod confirm;
 mod converge;
@@ -55,6 +57,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Bundle(BundleCommand::Show { file }) => bundle::show(global, file.as_deref()),
         Command::Bundle(BundleCommand::Verify { file }) => bundle::verify(global, file.as_deref()),
         Command::Bundle(BundleCommand::Embed { into }) => bundle::embed(global, into),
+        Command::Backup(command) => backup::backup(global, command).await,
         Command::Ctl(args) => ctl::ctl(global, args).await,
         Command::Logs(args) => hosts::logs(global, args).await,
         Command::Ssh(args) => hosts::ssh(global, args).await,
