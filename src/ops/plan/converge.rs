@@ -40,8 +40,9 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         quiet_changes(&peers),
     );
     let stopped = stopped(&peers);
+    let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.certificates);
     draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
-    if draft.waves.iter().any(|w| w.title.starts_with("start")) {
+    if touched {
         draft.wave(
             "look again",
             Effect::None,
