@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use super::backup_args::{BackupCommand, CreateArgs, PruneArgs};
+pub use super::backup_args::{BackupCommand, CreateArgs, PruneArgs, Restore};
 use crate::inventory::{Address, NodeName, Version};
 
 /// Brings up and looks after etcd clusters over SSH.
@@ -113,6 +113,8 @@ pub enum Command {
     /// Take, list, check and prune backups
     #[command(subcommand)]
     Backup(BackupCommand),
+    /// Go back to a backup: a whole new cluster from one snapshot, on all hosts
+    Restore(Restore),
     /// Run the bundle's own etcdctl against the cluster, through the SSH connections
     #[command(
         after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table"

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::backup::Keep;
+use crate::inventory::NodeName;
 
 /// `backup ...`
 #[derive(Debug, Subcommand)]
@@ -100,4 +101,26 @@ impl From<KeepArgs> for Keep {
             monthly: args.keep_monthly,
         }
     }
+}
+
+/// `restore`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Stops all members, moves their data aside, restores the same snapshot on each and starts them together. Interrupted?\nRun it again: it goes on. Nothing else touches the cluster meanwhile.\n\nKubernetes: stop all API servers first, start them again afterwards.\n\nExamples:\n  quorate restore backups/prod-a-20261121T113700Z-manual.qbackup --accept-data-loss\n  quorate restore snapshot.db --accept-data-loss        a file from `etcdctl snapshot save`\n  quorate restore db --without etcd-3 --accept-data-loss   a bare member/snap/db; etcd-3 is gone"
+)]
+pub struct Restore {
+    /// A sealed backup, a snapshot of etcdctl, or the member/snap/db of a stopped member
+    pub file: PathBuf,
+    /// Leave this host out because it is gone (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub without: Vec<NodeName>,
+    /// Do not raise revisions: caches that outlive the restore go stale without noticing
+    #[arg(long)]
+    pub no_bump: bool,
+    /// Do not take a snapshot of what is there first
+    #[arg(long)]
+    pub no_snapshot: bool,
+    /// Take a backup of a cluster with another name
+    #[arg(long)]
+    pub from_another_cluster: bool,
 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use super::{confirm, lock, show};
+use crate::backup::Unlocked;
 use crate::bundle::Bundle;
 use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, run};
@@ -28,6 +29,8 @@ pub struct Parts {
     pub vault: Arc<Vault>,
     /// The releases; `None` where the command installs nothing.
     pub bundle: Option<Bundle>,
+    /// What is restored from, for a restore.
+    pub backup: Option<Unlocked>,
 }
 
 impl Parts {
@@ -40,7 +43,15 @@ impl Parts {
             fleet: session.fleet(),
             vault: session.vault(),
             bundle: Some(session.bundle()?),
+            backup: None,
         })
+    }
+
+    /// The same with a backup to restore.
+    #[must_use]
+    pub fn with_backup(mut self, backup: Unlocked) -> Self {
+        self.backup = Some(backup);
+        self
     }
 
     /// Makes the plan for what was seen.
@@ -135,7 +146,8 @@ async fn apply(
     seen: Observed,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
-    let world = RealWorld::new(parts.fleet.clone(), parts.vault.clone(), parts.bundle.clone(), seen);
+    let world = RealWorld::new(parts.fleet.clone(), parts.vault.clone(), parts.bundle.clone(), seen)
+        .with_backup(parts.backup.clone());
     let done = session
         .phase("apply", run(plan, &world, session.reporter.as_ref(), stop))
         .await;

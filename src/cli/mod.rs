@@ -12,6 +12,7 @@ mod hosts;
 mod interrupt;
 mod lock;
 mod offline;
+mod restore;
 mod session;
 mod show;
 mod status;
@@ -58,6 +59,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Bundle(BundleCommand::Verify { file }) => bundle::verify(global, file.as_deref()),
         Command::Bundle(BundleCommand::Embed { into }) => bundle::embed(global, into),
         Command::Backup(command) => backup::backup(global, command).await,
+        Command::Restore(args) => restore::restore(global, args).await,
         Command::Ctl(args) => ctl::ctl(global, args).await,
         Command::Logs(args) => hosts::logs(global, args).await,
         Command::Ssh(args) => hosts::ssh(global, args).await,

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::host::{DataState, ServiceState};
-use crate::inventory::{ClusterId, MemberId, NodeName, PeerUrl, Version};
+use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::model::{Fact, Membership, Observed, Policy};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::restore::RestoreNote;
 use crate::ops::safety::{Blocked, membership, quorum};
 
 /// A condition that a step needs before it runs, or brings about.
@@ -90,6 +91,22 @@ pub enum Check {
         /// What the operator allowed.
         policy: Policy,
     },
+    /// The note of this restore lies on the host.
+    RestoreNoted {
+        /// The host.
+        node: NodeName,
+        /// Where it lies.
+        at: HostPath,
+        /// The new cluster's token, which is in it.
+        token: String,
+    },
+    /// The host carries a member's data of this cluster, as quorate's marker says.
+    Restored {
+        /// The host.
+        node: NodeName,
+        /// The cluster.
+        cluster_id: ClusterId,
+    },
     /// [`membership::may_wipe`].
     SafeToWipe {
         /// The member whose data it was.
@@ -128,7 +145,10 @@ impl Check {
     /// The host that must be looked at again to judge it, and how closely; `None` where asking etcd is enough.
     pub fn host(&self) -> Option<(&NodeName, Depth)> {
         match self {
-            Check::NoData { node } | Check::RunsCurrent { node, .. } => Some((node, Depth::Everything)),
+            Check::NoData { node }
+            | Check::RunsCurrent { node, .. }
+            | Check::RestoreNoted { node, .. }
+            | Check::Restored { node, .. } => Some((node, Depth::Everything)),
             Check::Started { node } | Check::Stopped { node } => Some((node, Depth::Service)),
             _ => None,
         }
@@ -192,6 +212,19 @@ impl Check {
                 Some(member) => safe(membership::may_promote(m, member.id)),
             }),
             Check::SafeToRemove { id, policy } => in_cluster(seen, |m| safe(membership::may_remove(m, *id, *policy))),
+            Check::RestoreNoted { node, at, token } => on_host(seen, node, |facts| {
+                let text = facts.files.get(at).and_then(|file| file.content.as_deref());
+                match text.and_then(|text| serde_json::from_str::<RestoreNote>(text).ok()) {
+                    Some(note) if note.token == *token => Verdict::Holds,
+                    Some(note) => Verdict::Fails(format!("it takes part in the restore {}", note.token)),
+                    None => Verdict::Fails("it has no note of the restore".into()),
+                }
+            }),
+            Check::Restored { node, cluster_id } => on_host(seen, node, |facts| match Marker::on(facts) {
+                _ if facts.data.state != DataState::Bootstrapped => Verdict::Fails("it has no data yet".into()),
+                Some(marker) if marker.cluster_id == *cluster_id => Verdict::Holds,
+                _ => Verdict::Fails(format!("its data is not that of the cluster {cluster_id}")),
+            }),
             Check::SafeToWipe { id } => in_cluster(seen, |m| safe(membership::may_wipe(m, *id))),
         }
     }

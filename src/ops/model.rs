@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::{Manifest, SnapshotDigest};
 use crate::etcd::{Alarm, Member, MemberStatus};
 use crate::host::HostFacts;
-use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
+use crate::inventory::{ClusterId, ClusterName, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
 
 /// Something looked at. **Unreachable is never absent**: a rule that needs a fact is blocked by `Unknown`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,6 +162,39 @@ pub enum Intent {
         /// Who takes its place.
         new: NodeName,
     },
+    /// `restore`: a whole new cluster from a backup.
+    Restore(Box<RestoreOrder>),
+}
+
+/// What `restore` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreOrder {
+    /// The plain snapshot, which was read to its end and found whole.
+    pub snapshot: SnapshotDigest,
+    /// The file it is in, for people.
+    pub file: String,
+    /// A database without a checksum.
+    pub bare: bool,
+    /// What it says of itself.
+    pub manifest: Option<Manifest>,
+    /// When the command was given: makes the new cluster's id another one than that of any cluster before.
+    pub begun: Timestamp,
+    /// By how much to raise revisions, where the release can.
+    pub bump: Option<u64>,
+    /// Hosts that are gone and take no part.
+    pub without: Vec<NodeName>,
+    /// Take a snapshot of what is there first, when that is possible.
+    pub snapshot_first: bool,
+    /// Take a backup of another cluster.
+    pub any_cluster: bool,
+}
+
+impl RestoreOrder {
+    /// The token of the cluster that comes of it.
+    pub fn token(&self, cluster: &ClusterName) -> String {
+        let start = self.snapshot.sha256.get(..8).unwrap_or_default();
+        format!("{cluster}-restore-{}-{start}", self.begun.strftime("%Y%m%dT%H%M%SZ"))
+    }
 }
 
 impl Intent {
@@ -170,6 +204,7 @@ impl Intent {
             Intent::Converge { limit, .. } | Intent::Restart { limit } => limit.is_empty() || limit.contains(node),
             Intent::Remove { node: only, .. } => node == only,
             Intent::Replace { old, new } => node == old || node == new,
+            Intent::Restore(order) => !order.without.contains(node),
         }
     }
 
@@ -180,6 +215,7 @@ impl Intent {
             Intent::Restart { .. } => "restart",
             Intent::Remove { .. } => "remove-node",
             Intent::Replace { .. } => "replace-node",
+            Intent::Restore(_) => "restore",
         }
     }
 }

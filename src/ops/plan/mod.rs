@@ -10,16 +10,19 @@ pub mod step;
 mod bootstrap;
 mod join;
 mod leave;
+mod restore;
 mod roll;
 mod waves;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
 pub use drift::{managed_files, pki_manifest};
+pub use restore::workplace;
 pub use step::*;
 
 use crate::inventory::Desired;
 use crate::ops::model::{Fact, Intent, Membership, Observed, Policy, Supplies};
 use crate::ops::safety::Blocked;
+use crate::ops::safety::restore::no_restore_under_way;
 
 /// Everything a planner looks at.
 #[derive(Clone, Copy)]
@@ -58,11 +61,15 @@ pub fn plan(
         policy,
         supplies,
     };
+    if !matches!(intent, Intent::Restore(_)) {
+        no_restore_under_way(desired, observed).map_err(|refusal| vec![refusal])?;
+    }
     let mut draft = match intent {
         Intent::Converge { prune, limit } => converge::converge(situation, *prune, limit)?,
         Intent::Restart { limit } => roll::restart(situation, limit)?,
         Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,
         Intent::Replace { old, new } => leave::replace(situation, old, new)?,
+        Intent::Restore(order) => restore::restore(situation, order)?,
     };
     draft.number();
     Ok(Plan {

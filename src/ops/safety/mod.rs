@@ -9,10 +9,13 @@
 //! 5. [`bootstrap::may_bootstrap`]: a new cluster only where everything is known to be empty.
 //! 6. [`version::may_change_version`]: one minor at a time, above the published floors.
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently.
+//! 8. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
+//!    nothing else until it is finished.
 
 pub mod bootstrap;
 pub mod membership;
 pub mod quorum;
+pub mod restore;
 pub mod version;
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +51,10 @@ pub enum Rule {
     Inventory,
     /// Certificates.
     Certificates,
+    /// A restore is under way.
+    RestoreUnderWay,
+    /// Older data would take the place of what is there.
+    OlderData,
 }
 
 /// A refusal: what is unsafe, where, and what to do.

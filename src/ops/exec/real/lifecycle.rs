@@ -107,6 +107,7 @@ impl RealWorld {
     pub(super) async fn set_aside(&self, node: &NodeName, action: &Action) -> Result<String, StepError> {
         let reason = match action {
             Action::ClearAborted => "aborted-start",
+            Action::MakeRoom => "restore",
             _ => "left-the-cluster",
         };
         let place = self.host(node).await?.set_aside(reason).await?;
