@@ -13,6 +13,7 @@ mod interrupt;
 mod lock;
 mod offline;
 mod restore;
+mod pki;
 mod session;
 mod show;
 mod status;
@@ -61,6 +62,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Backup(command) => backup::backup(global, command).await,
         Command::Restore(args) => restore::restore(global, args).await,
         Command::Ctl(args) => ctl::ctl(global, args).await,
+        Command::Pki(command) => pki::pki(global, command).await,
         Command::Logs(args) => hosts::logs(global, args).await,
         Command::Ssh(args) => hosts::ssh(global, args).await,
         Command::Unlock(args) => lock::unlock(global, args).await,

@@ -7,7 +7,8 @@ use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::backup::{Kind, Source, Unlocked};
-use crate::ops::model::{Intent, RestoreOrder};
+use crate::ops::model::Intent;
+use crate::ops::restore::RestoreOrder;
 use crate::report::{Event, human_bytes};
 
 /// As etcd's own documentation has it: more than any cluster writes between a snapshot and its loss.

@@ -151,9 +151,9 @@ impl Session {
         Vault::new(self.desired(), self.base(), self.identities(), ask)
     }
 
-    /// Every key file that the operator may own: those of the inventory's hosts, else the usual ones.
+    /// Every key file that the operator may own: those of the inventory and its hosts, then the usual ones.
     fn identities(&self) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = Vec::new();
+        let mut files: Vec<PathBuf> = self.desired().pki.identities.clone();
         for host in self.desired().hosts.values() {
             if let Connection::Ssh(target) = &host.connection {
                 files.extend(
@@ -212,14 +212,18 @@ impl Session {
                 .collect();
             releases.entry(release.version).or_default().insert(release.arch, files);
         }
-        let ca_pem = vault.trusted_pem()?;
-        Ok(Supplies { releases, ca_pem })
+        Ok(Supplies {
+            releases,
+            ca_pem: vault.trusted_pem()?,
+            next_ca: vault.next_ca()?,
+            clients: vault.clients()?,
+        })
     }
 
     /// Opens the CA (when there is one) and looks at everything.
     ///
     /// # Errors
-    /// When the CA is there and none of the operator's keys opens it.
+    /// When the CA is there and none of the operator's keys opens it, or it has expired.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
         let tls = match vault.dir().status()?.is_empty() {
             true => None,
@@ -228,6 +232,15 @@ impl Session {
                 Some(vault.operator().await?)
             }
         };
+        Ok(observe(fleet, tls.as_ref()).await)
+    }
+
+    /// The same, for commands that mend certificates: an expired CA only means that etcd cannot be talked to.
+    ///
+    /// # Errors
+    /// When there is a CA that cannot be opened.
+    pub async fn look_past_expiry(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
+        let tls = vault.operator_if_valid().await?;
         Ok(observe(fleet, tls.as_ref()).await)
     }
 

@@ -1,5 +1,7 @@
 //! A condition on the observed world. One function judges it, for planner, executor, simulator and tests.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::host::{DataState, ServiceState};
@@ -7,8 +9,9 @@ use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version
 use crate::ops::model::{Fact, Membership, Observed, Policy};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
-use crate::ops::safety::restore::RestoreNote;
-use crate::ops::safety::{Blocked, membership, quorum};
+use crate::ops::restore::RestoreNote;
+use crate::ops::safety::trust::HostTrust;
+use crate::ops::safety::{Blocked, membership, quorum, trust};
 
 /// A condition that a step needs before it runs, or brings about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +36,8 @@ pub enum Check {
     RunsCurrent {
         /// The host.
         node: NodeName,
-        /// The release.
-        version: Version,
+        /// The release; `None` where it is whichever the unit on disk names.
+        version: Option<Version>,
     },
     /// The member at this URL is a healthy voter.
     HealthyVoter {
@@ -107,6 +110,33 @@ pub enum Check {
         /// The cluster.
         cluster_id: ClusterId,
     },
+    /// `ca.crt` holds exactly these CAs, and the running process was started with it.
+    Trusts {
+        /// The host.
+        node: NodeName,
+        /// Its `paths.pki`.
+        pki: HostPath,
+        /// SHA-256 of each CA certificate.
+        cas: BTreeSet<String>,
+    },
+    /// The running process accepts certificates of this CA.
+    Accepts {
+        /// The host.
+        node: NodeName,
+        /// Its `paths.pki`.
+        pki: HostPath,
+        /// SHA-256 of the CA certificate.
+        ca: String,
+    },
+    /// Server and peer certificate were signed by this CA.
+    LeavesFrom {
+        /// The host.
+        node: NodeName,
+        /// Its `paths.pki`.
+        pki: HostPath,
+        /// SHA-256 of the CA certificate.
+        ca: String,
+    },
     /// [`membership::may_wipe`].
     SafeToWipe {
         /// The member whose data it was.
@@ -148,7 +178,10 @@ impl Check {
             Check::NoData { node }
             | Check::RunsCurrent { node, .. }
             | Check::RestoreNoted { node, .. }
-            | Check::Restored { node, .. } => Some((node, Depth::Everything)),
+            | Check::Restored { node, .. }
+            | Check::Trusts { node, .. }
+            | Check::Accepts { node, .. }
+            | Check::LeavesFrom { node, .. } => Some((node, Depth::Everything)),
             Check::Started { node } | Check::Stopped { node } => Some((node, Depth::Service)),
             _ => None,
         }
@@ -173,6 +206,15 @@ impl Check {
                 state => Verdict::Fails(format!("the unit is {state:?}").to_lowercase()),
             }),
             Check::RunsCurrent { node, version } => on_host(seen, node, |facts| runs_current(facts, *version)),
+            Check::Trusts { node, pki, cas } => {
+                on_host(seen, node, |facts| trust::trusts(&HostTrust::of(pki, facts), cas))
+            }
+            Check::Accepts { node, pki, ca } => {
+                on_host(seen, node, |facts| trust::accepts(&HostTrust::of(pki, facts), ca))
+            }
+            Check::LeavesFrom { node, pki, ca } => {
+                on_host(seen, node, |facts| trust::leaves_from(&HostTrust::of(pki, facts), ca))
+            }
             Check::HealthyVoter { url } => in_cluster(seen, |m| match m.at(url) {
                 None => Verdict::Fails("it is not a member".into()),
                 Some(member) if member.learner => Verdict::Fails("it is still a learner".into()),
@@ -230,14 +272,14 @@ impl Check {
     }
 }
 
-/// Whether the process on a host runs `version` with the files that are on disk now.
-pub fn runs_current(facts: &crate::host::HostFacts, version: Version) -> Verdict {
+/// Whether the process on a host runs `version` (when given) with the files that are on disk now.
+pub fn runs_current(facts: &crate::host::HostFacts, version: Option<Version>) -> Verdict {
     let service = &facts.service;
     if service.pid.is_none() {
         return Verdict::Fails("it does not run".into());
     }
     match service.running_version {
-        Some(running) if running == version => {}
+        Some(running) if version.is_none_or(|wanted| wanted == running) => {}
         Some(running) => return Verdict::Fails(format!("it runs etcd {running}")),
         None => return Verdict::Fails("it runs an executable that quorate did not install".into()),
     }

@@ -9,6 +9,7 @@ pub mod fleet;
 pub mod model;
 pub mod observe;
 pub mod plan;
+pub mod restore;
 pub mod safety;
 pub mod vault;
 

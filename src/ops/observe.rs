@@ -14,7 +14,7 @@ use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::plan::{managed_files, pki_manifest};
-use crate::ops::safety::restore::RestoreNote;
+use crate::ops::restore::RestoreNote;
 
 /// A member that is well answers within milliseconds; one without a quorum never does.
 const STATUS_LIMIT: Duration = Duration::from_secs(3);
@@ -168,7 +168,7 @@ async fn look_at_cluster(
     asked: &(dyn Fn(&NodeName) -> bool + Sync),
 ) -> Fact<Membership> {
     let Some(tls) = tls else {
-        return nothing_answers(hosts, "there is no CA yet to talk to etcd with".into());
+        return nothing_answers(hosts, "there is no valid CA to talk to etcd with".into());
     };
     let asks = fleet
         .desired()

@@ -83,6 +83,22 @@ impl Recipient {
         &self.label
     }
 
+    /// The public key, without a comment: what tells recipients apart.
+    pub fn public_key(&self) -> String {
+        match &self.key {
+            Key::Age(key) => key.to_string(),
+            Key::Ssh(key) => key.to_string(),
+        }
+    }
+
+    /// The public key as one line with its comment, as [`Recipient::parse_all`] reads it.
+    pub fn public_line(&self) -> String {
+        match self.label.splitn(3, ' ').nth(2) {
+            Some(comment) => format!("{} {comment}", self.public_key()),
+            None => self.public_key(),
+        }
+    }
+
     /// For the age library, which does the sealing.
     pub fn as_age(&self) -> &dyn age::Recipient {
         match &self.key {
@@ -156,11 +172,7 @@ impl Recipient {
     }
 
     fn same_key(&self, other: &Recipient) -> bool {
-        let text = |recipient: &Recipient| match &recipient.key {
-            Key::Age(key) => key.to_string(),
-            Key::Ssh(key) => key.to_string(),
-        };
-        text(self) == text(other)
+        self.public_key() == other.public_key()
     }
 }
 

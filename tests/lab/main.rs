@@ -6,3 +6,8 @@
 #[allow(dead_code, unused_imports, reason = "a toolbox: not every tool of it has a user yet")]
 mod harness;
 mod hosts;
+mod refusals_access;
+mod refusals_ca;
+mod refusals_hosts;
+mod refusals_push;
+mod refusals_supplies;

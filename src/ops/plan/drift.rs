@@ -5,6 +5,7 @@ use crate::host::{HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, HostPath, ServiceManager};
 use crate::ops::check::{Verdict, runs_current};
 use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
+use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
 use crate::render::{
@@ -79,7 +80,7 @@ pub fn drift(
     drift.certificates = certificates(situation, host, facts)?;
     drift.now.certificates = !drift.certificates.is_empty();
     if running && drift.restart.is_empty() {
-        if let Verdict::Fails(why) = runs_current(facts, situation.desired.version) {
+        if let Verdict::Fails(why) = runs_current(facts, Some(situation.desired.version)) {
             drift.restart.push(why);
         }
     } else if running
@@ -187,7 +188,11 @@ fn files(
 }
 
 /// Why the host needs new certificates, in sentences; empty when it does not.
-fn certificates(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Result<Vec<String>, Blocked> {
+pub(super) fn certificates(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    facts: &HostFacts,
+) -> Result<Vec<String>, Blocked> {
     let Some(ca_pem) = &situation.supplies.ca_pem else {
         return Ok(vec!["there is no CA yet".into()]);
     };
@@ -200,6 +205,10 @@ fn certificates(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts)
         Some(text) => {
             let there = Certificate::bundle_from_pem(text).unwrap_or_default();
             let knows_ours = trusted.iter().all(|ca| there.iter().any(|c| c.der() == ca.der()));
+            let knows_more = there.iter().any(|ca| trusted.iter().all(|c| c.der() != ca.der()));
+            if knows_ours && knows_more && facts.data.state == crate::host::DataState::Bootstrapped {
+                return Err(rotation_under_way().on(&host.name));
+            }
             if !knows_ours && facts.data.state == crate::host::DataState::Bootstrapped {
                 return Err(Blocked::new(
                     Rule::Certificates,

@@ -4,6 +4,7 @@
 
 pub mod converge;
 pub mod drift;
+pub mod lint;
 pub mod preflight;
 pub mod step;
 
@@ -11,7 +12,10 @@ mod bootstrap;
 mod join;
 mod leave;
 mod restore;
+mod renew;
 mod roll;
+mod rotate_ca;
+mod startable;
 mod waves;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
@@ -70,6 +74,8 @@ pub fn plan(
         Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,
         Intent::Replace { old, new } => leave::replace(situation, old, new)?,
         Intent::Restore(order) => restore::restore(situation, order)?,
+        Intent::RotateLeaves { limit } => renew::renew(situation, limit)?,
+        Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
     draft.number();
     Ok(Plan {

@@ -13,11 +13,11 @@ use crate::bundle::Program;
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, DesiredHost, HostPath, ServiceManager};
 use crate::ops::check::Check;
-use crate::ops::model::{RestoreOrder, Supplies};
-use crate::ops::plan::RestoreData;
+use crate::ops::model::Supplies;
+use crate::ops::restore::{RestoreData, RestoreNote, RestoreOrder};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
-use crate::ops::safety::restore::{RestoreNote, may_restore};
+use crate::ops::safety::restore::may_restore;
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState};
 

@@ -11,7 +11,7 @@ use crate::inventory::{Arch, ClusterId, ClusterName, HostPath, MemberId, NodeNam
 use crate::ops::check::Check;
 use crate::ops::model::Intent;
 use crate::ops::safety::bootstrap::Marker;
-use crate::ops::safety::restore::RestoreNote;
+use crate::ops::restore::{RestoreData, RestoreNote};
 use crate::report::human_bytes;
 
 /// What will be done, in order. Holds no secret.
@@ -143,6 +143,11 @@ pub enum Action {
         /// What is put there.
         change: HostChange,
     },
+    /// One turn of a change of the CA, on the operator's machine.
+    RotateAuthority {
+        /// Which.
+        turn: AuthorityTurn,
+    },
     /// Moves what an aborted start left behind out of the data directory.
     ClearAborted,
     /// Starts the member and does not wait for the quorum (the wave does).
@@ -227,25 +232,16 @@ pub enum Action {
     },
 }
 
-/// How a snapshot becomes a member's data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RestoreData {
-    /// Where the snapshot lies.
-    pub at: HostPath,
-    /// The program.
-    pub tool: HostPath,
-    /// Who will be a member: `a=url,b=url`.
-    pub initial_cluster: String,
-    /// The new cluster's token.
-    pub token: String,
-    /// This member's peer URL.
-    pub url: PeerUrl,
-    /// By how much revisions rise; older ones then count as compacted.
-    pub bump: Option<u64>,
-    /// Whether the snapshot ends with its checksum.
-    pub checksum: bool,
-    /// Whose data it is from then on.
-    pub marker: Marker,
+/// The three turns of a change of the CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthorityTurn {
+    /// Makes the new CA; the old one goes on signing.
+    Prepare,
+    /// From now on the new CA signs.
+    Switch,
+    /// The old CA is trusted no longer.
+    Retire,
 }
 
 /// What is put in place on one host.
@@ -257,6 +253,9 @@ pub struct HostChange {
     pub files: Vec<FileChange>,
     /// New server and peer certificates.
     pub certificates: bool,
+    /// Another `ca.crt` beside the certificates that are there. etcd reads it at its next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<FileChange>,
     /// What to write beside the data directory.
     pub marker: Option<Marker>,
     /// Make the unit start at boot (also: it is not yet).
@@ -308,6 +307,11 @@ impl Action {
     pub fn describe(&self) -> String {
         match self {
             Action::CreateAuthority => "make the cluster's CA, its key sealed to the operators".into(),
+            Action::RotateAuthority { turn } => match turn {
+                AuthorityTurn::Prepare => "make the new CA, its key sealed to the operators".into(),
+                AuthorityTurn::Switch => "let the new CA sign from now on".into(),
+                AuthorityTurn::Retire => "take the old CA out of ca.crt".into(),
+            },
             Action::Provision { change } => format!("put in place {}", change.describe()),
             Action::ClearAborted => "move the remains of an aborted start aside".into(),
             Action::Start => "start etcd".into(),
@@ -350,8 +354,9 @@ impl HostChange {
             parts.push("certificates".into());
         }
         parts.extend(
-            self.files
+            self.trust
                 .iter()
+                .chain(&self.files)
                 .map(|f| f.path.as_str().rsplit('/').next().unwrap_or_default().to_owned()),
         );
         if self.enable {

@@ -9,13 +9,15 @@
 //! 5. [`bootstrap::may_bootstrap`]: a new cluster only where everything is known to be empty.
 //! 6. [`version::may_change_version`]: one minor at a time, above the published floors.
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently.
-//! 8. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
+//! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
+//! 9. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
 //!    nothing else until it is finished.
 
 pub mod bootstrap;
 pub mod membership;
 pub mod quorum;
 pub mod restore;
+pub mod trust;
 pub mod version;
 
 use serde::{Deserialize, Serialize};

@@ -1,66 +1,14 @@
 //! Going back to a backup: what is asked first, and that nothing else touches the cluster meanwhile.
 
-use std::collections::BTreeSet;
-
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
 use super::bootstrap::data_belongs;
 use super::{Blocked, Rule};
-use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
 use crate::host::{DataState, HostFacts};
-use crate::inventory::{ClusterId, Desired, DesiredHost, HostPath, NodeName};
-use crate::ops::model::{Fact, Observed, Policy, RestoreOrder};
+use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::model::{Fact, Observed, Policy};
+use crate::ops::restore::{RestoreNote, RestoreOrder};
 
 /// Free bytes a host keeps besides the snapshot, what becomes of it, and two WAL segments.
 const ROOM: u64 = 256 << 20;
-
-/// The note on every host that a restore is under way, from before the first member stops until the new cluster was
-/// seen healthy. Whoever comes next finds all it takes to finish.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoreNote {
-    /// SHA-256 (hex) of the plain snapshot.
-    pub sha256: String,
-    /// The file it came in, for people.
-    pub file: String,
-    /// When it was begun.
-    pub begun: Timestamp,
-    /// The new cluster's token.
-    pub token: String,
-    /// By how much revisions are raised.
-    pub bump: Option<u64>,
-    /// Who takes part.
-    pub hosts: BTreeSet<NodeName>,
-}
-
-impl RestoreNote {
-    /// Where it lies: beside the config, which outlives reboots and is not moved with the data.
-    pub fn path(host: &DesiredHost) -> HostPath {
-        host.paths.config.with_suffix(".restoring")
-    }
-
-    /// The file's text.
-    pub fn to_text(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    /// The note on a host. A file that is there and cannot be read counts as one: `Some(None)`.
-    pub fn on(host: &DesiredHost, facts: &HostFacts) -> Option<Option<Self>> {
-        let file = facts.files.get(&Self::path(host))?;
-        Some(file.content.as_deref().and_then(|text| serde_json::from_str(text).ok()))
-    }
-
-    /// The id that etcd gives the restored cluster.
-    pub fn cluster_id(&self, desired: &Desired) -> ClusterId {
-        let members: Vec<_> = desired
-            .hosts
-            .values()
-            .filter(|host| self.hosts.contains(&host.name))
-            .map(|host| bootstrap_member_id(&[host.peer_url()], &self.token))
-            .collect();
-        bootstrap_cluster_id(&members)
-    }
-}
 
 /// The note of the hosts of an inventory, when there is one.
 ///

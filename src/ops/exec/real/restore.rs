@@ -15,8 +15,8 @@ use crate::host::{Content, Directory, Push, PushFile};
 use crate::inventory::{DesiredHost, HostPath, NodeName};
 use crate::ops::exec::StepError;
 use crate::ops::model::{Fact, host_of, label};
-use crate::ops::plan::{RestoreData, Step, count};
-use crate::ops::safety::restore::RestoreNote;
+use crate::ops::plan::{Step, count};
+use crate::ops::restore::{RestoreData, RestoreNote};
 use crate::report::Reporter;
 
 impl RealWorld {
