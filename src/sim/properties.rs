@@ -19,6 +19,8 @@ use crate::ops::plan::plan;
 fn in_every_world(worlds: u64, property: fn(u64) -> Result<(), String>) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("QUORATE_SEED") {
+        let case = case(&mut Dice::new(seed));
+        println!("{:#?}\n{:?}, {:?}", summary(&case.world), case.intent, case.policy);
         property(seed).unwrap_or_else(|why| panic!("world {seed}: {why}"));
         return;
     }
@@ -211,6 +213,22 @@ fn finish(case: &Case, world: World) -> Result<BTreeMap<String, String>, String>
         }
         (other, _) => Err(format!("{other:?}\n{}", story(&after))),
     }
+}
+
+/// A world in a few lines.
+fn summary(world: &World) -> BTreeMap<String, String> {
+    let hosts = world.hosts.values().filter(|h| h.data != Data::Empty || h.link != super::host::Link::Up || !h.files.is_empty());
+    let mut lines: BTreeMap<String, String> = hosts
+        .map(|h| {
+            let runs = h.unit.process.as_ref().map(|p| (p.version.to_string(), p.ready));
+            (h.spec.name.to_string(), format!("{:?} {:?}, runs {runs:?}, failed {:?}, {:?}", h.link, h.data, h.unit.failed, h.marker))
+        })
+        .collect();
+    for (id, cluster) in &world.clusters {
+        let members: Vec<_> = cluster.members.values().map(|m| format!("{} {} {}", m.id, m.name, m.learner)).collect();
+        lines.insert(format!("cluster {id}"), format!("leader {:?}, committed {}, {members:?}", cluster.leader, cluster.committed));
+    }
+    lines
 }
 
 /// The first thing in which two digests differ.

@@ -1,6 +1,7 @@
 //! A new cluster: everything is put in place first, then all members start together.
 
 use super::drift::drift;
+use super::join::{self, clear_aborted, is_on_its_way};
 use super::preflight::preflight;
 use super::startable::lacks;
 use super::waves::{Draft, Effect, on, step};
@@ -53,7 +54,9 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
     let desired = situation.desired;
     let initial = initial_new(desired);
     let mut blocked = Vec::new();
-    let (mut clear, mut provision, mut start, mut complete) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut draft = Draft::new(None);
+    let (mut stop, mut clear) = (Vec::new(), Vec::new());
+    let (mut provision, mut start, mut complete) = (Vec::new(), Vec::new(), Vec::new());
     for (host, facts) in known_hosts(situation) {
         blocked.extend(preflight(situation, host, facts));
         let drift = match drift(situation, host, facts, &initial) {
@@ -63,11 +66,14 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
                 continue;
             }
         };
-        if facts.data.state == DataState::Aborted {
-            clear.push(
-                on(&host.name, Action::ClearAborted, Risk::Reversible)
-                    .because(["an earlier start was interrupted".into()]),
-            );
+        let aborted = facts.data.state == DataState::Aborted;
+        // systemd goes on trying to start what does not come up.
+        let trying = is_on_its_way(facts) && (aborted || facts.service.pid.is_none());
+        if trying {
+            stop.push(join::stop(host));
+        }
+        if aborted {
+            clear.push(clear_aborted(host));
         }
         let marker = Marker {
             cluster: desired.cluster.clone(),
@@ -76,7 +82,9 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
             complete: false,
         };
         let mut change = drift.whole();
-        change.marker = (Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
+        change.enable |= trying;
+        // What is cleared away takes the marker with it.
+        change.marker = (aborted || Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
         if !change.is_empty() {
             provision.push(
                 on(&host.name, Action::Provision { change }, Risk::Reversible)
@@ -86,7 +94,7 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
                     .because(drift.certificates.into_iter().take(1)),
             );
         }
-        let runs = drift.restart.is_empty() && facts.service.pid.is_some();
+        let runs = drift.restart.is_empty() && facts.service.pid.is_some() && !aborted;
         if !runs {
             start.push(
                 on(&host.name, Action::Start, Risk::Reversible)
@@ -111,7 +119,6 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
         return Err(blocked);
     }
     let nodes: Vec<_> = desired.hosts.keys().cloned().collect();
-    let mut draft = Draft::new(None);
     if situation.supplies.ca_pem.is_none() {
         draft.wave(
             "make the CA",
@@ -119,6 +126,7 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
             vec![step(Target::Operator, Action::CreateAuthority, Risk::Reversible)],
         );
     }
+    draft.wave("stop what does not come up", Effect::None, stop);
     draft.wave("clear aborted starts", Effect::None, clear);
     draft.wave("prepare every host", Effect::None, provision);
     draft.wave("start all members together", Effect::Born(nodes.len()), start);

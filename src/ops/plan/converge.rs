@@ -49,7 +49,9 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         );
     }
     roll::changed(situation, membership, &peers, &mut draft)?;
-    join::missing(situation, membership, &covered, &mut draft)?;
+    // Stopped members are started, and sick ones rolled, before anybody joins.
+    let cured = peers.iter().filter(|p| comes_back(p)).map(|p| p.member.id).collect();
+    join::missing(situation, membership, &covered, &cured, &mut draft)?;
     leave::unlisted(situation, membership, prune, &mut draft)?;
     draft.wave(
         "note that the members are complete",
@@ -68,7 +70,7 @@ fn survey<'a>(
     let mut blocked = unreachable(situation, covered);
     let mut peers = Vec::new();
     for (host, facts) in known_hosts(situation).filter(|(host, _)| covered(&host.name)) {
-        let Some(member) = membership.of(host).filter(|m| m.started()) else {
+        let Some(member) = membership.of(host).filter(|m| m.started() && !m.learner) else {
             blocked.extend(data_belongs(situation.desired, host, facts).err());
             continue;
         };
@@ -231,6 +233,11 @@ fn start_or_change(peer: &Peer<'_>) -> Action {
     }
 }
 
+/// Whether this run starts the member anew.
+pub(super) fn comes_back(peer: &Peer<'_>) -> bool {
+    !runs(peer.facts) || !peer.drift.restart.is_empty()
+}
+
 pub(super) fn runs(facts: &HostFacts) -> bool {
     matches!(facts.service.state, ServiceState::Running | ServiceState::Starting)
 }
@@ -262,8 +269,7 @@ pub(super) fn look_again(situation: Situation<'_>, membership: &Membership, peer
         })
     } else {
         // Those that were just started answer only after a moment.
-        let voters = peers.iter().filter(|p| !p.member.learner);
-        voters.fold(look, |look, p| look.ensures(Check::HealthyVoter { url: p.host.peer_url() }))
+        peers.iter().fold(look, |look, p| look.ensures(Check::HealthyVoter { url: p.host.peer_url() }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Members that go: remove, replace, prune. First off the list (while quorum is proven), then stopped, then the data.
 
+use std::collections::BTreeSet;
+
 use super::bootstrap::known_hosts;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Target, join, living};
@@ -9,7 +11,7 @@ use crate::inventory::{DesiredHost, NodeName, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
 use crate::ops::safety::bootstrap::data_belongs;
-use crate::ops::safety::membership::may_remove;
+use crate::ops::safety::membership::{may_add, may_finish, may_remove};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::{Blocked, Rule};
 
@@ -66,11 +68,15 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
         );
         take_off(situation, membership, member, &mut draft);
     }
+    let after = without(membership, leaving);
+    blocked.extend(match after.of(new_host) {
+        Some(begun) => may_finish(&after, begun.id, &BTreeSet::new()).err(),
+        None => may_add(&after).err(),
+    });
     if !blocked.is_empty() {
         return Err(blocked);
     }
     retire(situation, membership, old_host, false, &mut draft).map_err(|refusal| vec![refusal])?;
-    let after = without(membership, leaving);
     let mut known: Vec<(String, PeerUrl)> = after
         .members
         .iter()
@@ -189,12 +195,8 @@ fn retire(
         ));
         return Ok(());
     };
-    let idle = matches!(facts.service.state, ServiceState::Missing | ServiceState::Stopped) && !facts.service.enabled;
-    if !idle {
-        let stop = on(&host.name, Action::Retire, Risk::Reversible).ensures(Check::Stopped {
-            node: host.name.clone(),
-        });
-        draft.wave(format!("stop {}", host.name), Effect::None, vec![stop]);
+    if join::is_on_its_way(facts) || facts.service.enabled {
+        draft.wave(format!("stop {}", host.name), Effect::None, vec![join::stop(host)]);
     }
     if facts.data.state == DataState::Empty {
         return Ok(());
