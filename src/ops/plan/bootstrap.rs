@@ -1,5 +1,6 @@
 //! A new cluster: everything is put in place first, then all members start together.
 
+use super::converge::unreachable;
 use super::drift::drift;
 use super::join::{self, clear_aborted, is_on_its_way};
 use super::preflight::preflight;
@@ -11,9 +12,10 @@ use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::Fact;
-use crate::ops::safety::Blocked;
-use crate::ops::safety::bootstrap::{Ground, Marker, may_bootstrap};
+use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap};
+use crate::ops::safety::quorum::quorum;
 use crate::ops::safety::version::may_change_version;
+use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState, initial_of, initial_token};
 
 /// What every member of a new cluster of this inventory is told about the others.
@@ -42,12 +44,36 @@ pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
 }
 
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
-pub(super) fn from_nothing(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
+pub(super) fn from_nothing(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
+    if !limit.is_empty() {
+        return cold_start(situation, &members_among(situation, limit)?);
+    }
     let expected = expected_cluster_id(situation.desired);
     match may_bootstrap(situation.desired, situation.observed, expected)? {
         Ground::Fresh | Ground::HalfMade => bootstrap(situation, expected),
         Ground::Stopped { with_data } => cold_start(situation, &with_data),
     }
+}
+
+/// With `--limit` only members that were complete once are started: that is safe whatever the other hosts hold.
+fn members_among(situation: Situation<'_>, limit: &[NodeName]) -> Result<Vec<NodeName>, Vec<Blocked>> {
+    let covered = |name: &NodeName| limit.contains(name);
+    let mut blocked = unreachable(situation, &covered);
+    let mut members = Vec::new();
+    for (host, facts) in known_hosts(situation).filter(|(host, _)| covered(&host.name)) {
+        blocked.extend(data_belongs(situation.desired, host, facts).err());
+        if facts.data.state == DataState::Bootstrapped && Marker::on(facts).is_some_and(|m| m.complete) {
+            members.push(host.name.clone());
+        }
+    }
+    if members.is_empty() && blocked.is_empty() {
+        blocked.push(Blocked::new(
+            Rule::Inventory,
+            "no member answers, and none of these hosts has been a member of a complete cluster",
+            "a new cluster is made of all its hosts at once: leave out `--limit`",
+        ));
+    }
+    if blocked.is_empty() { Ok(members) } else { Err(blocked) }
 }
 
 fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec<Blocked>> {
@@ -155,6 +181,7 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
 /// A cluster that was stopped as a whole: one by one could never form a quorum, so all start at once. Only what a
 /// member needs to come up is put back first; what else differs is seen, and planned, once it runs.
 fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
+    enough(situation, with_data)?;
     let mut draft = Draft::new(None);
     draft.wave("put back what is missing", Effect::None, put_back(situation, with_data)?);
     let start = with_data
@@ -182,11 +209,30 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
     let without = situation.desired.hosts.len() - with_data.len();
     if without > 0 {
         draft.notes.push(format!(
-            "{} has no data; what to do about that is planned once the cluster runs",
+            "{} without data, or left out: what to do about that is planned once the cluster runs",
             super::count(without, "host")
         ));
     }
     Ok(draft)
+}
+
+/// Whether those that would run can be a quorum. There are at least as many members as hosts that say they were one.
+fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Blocked>> {
+    let complete: Vec<_> =
+        known_hosts(situation).filter(|(_, facts)| Marker::on(facts).is_some_and(|m| m.complete)).collect();
+    let will_run = complete.iter().filter(|(host, facts)| {
+        facts.data.state == DataState::Bootstrapped && (with_data.contains(&host.name) || facts.service.pid.is_some())
+    });
+    let (will_run, members) = (will_run.count(), complete.len());
+    if will_run >= quorum(members) || members == 0 {
+        return Ok(());
+    }
+    Err(vec![Blocked::new(
+        Rule::QuorumLost,
+        format!("{will_run} of at least {members} members would run, and {} are needed", quorum(members)),
+        "start the others with them (`quorate up` without `--limit`); when the data of a majority is gone for good, \
+         `quorate recover` or `quorate restore FILE`",
+    )])
 }
 
 fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step>, Vec<Blocked>> {

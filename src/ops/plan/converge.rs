@@ -28,7 +28,7 @@ pub(super) struct Peer<'a> {
 pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
     let membership = match &situation.observed.cluster {
         Fact::Known(membership) => membership,
-        Fact::Absent | Fact::Unknown(_) => return from_nothing(situation),
+        Fact::Absent | Fact::Unknown(_) => return from_nothing(situation, limit),
     };
     let covered = |name: &NodeName| limit.is_empty() || limit.contains(name);
     let peers = survey(situation, membership, &covered)?;

@@ -79,16 +79,7 @@ fn may_start(
         Some(_) => return Ok(()),
         None => {}
     }
-    if let Some(elsewhere) = membership.members.iter().find(|m| m.name == host.name.as_str()) {
-        let urls: Vec<&str> = elsewhere.peer_urls.iter().map(|u| u.0.as_str()).collect();
-        let reason = format!(
-            "the cluster knows this member at {}, and the inventory has it at {}",
-            urls.join(", "),
-            host.peer_url()
-        );
-        let hint = "put the old address back; an address is changed by adding the member under another name and removing the old one";
-        return Err(Blocked::new(Rule::Inventory, reason, hint).on(&host.name));
-    }
+    listed_elsewhere(membership, host)?;
     if facts.data.state != DataState::Bootstrapped {
         return Ok(());
     }
@@ -96,6 +87,23 @@ fn may_start(
         Rule::ForeignData,
         format!("it is not a member any more, and {} still holds what it had as one", host.paths.data),
         format!("`quorate replace-node {0} {0}` moves that aside and joins it afresh", host.name),
+    )
+    .on(&host.name))
+}
+
+/// A member's address is its identity: one that the cluster knows by another address is not this one, and its data is
+/// not to be touched in this one's name.
+///
+/// # Errors
+/// When the cluster has a member of this name elsewhere.
+pub(super) fn listed_elsewhere(membership: &Membership, host: &DesiredHost) -> Result<(), Blocked> {
+    let namesake = membership.members.iter().find(|m| m.name == host.name.as_str());
+    let Some(elsewhere) = namesake.filter(|m| !m.peer_urls.contains(&host.peer_url())) else { return Ok(()) };
+    let urls: Vec<&str> = elsewhere.peer_urls.iter().map(|u| u.0.as_str()).collect();
+    Err(Blocked::new(
+        Rule::Inventory,
+        format!("the cluster knows this member at {}, and the inventory has it at {}", urls.join(", "), host.peer_url()),
+        "put the old address back; an address is changed by adding the member under another name and removing the old one",
     )
     .on(&host.name))
 }

@@ -202,6 +202,14 @@ fn retire(
         return Ok(());
     }
     not_anothers(situation, host, facts)?;
+    join::listed_elsewhere(membership, host)?;
+    if !membership.by_quorum {
+        return Err(Blocked::new(
+            Rule::Unknown,
+            "the member list does not come from a quorum, so it cannot prove that the member has left",
+            "wait until the cluster has a quorum again",
+        ));
+    }
     let (action, risk, title) = match wipe {
         true => (Action::Wipe, Risk::DestroysData, "delete its data"),
         false => (Action::SetAside, Risk::Reversible, "move its data aside"),

@@ -168,7 +168,8 @@ fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
         Rule::Unreachable,
         format!("it cannot be looked at ({why}), so it may carry data or a running member"),
         "a new cluster is made only when every host is known to be empty: mend the connection, \
-         or take the host out of the inventory",
+         or take the host out of the inventory; a cluster that was only stopped starts without this host with `--limit` and \
+         the names of the others",
     )
     .on(&host.name)
 }
