@@ -3,7 +3,7 @@
 
 use super::dice::Dice;
 use super::host::{Data, Disk, Link, Process, SimHost};
-use super::raft::Cluster;
+use super::raft::{Cluster, quorum};
 use super::stock::{self, Papers, papers};
 use super::world::{Happening, World};
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
@@ -30,6 +30,9 @@ impl Fault {
     pub fn strike(&self, world: &mut World) {
         match self {
             Fault::Crash(node) => {
+                if !world.hosts[node].files.contains_key(&world.hosts[node].unit_path()) {
+                    return;
+                }
                 world.stop(node);
                 let now = world.now;
                 let unit = &mut world.host(node).unit;
@@ -89,8 +92,7 @@ pub fn case(dice: &mut Dice) -> Case {
             _ => version,
         };
         mature(&mut world, &stock::inventory(1..=members, before));
-        let strays = dice.chance(20);
-        if strays {
+        if dice.chance(20) {
             stray(&mut world, &desired, dice);
         }
         if dice.chance(25) {
@@ -100,8 +102,6 @@ pub fn case(dice: &mut Dice) -> Case {
             desired.options.insert("snapshot-count".into(), serde_json::json!(10_000 + dice.below(3)));
         }
         if dice.chance(12) {
-            // Whether the quorum needs a member that the inventory does not know cannot be seen then.
-            hidden |= strays;
             for k in 1..=n {
                 world.stop(&stock::host(k).name);
             }
@@ -115,9 +115,18 @@ pub fn case(dice: &mut Dice) -> Case {
         world.pass(world.now + dice.next() % 9_000);
     }
     world.happened.clear();
+    // How many votes there are, and where, cannot be seen while nobody answers.
+    hidden |= world.observe(&desired).cluster.known().is_none() && !in_reach(&world, &desired);
     let intent = intent(&desired, dice);
     let policy = Policy { accept_outage: dice.chance(25), accept_data_loss: dice.chance(5) };
     Case { world, desired, intent, policy, hidden }
+}
+
+/// Whether the hosts of the inventory have the data of a quorum.
+fn in_reach(world: &World, desired: &Desired) -> bool {
+    let Some(cluster) = world.cluster_of(desired).and_then(|id| world.clusters.get(&id)) else { return true };
+    let disks = desired.hosts.keys().filter_map(|node| world.hosts[node].disk());
+    disks.filter(|disk| cluster.voters().any(|id| id == disk.member)).count() >= quorum(cluster.voters().count())
 }
 
 fn intent(desired: &Desired, dice: &mut Dice) -> Intent {

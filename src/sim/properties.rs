@@ -19,6 +19,8 @@ use crate::ops::plan::plan;
 fn in_every_world(worlds: u64, property: fn(u64) -> Result<(), String>) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("QUORATE_SEED") {
+        let case = case(&mut Dice::new(seed));
+        println!("{:#?}\n{:?}, {:?}", summary(&case.world), case.intent, case.policy);
         property(seed).unwrap_or_else(|why| panic!("world {seed}: {why}"));
         return;
     }
@@ -140,7 +142,12 @@ fn whatever_fails_meanwhile_nothing_is_lost_and_up_mends_it() {
         let mut world = hit.world;
         mend(&mut world);
         let again = run(&Case { world, ..case.clone() }, Trouble::default());
-        safe(&case, &again)
+        safe(&case, &again)?;
+        if case.hidden {
+            return Ok(());
+        }
+        ends(&case, &again)?;
+        finish(&case, again.world).map(drop)
     });
 }
 
@@ -197,10 +204,8 @@ fn finish(case: &Case, world: World) -> Result<BTreeMap<String, String>, String>
         desired.hosts.remove(node);
         desired.order.retain(|n| n != node);
     }
-    let intent = match &case.intent {
-        Intent::Converge { .. } => case.intent.clone(),
-        _ => Intent::Converge { prune: false, limit: Vec::new() },
-    };
+    let prune = matches!(case.intent, Intent::Converge { prune: true, .. });
+    let intent = Intent::Converge { prune, limit: Vec::new() };
     let after = bring_about(world, &desired, &intent, case.policy, Trouble::default());
     match (&after.outcome, after.violations.first()) {
         (_, Some(first)) => Err(format!("{first}\n{}", story(&after))),
@@ -211,6 +216,22 @@ fn finish(case: &Case, world: World) -> Result<BTreeMap<String, String>, String>
         }
         (other, _) => Err(format!("{other:?}\n{}", story(&after))),
     }
+}
+
+/// A world in a few lines.
+fn summary(world: &World) -> BTreeMap<String, String> {
+    let hosts = world.hosts.values().filter(|h| h.data != Data::Empty || h.link != super::host::Link::Up || !h.files.is_empty());
+    let mut lines: BTreeMap<String, String> = hosts
+        .map(|h| {
+            let runs = h.unit.process.as_ref().map(|p| (p.version.to_string(), p.ready));
+            (h.spec.name.to_string(), format!("{:?} {:?}, runs {runs:?}, failed {:?}, {:?}", h.link, h.data, h.unit.failed, h.marker))
+        })
+        .collect();
+    for (id, cluster) in &world.clusters {
+        let members: Vec<_> = cluster.members.values().map(|m| format!("{} {} {}", m.id, m.name, m.learner)).collect();
+        lines.insert(format!("cluster {id}"), format!("leader {:?}, committed {}, {members:?}", cluster.leader, cluster.committed));
+    }
+    lines
 }
 
 /// The first thing in which two digests differ.

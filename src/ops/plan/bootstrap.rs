@@ -1,6 +1,8 @@
 //! A new cluster: everything is put in place first, then all members start together.
 
+use super::converge::unreachable;
 use super::drift::drift;
+use super::join::{self, clear_aborted, is_on_its_way};
 use super::preflight::preflight;
 use super::startable::lacks;
 use super::waves::{Draft, Effect, on, step};
@@ -10,7 +12,8 @@ use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::Fact;
-use crate::ops::safety::bootstrap::{Ground, Marker, may_bootstrap};
+use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap};
+use crate::ops::safety::quorum::quorum;
 use crate::ops::safety::version::may_change_version;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::Certificate;
@@ -42,7 +45,10 @@ pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
 }
 
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
-pub(super) fn from_nothing(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
+pub(super) fn from_nothing(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
+    if !limit.is_empty() {
+        return cold_start(situation, &members_among(situation, limit)?);
+    }
     let expected = expected_cluster_id(situation.desired);
     let ground = may_bootstrap(situation.desired, situation.observed, expected).map_err(|mut blocked| {
         // All that stands in the way at once, so that it can be mended at once.
@@ -55,11 +61,34 @@ pub(super) fn from_nothing(situation: Situation<'_>) -> Result<Draft, Vec<Blocke
     }
 }
 
+/// With `--limit` only members that were complete once are started: that is safe whatever the other hosts hold.
+fn members_among(situation: Situation<'_>, limit: &[NodeName]) -> Result<Vec<NodeName>, Vec<Blocked>> {
+    let covered = |name: &NodeName| limit.contains(name);
+    let mut blocked = unreachable(situation, &covered);
+    let mut members = Vec::new();
+    for (host, facts) in known_hosts(situation).filter(|(host, _)| covered(&host.name)) {
+        blocked.extend(data_belongs(situation.desired, host, facts).err());
+        if facts.data.state == DataState::Bootstrapped && Marker::on(facts).is_some_and(|m| m.complete) {
+            members.push(host.name.clone());
+        }
+    }
+    if members.is_empty() && blocked.is_empty() {
+        blocked.push(Blocked::new(
+            Rule::Inventory,
+            "no member answers, and none of these hosts has been a member of a complete cluster",
+            "a new cluster is made of all its hosts at once: leave out `--limit`",
+        ));
+    }
+    if blocked.is_empty() { Ok(members) } else { Err(blocked) }
+}
+
 fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec<Blocked>> {
     let desired = situation.desired;
     let initial = initial_new(desired);
     let mut blocked = Vec::new();
-    let (mut clear, mut provision, mut start, mut complete) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut draft = Draft::new(None);
+    let (mut stop, mut clear) = (Vec::new(), Vec::new());
+    let (mut provision, mut start, mut complete) = (Vec::new(), Vec::new(), Vec::new());
     for (host, facts) in known_hosts(situation) {
         blocked.extend(preflight(situation, host, facts));
         let drift = match drift(situation, host, facts, &initial) {
@@ -69,11 +98,14 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
                 continue;
             }
         };
-        if facts.data.state == DataState::Aborted {
-            clear.push(
-                on(&host.name, Action::ClearAborted, Risk::Reversible)
-                    .because(["an earlier start was interrupted".into()]),
-            );
+        let aborted = facts.data.state == DataState::Aborted;
+        // systemd goes on trying to start what does not come up.
+        let trying = is_on_its_way(facts) && (aborted || facts.service.pid.is_none());
+        if trying {
+            stop.push(join::stop(host));
+        }
+        if aborted {
+            clear.push(clear_aborted(host));
         }
         let marker = Marker {
             cluster: desired.cluster.clone(),
@@ -82,7 +114,9 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
             complete: false,
         };
         let mut change = drift.whole();
-        change.marker = (Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
+        change.enable |= trying;
+        // What is cleared away takes the marker with it.
+        change.marker = (aborted || Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
         if !change.is_empty() {
             provision.push(
                 on(&host.name, Action::Provision { change }, Risk::Reversible)
@@ -92,7 +126,7 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
                     .because(drift.certificates.into_iter().take(1)),
             );
         }
-        let runs = drift.restart.is_empty() && facts.service.pid.is_some();
+        let runs = drift.restart.is_empty() && facts.service.pid.is_some() && !aborted;
         if !runs {
             start.push(
                 on(&host.name, Action::Start, Risk::Reversible)
@@ -117,7 +151,6 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
         return Err(blocked);
     }
     let nodes: Vec<_> = desired.hosts.keys().cloned().collect();
-    let mut draft = Draft::new(None);
     if situation.supplies.ca_pem.is_none() {
         draft.wave(
             "make the CA",
@@ -125,6 +158,7 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
             vec![step(Target::Operator, Action::CreateAuthority, Risk::Reversible)],
         );
     }
+    draft.wave("stop what does not come up", Effect::None, stop);
     draft.wave("clear aborted starts", Effect::None, clear);
     draft.wave("prepare every host", Effect::None, provision);
     draft.wave("start all members together", Effect::Born(nodes.len()), start);
@@ -154,6 +188,7 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
 /// member needs to come up is put back first; what else differs is seen, and planned, once it runs.
 fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
     expired(situation)?;
+    enough(situation, with_data)?;
     let mut draft = Draft::new(None);
     draft.wave(
         "put back what is missing",
@@ -185,7 +220,7 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
     let without = situation.desired.hosts.len() - with_data.len();
     if without > 0 {
         draft.notes.push(format!(
-            "{} has no data; what to do about that is planned once the cluster runs",
+            "{} without data, or left out: what to do about that is planned once the cluster runs",
             super::count(without, "host")
         ));
     }
@@ -208,6 +243,29 @@ fn expired(situation: Situation<'_>) -> Result<(), Vec<Blocked>> {
         })
         .collect();
     if blocked.is_empty() { Ok(()) } else { Err(blocked) }
+}
+
+/// Whether those that would run can be a quorum. There are at least as many members as hosts that say they were one.
+fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Blocked>> {
+    let complete: Vec<_> = known_hosts(situation)
+        .filter(|(_, facts)| Marker::on(facts).is_some_and(|m| m.complete))
+        .collect();
+    let will_run = complete.iter().filter(|(host, facts)| {
+        facts.data.state == DataState::Bootstrapped && (with_data.contains(&host.name) || facts.service.pid.is_some())
+    });
+    let (will_run, members) = (will_run.count(), complete.len());
+    if will_run >= quorum(members) || members == 0 {
+        return Ok(());
+    }
+    Err(vec![Blocked::new(
+        Rule::QuorumLost,
+        format!(
+            "{will_run} of at least {members} members would run, and {} are needed",
+            quorum(members)
+        ),
+        "start the others with them (`quorate up` without `--limit`); when the data of a majority is gone for good, \
+         `quorate recover` or `quorate restore FILE`",
+    )])
 }
 
 fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step>, Vec<Blocked>> {

@@ -29,7 +29,7 @@ pub(super) struct Peer<'a> {
 pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
     let membership = match &situation.observed.cluster {
         Fact::Known(membership) => membership,
-        Fact::Absent | Fact::Unknown(_) => return from_nothing(situation),
+        Fact::Absent | Fact::Unknown(_) => return from_nothing(situation, limit),
     };
     if situation.supplies.next_ca.is_some() {
         return Err(vec![rotation_under_way()]);
@@ -59,7 +59,9 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         );
     }
     roll::changed(situation, membership, &peers, &mut draft)?;
-    join::missing(situation, membership, &covered, &mut draft)?;
+    // Stopped members are started, and sick ones rolled, before anybody joins.
+    let cured = peers.iter().filter(|p| comes_back(p)).map(|p| p.member.id).collect();
+    join::missing(situation, membership, &covered, &cured, &mut draft)?;
     leave::unlisted(situation, membership, prune, &mut draft)?;
     draft.wave(
         "note that the members are complete",
@@ -78,7 +80,7 @@ fn survey<'a>(
     let mut blocked = unreachable(situation, covered);
     let mut peers = Vec::new();
     for (host, facts) in known_hosts(situation).filter(|(host, _)| covered(&host.name)) {
-        let Some(member) = membership.of(host).filter(|m| m.started()) else {
+        let Some(member) = membership.of(host).filter(|m| m.started() && !m.learner) else {
             blocked.extend(data_belongs(situation.desired, host, facts).err());
             continue;
         };
@@ -269,6 +271,11 @@ fn start_or_change(peer: &Peer<'_>) -> Action {
             url: peer.host.peer_url(),
         }
     }
+}
+
+/// Whether this run starts the member anew.
+pub(super) fn comes_back(peer: &Peer<'_>) -> bool {
+    !runs(peer.facts) || !peer.drift.restart.is_empty()
 }
 
 pub(super) fn runs(facts: &HostFacts) -> bool {

@@ -1,16 +1,19 @@
 //! Hosts of the inventory that are not members yet: one after the other, as learners first.
 
+use std::collections::BTreeSet;
+
 use super::bootstrap::known_hosts;
+use super::converge::{own_data, runs};
 use super::drift::drift;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, Risk, Situation, Target};
-use crate::host::{DataState, HostFacts};
-use crate::inventory::{DesiredHost, NodeName, PeerUrl};
+use super::{Action, Risk, Situation, Step, Target};
+use crate::host::{DataState, HostFacts, ServiceState};
+use crate::inventory::{DesiredHost, MemberId, NodeName, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::Membership;
 use crate::ops::safety::bootstrap::Marker;
-use crate::ops::safety::membership::{PROMOTION_LAG, may_add};
+use crate::ops::safety::membership::{PROMOTION_LAG, may_add_once, may_finish};
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState};
 
@@ -19,6 +22,7 @@ pub(super) fn missing(
     situation: Situation<'_>,
     membership: &Membership,
     covered: &dyn Fn(&NodeName) -> bool,
+    cured: &BTreeSet<MemberId>,
     draft: &mut Draft,
 ) -> Result<(), Vec<Blocked>> {
     let mut newcomers: Vec<(&DesiredHost, &HostFacts)> = known_hosts(situation)
@@ -31,18 +35,18 @@ pub(super) fn missing(
         .iter()
         .flat_map(|(host, facts)| preflight(situation, host, facts))
         .collect();
+    if let Some((host, _)) = newcomers.first() {
+        blocked.extend(match membership.of(host) {
+            Some(begun) => may_finish(membership, begun.id, cured).err(),
+            None => may_add_once(membership, cured).err(),
+        });
+        blocked.extend(super::leave::leader_in_reach(situation, membership).err());
+    }
     blocked.extend(
         newcomers
             .iter()
-            .filter_map(|(host, facts)| has_left(membership, host, facts)),
+            .filter_map(|(host, facts)| may_start(situation, membership, host, facts).err()),
     );
-    let begun = newcomers.iter().any(|(host, _)| membership.of(host).is_some());
-    if let (false, false, Err(refusal)) = (newcomers.is_empty(), begun, may_add(membership)) {
-        blocked.push(refusal);
-    }
-    if !newcomers.is_empty() {
-        blocked.extend(super::leave::leader_in_reach(situation, membership).err());
-    }
     if !blocked.is_empty() {
         return Err(blocked);
     }
@@ -63,23 +67,73 @@ pub(super) fn missing(
     Ok(())
 }
 
-/// A host that is no member and has a member's data was removed from the cluster: etcd refuses to run with it again.
-fn has_left(membership: &Membership, host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
-    let left = membership.of(host).is_none() && facts.data.state == DataState::Bootstrapped;
-    left.then(|| {
-        Blocked::new(
-            Rule::DataGone,
-            format!(
-                "it was a member and has been removed: what is in {} cannot be used again",
-                host.paths.data
-            ),
-            format!(
-                "finish taking it out with `quorate remove-node {0}`, or let it join afresh, its old data moved aside, \
-                 with `quorate replace-node {0} {0}`",
-                host.name
-            ),
-        )
-        .on(&host.name)
+/// A host that is not on the list brings no data: what lies there is a former member's, or that of a member which the
+/// cluster knows by another address. A learner that has started has its own.
+///
+/// # Errors
+/// What to do about it.
+fn may_start(
+    situation: Situation<'_>,
+    membership: &Membership,
+    host: &DesiredHost,
+    facts: &HostFacts,
+) -> Result<(), Blocked> {
+    match membership.of(host) {
+        Some(learner) if learner.started() => return own_data(situation, host, facts, learner),
+        Some(_) => return Ok(()),
+        None => {}
+    }
+    listed_elsewhere(membership, host)?;
+    if facts.data.state != DataState::Bootstrapped {
+        return Ok(());
+    }
+    Err(Blocked::new(
+        Rule::ForeignData,
+        format!(
+            "it is not a member any more, and {} still holds what it had as one",
+            host.paths.data
+        ),
+        format!(
+            "`quorate replace-node {0} {0}` moves that aside and joins it afresh",
+            host.name
+        ),
+    )
+    .on(&host.name))
+}
+
+/// A member's address is its identity: one that the cluster knows by another address is not this one, and its data is
+/// not to be touched in this one's name.
+///
+/// # Errors
+/// When the cluster has a member of this name elsewhere.
+pub(super) fn listed_elsewhere(membership: &Membership, host: &DesiredHost) -> Result<(), Blocked> {
+    let namesake = membership.members.iter().find(|m| m.name == host.name.as_str());
+    let Some(elsewhere) = namesake.filter(|m| !m.peer_urls.contains(&host.peer_url())) else {
+        return Ok(());
+    };
+    let urls: Vec<&str> = elsewhere.peer_urls.iter().map(|u| u.0.as_str()).collect();
+    Err(Blocked::new(
+        Rule::Inventory,
+        format!("the cluster knows this member at {}, and the inventory has it at {}", urls.join(", "), host.peer_url()),
+        "put the old address back; an address is changed by adding the member under another name and removing the old one",
+    )
+    .on(&host.name))
+}
+
+/// Whether systemd runs the unit or tries to.
+pub(super) fn is_on_its_way(facts: &HostFacts) -> bool {
+    !matches!(facts.service.state, ServiceState::Missing | ServiceState::Stopped)
+}
+
+/// Moves what an aborted start left behind aside.
+pub(super) fn clear_aborted(host: &DesiredHost) -> Step {
+    on(&host.name, Action::ClearAborted, Risk::Reversible).because(["an earlier start was interrupted".into()])
+}
+
+/// Stops the unit on a host and keeps it from starting by itself.
+pub(super) fn stop(host: &DesiredHost) -> Step {
+    on(&host.name, Action::Retire, Risk::Reversible).ensures(Check::Stopped {
+        node: host.name.clone(),
     })
 }
 
@@ -106,16 +160,35 @@ pub(super) fn one(
         member: host.name.clone(),
         complete: false,
     };
-    change.marker = (Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
+    let aborted = facts.data.state == DataState::Aborted;
+    // What is cleared away takes the marker with it.
+    change.marker = (aborted || Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
     let listed = membership.of(host);
-    if facts.data.state == DataState::Aborted {
-        draft.wave(
-            format!("clear the aborted start of {}", host.name),
-            Effect::None,
-            vec![on(&host.name, Action::ClearAborted, Risk::Reversible)],
-        );
+    if (aborted || listed.is_none()) && is_on_its_way(facts) {
+        // systemd goes on trying, and a start before the member is listed would fail and leave its remains.
+        draft.wave(format!("stop {}", host.name), Effect::None, vec![stop(host)]);
+        change.enable = true;
     }
-    if !change.is_empty() {
+    if aborted {
+        let clear = format!("clear the aborted start of {}", host.name);
+        draft.wave(clear, Effect::None, vec![clear_aborted(host)]);
+    }
+    let running = runs(facts) && !aborted;
+    let again = running && !drift.restart.is_empty();
+    if again {
+        // A learner that runs with other files than it should: they take effect with a restart, which costs nobody.
+        let restart = Action::Restart {
+            change,
+            url: url.clone(),
+        };
+        let step = on(&host.name, restart, Risk::Reversible)
+            .ensures(Check::RunsCurrent {
+                node: host.name.clone(),
+                version: Some(situation.desired.version),
+            })
+            .because(drift.restart);
+        draft.wave(format!("restart {}", host.name), Effect::None, vec![step]);
+    } else if !change.is_empty() {
         draft.wave(
             format!("prepare {}", host.name),
             Effect::None,
@@ -140,7 +213,7 @@ pub(super) fn one(
             ],
         );
     }
-    if !super::converge::runs(facts) || !drift.restart.is_empty() {
+    if !running {
         draft.wave(
             format!("start {}", host.name),
             Effect::None,

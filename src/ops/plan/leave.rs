@@ -1,5 +1,7 @@
 //! Members that go: remove, replace, prune. First off the list (while quorum is proven), then stopped, then the data.
 
+use std::collections::BTreeSet;
+
 use super::bootstrap::known_hosts;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Target, join, living};
@@ -10,7 +12,7 @@ use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::bootstrap::data_belongs;
-use crate::ops::safety::membership::may_remove;
+use crate::ops::safety::membership::{may_add, may_finish, may_remove};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::{Blocked, Rule};
 
@@ -71,6 +73,11 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
         );
         take_off(situation, membership, member, &mut draft);
     }
+    let after = without(membership, leaving);
+    blocked.extend(match after.of(new_host) {
+        Some(begun) => may_finish(&after, begun.id, &BTreeSet::new()).err(),
+        None => may_add(&after).err(),
+    });
     if !blocked.is_empty() {
         return Err(blocked);
     }
@@ -192,17 +199,28 @@ fn retire(situation: Situation<'_>, host: &DesiredHost, wipe: bool, draft: &mut 
         ));
         return Ok(());
     };
-    let idle = matches!(facts.service.state, ServiceState::Missing | ServiceState::Stopped) && !facts.service.enabled;
-    if !idle {
-        let stop = on(&host.name, Action::Retire, Risk::Reversible).ensures(Check::Stopped {
-            node: host.name.clone(),
-        });
-        draft.wave(format!("stop {}", host.name), Effect::None, vec![stop]);
+    if join::is_on_its_way(facts) || facts.service.enabled {
+        draft.wave(format!("stop {}", host.name), Effect::None, vec![join::stop(host)]);
     }
     if facts.data.state == DataState::Empty {
         return Ok(());
     }
     not_anothers(situation, host, facts)?;
+    let Some(membership) = situation.membership() else {
+        return Err(Blocked::new(
+            Rule::Unknown,
+            "the cluster could not be read",
+            "look at `quorate status`",
+        ));
+    };
+    join::listed_elsewhere(membership, host)?;
+    if !membership.by_quorum {
+        return Err(Blocked::new(
+            Rule::Unknown,
+            "the member list does not come from a quorum, so it cannot prove that the member has left",
+            "wait until the cluster has a quorum again",
+        ));
+    }
     let (action, risk, title) = match wipe {
         true => (Action::Wipe, Risk::DestroysData, "delete its data"),
         false => (Action::SetAside, Risk::Reversible, "move its data aside"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::converge::{Peer, initial_existing, look_again, own_data, runs, unreachable};
+use super::converge::{Peer, comes_back, initial_existing, look_again, own_data, runs, unreachable};
 use super::drift::drift;
 use super::startable::{lacks, would_stay_down};
 use super::waves::{Draft, Effect, on};
@@ -30,8 +30,7 @@ pub(super) fn changed(
         .collect();
     due.sort_by_key(|p| turn(membership, p.member.id));
     // Stopped members are started before the roll, sick ones are rolled first.
-    let comes_back = |p: &&Peer<'_>| !runs(p.facts) || !p.drift.restart.is_empty();
-    let cured = peers.iter().filter(comes_back).map(|p| p.member.id).collect();
+    let cured = peers.iter().filter(|p| comes_back(p)).map(|p| p.member.id).collect();
     may_take_turns(situation, membership, due.iter().map(|p| (p.host, p.member)), &cured)?;
     let any = !due.is_empty();
     for peer in due {

@@ -1,5 +1,7 @@
 //! Adding, promoting and removing members, one change at a time.
 
+use std::collections::BTreeSet;
+
 use super::quorum::{Strength, quorum, quorum_lost};
 use super::{Blocked, Rule};
 use crate::inventory::{MemberId, PeerUrl};
@@ -17,11 +19,28 @@ pub const PROMOTION_LAG: u64 = 500;
 /// # Errors
 /// What is unfinished.
 pub fn may_add(membership: &Membership) -> Result<(), Blocked> {
+    may_add_once(membership, &BTreeSet::new())
+}
+
+/// [`may_add`], asked beforehand: as if the members in `cured`, which come first, were healthy by then.
+///
+/// # Errors
+/// As [`may_add`].
+pub fn may_add_once(membership: &Membership, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
     let now = Strength::of(membership);
     if !now.has_quorum() {
         return Err(quorum_lost(now));
     }
-    settled(membership, None)
+    settled(membership, None, cured)
+}
+
+/// Can the change that this learner or unstarted member began be finished? Asked beforehand, as if the members in
+/// `cured`, which come first, were healthy by then.
+///
+/// # Errors
+/// What else is unfinished.
+pub fn may_finish(membership: &Membership, id: MemberId, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
+    settled(membership, Some(id), cured)
 }
 
 /// May this learner become a voter?
@@ -29,7 +48,7 @@ pub fn may_add(membership: &Membership) -> Result<(), Blocked> {
 /// # Errors
 /// How far it is behind, or what else is unfinished.
 pub fn may_promote(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
-    settled(membership, Some(id))?;
+    settled(membership, Some(id), &BTreeSet::new())?;
     match membership.lag(id) {
         Some(lag) if lag <= PROMOTION_LAG => Ok(()),
         Some(lag) => Err(Blocked::new(
@@ -68,7 +87,7 @@ pub fn may_remove(membership: &Membership, id: MemberId, policy: Policy) -> Resu
             "to end the cluster use `quorate destroy`; to move it, add the new node first (`quorate add-node`)",
         ));
     }
-    settled(membership, Some(id))?;
+    settled(membership, Some(id), &BTreeSet::new())?;
     let left = Strength {
         voters: now.voters - 1,
         healthy: now.healthy - usize::from(membership.healthy(id)),
@@ -118,7 +137,7 @@ pub fn may_wipe(membership: &Membership, url: &PeerUrl) -> Result<(), Blocked> {
 }
 
 /// No change is under way and everybody (but the one concerned) is healthy.
-fn settled(membership: &Membership, concerned: Option<MemberId>) -> Result<(), Blocked> {
+fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
     if !membership.by_quorum {
         return Err(Blocked::new(
             Rule::Unknown,
@@ -146,7 +165,7 @@ fn settled(membership: &Membership, concerned: Option<MemberId>) -> Result<(), B
                 "finish that change first: `quorate up`, or take it out with `quorate remove-node`",
             ));
         }
-        if !membership.healthy(member.id) {
+        if !membership.healthy(member.id) && !cured.contains(&member.id) {
             return Err(Blocked::new(
                 Rule::NotSettled,
                 format!("{name} is not healthy"),
