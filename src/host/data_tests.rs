@@ -21,7 +21,7 @@ async fn old_data_goes_beside_and_stays_findable() {
     let mut bed = Testbed::new();
     bed.desired.paths.wal = Some(bed.path("wal"));
     bootstrapped(&bed);
-    bed.write(&bed.path("wal/1-1.wal"), "wal");
+    bed.write(&bed.path("wal/wal/1-1.wal"), "wal");
     let path = bed.host().set_aside("re store/../x").await.unwrap().unwrap();
     assert!(path.starts_with(bed.path("data.quorate-aside").as_str()), "{path}");
     assert!(path.ends_with("Z-re-store----x"), "{path}");

@@ -174,7 +174,7 @@ async fn a_wal_directory_of_its_own_decides_too() {
     bed.write(&bed.path("data/member/snap/db"), "");
     let state = async || bed.host().facts(&FactsQuery::default()).await.unwrap().data.state;
     assert_eq!(state().await, DataState::Aborted);
-    bed.write(&bed.path("wal/0-0.wal"), "");
+    bed.write(&bed.path("wal/wal/0-0.wal"), "");
     assert_eq!(state().await, DataState::Bootstrapped);
 }
 

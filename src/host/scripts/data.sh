@@ -62,9 +62,10 @@ wipe)
     kind=data
     each_entry "$data" known
     kind=wal
-    if [ "$wal" != - ]; then each_entry "$wal" known; fi
+    logs=$wal/wal
+    if [ -d "$logs" ]; then each_entry "$logs" known; fi
     each_entry "$data" remove
-    if [ "$wal" != - ]; then each_entry "$wal" remove; fi
+    if [ -d "$logs" ]; then each_entry "$logs" remove; fi
     ;;
 *) fail "unknown verb $verb" ;;
 esac

@@ -210,7 +210,8 @@ other_etcd() {
 # data_directory: what is in it; see DataState. What cannot be read must not pass for empty.
 data_directory() {
     member=0 foreign=0 wal_files=0
-    logs=$wal
+    # etcd makes its wal-dir by renaming a sibling, so it gets a directory below the given one (paths.wal).
+    logs=$wal/wal
     if [ "$wal" = - ]; then logs=$data/member/wal; fi
     for dir in "$data" "$data/member" "$logs"; do
         if [ -d "$dir" ] && { [ ! -r "$dir" ] || [ ! -x "$dir" ]; }; then fail "cannot look into $dir"; fi
