@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -20,7 +20,7 @@ use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets,
 use crate::inventory::{self, Connection, Desired, DesiredHost, Loaded, NodeName, Problem};
 use crate::ops::fleet::{Connector, Fleet};
 use crate::ops::model::{Observed, Policy, Supplies};
-use crate::ops::observe::observe;
+use crate::ops::observe::{observe_cluster, observe_hosts};
 use crate::ops::vault::Vault;
 use crate::report::{Event, OutputMode, ProbeReport, Reporter, quiet, reporter};
 
@@ -42,6 +42,7 @@ pub struct Session {
     probe: std::sync::Mutex<Option<ProbeReport>>,
     stop: std::sync::OnceLock<CancellationToken>,
     secrets: Arc<dyn SecretSource>,
+    fleet: OnceLock<Arc<Fleet>>,
 }
 
 impl Session {
@@ -70,6 +71,7 @@ impl Session {
             probe: Default::default(),
             stop: Default::default(),
             secrets,
+            fleet: OnceLock::new(),
         })
     }
 
@@ -126,6 +128,7 @@ impl Session {
             phases,
             changed,
             summary: summary.into(),
+            round_trips: self.round_trips(),
             probe,
         });
     }
@@ -153,7 +156,16 @@ impl Session {
         let loaded = draft::read(&self.loaded.path, text)?;
         warn(self.reporter.as_ref(), &loaded, &self.loaded.warnings);
         self.loaded = loaded;
+        self.fleet = Default::default();
         Ok(())
+    }
+
+    /// Exchanges with each host so far, for those who asked to be told more.
+    fn round_trips(&self) -> BTreeMap<NodeName, u64> {
+        match (self.global.verbose, self.fleet.get()) {
+            (1.., Some(fleet)) => fleet.round_trips(),
+            _ => BTreeMap::new(),
+        }
     }
 
     /// The bundle, wherever it is.
@@ -203,8 +215,12 @@ impl Session {
         )
     }
 
-    /// The hosts, not connected yet.
+    /// The hosts, each connected when it is first needed.
     pub fn fleet(&self) -> Arc<Fleet> {
+        self.fleet.get_or_init(|| self.new_fleet()).clone()
+    }
+
+    fn new_fleet(&self) -> Arc<Fleet> {
         let desired = Arc::new(self.desired().clone());
         let (environment, _) = self.ssh();
         let permits = Arc::new(tokio::sync::Semaphore::new(usize::from(self.global.parallel)));
@@ -240,19 +256,20 @@ impl Session {
         })
     }
 
-    /// Opens the CA (when there is one) and looks at everything.
+    /// Opens the CA (when there is one) while the hosts are looked at, then asks etcd.
     ///
     /// # Errors
     /// When the CA is there and none of the operator's keys opens it, or it has expired.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let tls = match vault.dir().status()?.is_empty() {
-            true => None,
-            false => {
-                vault.authority().await?;
-                Some(vault.operator().await?)
+        let opened = async {
+            if vault.dir().status()?.is_empty() {
+                return Ok::<_, Failure>(None);
             }
+            vault.authority().await?;
+            Ok(Some(vault.operator().await?))
         };
-        Ok(observe(fleet, tls.as_ref()).await)
+        let (hosts, tls) = tokio::join!(observe_hosts(fleet), opened);
+        Ok(observe_cluster(fleet, tls?.as_ref(), hosts).await)
     }
 
     /// The same, for commands that mend certificates: an expired CA only means that etcd cannot be talked to.
@@ -260,8 +277,8 @@ impl Session {
     /// # Errors
     /// When there is a CA that cannot be opened.
     pub async fn look_past_expiry(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let tls = vault.operator_if_valid().await?;
-        Ok(observe(fleet, tls.as_ref()).await)
+        let (hosts, tls) = tokio::join!(observe_hosts(fleet), vault.operator_if_valid());
+        Ok(observe_cluster(fleet, tls?.as_ref(), hosts).await)
     }
 
     /// The host of this name.

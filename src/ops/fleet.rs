@@ -117,14 +117,12 @@ impl Fleet {
     }
 
     /// How many exchanges each open connection has carried.
-    pub async fn round_trips(&self) -> BTreeMap<NodeName, u64> {
-        let mut trips = BTreeMap::new();
-        for (name, slot) in &self.slots {
-            if let Some(host) = slot.host.lock().await.as_ref() {
-                trips.insert(name.clone(), host.transport().round_trips());
-            }
-        }
-        trips
+    pub fn round_trips(&self) -> BTreeMap<NodeName, u64> {
+        let connected = |slot: &Slot| Some(slot.host.try_lock().ok()?.as_ref()?.transport().round_trips());
+        self.slots
+            .iter()
+            .filter_map(|(name, slot)| Some((name.clone(), connected(slot)?)))
+            .collect()
     }
 
     fn slot(&self, name: &NodeName) -> &Slot {

@@ -21,7 +21,20 @@ const STATUS_LIMIT: Duration = Duration::from_secs(3);
 
 /// Everything: every host, and the cluster when there is a CA to talk to it with.
 pub async fn observe(fleet: &Arc<Fleet>, tls: Option<&ClientTls>) -> Observed {
-    let hosts = look_at_hosts(fleet, fleet.desired().hosts.values()).await;
+    observe_cluster(fleet, tls, observe_hosts(fleet).await).await
+}
+
+/// Every host.
+pub async fn observe_hosts(fleet: &Arc<Fleet>) -> BTreeMap<NodeName, Fact<HostFacts>> {
+    look_at_hosts(fleet, fleet.desired().hosts.values()).await
+}
+
+/// The cluster, as the members on `hosts` tell it when there is a CA to talk to them with.
+pub async fn observe_cluster(
+    fleet: &Arc<Fleet>,
+    tls: Option<&ClientTls>,
+    hosts: BTreeMap<NodeName, Fact<HostFacts>>,
+) -> Observed {
     let running = |name: &NodeName| {
         hosts
             .get(name)

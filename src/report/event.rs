@@ -1,5 +1,7 @@
 //! Everything a run can tell, as one closed enum.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::inventory::NodeName;
@@ -102,6 +104,9 @@ pub enum Event {
         changed: usize,
         /// One sentence.
         summary: String,
+        /// Exchanges with each host, with `-v`: scripts run and tunnels opened over its one connection.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        round_trips: BTreeMap<NodeName, u64>,
         /// What the write probe measured, with `--probe`.
         #[serde(skip_serializing_if = "Option::is_none")]
         probe: Option<ProbeReport>,

@@ -95,6 +95,7 @@ pub(super) fn bootstrap() -> Vec<Event> {
         phases: phases.map(|(name, seconds)| (name.to_owned(), seconds)).to_vec(),
         changed: 18,
         summary: "prod-a is healthy: 3 members, 3 started now".into(),
+        round_trips: Default::default(),
         probe: None,
     });
     events
@@ -130,6 +131,7 @@ pub(super) fn failed_bootstrap() -> Vec<Event> {
         phases: vec![("apply".into(), 1.2)],
         changed: 4,
         summary: "etcd-2 could not be started; run `quorate up` again to go on from here".into(),
+        round_trips: Default::default(),
         probe: None,
     });
     events

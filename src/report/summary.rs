@@ -63,6 +63,7 @@ impl Summary {
             phases,
             changed,
             summary,
+            round_trips,
             probe,
         } = self.finished.take()?
         else {
@@ -84,6 +85,10 @@ impl Summary {
             n => format!("{n} steps changed something"),
         };
         text += &paint.dim(&format!("  {changes}, {}{}", human_seconds(seconds), by_phase(&phases)));
+        if !round_trips.is_empty() {
+            let each: Vec<String> = round_trips.iter().map(|(node, trips)| format!("{node} {trips}")).collect();
+            text += &format!("\n  {}", paint.dim(&format!("round trips: {}", each.join(", "))));
+        }
         if let Some(probe) = probe {
             text += &format!("\n  {}", probed(&probe, paint));
         }
@@ -195,13 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_says_what_writers_saw() {
+    fn who_asks_for_more_is_told_what_writers_saw_and_how_often_hosts_were_asked() {
         let finished = Event::Finished {
             ok: true,
             seconds: 8.0,
             phases: vec![],
             changed: 1,
             summary: "restarted".into(),
+            round_trips: [("etcd-1".parse().unwrap(), 9)].into(),
             probe: Some(ProbeReport {
                 acks: 800,
                 failed_attempts: 1,
@@ -213,6 +219,7 @@ mod tests {
         insta::assert_snapshot!(summary_of(&[finished]).take(Paint::PLAIN).unwrap(), @r"
         ok: restarted
           1 step changed something, 8.0 s
+          round trips: etcd-1 9
           probe: 800 writes acknowledged, 0 lost, 1 failed attempt, longest gap 34 ms, 1 election
         ");
     }

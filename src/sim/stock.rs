@@ -84,6 +84,7 @@ fn pki_policy() -> PkiPolicy {
         leaf_validity: 365 * DAY,
         renew_before: 30 * DAY,
         recipients: Vec::new(),
+        identities: Vec::new(),
     }
 }
 
