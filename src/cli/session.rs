@@ -212,14 +212,11 @@ impl Session {
                 .collect();
             releases.entry(release.version).or_default().insert(release.arch, files);
         }
-        let ca_pem = vault.trusted_pem().map_err(crate::ops::exec::StepError::from)?;
-        let next_ca = vault.next_ca().map_err(crate::ops::exec::StepError::from)?;
-        let clients = vault.clients().map_err(crate::ops::exec::StepError::from)?;
         Ok(Supplies {
             releases,
-            ca_pem,
-            next_ca,
-            clients,
+            ca_pem: vault.trusted_pem()?,
+            next_ca: vault.next_ca()?,
+            clients: vault.clients()?,
         })
     }
 
@@ -228,7 +225,10 @@ impl Session {
     /// # Errors
     /// When the CA is there and none of the operator's keys opens it.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let tls = vault.operator_if_any().await?;
+        let tls = match vault.authority_if_any().await? {
+            None => None,
+            Some(_) => Some(vault.operator().await?),
+        };
         Ok(observe(fleet, tls.as_ref()).await)
     }
 

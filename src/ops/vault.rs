@@ -106,8 +106,14 @@ impl Vault {
             return Ok(format!("{} (it was there already)", cluster));
         }
         let recipients = self.recipients()?;
-        let authority = Arc::new(self.dir.create(&self.policy, &recipients, Timestamp::now())?);
-        *self.authority.lock().await = Some(authority);
+        let made = self.dir.create(
+            &self.policy,
+            &recipients,
+            &self.identities,
+            &mut |path| (self.ask)(path),
+            Timestamp::now(),
+        )?;
+        *self.authority.lock().await = Some(Arc::new(made));
         Ok(recipients.iter().map(Recipient::label).collect::<Vec<_>>().join(", "))
     }
 
@@ -212,12 +218,12 @@ impl Vault {
         }
     }
 
-    /// The operator's identity, or `None` while there is no CA, or only one that has expired: then nobody can talk to
-    /// etcd, and what can be done is done over SSH.
+    /// The opened CA, or `None` while there is none, or only one that has expired: then nobody can talk to etcd, and what
+    /// can be done is done over SSH.
     ///
     /// # Errors
     /// When there is a CA that cannot be opened.
-    pub async fn operator_if_any(&self) -> Result<Option<ClientTls>, StepError> {
+    pub async fn authority_if_any(&self) -> Result<Option<Arc<Authority>>, StoreError> {
         if self.dir.status()?.is_empty() {
             return Ok(None);
         }
@@ -226,8 +232,7 @@ impl Vault {
                 source: AuthorityError::Expired { .. },
                 ..
             }) => Ok(None),
-            Err(error) => Err(error.into()),
-            Ok(_) => self.operator().await.map(Some),
+            other => other.map(Some),
         }
     }
 
@@ -239,7 +244,9 @@ impl Vault {
         let did = match turn {
             AuthorityTurn::Prepare => {
                 let recipients = self.recipients()?;
-                let next = self.dir.prepare_next(&self.policy, &recipients, Timestamp::now())?;
+                let ask = &mut |path: &Path| (self.ask)(path);
+                let (dir, now) = (&self.dir, Timestamp::now());
+                let next = dir.prepare_next(&self.policy, &recipients, &self.identities, ask, now)?;
                 format!("the new CA is valid until {}", next.facts().not_after)
             }
             AuthorityTurn::Switch => {

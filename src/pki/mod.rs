@@ -36,7 +36,7 @@ pub use audit::{AuditContext, LeafFinding, audit, must_reissue};
 pub use authority::{Authority, AuthorityError, Issued};
 pub use certificate::{CertError, Certificate, bundle_pem};
 pub use facts::CertFacts;
-pub use identity::{AskPassphrase, OpenError, Tried};
+pub use identity::{AskPassphrase, FittingKey, OpenError, Tried};
 pub use issued::{IssuedList, IssuedRecord};
 pub use layout::{FileContent, PkiFile, host_bundle, host_files};
 pub use recipient::{Recipient, RecipientError};

@@ -154,11 +154,14 @@ impl Recipient {
         if let Some(key) = super::identity::age_keys(text).first() {
             return Recipient::from_age(&key.to_public().to_string());
         }
-        // The `.pub` file carries the comment, which an encrypted private key does not show.
+        // The `.pub` file carries the comment, which an encrypted private key does not show; a stale one, of another
+        // key, must not be sealed to.
+        let half = ssh_key::public_half(path, text);
         let beside = fs::read_to_string(ssh_key::public_file(path)).ok();
         let key = beside
             .and_then(|line| PublicKey::from_openssh(line.trim()).ok())
-            .or_else(|| ssh_key::public_half(path, text));
+            .filter(|beside| half.as_ref().is_none_or(|half| half.key_data() == beside.key_data()))
+            .or(half);
         match key {
             Some(key) => Recipient::from_ssh(&key),
             None => Err(Refusal::new(

@@ -25,7 +25,13 @@ impl Desk {
         let recipients = Recipient::of_identities(std::slice::from_ref(&key)).unwrap();
         let desk = Desk { dir, key, recipients };
         desk.pki()
-            .create(&policy(KeyType::EcdsaP256), &desk.recipients, now())
+            .create(
+                &policy(KeyType::EcdsaP256),
+                &desk.recipients,
+                std::slice::from_ref(&desk.key),
+                &mut |_| None,
+                now(),
+            )
             .unwrap();
         desk
     }
@@ -39,8 +45,13 @@ impl Desk {
     }
 
     fn prepare(&self) -> Result<Certificate, StoreError> {
-        self.pki()
-            .prepare_next(&policy(KeyType::EcdsaP256), &self.recipients, now() + DAY)
+        self.pki().prepare_next(
+            &policy(KeyType::EcdsaP256),
+            &self.recipients,
+            std::slice::from_ref(&self.key),
+            &mut |_| None,
+            now() + DAY,
+        )
     }
 
     /// The CA that signs now, proved by opening it.

@@ -194,15 +194,18 @@ impl PkiDir {
             .ok_or_else(|| StoreError::Missing { dir: self.dir.clone() })
     }
 
-    /// Makes a CA and writes both files. Cut off between them, it leaves only `ca.key.age`, from which
-    /// [`PkiDir::unlock`] completes the other.
+    /// Makes a CA, proves that `identities` open its sealed key, and writes both files. Cut off between them, it leaves
+    /// only `ca.key.age`, from which [`PkiDir::unlock`] completes the other.
     ///
     /// # Errors
-    /// When any of the files exists, there is no recipient, or a file cannot be written.
+    /// When any of the files exists, there is no recipient, none of `identities` is among them, or a file cannot be
+    /// written.
     pub fn create(
         &self,
         policy: &PkiPolicy,
         recipients: &[Recipient],
+        identities: &[PathBuf],
+        ask: &mut AskPassphrase<'_>,
         now: Timestamp,
     ) -> Result<Authority, StoreError> {
         for path in [self.cert_path(), self.sealed_path(), self.plain_path()] {
@@ -214,7 +217,9 @@ impl PkiDir {
             path: self.cert_path(),
             source,
         })?;
-        self.write_sealed(&authority, recipients)?;
+        let text = self.sealed_text(&authority, recipients)?;
+        self.unseal(&self.sealed_path(), &text, identities, ask)?;
+        self.write(&self.sealed_path(), &text)?;
         self.write_trusted(&[authority.certificate().clone()])?;
         Ok(authority)
     }
@@ -330,11 +335,6 @@ impl PkiDir {
             path: self.sealed_path(),
             source,
         })
-    }
-
-    fn write_sealed(&self, authority: &Authority, recipients: &[Recipient]) -> Result<(), StoreError> {
-        let text = self.sealed_text(authority, recipients)?;
-        self.write(&self.sealed_path(), &text)
     }
 
     pub(super) fn write_trusted(&self, certificates: &[Certificate]) -> Result<(), StoreError> {

@@ -6,3 +6,4 @@
 #[allow(dead_code, unused_imports, reason = "a toolbox: not every tool of it has a user yet")]
 mod harness;
 mod hosts;
+mod pki;

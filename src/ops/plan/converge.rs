@@ -44,8 +44,9 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         quiet_changes(&peers),
     );
     let stopped = stopped(&peers);
+    let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.certificates);
     draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
-    if draft.waves.iter().any(|w| w.title.starts_with("start")) {
+    if touched {
         draft.wave(
             "look again",
             Effect::None,
@@ -79,7 +80,8 @@ fn survey<'a>(
         let Some(member) = membership.of(host).filter(|m| m.started()) else {
             continue;
         };
-        if facts.data.state == DataState::Empty || facts.data.state == DataState::Aborted {
+        let without_data = matches!(facts.data.state, DataState::Empty | DataState::Aborted);
+        if without_data && !first_start_is_due(membership, member, facts) {
             blocked.push(data_gone(host, member));
             continue;
         }
@@ -121,6 +123,13 @@ pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) 
             .on(name)
         })
         .collect()
+}
+
+/// A bootstrap was cut off after a quorum had started: this one is on the list and has never run, so it has forgotten
+/// nothing.
+fn first_start_is_due(membership: &Membership, member: &Member, facts: &HostFacts) -> bool {
+    let begun = Marker::on(facts).is_some_and(|m| !m.complete && m.cluster_id == membership.cluster_id);
+    begun && !member.published()
 }
 
 fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {

@@ -222,6 +222,7 @@ pub(super) fn certificates(
             }
         }
     }
+    due.extend(tampered(host, facts));
     for (name, spec) in [
         ("server", server_spec(situation.desired, host)),
         ("peer", peer_spec(situation.desired, host)),
@@ -229,6 +230,26 @@ pub(super) fn certificates(
         due.extend(leaf(situation, host, facts, name, &spec, &trusted));
     }
     Ok(due)
+}
+
+/// quorate's own list of what it put into the directory: `SHA256  NAME` lines.
+pub fn pki_manifest(host: &DesiredHost) -> HostPath {
+    host.paths.pki.join("current").join("MANIFEST")
+}
+
+/// Files that are no longer what was put there; a key that does not fit its certificate shows only here.
+fn tampered(host: &DesiredHost, facts: &HostFacts) -> Vec<String> {
+    let listed = facts
+        .files
+        .get(&pki_manifest(host))
+        .and_then(|f| f.content.as_deref())
+        .unwrap_or_default();
+    let lines = listed.lines().filter_map(|line| line.split_once("  "));
+    lines
+        .map(|(sha, name)| (sha, host.paths.pki.join(name)))
+        .filter(|(sha, path)| facts.files.get(path).is_some_and(|f| f.sha256 != *sha))
+        .map(|(_, path)| format!("{path} is not what quorate put there"))
+        .collect()
 }
 
 fn leaf(

@@ -16,7 +16,7 @@ mod rotate_ca;
 mod waves;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
-pub use drift::managed_files;
+pub use drift::{managed_files, pki_manifest};
 pub use step::*;
 
 use crate::inventory::Desired;
