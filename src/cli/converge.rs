@@ -43,6 +43,14 @@ impl Parts {
         })
     }
 
+    /// Looks at everything that the intent needs.
+    async fn look(&self, session: &Session, intent: &Intent) -> Result<Observed, Failure> {
+        match intent.mends_trust() {
+            true => session.look_past_expiry(&self.fleet, &self.vault).await,
+            false => session.look(&self.fleet, &self.vault).await,
+        }
+    }
+
     /// Makes the plan for what was seen.
     ///
     /// # Errors
@@ -83,7 +91,7 @@ async fn rounds(
     let stop = super::interrupt::token();
     let mut intent = intent.clone();
     for round in 0..ROUNDS {
-        let mut seen = session.phase("look", session.look(&parts.fleet, &parts.vault)).await?;
+        let mut seen = session.phase("look", parts.look(session, &intent)).await?;
         let mut plan = parts.plan(session, &intent, &seen).map_err(|refusal| match round {
             0 => refusal,
             _ => Failure {
@@ -106,7 +114,7 @@ async fn rounds(
             show_and_ask(session, &plan)?;
             *held = Some(session.phase("lock", lock::take(session, &parts.fleet, &stop)).await?);
             // Somebody else may have held the lock until now: what was agreed to must still be what is needed.
-            seen = session.look(&parts.fleet, &parts.vault).await?;
+            seen = parts.look(session, &intent).await?;
             let now = parts.plan(session, &intent, &seen)?;
             if now.steps_digest != plan.steps_digest {
                 return Err(stale("the hosts changed while the plan was on the screen"));

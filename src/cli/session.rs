@@ -151,9 +151,9 @@ impl Session {
         Vault::new(self.desired(), self.base(), self.identities(), ask)
     }
 
-    /// Every key file that the operator may own: those of the inventory's hosts, else the usual ones.
+    /// Every key file that the operator may own: those of the inventory and its hosts, then the usual ones.
     fn identities(&self) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = Vec::new();
+        let mut files: Vec<PathBuf> = self.desired().pki.identities.clone();
         for host in self.desired().hosts.values() {
             if let Connection::Ssh(target) = &host.connection {
                 files.extend(
@@ -220,15 +220,27 @@ impl Session {
         })
     }
 
-    /// Opens the CA (when there is one that has not expired) and looks at everything.
+    /// Opens the CA (when there is one) and looks at everything.
     ///
     /// # Errors
-    /// When the CA is there and none of the operator's keys opens it.
+    /// When the CA is there and none of the operator's keys opens it, or it has expired.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let tls = match vault.authority_if_any().await? {
-            None => None,
-            Some(_) => Some(vault.operator().await?),
+        let tls = match vault.dir().status()?.is_empty() {
+            true => None,
+            false => {
+                vault.authority().await?;
+                Some(vault.operator().await?)
+            }
         };
+        Ok(observe(fleet, tls.as_ref()).await)
+    }
+
+    /// The same, for commands that mend certificates: an expired CA only means that etcd cannot be talked to.
+    ///
+    /// # Errors
+    /// When there is a CA that cannot be opened.
+    pub async fn look_past_expiry(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
+        let tls = vault.operator_if_valid().await?;
         Ok(observe(fleet, tls.as_ref()).await)
     }
 

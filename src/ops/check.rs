@@ -35,8 +35,8 @@ pub enum Check {
     RunsCurrent {
         /// The host.
         node: NodeName,
-        /// The release.
-        version: Version,
+        /// The release; `None` where it is whichever the unit on disk names.
+        version: Option<Version>,
     },
     /// The member at this URL is a healthy voter.
     HealthyVoter {
@@ -240,14 +240,14 @@ impl Check {
     }
 }
 
-/// Whether the process on a host runs `version` with the files that are on disk now.
-pub fn runs_current(facts: &crate::host::HostFacts, version: Version) -> Verdict {
+/// Whether the process on a host runs `version` (when given) with the files that are on disk now.
+pub fn runs_current(facts: &crate::host::HostFacts, version: Option<Version>) -> Verdict {
     let service = &facts.service;
     if service.pid.is_none() {
         return Verdict::Fails("it does not run".into());
     }
     match service.running_version {
-        Some(running) if running == version => {}
+        Some(running) if version.is_none_or(|wanted| wanted == running) => {}
         Some(running) => return Verdict::Fails(format!("it runs etcd {running}")),
         None => return Verdict::Fails("it runs an executable that quorate did not install".into()),
     }

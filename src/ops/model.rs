@@ -201,6 +201,11 @@ impl Intent {
         }
     }
 
+    /// Whether it mends certificates: it must work when the CA has expired and etcd cannot be talked to.
+    pub fn mends_trust(&self) -> bool {
+        matches!(self, Intent::RotateLeaves { .. } | Intent::RotateCa { .. })
+    }
+
     /// The command's name.
     pub fn verb(&self) -> &'static str {
         match self {

@@ -131,6 +131,11 @@ impl Vault {
             false => Recipient::parse_all(&listed, &self.base),
         };
         parsed.map_err(|errors| {
+            if errors.is_empty() {
+                return StepError::new("there is no key of yours to seal the CA key to").hint(
+                    "make an SSH key with `ssh-keygen -t ed25519`, name one in `ssh.identity`, or list age or SSH public keys in `pki.recipients`",
+                );
+            }
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             StepError::new(lines.join("; ")).hint("correct `pki.recipients` in the inventory")
         })
@@ -218,12 +223,12 @@ impl Vault {
         }
     }
 
-    /// The opened CA, or `None` while there is none, or only one that has expired: then nobody can talk to etcd, and what
-    /// can be done is done over SSH.
+    /// The operator's identity, or `None` while there is no CA, or only one that has expired: then nobody can talk to
+    /// etcd, and what can be done is done over SSH.
     ///
     /// # Errors
     /// When there is a CA that cannot be opened.
-    pub async fn authority_if_any(&self) -> Result<Option<Arc<Authority>>, StoreError> {
+    pub async fn operator_if_valid(&self) -> Result<Option<ClientTls>, StepError> {
         if self.dir.status()?.is_empty() {
             return Ok(None);
         }
@@ -232,7 +237,8 @@ impl Vault {
                 source: AuthorityError::Expired { .. },
                 ..
             }) => Ok(None),
-            other => other.map(Some),
+            Err(error) => Err(error.into()),
+            Ok(_) => self.operator().await.map(Some),
         }
     }
 

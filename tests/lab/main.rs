@@ -7,3 +7,8 @@
 mod harness;
 mod hosts;
 mod pki;
+mod refusals_access;
+mod refusals_ca;
+mod refusals_hosts;
+mod refusals_push;
+mod refusals_supplies;

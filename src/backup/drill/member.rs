@@ -131,6 +131,7 @@ fn certificates(scratch: &Path) -> Result<ClientTls, DrillError> {
         leaf_validity: VALIDITY,
         renew_before: Duration::ZERO,
         recipients: Vec::new(),
+        identities: Vec::new(),
     };
     let name = "drill"
         .parse::<ClusterName>()

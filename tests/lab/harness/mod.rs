@@ -4,6 +4,7 @@ mod etcd;
 mod host;
 mod lab;
 mod outcome;
+mod untouched;
 mod wait;
 
 pub use etcd::{bundle, release, releases};

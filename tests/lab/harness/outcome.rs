@@ -41,6 +41,17 @@ impl Outcome {
         self.code(0)
     }
 
+    /// Passes the outcome on when standard error holds each of these texts, wherever lines break.
+    #[track_caller]
+    pub fn says(self, texts: &[&str]) -> Self {
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = words(&self.stderr);
+        for text in texts {
+            assert!(said.contains(&words(text)), "not said: {text}\n{self}");
+        }
+        self
+    }
+
     /// Standard output as one JSON value (`status --output json`).
     #[track_caller]
     pub fn json(&self) -> Value {
