@@ -59,6 +59,9 @@ pub struct Global {
     /// Allow steps that delete data or go back to older data
     #[arg(long, global = true)]
     pub accept_data_loss: bool,
+    /// Write to the cluster all the while and report gaps, failed attempts and elections (commands that change it)
+    #[arg(long, global = true)]
+    pub probe: bool,
     /// Work on this host only (may be repeated)
     #[arg(long, global = true, value_name = "NAME")]
     pub limit: Vec<NodeName>,
@@ -98,6 +101,21 @@ pub enum Command {
     Plan(PlanArgs),
     /// Bring hosts, config, version, certificates and members in line with the inventory
     Up(Up),
+    /// Restart the members one by one: unhealthy ones first, the leader last
+    #[command(after_help = "Examples:\n  quorate restart --probe\n  quorate restart --limit etcd-2")]
+    Restart,
+    /// Add a host: it joins as a learner and gets its vote once it has caught up
+    AddNode(AddNode),
+    /// Take a member out of the cluster and of the inventory, also when its host is dead
+    RemoveNode(RemoveNode),
+    /// Put a new member in the place of one that is gone for good
+    ReplaceNode(ReplaceNode),
+    /// Tell whether this host may be stopped or rebooted now, and why not (exit code 4)
+    OkToStop(OkToStop),
+    /// Move the members to a newer etcd, one by one, a snapshot first
+    Upgrade(Upgrade),
+    /// Move the members to an older etcd, where etcd allows it
+    Downgrade(Downgrade),
     /// Pin the SSH keys the hosts show now, after a look at their fingerprints
     Trust,
     /// The cluster at a glance
@@ -202,6 +220,78 @@ pub struct Up {
     /// Show the plan and stop
     #[arg(long, conflicts_with = "plan")]
     pub dry_run: bool,
+}
+
+/// `add-node`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The host is written into the inventory if it is not there; comments and order stay. Several at once: add them to\nthe inventory and run `quorate up`.\n\nExample:\n  quorate add-node etcd-4 --address 10.0.0.14"
+)]
+pub struct AddNode {
+    /// Its name
+    pub node: NodeName,
+    /// The address its peers and clients reach it at [default: as in the inventory]
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<Address>,
+    /// Where SSH reaches it, if not at its address
+    #[arg(long, value_name = "HOST")]
+    pub ssh_host: Option<String>,
+}
+
+/// `remove-node`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  quorate remove-node etcd-3")]
+pub struct RemoveNode {
+    /// Who leaves
+    pub node: NodeName,
+    /// Delete its data instead of moving it aside (takes --accept-data-loss)
+    #[arg(long)]
+    pub wipe: bool,
+}
+
+/// `replace-node`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  quorate replace-node etcd-2 etcd-6 --address 10.0.0.16\n  quorate replace-node etcd-2 etcd-2     the same host, reinstalled or with an empty disk"
+)]
+pub struct ReplaceNode {
+    /// The member that is gone for good
+    pub old: NodeName,
+    /// Who takes its place
+    pub new: NodeName,
+    /// The new host's address [default: as in the inventory]
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<Address>,
+    /// Where SSH reaches it, if not at its address
+    #[arg(long, value_name = "HOST")]
+    pub ssh_host: Option<String>,
+}
+
+/// `ok-to-stop`
+#[derive(Debug, Args)]
+pub struct OkToStop {
+    /// The host
+    pub node: NodeName,
+}
+
+/// `upgrade`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Interrupted with Ctrl-C? It stops between two members; run it again to go on.\n\nExample:\n  quorate upgrade --to 3.5.30 --probe"
+)]
+pub struct Upgrade {
+    /// The release to arrive at; minors on the way are taken from the bundle
+    #[arg(long, value_name = "VERSION")]
+    pub to: Version,
+}
+
+/// `downgrade`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  quorate downgrade --to 3.5.16")]
+pub struct Downgrade {
+    /// The release to go back to
+    #[arg(long, value_name = "VERSION")]
+    pub to: Version,
 }
 
 /// `status`

@@ -5,17 +5,22 @@ mod bundle;
 mod confirm;
 mod converge;
 mod ctl;
+mod draft;
 mod error;
 mod hosts;
 mod interrupt;
 mod lock;
+mod members;
 mod offline;
 mod pki;
+mod plan_json;
+mod probe;
 mod session;
 mod show;
 mod status;
 mod trust;
 mod up;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -48,6 +53,13 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Render(args) => offline::render(global, args),
         Command::Plan(args) => up::plan(global, args).await,
         Command::Up(args) => up::up(global, args).await,
+        Command::Restart => members::restart(global).await,
+        Command::AddNode(args) => members::add(global, args).await,
+        Command::RemoveNode(args) => members::remove(global, args).await,
+        Command::ReplaceNode(args) => members::replace(global, args).await,
+        Command::OkToStop(args) => members::ok_to_stop(global, args).await,
+        Command::Upgrade(args) => upgrade::upgrade(global, args.to).await,
+        Command::Downgrade(args) => upgrade::downgrade(global, args.to).await,
         Command::Trust => trust::trust(global).await,
         Command::Status(args) => status::status(global, args).await,
         Command::Members => status::members(global).await,

@@ -8,18 +8,21 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use super::args::{Global, OutputFormat};
+use super::draft::{self, Draft};
 use super::error::{Exit, Failure};
+use super::probe;
 use crate::bundle::Bundle;
 use crate::host::ssh::{SshEnvironment, connect};
 use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets, Transport};
-use crate::inventory::{self, Connection, Desired, DesiredHost, Loaded, NodeName};
+use crate::inventory::{self, Connection, Desired, DesiredHost, Loaded, NodeName, Problem};
 use crate::ops::fleet::{Connector, Fleet};
 use crate::ops::model::{Observed, Policy, Supplies};
 use crate::ops::observe::observe;
 use crate::ops::vault::Vault;
-use crate::report::{Event, OutputMode, Reporter, quiet, reporter};
+use crate::report::{Event, OutputMode, ProbeReport, Reporter, quiet, reporter};
 
 /// What a command works with.
 pub struct Session {
@@ -31,8 +34,13 @@ pub struct Session {
     pub reporter: Arc<dyn Reporter>,
     /// When the command began.
     pub begun: Instant,
+    /// An edit of the inventory that is not in the file yet.
+    pub draft: std::sync::Mutex<Option<Draft>>,
     /// Seconds by phase, so far.
     phases: std::sync::Mutex<Vec<(String, f64)>>,
+    /// What the write probe saw, so far.
+    probe: std::sync::Mutex<Option<ProbeReport>>,
+    stop: std::sync::OnceLock<CancellationToken>,
     secrets: Arc<dyn SecretSource>,
 }
 
@@ -44,14 +52,7 @@ impl Session {
     pub fn open(global: &Global) -> Result<Self, Failure> {
         let reporter = reporter_for(global);
         let loaded = inventory::load(&global.inventory)?;
-        for warning in &loaded.warnings {
-            let at = format!("{}:{}: ", loaded.path.display(), warning.line);
-            reporter.event(&Event::Warning {
-                node: None,
-                text: format!("{at}{}", warning.message),
-                hint: Some(warning.help.clone()),
-            });
-        }
+        warn(reporter.as_ref(), &loaded, &[]);
         for name in &global.limit {
             known(&loaded.desired, name)?;
         }
@@ -64,7 +65,10 @@ impl Session {
             loaded,
             reporter,
             begun: Instant::now(),
+            draft: Default::default(),
             phases: Default::default(),
+            probe: Default::default(),
+            stop: Default::default(),
             secrets,
         })
     }
@@ -111,20 +115,10 @@ impl Session {
         done
     }
 
-    /// Says how it ended.
+    /// Says how it ended, with what the write probe saw if there was one.
     pub fn finish(&self, ok: bool, changed: usize, summary: impl Into<String>) {
-        self.finish_probed(ok, changed, summary, None);
-    }
-
-    /// Says how it ended, with what the write probe saw.
-    pub fn finish_probed(
-        &self,
-        ok: bool,
-        changed: usize,
-        summary: impl Into<String>,
-        probe: Option<crate::report::ProbeReport>,
-    ) {
         let phases = self.phases.lock().map(|p| p.clone()).unwrap_or_default();
+        let probe = self.probe.lock().ok().and_then(|mut p| p.take());
         let seconds = self.begun.elapsed().as_secs_f64();
         self.reporter.event(&Event::Finished {
             ok,
@@ -134,6 +128,32 @@ impl Session {
             summary: summary.into(),
             probe,
         });
+    }
+
+    /// Keeps what a write probe saw, for [`Session::finish`]; a command may run several.
+    pub fn probed(&self, seen: ProbeReport) {
+        if let Ok(mut probe) = self.probe.lock() {
+            *probe = Some(match probe.take() {
+                Some(before) => probe::together(&before, &seen),
+                None => seen,
+            });
+        }
+    }
+
+    /// Cancelled by the first Ctrl-C from now on.
+    pub fn stop(&self) -> &CancellationToken {
+        self.stop.get_or_init(super::interrupt::token)
+    }
+
+    /// Goes on with another text of the inventory, which is not written to the file yet.
+    ///
+    /// # Errors
+    /// Every problem in it at once.
+    pub fn read_as(&mut self, text: &str) -> Result<(), Failure> {
+        let loaded = draft::read(&self.loaded.path, text)?;
+        warn(self.reporter.as_ref(), &loaded, &self.loaded.warnings);
+        self.loaded = loaded;
+        Ok(())
     }
 
     /// The bundle, wherever it is.
@@ -250,6 +270,19 @@ impl Session {
     /// When the inventory has none, with the nearest name.
     pub fn spec(&self, name: &NodeName) -> Result<&DesiredHost, Failure> {
         known(self.desired(), name)
+    }
+}
+
+/// Shows the warnings of an inventory that were not shown before.
+fn warn(reporter: &dyn Reporter, loaded: &Loaded, shown: &[Problem]) {
+    let fresh = |w: &&Problem| !shown.iter().any(|s| s.message == w.message);
+    for warning in loaded.warnings.iter().filter(fresh) {
+        let at = format!("{}:{}: ", loaded.path.display(), warning.line);
+        reporter.event(&Event::Warning {
+            node: None,
+            text: format!("{at}{}", warning.message),
+            hint: Some(warning.help.clone()),
+        });
     }
 }
 

@@ -18,9 +18,7 @@ pub async fn trust(global: &Global) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let mut pinned = 0;
     for host in session.desired().hosts.values() {
-        if let Connection::Ssh(target) = &host.connection {
-            pinned += trust_host(&session, host, target).await?;
-        }
+        pinned += trust_host(&session, host).await?;
     }
     session.finish(
         true,
@@ -34,8 +32,19 @@ pub async fn trust(global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Pins every unknown key on the way to one host, after the operator (or `--yes`) agreed.
+///
+/// # Errors
+/// As [`trust`].
+pub async fn trust_host(session: &Session, host: &DesiredHost) -> Result<usize, Failure> {
+    match &host.connection {
+        Connection::Ssh(target) => pin_hops(session, host, target).await,
+        Connection::Local => Ok(0),
+    }
+}
+
 /// A key behind a bastion can only be seen once the bastion is trusted: scan, pin, scan again.
-async fn trust_host(session: &Session, host: &DesiredHost, target: &SshTarget) -> Result<usize, Failure> {
+async fn pin_hops(session: &Session, host: &DesiredHost, target: &SshTarget) -> Result<usize, Failure> {
     let (environment, secrets) = session.ssh();
     let mut pinned = 0;
     for _ in 0..HOPS {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::{DataState, ServiceState};
 use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version};
-use crate::ops::model::{Fact, Membership, Observed, Policy};
+use crate::ops::model::{Fact, Membership, Observed, Policy, why_and_help};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
@@ -122,8 +122,8 @@ pub enum Check {
     },
     /// [`membership::may_wipe`].
     SafeToWipe {
-        /// The member whose data it was.
-        id: MemberId,
+        /// The peer URL of the member whose data it was.
+        url: PeerUrl,
     },
 }
 
@@ -235,7 +235,7 @@ impl Check {
                 Some(member) => safe(membership::may_promote(m, member.id)),
             }),
             Check::SafeToRemove { id, policy } => in_cluster(seen, |m| safe(membership::may_remove(m, *id, *policy))),
-            Check::SafeToWipe { id } => in_cluster(seen, |m| safe(membership::may_wipe(m, *id))),
+            Check::SafeToWipe { url } => in_cluster(seen, |m| safe(membership::may_wipe(m, url))),
         }
     }
 }
@@ -325,7 +325,7 @@ fn safe(result: Result<(), Blocked>) -> Verdict {
 fn on_host(seen: &Observed, node: &NodeName, judge: impl FnOnce(&crate::host::HostFacts) -> Verdict) -> Verdict {
     match seen.hosts.get(node) {
         Some(Fact::Known(facts)) => judge(facts),
-        Some(Fact::Unknown(why)) => Verdict::Unknown(why.clone()),
+        Some(Fact::Unknown(why)) => Verdict::Unknown(why_and_help(why).0.to_owned()),
         Some(Fact::Absent) | None => Verdict::Unknown("the host was not looked at".into()),
     }
 }

@@ -45,11 +45,10 @@ fn every_command_has_help_on_stdout_that_fits_a_terminal() {
         );
         // An option that does not say what it is for is followed by another option or by nothing.
         let lines: Vec<&str> = said.stdout.lines().collect();
-        let mute = lines.windows(2).find(|pair| {
-            let option = pair[0].trim_start();
-            let alone = option.starts_with('-') && !option.contains("  ");
-            alone && pair[1].trim_start().starts_with('-')
-        });
+        let is_option = |line: &str| line.trim_start().starts_with('-') && !line.trim_start().starts_with("- ");
+        let mute = lines
+            .windows(2)
+            .find(|pair| is_option(pair[0]) && !pair[0].trim().contains("  ") && is_option(pair[1]));
         assert_eq!(mute, None, "{command:?}");
     }
 }

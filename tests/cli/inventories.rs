@@ -21,13 +21,97 @@ hosts:
 #[test]
 fn broken_yaml_is_one_problem_with_its_place() {
     let desk = Desk::with("cluster: a\netcd:\n\tversion: 3.5.30\n");
-    assert_snapshot!(desk.run(&["check"]).whole(), @"");
+    assert_snapshot!(desk.run(&["check"]).whole(), @r#"
+    exit code 3
+    --- stdout
+    --- stderr
+      × inventory.yml: 1 problem
+
+    Error:
+      × not readable as YAML: tabs disallowed within this context (block
+      │ indentation)
+       ╭─[inventory.yml:3:2]
+     2 │ etcd:
+     3 │     version: 3.5.30
+       ·     ─
+       ╰────
+      help: YAML does not take tabs for indentation: use spaces
+    "#);
 }
 
 #[test]
 fn every_problem_is_told_at_once() {
     let desk = Desk::with(FIVE);
-    assert_snapshot!(desk.run(&["check"]).whole(), @"");
+    assert_snapshot!(desk.run(&["check"]).whole(), @r#"
+    exit code 3
+    --- stdout
+    --- stderr
+      × inventory.yml: 5 problems, 1 warning
+
+    Error:
+      × `Prod A` cannot name a cluster
+       ╭─[inventory.yml:1:10]
+     1 │ cluster: Prod A
+       ·          ──────
+     2 │ etcd:
+       ╰────
+      help: use 1 to 40 of a-z, 0-9 and `-`, with a letter or digit at both ends
+
+    Error:
+      × `3.5` is not an etcd version
+       ╭─[inventory.yml:3:12]
+     2 │ etcd:
+     3 │   version: "3.5"
+       ·            ─────
+     4 │   client_prot: 2379
+       ╰────
+      help: write it like 3.5.30
+
+    Error:
+      × there is no key `client_prot` in `etcd`
+       ╭─[inventory.yml:4:3]
+     3 │   version: "3.5"
+     4 │   client_prot: 2379
+       ·   ───────────
+     5 │   config:
+       ╰────
+      help: did you mean `client_port`?
+
+    Warning:
+      ⚠ two members: the loss, and any restart, of one is an outage of the cluster
+       ╭─[inventory.yml:7:1]
+     6 │     cert-file: /x.pem
+     7 │ hosts:
+       · ─────
+     8 │   - name: etcd-1
+       ╰────
+      help: 3 members survive the loss of one, 5 of two
+
+    Error:
+      × two hosts are called `etcd-1`
+        ╭─[inventory.yml:8:11]
+      7 │ hosts:
+      8 │   - name: etcd-1
+        ·           ───┬──
+        ·              ╰── first here
+      9 │     address: 10.0.0.11
+     10 │   - name: etcd-1
+        ·           ───┬──
+        ·              ╰── again here
+     11 │     address: 10.0.0.300
+        ╰────
+      help: give each its own name
+
+    Error:
+      × `10.0.0.300` is not an address
+        ╭─[inventory.yml:11:14]
+     10 │   - name: etcd-1
+     11 │     address: 10.0.0.300
+        ·              ──────────
+        ╰────
+      help: give an IPv4 or IPv6 address (without brackets or port) or a DNS name
+            in lower case
+    "#);
     // Whoever changes hosts refuses the same inventory in the same words, before any connection.
     let check = desk.run(&["check"]).code(3).stderr;
     for command in [
@@ -65,7 +149,14 @@ fn programs_get_the_problems_as_json() {
 
 #[test]
 fn an_inventory_that_is_not_there_says_how_to_make_one() {
-    assert_snapshot!(Desk::new().run(&["up"]).whole(), @"");
+    assert_snapshot!(Desk::new().run(&["up"]).whole(), @r#"
+    exit code 3
+    --- stdout
+    --- stderr
+      × cannot read the inventory inventory.yml
+      ╰─▶ No such file or directory (os error 2)
+      help: name the file with `-i FILE`, or write a first one with `quorate init`
+    "#);
 }
 
 /// Nothing of these may reach a shell, a path or the terminal as it is.

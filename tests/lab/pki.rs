@@ -264,7 +264,7 @@ fn when_every_certificate_has_expired_renew_works_over_ssh() {
 
 #[test]
 fn when_the_ca_itself_has_expired_it_is_replaced_over_ssh() {
-    let lab = cluster("  ca_validity: 60s\n  renew_before: 1s\n");
+    let lab = cluster("  ca_validity: 60s\n  leaf_validity: 60s\n  renew_before: 1s\n");
     let ca_has_ended = || {
         let n1 = lab.host("n1");
         n1.try_sh("openssl x509 -checkend 0 -noout -in /etc/etcd/pki/ca.crt")

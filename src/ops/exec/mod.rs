@@ -163,6 +163,7 @@ async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter) -> Result<
                 seconds,
                 saw,
             });
+            fault::point(&format!("done:{}", step.id));
             Ok(())
         }
         Err(error) => {

@@ -20,6 +20,9 @@ impl Patience {
     /// a membership change.
     pub(super) const SETTLE: Patience = Patience(Duration::from_secs(20));
 
+    /// For a member that runs again as it did before a change that failed.
+    pub(super) const PUT_BACK: Patience = Patience(Duration::from_secs(60));
+
     /// For what a step brings about.
     pub(super) fn of(step: &Step) -> Patience {
         Patience(Duration::from_secs(match &step.action {

@@ -44,7 +44,12 @@ pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
 pub(super) fn from_nothing(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
     let expected = expected_cluster_id(situation.desired);
-    match may_bootstrap(situation.desired, situation.observed, expected)? {
+    let ground = may_bootstrap(situation.desired, situation.observed, expected).map_err(|mut blocked| {
+        // All that stands in the way at once, so that it can be mended at once.
+        blocked.extend(known_hosts(situation).flat_map(|(host, facts)| preflight(situation, host, facts)));
+        blocked
+    })?;
+    match ground {
         Ground::Fresh | Ground::HalfMade => bootstrap(situation, expected),
         Ground::Stopped { with_data } => cold_start(situation, &with_data),
     }
@@ -150,7 +155,11 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
 fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
     expired(situation)?;
     let mut draft = Draft::new(None);
-    draft.wave("put back what is missing", Effect::None, put_back(situation, with_data)?);
+    draft.wave(
+        "put back what is missing",
+        Effect::None,
+        put_back(situation, with_data)?,
+    );
     let start = with_data
         .iter()
         .map(|node| on(node, Action::Start, Risk::Reversible).ensures(Check::Started { node: node.clone() }))
@@ -204,7 +213,11 @@ fn expired(situation: Situation<'_>) -> Result<(), Vec<Blocked>> {
 fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step>, Vec<Blocked>> {
     let (mut steps, mut blocked) = (Vec::new(), Vec::new());
     for (host, facts) in known_hosts(situation).filter(|(host, _)| with_data.contains(&host.name)) {
-        let written = facts.files.get(&host.paths.config).and_then(|f| f.content.as_deref()).and_then(initial_of);
+        let written = facts
+            .files
+            .get(&host.paths.config)
+            .and_then(|f| f.content.as_deref())
+            .and_then(initial_of);
         let initial = written.unwrap_or_else(|| initial_new(situation.desired));
         let drift = match drift(situation, host, facts, &initial) {
             Ok(drift) => drift,
@@ -213,7 +226,9 @@ fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step
                 continue;
             }
         };
-        let Some(what) = lacks(situation, host, facts, &drift) else { continue };
+        let Some(what) = lacks(situation, host, facts, &drift) else {
+            continue;
+        };
         blocked.extend(preflight(situation, host, facts));
         // The unit that is put back names the wanted release, and the data was written by one of those installed.
         let installed = facts.releases.keys().next_back();

@@ -9,7 +9,7 @@ use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
-use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::{Marker, data_belongs};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::rotation_under_way;
@@ -38,6 +38,11 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let peers = survey(situation, membership, &covered)?;
 
     let mut draft = Draft::new(Some(Strength::of(membership)));
+    draft.wave(
+        "take a snapshot first",
+        Effect::None,
+        before_another_version(situation, &peers),
+    );
     draft.wave(
         "put in place what needs no restart",
         Effect::None,
@@ -110,13 +115,8 @@ pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) 
         });
     unknown
         .map(|(name, why)| {
-            Blocked::new(
-                Rule::Unreachable,
-                format!("it cannot be looked at: {why}"),
-                "mend the connection, or leave it out with `--limit` for the others; a host that is gone for good is \
-                 `quorate replace-node` or `quorate remove-node`",
-            )
-            .on(name)
+            let (why, help) = why_and_help(why);
+            Blocked::new(Rule::Unreachable, why, help.unwrap_or("mend the connection")).on(name)
         })
         .collect()
 }
@@ -165,14 +165,40 @@ fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {
 
 /// One minor at a time, above the floors, for every member that would move.
 fn version_steps(situation: Situation<'_>, membership: &Membership) -> Vec<Blocked> {
-    let mut refusals: Vec<Blocked> = membership
+    let wanted = situation.desired.version;
+    let running: Vec<_> = membership
         .status
         .values()
         .filter_map(Fact::known)
-        .filter_map(|s| may_change_version(s.version, situation.desired.version).err())
+        .map(|s| s.version)
+        .collect();
+    let unfinished = running.contains(&wanted);
+    let mut refusals: Vec<Blocked> = running
+        .iter()
+        .filter_map(|version| Some((version, may_change_version(*version, wanted).err()?)))
+        .map(|(version, refusal)| match unfinished && *version > wanted {
+            true => Blocked {
+                hint: format!("an upgrade was not finished: go on with `quorate upgrade --to {version}`"),
+                ..refusal
+            },
+            false => refusal,
+        })
         .collect();
     refusals.dedup();
     refusals
+}
+
+/// A snapshot before the first member changes its release.
+fn before_another_version(situation: Situation<'_>, peers: &[Peer<'_>]) -> Vec<super::Step> {
+    let wanted = situation.desired.version;
+    let moves = |p: &Peer<'_>| p.facts.service.running_version.is_some_and(|v| v != wanted);
+    if !peers.iter().any(moves) {
+        return Vec::new();
+    }
+    let snapshot = Action::Snapshot {
+        reason: format!("before-{wanted}"),
+    };
+    vec![step(Target::Cluster, snapshot, Risk::ReadOnly).because([format!("members move to etcd {wanted}")])]
 }
 
 /// What a started member's config says about its first start stays as it was; only without a readable one is it told
@@ -277,7 +303,9 @@ pub(super) fn look_again(situation: Situation<'_>, membership: &Membership, peer
     } else {
         // Those that were just started answer only after a moment.
         let voters = peers.iter().filter(|p| !p.member.learner);
-        voters.fold(look, |look, p| look.ensures(Check::HealthyVoter { url: p.host.peer_url() }))
+        voters.fold(look, |look, p| {
+            look.ensures(Check::HealthyVoter { url: p.host.peer_url() })
+        })
     }
 }
 

@@ -9,9 +9,9 @@ use crate::host::{DataState, HostFacts};
 use crate::inventory::{DesiredHost, NodeName, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::Membership;
-use crate::ops::safety::Blocked;
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::membership::{PROMOTION_LAG, may_add};
+use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState};
 
 /// The waves for every covered host that is not a started voter yet.
@@ -31,6 +31,11 @@ pub(super) fn missing(
         .iter()
         .flat_map(|(host, facts)| preflight(situation, host, facts))
         .collect();
+    blocked.extend(
+        newcomers
+            .iter()
+            .filter_map(|(host, facts)| has_left(membership, host, facts)),
+    );
     let begun = newcomers.iter().any(|(host, _)| membership.of(host).is_some());
     if let (false, false, Err(refusal)) = (newcomers.is_empty(), begun, may_add(membership)) {
         blocked.push(refusal);
@@ -56,6 +61,26 @@ pub(super) fn missing(
         one(situation, membership, host, facts, &known, draft).map_err(|refusal| vec![refusal])?;
     }
     Ok(())
+}
+
+/// A host that is no member and has a member's data was removed from the cluster: etcd refuses to run with it again.
+fn has_left(membership: &Membership, host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
+    let left = membership.of(host).is_none() && facts.data.state == DataState::Bootstrapped;
+    left.then(|| {
+        Blocked::new(
+            Rule::DataGone,
+            format!(
+                "it was a member and has been removed: what is in {} cannot be used again",
+                host.paths.data
+            ),
+            format!(
+                "finish taking it out with `quorate remove-node {0}`, or let it join afresh, its old data moved aside, \
+                 with `quorate replace-node {0} {0}`",
+                host.name
+            ),
+        )
+        .on(&host.name)
+    })
 }
 
 /// Provision, add as a learner, start, let it catch up, promote, look again.

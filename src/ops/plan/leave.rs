@@ -8,6 +8,7 @@ use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, NodeName, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::bootstrap::data_belongs;
 use crate::ops::safety::membership::may_remove;
 use crate::ops::safety::quorum::Strength;
@@ -23,7 +24,7 @@ pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> R
         leader_in_reach(situation, membership).map_err(|refusal| vec![refusal])?;
         take_off(situation, membership, member, &mut draft);
     }
-    retire(situation, membership, host, wipe, &mut draft).map_err(|refusal| vec![refusal])?;
+    retire(situation, host, wipe, &mut draft).map_err(|refusal| vec![refusal])?;
     Ok(draft)
 }
 
@@ -37,7 +38,11 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
     };
     let mut blocked = super::preflight::preflight(situation, new_host, facts);
     let mut draft = Draft::new(Some(Strength::of(membership)));
-    let leaving = membership.of(old_host).filter(|m| m.started() || old != new);
+    // A run that was cut short has brought the newcomer this far already: then only the rest is left to do.
+    let begun = membership
+        .of(new_host)
+        .is_some_and(|m| m.learner || !m.started() || !complete(facts));
+    let leaving = membership.of(old_host).filter(|_| old != new || !begun);
     if let Some(member) = leaving {
         if membership.healthy(member.id) {
             blocked.push(
@@ -69,7 +74,9 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
     if !blocked.is_empty() {
         return Err(blocked);
     }
-    retire(situation, membership, old_host, false, &mut draft).map_err(|refusal| vec![refusal])?;
+    if old != new || !begun {
+        retire(situation, old_host, false, &mut draft).map_err(|refusal| vec![refusal])?;
+    }
     let after = without(membership, leaving);
     let mut known: Vec<(String, PeerUrl)> = after
         .members
@@ -79,8 +86,8 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
     if !known.iter().any(|(_, url)| *url == new_host.peer_url()) {
         known.push((new.to_string(), new_host.peer_url()));
     }
-    let blank = blank(facts);
-    join::one(situation, &after, new_host, &blank, &known, &mut draft).map_err(|refusal| vec![refusal])?;
+    let fresh = if begun { facts.clone() } else { blank(facts) };
+    join::one(situation, &after, new_host, &fresh, &known, &mut draft).map_err(|refusal| vec![refusal])?;
     Ok(draft)
 }
 
@@ -120,7 +127,9 @@ pub(super) fn unlisted(
 /// # Errors
 /// When the leader is not in the inventory.
 pub(super) fn leader_in_reach(situation: Situation<'_>, membership: &Membership) -> Result<(), Blocked> {
-    let leader = membership.leader().and_then(|id| membership.members.iter().find(|m| m.id == id));
+    let leader = membership
+        .leader()
+        .and_then(|id| membership.members.iter().find(|m| m.id == id));
     match leader.filter(|m| host_of(situation.desired, m).is_none()) {
         None => Ok(()),
         Some(stranger) => Err(Blocked::new(
@@ -175,13 +184,7 @@ fn take_off(situation: Situation<'_>, membership: &Membership, member: &Member, 
 ///
 /// # Errors
 /// When what lies there is not this member's.
-fn retire(
-    situation: Situation<'_>,
-    membership: &Membership,
-    host: &DesiredHost,
-    wipe: bool,
-    draft: &mut Draft,
-) -> Result<(), Blocked> {
+fn retire(situation: Situation<'_>, host: &DesiredHost, wipe: bool, draft: &mut Draft) -> Result<(), Blocked> {
     let Some(Fact::Known(facts)) = situation.observed.hosts.get(&host.name) else {
         draft.notes.push(format!(
             "{} cannot be reached: its etcd refuses to run as a removed member, but its data stays where it is",
@@ -204,12 +207,11 @@ fn retire(
         true => (Action::Wipe, Risk::DestroysData, "delete its data"),
         false => (Action::SetAside, Risk::Reversible, "move its data aside"),
     };
-    let mut data = on(&host.name, action, risk).requires(Check::Stopped {
-        node: host.name.clone(),
-    });
-    if let Some(member) = membership.of(host) {
-        data = data.requires(Check::SafeToWipe { id: member.id });
-    }
+    let data = on(&host.name, action, risk)
+        .requires(Check::Stopped {
+            node: host.name.clone(),
+        })
+        .requires(Check::SafeToWipe { url: host.peer_url() });
     draft.wave(title, Effect::None, vec![data]);
     Ok(())
 }
@@ -231,6 +233,11 @@ fn without(membership: &Membership, gone: Option<&Member>) -> Membership {
         after.status.remove(&gone.id);
     }
     after
+}
+
+/// Whether quorate has seen this host's member as a finished one.
+fn complete(facts: &crate::host::HostFacts) -> bool {
+    Marker::on(facts).is_none_or(|marker| marker.complete)
 }
 
 /// The same host once its old data is out of the way.

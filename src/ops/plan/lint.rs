@@ -34,7 +34,11 @@ impl fmt::Display for LintFinding {
 
 /// Everything that should not be in `plan`, made for what was `seen`.
 pub fn lint(plan: &Plan, seen: &Observed) -> Vec<LintFinding> {
-    let mut lint = Lint { plan, seen, findings: Vec::new() };
+    let mut lint = Lint {
+        plan,
+        seen,
+        findings: Vec::new(),
+    };
     lint.shape();
     lint.order();
     for wave in &plan.waves {
@@ -53,7 +57,11 @@ struct Lint<'a> {
 
 impl<'a> Lint<'a> {
     fn fatal(&mut self, step: &str, what: impl Into<String>) {
-        self.findings.push(LintFinding { step: step.to_owned(), what: what.into(), fatal: true });
+        self.findings.push(LintFinding {
+            step: step.to_owned(),
+            what: what.into(),
+            fatal: true,
+        });
     }
 
     fn membership(&self) -> Option<&'a Membership> {
@@ -99,7 +107,8 @@ impl<'a> Lint<'a> {
                     if !steps[at..].iter().any(|s| promoted(s)) {
                         self.fatal(&step.id, "the learner it adds is never promoted");
                     }
-                    let another = |s: &&Step| matches!(&s.action, Action::AddLearner { .. } | Action::RemoveMember { .. });
+                    let another =
+                        |s: &&Step| matches!(&s.action, Action::AddLearner { .. } | Action::RemoveMember { .. });
                     let next = steps[at + 1..].iter().find(|s| promoted(s) || another(s));
                     if next.is_some_and(|s| another(s)) {
                         self.fatal(&step.id, "another member changes before the learner is promoted");
@@ -122,7 +131,9 @@ impl<'a> Lint<'a> {
     fn leader_last(&mut self, steps: &[&Step]) {
         let rolled: Vec<&&Step> = steps.iter().filter(|s| self.takes_a_voter(s)).collect();
         let leads = |s: &Step| match &s.action {
-            Action::Restart { url, .. } => self.membership().is_some_and(|m| at(m, url).map(|x| x.id) == m.leader()),
+            Action::Restart { url, .. } => self
+                .membership()
+                .is_some_and(|m| at(m, url).map(|x| x.id) == m.leader()),
             _ => false,
         };
         if let Some(position) = rolled.iter().position(|s| leads(s))
@@ -137,7 +148,10 @@ impl<'a> Lint<'a> {
     fn together(&mut self) {
         let starts = |w: &&Wave| w.steps.iter().any(|s| matches!(s.action, Action::Start));
         if self.membership().is_none() && self.plan.waves.iter().filter(starts).count() > 1 {
-            self.fatal("", "members of a cluster that does not run are started one after the other");
+            self.fatal(
+                "",
+                "members of a cluster that does not run are started one after the other",
+            );
         }
     }
 
@@ -168,7 +182,11 @@ impl<'a> Lint<'a> {
                 }
             }
             (Action::RemoveMember { id, .. }, _) => {
-                self.needs(step, "SafeToRemove", |c| matches!(c, Check::SafeToRemove { id: x, .. } if x == id));
+                self.needs(
+                    step,
+                    "SafeToRemove",
+                    |c| matches!(c, Check::SafeToRemove { id: x, .. } if x == id),
+                );
                 if !self.membership().is_some_and(|m| m.by_quorum) {
                     self.fatal(&step.id, "removes a member by a list that no quorum stands behind");
                 }
@@ -188,7 +206,10 @@ impl<'a> Lint<'a> {
         let empty = self.facts(node).is_some_and(|f| f.data.state == DataState::Empty);
         let mut initial = change.files.iter().filter_map(|f| initial_of(&f.text));
         if self.membership().is_some() && empty && initial.any(|i| i.state == InitialState::New) {
-            self.fatal(&step.id, "tells a host without data to found a cluster beside a living one");
+            self.fatal(
+                &step.id,
+                "tells a host without data to found a cluster beside a living one",
+            );
         }
     }
 
@@ -196,21 +217,34 @@ impl<'a> Lint<'a> {
         if !self.takes_a_voter(step) {
             return;
         }
-        self.needs(step, "SafeToStop", |c| matches!(c, Check::SafeToStop { url: u, .. } if u == url));
+        self.needs(
+            step,
+            "SafeToStop",
+            |c| matches!(c, Check::SafeToStop { url: u, .. } if u == url),
+        );
         if step.risk < Risk::ReducesRedundancy {
             self.fatal(&step.id, "takes a healthy voter down and calls that no risk");
         }
-        if !step.ensures.iter().any(|c| matches!(c, Check::HealthyVoter { url: u } if u == url)) {
+        if !step
+            .ensures
+            .iter()
+            .any(|c| matches!(c, Check::HealthyVoter { url: u } if u == url))
+        {
             self.fatal(&step.id, "does not wait until the voter is healthy again");
         }
     }
 
     /// A host without data starts only where that was made sure of: nothing there at a bootstrap, or on the list.
     fn start(&mut self, step: &Step, node: &NodeName) {
-        let bootstrapped = self.facts(node).is_some_and(|f| f.data.state == DataState::Bootstrapped);
+        let bootstrapped = self
+            .facts(node)
+            .is_some_and(|f| f.data.state == DataState::Bootstrapped);
         let sure = |c: &Check| matches!(c, Check::NoData { .. } | Check::Listed { .. });
         if !bootstrapped && !step.requires.iter().any(sure) {
-            self.fatal(&step.id, "starts a host without data, and nothing makes sure that it may");
+            self.fatal(
+                &step.id,
+                "starts a host without data, and nothing makes sure that it may",
+            );
         }
     }
 
@@ -238,8 +272,11 @@ impl<'a> Lint<'a> {
 
     /// Whether the step stops a voter that is healthy now.
     fn takes_a_voter(&self, step: &Step) -> bool {
-        let Action::Restart { url, .. } = &step.action else { return false };
-        self.membership().is_some_and(|m| at(m, url).is_some_and(|x| !x.learner && answers(m, x)))
+        let Action::Restart { url, .. } = &step.action else {
+            return false;
+        };
+        self.membership()
+            .is_some_and(|m| at(m, url).is_some_and(|x| !x.learner && answers(m, x)))
     }
 }
 
@@ -249,7 +286,10 @@ fn at<'a>(membership: &'a Membership, url: &PeerUrl) -> Option<&'a Member> {
 
 /// It answers and follows somebody.
 fn answers(membership: &Membership, member: &Member) -> bool {
-    let leaders: BTreeMap<_, _> =
-        membership.status.iter().filter_map(|(id, fact)| Some((*id, fact.known()?.leader))).collect();
+    let leaders: BTreeMap<_, _> = membership
+        .status
+        .iter()
+        .filter_map(|(id, fact)| Some((*id, fact.known()?.leader)))
+        .collect();
     leaders.get(&member.id).is_some_and(|leader| leader.0 != 0)
 }

@@ -99,7 +99,11 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
         }
     }
     turns.sort_by_key(|(_, member)| turn(membership, member.id));
-    let cured = turns.iter().map(|(_, m)| m.id).filter(|id| !membership.healthy(*id)).collect();
+    let cured = turns
+        .iter()
+        .map(|(_, m)| m.id)
+        .filter(|id| !membership.healthy(*id))
+        .collect();
     if let Err(refusals) = may_take_turns(situation, membership, turns.iter().copied(), &cured) {
         blocked.extend(refusals);
     }

@@ -18,7 +18,8 @@ pub(super) fn lacks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFa
         needed.push(unit_path(&host.service));
     }
     let file = needed.into_iter().find(|path| !facts.files.contains_key(path));
-    file.map(|path| path.to_string()).or_else(|| release(situation, facts, drift))
+    file.map(|path| path.to_string())
+        .or_else(|| release(situation, facts, drift))
 }
 
 /// The release that the unit on disk names: the wanted one where the unit is as wanted, else what runs now.
@@ -29,9 +30,15 @@ fn release(situation: Situation<'_>, facts: &HostFacts, drift: &Drift) -> Option
         false => facts.service.running_version.unwrap_or(wanted),
     };
     let there = facts.releases.get(&version);
-    let known = facts.system.arch.and_then(|arch| situation.supplies.releases.get(&version)?.get(&arch));
+    let known = facts
+        .system
+        .arch
+        .and_then(|arch| situation.supplies.releases.get(&version)?.get(&arch));
     let nothing = BTreeMap::new();
-    let differs = known.unwrap_or(&nothing).iter().any(|(name, sha)| there.and_then(|t| t.get(name)) != Some(sha));
+    let differs = known
+        .unwrap_or(&nothing)
+        .iter()
+        .any(|(name, sha)| there.and_then(|t| t.get(name)) != Some(sha));
     (there.is_none() || differs).then(|| format!("etcd {version}"))
 }
 

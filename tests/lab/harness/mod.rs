@@ -1,5 +1,6 @@
 //! What a lab test works with: [`Lab`], its [`Host`]s, the program run by its operator, and waiting for conditions.
 
+mod cluster;
 mod etcd;
 mod host;
 mod lab;
@@ -7,8 +8,9 @@ mod outcome;
 mod untouched;
 mod wait;
 
+pub use cluster::Writes;
 pub use etcd::{bundle, release, releases};
 pub use host::Host;
-pub use lab::{Lab, Running};
+pub use lab::{Lab, Running, plain_inventory};
 pub use outcome::Outcome;
 pub use wait::wait_until;

@@ -19,7 +19,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of(command: String, output: Output) -> Self {
+    /// What became of a command that was run past the harness.
+    pub fn of(command: String, output: Output) -> Self {
         Self {
             command,
             status: output.status.code(),

@@ -6,15 +6,26 @@ use bytes::Bytes;
 
 use super::RealWorld;
 use crate::host::{Content, Push, PushFile};
-use crate::inventory::{NodeName, PeerUrl, ServiceManager};
+use crate::inventory::{NodeName, PeerUrl, ServiceManager, Version};
+use crate::ops::check::Check;
 use crate::ops::exec::StepError;
 use crate::ops::exec::wait::{Patience, watch};
+use crate::ops::exec::{StepError, fault};
 use crate::ops::model::Fact;
 use crate::ops::plan::{Action, HostChange, Step};
 use crate::report::Reporter;
 
 /// The unit's own limit before it kills etcd is 60 s.
 const STOP_LIMIT: Duration = Duration::from_secs(75);
+
+const VERSION_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a restart with a change began with.
+#[derive(Default)]
+struct Before {
+    files: Vec<PushFile>,
+    release: Option<Version>,
+}
 
 impl RealWorld {
     pub(super) async fn start(&self, node: &NodeName) -> Result<String, StepError> {
@@ -33,12 +44,14 @@ impl RealWorld {
         reporter: &dyn Reporter,
     ) -> Result<String, StepError> {
         self.hand_over(url).await?;
-        let before = self.files_before(node, change).await;
+        let before = self.before(node, change).await;
         if !change.is_empty() {
             self.provision(step, node, change, reporter).await?;
         }
+        fault::point(&format!("in-place:{}", step.id));
         let host = self.host(node).await?;
         host.restart().await?;
+        fault::point(&format!("restarted:{}", step.id));
         let up = watch(step, &step.ensures, Patience::of(step), self, reporter).await;
         match up {
             Ok(()) => Ok("healthy and caught up".into()),
@@ -47,13 +60,13 @@ impl RealWorld {
         }
     }
 
-    /// The files that the change replaces, as they are now.
-    async fn files_before(&self, node: &NodeName, change: &HostChange) -> Vec<PushFile> {
+    /// What the change replaces, as it is now.
+    async fn before(&self, node: &NodeName, change: &HostChange) -> Before {
         let seen = self.seen.lock().await;
         let Some(Fact::Known(facts)) = seen.hosts.get(node) else {
-            return Vec::new();
+            return Before::default();
         };
-        let before = change.files.iter().filter_map(|file| {
+        let files = change.files.iter().filter_map(|file| {
             let old = facts.files.get(&file.path)?;
             Some(PushFile {
                 path: file.path.clone(),
@@ -64,39 +77,82 @@ impl RealWorld {
                 keep_previous: false,
             })
         });
-        before.collect()
+        Before {
+            files: files.collect(),
+            release: facts.service.running_version,
+        }
     }
 
-    /// Puts the previous files back and restarts with them; the error says which of the two worlds the member is in.
+    /// Puts the previous files (and with them the previous release) back and restarts, while etcd still allows it; the
+    /// error says which of the two worlds the member is in.
     async fn take_back(
         &self,
         step: &Step,
         node: &NodeName,
-        before: Vec<PushFile>,
+        before: Before,
         error: StepError,
         reporter: &dyn Reporter,
     ) -> StepError {
-        if before.is_empty() {
+        if before.files.is_empty() {
             return error;
         }
-        let back = async {
-            let spec = self.spec(node)?;
-            let push = Push {
-                files: before,
-                daemon_reload: spec.service_manager == ServiceManager::Systemd,
-                ..Push::default()
-            };
-            self.push(step, spec, &push, reporter).await?;
-            Ok::<(), StepError>(self.host(node).await?.restart().await?)
-        };
-        let outcome = match back.await {
-            Ok(()) => "the previous files were put back and etcd was restarted with them".to_owned(),
-            Err(failure) => format!("putting the previous files back failed as well: {failure}"),
+        let outcome = match self.moved_on(before.release).await {
+            Some(series) => format!(
+                "it is left as it is: the cluster has moved on to etcd {}.{}, which the previous release cannot join",
+                series.0, series.1
+            ),
+            None => match self.put_back(step, node, before.files, reporter).await {
+                Ok(()) => "the previous files were put back, and with them it is healthy again".to_owned(),
+                Err(failure) => format!("with the previous files put back it is not well either: {failure}"),
+            },
         };
         StepError {
             message: format!("{}; {outcome}", error.message),
             ..error
         }
+    }
+
+    async fn put_back(
+        &self,
+        step: &Step,
+        node: &NodeName,
+        files: Vec<PushFile>,
+        reporter: &dyn Reporter,
+    ) -> Result<(), StepError> {
+        let spec = self.spec(node)?;
+        let push = Push {
+            files,
+            daemon_reload: spec.service_manager == ServiceManager::Systemd,
+            ..Push::default()
+        };
+        self.push(step, spec, &push, reporter).await?;
+        self.host(node).await?.restart().await?;
+        let well: Vec<Check> = step
+            .ensures
+            .iter()
+            .filter(|check| !matches!(check, Check::RunsCurrent { .. }))
+            .cloned()
+            .collect();
+        watch(step, &well, Patience::PUT_BACK, self, reporter).await
+    }
+
+    /// The minor that the cluster as a whole has reached, when that is above the release a member came from: its binary
+    /// would end with `invalid downgrade` (server/etcdserver/api/membership/downgrade.go).
+    async fn moved_on(&self, came_from: Option<Version>) -> Option<(u32, u32)> {
+        let came_from = came_from?;
+        let tls = self.tls().await.ok()?;
+        for spec in self.desired().hosts.values() {
+            let Ok(http) = self.fleet.http(spec, spec.client_port, &tls) else {
+                continue;
+            };
+            if let Ok(version) = http.version(VERSION_LIMIT).await {
+                return version
+                    .cluster
+                    .map(|v| v.series())
+                    .filter(|series| *series > came_from.series());
+            }
+        }
+        None
     }
 
     pub(super) async fn retire(&self, node: &NodeName) -> Result<String, StepError> {

@@ -1,0 +1,257 @@
+//! `restart`, `add-node`, `remove-node`, `replace-node`, `ok-to-stop`: members come, go, and rest.
+
+use super::args::{AddNode, Global, OkToStop, RemoveNode, ReplaceNode};
+use super::converge::{Parts, bring_about};
+use super::draft::{self, When};
+use super::error::{Exit, Failure};
+use super::session::Session;
+use super::trust;
+use crate::inventory::edit::{self, HostEntry};
+use crate::inventory::{Address, DesiredHost, NodeName};
+use crate::ops::model::{Fact, Intent, Membership};
+use crate::ops::plan::count;
+use crate::ops::safety::quorum::{Strength, may_stop, quorum};
+
+/// `restart`: every member, or those of `--limit`, one by one.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn restart(global: &Global) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    let intent = Intent::Restart {
+        limit: global.limit.clone(),
+    };
+    let changed = bring_about(&session, Parts::of(&session)?, &intent, None).await?;
+    session.finish(true, changed, format!("{} restarted", count(changed, "member")));
+    Ok(Exit::Done)
+}
+
+/// `add-node`: into the inventory, then into the cluster.
+///
+/// # Errors
+/// See the exit codes. The inventory stays as it was unless the plan was agreed on.
+pub async fn add(global: &Global, args: &AddNode) -> Result<Exit, Failure> {
+    let mut session = Session::open(global)?;
+    let known = enter(
+        &mut session,
+        &args.node,
+        args.address.as_ref(),
+        args.ssh_host.as_deref(),
+    )?;
+    if let Entered::New { before } = known {
+        let after = session.loaded.text.clone();
+        draft::keep(&session, &before, after, When::Agreed);
+        trust::trust_host(&session, session.spec(&args.node)?).await?;
+    }
+    let intent = Intent::Converge {
+        prune: false,
+        limit: vec![args.node.clone()],
+    };
+    let changed = bring_about(&session, Parts::of(&session)?, &intent, None).await?;
+    draft::done(&session)?;
+    let summary = match changed {
+        0 => format!("{} is a member already: nothing to do", args.node),
+        _ => format!("{} is a voting member of {}", args.node, session.desired().cluster),
+    };
+    session.finish(true, changed, summary);
+    Ok(Exit::Done)
+}
+
+/// `remove-node`: out of the cluster, then out of the inventory.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn remove(global: &Global, args: &RemoveNode) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    session.spec(&args.node)?;
+    // Worked out first: an inventory that cannot be edited is no surprise for afterwards.
+    let text = &session.loaded.text;
+    let after = edit::remove_host(text, &args.node)?;
+    draft::read(&session.loaded.path, &after)?;
+    draft::keep(&session, text, after, When::Done);
+    let intent = Intent::Remove {
+        node: args.node.clone(),
+        wipe: args.wipe,
+    };
+    let changed = bring_about(&session, Parts::of(&session)?, &intent, None).await?;
+    draft::done(&session)?;
+    session.finish(
+        true,
+        changed,
+        format!("{} has left {} and the inventory", args.node, session.desired().cluster),
+    );
+    Ok(Exit::Done)
+}
+
+/// `replace-node`: the old one out, the new one in, in the cluster and in the inventory.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn replace(global: &Global, args: &ReplaceNode) -> Result<Exit, Failure> {
+    let mut session = Session::open(global)?;
+    let old = session.spec(&args.old)?.clone();
+    let original = session.loaded.text.clone();
+    if args.old != args.new {
+        // Both are hosts while it lasts.
+        let entered = enter(&mut session, &args.new, args.address.as_ref(), args.ssh_host.as_deref())?;
+        let after = match entered {
+            Entered::New { .. } => edit::replace_host(&original, &args.old, &entry(&session, args)?)?,
+            Entered::Already => edit::remove_host(&original, &args.old)?,
+        };
+        draft::read(&session.loaded.path, &after)?;
+        draft::keep(&session, &original, after, When::Done);
+        trust::trust_host(&session, session.spec(&args.new)?).await?;
+    } else if args.address.as_ref().is_some_and(|address| *address != old.address) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{} has the address {} in the inventory", old.name, old.address),
+        )
+        .hint("a member at another address is another member: give it a new name"));
+    }
+    let intent = Intent::Replace {
+        old: args.old.clone(),
+        new: args.new.clone(),
+    };
+    let changed = bring_about(&session, Parts::of(&session)?, &intent, None).await?;
+    draft::done(&session)?;
+    let new = session.spec(&args.new)?;
+    let summary = format!("{} has taken the place of {}", args.new, args.old);
+    if old.client_url() == new.client_url() {
+        session.finish(true, changed, format!("{summary}; client endpoints stay as they are"));
+    } else {
+        session.finish(
+            true,
+            changed,
+            format!(
+                "{summary}; tell the clients: {} is now {}",
+                old.client_url(),
+                new.client_url()
+            ),
+        );
+    }
+    Ok(Exit::Done)
+}
+
+/// `ok-to-stop`: whether a host may be rebooted now, in plain words and as an exit code.
+///
+/// # Errors
+/// When the inventory cannot be read or the CA not be opened.
+pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    let spec = session.spec(&args.node)?;
+    let (fleet, vault) = (session.fleet(), session.vault());
+    let seen = session.look(&fleet, &vault).await?;
+    let verdict = match &seen.cluster {
+        Fact::Known(membership) => verdict(&session, membership, spec),
+        Fact::Absent => Ok(format!("{} may be stopped: there is no cluster yet", spec.name)),
+        Fact::Unknown(why) => Err((
+            format!("the cluster could not be read: {why}"),
+            "look at `quorate status`, and start what is down with `quorate up`".to_owned(),
+        )),
+    };
+    if session.json() {
+        let (reason, hint) = match &verdict {
+            Ok(reason) => (reason, None),
+            Err((reason, hint)) => (reason, Some(hint)),
+        };
+        println!(
+            "{}",
+            serde_json::json!({"node": spec.name, "ok": verdict.is_ok(), "reason": reason, "hint": hint})
+        );
+        return Ok(if verdict.is_ok() { Exit::Done } else { Exit::Blocked });
+    }
+    match verdict {
+        Ok(reason) => {
+            println!("{reason}");
+            Ok(Exit::Done)
+        }
+        Err((reason, hint)) => Err(Failure::new(
+            Exit::Blocked,
+            format!("{} must not be stopped now: {reason}", spec.name),
+        )
+        .hint(hint)),
+    }
+}
+
+fn verdict(session: &Session, membership: &Membership, spec: &DesiredHost) -> Result<String, (String, String)> {
+    let name = &spec.name;
+    let Some(member) = membership.of(spec) else {
+        return Ok(format!("{name} may be stopped: it is not a member of the cluster"));
+    };
+    may_stop(membership, member.id, session.policy()).map_err(|refusal| (refusal.reason, refusal.hint))?;
+    let now = Strength::of(membership);
+    if member.learner {
+        return Ok(format!("{name} may be stopped: it is a learner and has no vote"));
+    }
+    if !membership.healthy(member.id) {
+        return Ok(format!(
+            "{name} may be stopped: it is down already, and {} of {} voters carry on",
+            now.healthy, now.voters
+        ));
+    }
+    let leads = if membership.leader() == Some(member.id) {
+        format!(" It leads: `quorate restart --limit {name}` hands over first, a reboot costs one election.")
+    } else {
+        String::new()
+    };
+    Ok(format!(
+        "{name} may be stopped: {} of {} voters carry on, and {} are needed.{leads}",
+        now.one_down().healthy,
+        now.voters,
+        quorum(now.voters)
+    ))
+}
+
+/// Whether a host was in the inventory before.
+enum Entered {
+    Already,
+    New { before: String },
+}
+
+/// Makes sure that the session's inventory has this host; the file is not touched.
+fn enter(
+    session: &mut Session,
+    name: &NodeName,
+    address: Option<&Address>,
+    ssh_host: Option<&str>,
+) -> Result<Entered, Failure> {
+    if let Some(there) = session.desired().hosts.get(name) {
+        if let Some(other) = address.filter(|a| **a != there.address) {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "the inventory has a host `{name}` already, at {} and not at {other}",
+                    there.address
+                ),
+            )
+            .hint("choose another name, or leave --address out to join the host that is there"));
+        }
+        return Ok(Entered::Already);
+    }
+    let Some(address) = address else {
+        return Err(Failure::new(Exit::Usage, format!("the inventory has no host `{name}`"))
+            .hint(format!("say where it is: `--address ADDRESS`")));
+    };
+    if let Some(taken) = session.desired().hosts.values().find(|h| h.address == *address) {
+        return Err(
+            Failure::new(Exit::Usage, format!("{address} is the address of `{}` already", taken.name))
+                .hint("every member needs an address of its own; members that share one are told apart by ports, in the inventory"),
+        );
+    }
+    let before = session.loaded.text.clone();
+    let host = HostEntry {
+        name: name.clone(),
+        address: address.clone(),
+        ssh_host: ssh_host.map(str::to_owned),
+    };
+    session.read_as(&edit::add_host(&before, &host)?)?;
+    Ok(Entered::New { before })
+}
+
+fn entry(session: &Session, args: &ReplaceNode) -> Result<HostEntry, Failure> {
+    Ok(HostEntry {
+        name: args.new.clone(),
+        address: session.spec(&args.new)?.address.clone(),
+        ssh_host: args.ssh_host.clone(),
+    })
+}

@@ -1,0 +1,138 @@
+//! `upgrade` and `downgrade`: one release after the other, each of them an `up` to that release, a snapshot first.
+
+use super::args::Global;
+use super::converge::{Parts, bring_about};
+use super::draft::{self, When};
+use super::error::{Detail, Exit, Failure};
+use super::session::Session;
+use crate::inventory::{Version, edit, options};
+use crate::ops::model::{Fact, Intent, Membership};
+use crate::ops::safety::version::{ladder, may_change_version};
+
+/// `upgrade --to`: through every minor on the way.
+///
+/// # Errors
+/// See the exit codes. The inventory's version follows each release that every member runs.
+pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
+    let mut session = Session::open(global)?;
+    let from = running(&session).await?;
+    if from.oldest > to || session.desired().version > to {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{to} is older than {}", from.newest.max(session.desired().version)),
+        )
+        .hint(format!("going back is `quorate downgrade --to {to}`")));
+    }
+    let have: Vec<Version> = session.bundle()?.versions().into_keys().collect();
+    let rungs = ladder(from.oldest, to, &have).map_err(|refusal| vec![refusal])?;
+    options_survive(&session, from.oldest, &rungs)?;
+    climb(&mut session, &rungs, to).await
+}
+
+/// `downgrade --to`: within a minor; over a minor only where etcd itself supports it.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn downgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
+    let mut session = Session::open(global)?;
+    let from = running(&session).await?;
+    if from.newest < to {
+        return Err(Failure::new(Exit::Usage, format!("{to} is newer than {}", from.newest))
+            .hint(format!("going on is `quorate upgrade --to {to}`")));
+    }
+    may_change_version(from.newest, to).map_err(|refusal| vec![refusal])?;
+    options_survive(&session, from.newest, &[to])?;
+    climb(&mut session, &[to], to).await
+}
+
+async fn climb(session: &mut Session, rungs: &[Version], to: Version) -> Result<Exit, Failure> {
+    let mut changed = 0;
+    // Without a rung every member runs it already; the inventory may not say so yet.
+    let rungs = if rungs.is_empty() { &[to][..] } else { rungs };
+    for rung in rungs {
+        let before = session.loaded.text.clone();
+        let after = edit::set_version(&before, *rung)?;
+        session.read_as(&after)?;
+        draft::keep(session, &before, after, When::Done);
+        let intent = Intent::Converge {
+            prune: false,
+            limit: Vec::new(),
+        };
+        changed += bring_about(session, Parts::of(session)?, &intent, None).await?;
+        draft::done(session)?;
+    }
+    let summary = match changed {
+        0 => format!("every member of {} runs etcd {to} already", session.desired().cluster),
+        _ => format!("every member of {} runs etcd {to}", session.desired().cluster),
+    };
+    session.finish(true, changed, summary);
+    Ok(Exit::Done)
+}
+
+/// The oldest and the newest release among the members: they differ while an upgrade is unfinished.
+struct Running {
+    oldest: Version,
+    newest: Version,
+}
+
+async fn running(session: &Session) -> Result<Running, Failure> {
+    let seen = session.look(&session.fleet(), &session.vault()).await?;
+    let versions = match &seen.cluster {
+        Fact::Known(membership) => versions(membership),
+        Fact::Absent => return Err(no_cluster("there is no cluster yet")),
+        Fact::Unknown(why) => return Err(no_cluster(&format!("the cluster could not be read: {why}"))),
+    };
+    match (versions.iter().min(), versions.iter().max()) {
+        (Some(oldest), Some(newest)) => Ok(Running {
+            oldest: *oldest,
+            newest: *newest,
+        }),
+        _ => Err(no_cluster("no member answers")),
+    }
+}
+
+fn versions(membership: &Membership) -> Vec<Version> {
+    membership
+        .status
+        .values()
+        .filter_map(Fact::known)
+        .map(|status| status.version)
+        .collect()
+}
+
+fn no_cluster(why: &str) -> Failure {
+    Failure::new(Exit::Blocked, why)
+        .hint("bring it up with `quorate up` first; a new one begins with the inventory's version")
+}
+
+/// Options that a release on the way has renamed or removed: etcd itself would ignore them, or not start.
+fn options_survive(session: &Session, from: Version, rungs: &[Version]) -> Result<(), Failure> {
+    let config = &session.desired().options;
+    for rung in rungs {
+        let details: Vec<Detail> = options::check_upgrade(config, from, *rung)
+            .into_iter()
+            .map(|problem| Detail {
+                node: None,
+                message: problem.message,
+                hint: problem.help,
+            })
+            .collect();
+        if !details.is_empty() {
+            let failure = Failure::new(
+                Exit::Blocked,
+                format!(
+                    "`etcd.config` in {} does not fit etcd {rung}",
+                    session.loaded.path.display()
+                ),
+            );
+            return Err(Failure {
+                details,
+                ..failure.hint(format!(
+                    "change these options and `version: \"{rung}\"` together in the inventory and run `quorate up`: it \
+                     upgrades by the same rules"
+                ))
+            });
+        }
+    }
+    Ok(())
+}
