@@ -132,7 +132,6 @@ fn certificates(scratch: &Path) -> Result<ClientTls, DrillError> {
         renew_before: Duration::ZERO,
         identities: Vec::new(),
         recipients: Vec::new(),
-        identities: Vec::new(),
     };
     let name = "drill"
         .parse::<ClusterName>()
