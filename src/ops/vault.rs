@@ -264,7 +264,9 @@ impl Vault {
         let did = match turn {
             AuthorityTurn::Prepare => {
                 let recipients = self.recipients()?;
-                let next = self.dir.prepare_next(&self.policy, &recipients, Timestamp::now())?;
+                let ask = &mut |path: &Path| (self.ask)(path);
+                let (dir, now) = (&self.dir, Timestamp::now());
+                let next = dir.prepare_next(&self.policy, &recipients, &self.identities, ask, now)?;
                 format!("the new CA is valid until {}", next.facts().not_after)
             }
             AuthorityTurn::Switch => {

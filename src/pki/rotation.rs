@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authority::Authority;
 use super::certificate::{CertError, Certificate, bundle_pem};
+use super::identity::AskPassphrase;
 use super::recipient::Recipient;
 use super::store::{PkiDir, StoreError};
 use crate::inventory::PkiPolicy;
@@ -60,21 +61,33 @@ impl PkiDir {
         Ok(Some(Rotation { new, old, stage }))
     }
 
-    /// First turn: makes the next CA, its key sealed, and adds it to what is trusted. Does nothing again what is done.
+    /// First turn: makes the next CA, proves that `identities` open its sealed key, and adds it to what is trusted. Does
+    /// nothing again what is done.
     ///
     /// # Errors
-    /// When there is no CA yet, no recipient, or a file cannot be written.
+    /// When there is no CA yet, no recipient, none of `identities` is among them, or a file cannot be written.
     pub fn prepare_next(
         &self,
         policy: &PkiPolicy,
         recipients: &[Recipient],
+        identities: &[PathBuf],
+        ask: &mut AskPassphrase<'_>,
         now: Timestamp,
     ) -> Result<Certificate, StoreError> {
         let mut trusted = self.trusted()?;
-        let next = match (self.next_certificates()?, trusted.first()) {
-            (Some((next, _)), _) => next,
-            (None, Some(old)) => self.make_next(old, policy, recipients, now)?,
-            (None, None) => return Err(StoreError::Missing { dir: self.dir.clone() }),
+        let next = match self.next_certificates()? {
+            Some((next, _)) => next,
+            None => {
+                let authority =
+                    Authority::create(&self.cluster, policy, now).map_err(|source| StoreError::Authority {
+                        path: self.next_path(),
+                        source,
+                    })?;
+                let text = self.sealed_text(&authority, recipients)?;
+                self.unseal(&self.next_sealed_path(), &text, identities, ask)?;
+                self.write_next(&text, authority.certificate(), trusted.first())?;
+                authority.certificate().clone()
+            }
         };
         if !trusted.contains(&next) {
             trusted.push(next.clone());
@@ -84,22 +97,10 @@ impl PkiDir {
     }
 
     /// A key without `ca-next.crt` is what an earlier attempt left: nobody trusts it yet, and it is replaced.
-    fn make_next(
-        &self,
-        old: &Certificate,
-        policy: &PkiPolicy,
-        recipients: &[Recipient],
-        now: Timestamp,
-    ) -> Result<Certificate, StoreError> {
-        let authority = Authority::create(&self.cluster, policy, now).map_err(|source| StoreError::Authority {
-            path: self.next_path(),
-            source,
-        })?;
-        let text = self.sealed_text(&authority, recipients)?;
-        self.write(&self.next_sealed_path(), &text)?;
-        let new = authority.certificate().clone();
-        self.write(&self.next_path(), &bundle_pem(&[new.clone(), old.clone()]))?;
-        Ok(new)
+    fn write_next(&self, sealed: &str, new: &Certificate, old: Option<&Certificate>) -> Result<(), StoreError> {
+        let both: Vec<Certificate> = [Some(new), old].into_iter().flatten().cloned().collect();
+        self.write(&self.next_sealed_path(), sealed)?;
+        self.write(&self.next_path(), &bundle_pem(&both))
     }
 
     /// Second turn: from now on the new CA signs. The old CA's key leaves the directory; nothing needs it any more.

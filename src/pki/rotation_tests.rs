@@ -45,8 +45,13 @@ impl Desk {
     }
 
     fn prepare(&self) -> Result<Certificate, StoreError> {
-        self.pki()
-            .prepare_next(&policy(KeyType::EcdsaP256), &self.recipients, now() + DAY)
+        self.pki().prepare_next(
+            &policy(KeyType::EcdsaP256),
+            &self.recipients,
+            std::slice::from_ref(&self.key),
+            &mut |_| None,
+            now() + DAY,
+        )
     }
 
     /// The CA that signs now, proved by opening it.

@@ -10,6 +10,7 @@ mod drift;
 mod harness;
 mod hosts;
 mod lock;
+mod pki;
 mod refusals_access;
 mod refusals_ca;
 mod refusals_hosts;

@@ -64,7 +64,7 @@ pub async fn issue(session: &Session, args: &Issue) -> Result<Exit, Failure> {
 pub fn revoke(session: &Session, name: &str) -> Result<Exit, Failure> {
     let vault = session.vault();
     let now = Timestamp::now();
-    let mut list = vault.dir().issued().map_err(StepError::from)?;
+    let mut list = vault.dir().issued()?;
     let revoked = list.revoke(name, now);
     if revoked == 0 {
         let names: Vec<&str> = list.current(now).into_keys().collect();
@@ -73,7 +73,7 @@ pub fn revoke(session: &Session, name: &str) -> Result<Exit, Failure> {
                 .hint(format!("those in use are: {}", names.join(", "))),
         );
     }
-    vault.dir().write_issued(&list, now).map_err(StepError::from)?;
+    vault.dir().write_issued(&list, now)?;
     session.finish(
         true,
         revoked,
@@ -88,8 +88,8 @@ pub fn revoke(session: &Session, name: &str) -> Result<Exit, Failure> {
 /// When the CA cannot be opened or the file cannot be written.
 pub async fn crl(session: &Session, out: &Path) -> Result<Exit, Failure> {
     let vault = session.vault();
-    let authority = vault.authority().await.map_err(StepError::from)?;
-    let list = vault.dir().issued().map_err(StepError::from)?;
+    let authority = vault.authority().await?;
+    let list = vault.dir().issued()?;
     let der = authority
         .revocation_list(&list.records, Timestamp::now())
         .map_err(StepError::from)?;

@@ -3,7 +3,6 @@
 use super::super::args::Seal;
 use super::super::error::{Detail, Exit, Failure};
 use super::super::session::Session;
-use crate::ops::exec::StepError;
 use crate::pki::{Recipient, RecipientError};
 
 /// Seals the CA key anew, after adding and removing recipients.
@@ -29,10 +28,10 @@ pub async fn seal(session: &Session, args: &Seal) -> Result<Exit, Failure> {
     // The list first: cut off in between, sealing once more makes both agree.
     if !args.recipient.is_empty() || !args.remove.is_empty() {
         let further: Vec<Recipient> = everybody.iter().filter(|r| !is_among(r, &fixed)).cloned().collect();
-        vault.dir().write_recipients(&further).map_err(StepError::from)?;
+        vault.dir().write_recipients(&further)?;
     }
     let labels: Vec<String> = everybody.iter().map(|r| r.label().to_owned()).collect();
-    vault.seal(everybody).await.map_err(StepError::from)?;
+    vault.seal(everybody).await?;
     session.finish(
         true,
         1,

@@ -7,7 +7,6 @@ use super::super::error::{Exit, Failure};
 use super::super::session::Session;
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{Desired, DesiredHost};
-use crate::ops::exec::StepError;
 use crate::ops::model::Fact;
 use crate::ops::observe::observe;
 use crate::ops::safety::trust::HostTrust;
@@ -82,11 +81,11 @@ pub(super) async fn show(session: &Session) -> Result<Exit, Failure> {
 async fn look(session: &Session) -> Result<Overview, Failure> {
     let (desired, vault) = (session.desired(), session.vault());
     let now = Timestamp::now();
-    let status = vault.dir().status().map_err(StepError::from)?;
-    let rotation = vault.dir().rotation().map_err(StepError::from)?;
+    let status = vault.dir().status()?;
+    let rotation = vault.dir().rotation()?;
     let trusted = match status.trusted.is_empty() {
         true => Vec::new(),
-        false => vault.dir().trusted().map_err(StepError::from)?,
+        false => vault.dir().trusted()?,
     };
     let mut overview = Overview {
         cluster: desired.cluster.to_string(),
@@ -95,7 +94,7 @@ async fn look(session: &Session) -> Result<Overview, Failure> {
         recipients: status.recipients.clone(),
         rotation: rotation.map(|rotation| rotation.stage),
         certificates: Vec::new(),
-        clients: clients(&vault.clients().map_err(StepError::from)?, &trusted, now),
+        clients: clients(&vault.clients()?, &trusted, now),
         problems: ca_problems(desired, &status, now),
     };
     let seen = observe(&session.fleet(), None).await;
@@ -299,7 +298,7 @@ fn print(overview: &Overview) {
             state,
         ]);
     }
-    anstream::print!("{}", table.render(terminal_width(), true));
+    anstream::println!("{}", table.render(terminal_width(), true));
     for problem in &overview.problems {
         anstream::println!("{} {}", paint.bad("!"), printable(problem));
     }

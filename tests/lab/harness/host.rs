@@ -1,6 +1,8 @@
 //! One host of a lab, and what can befall it.
 
-use super::lab::script;
+use std::process::{Child, Stdio};
+
+use super::lab::{lab_command, script};
 use super::outcome::Outcome;
 
 /// One host: its own systemd, sshd, disk and address.
@@ -34,6 +36,14 @@ impl Host {
     #[track_caller]
     pub fn try_sh(&self, text: &str) -> Outcome {
         script(&self.lab, &["exec", &self.name, "sh", "-c", text])
+    }
+
+    /// Starts a shell script on the host and lets it run beside the test.
+    #[track_caller]
+    pub fn watch(&self, text: &str) -> Child {
+        let mut command = lab_command(&self.lab);
+        command.args(["exec", &self.name, "sh", "-c", text]);
+        command.stdin(Stdio::null()).spawn().expect("lab/lab exec")
     }
 
     /// Whether a systemd unit is active.

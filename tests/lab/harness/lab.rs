@@ -239,7 +239,7 @@ pub(super) fn script(name: &str, arguments: &[&str]) -> Outcome {
     Outcome::of(format!("LAB={name} lab/lab {}", arguments.join(" ")), output)
 }
 
-fn lab_command(name: &str) -> Command {
+pub(super) fn lab_command(name: &str) -> Command {
     let mut command = Command::new(Path::new(REPOSITORY).join("lab/lab"));
     command.env("LAB", name);
     command
