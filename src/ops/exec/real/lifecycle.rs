@@ -8,7 +8,6 @@ use super::RealWorld;
 use crate::host::{Content, Push, PushFile};
 use crate::inventory::{NodeName, PeerUrl, ServiceManager, Version};
 use crate::ops::check::Check;
-use crate::ops::exec::StepError;
 use crate::ops::exec::wait::{Patience, watch};
 use crate::ops::exec::{StepError, fault};
 use crate::ops::model::Fact;
