@@ -1,10 +1,12 @@
 //! Which program turns a snapshot into a data directory. Pure.
 
+use serde::{Deserialize, Serialize};
+
 use crate::bundle::Program;
 use crate::inventory::Version;
 
 /// A program that can restore.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreTool {
     /// The release it belongs to.
     pub version: Version,

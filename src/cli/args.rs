@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use super::backup_args::{BackupCommand, CreateArgs, PruneArgs, Restore};
 use crate::inventory::{Address, NodeName, Version};
 
 /// Brings up and looks after etcd clusters over SSH.
@@ -127,6 +128,11 @@ pub enum Command {
     /// Make, show, check or embed a bundle of etcd releases
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Take, list, check and prune backups
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Go back to a backup: a whole new cluster from one snapshot, on all hosts
+    Restore(Restore),
     /// Show, renew and issue certificates; change the CA
     #[command(subcommand)]
     Pki(PkiCommand),

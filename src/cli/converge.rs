@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::{Detail, Exit, Failure};
 use super::session::Session;
 use super::{confirm, draft, lock, probe, show};
+use crate::backup::Unlocked;
 use crate::bundle::Bundle;
 use crate::ops::check::why_unhealthy;
 use crate::ops::exec::real::RealWorld;
@@ -30,6 +31,8 @@ pub struct Parts {
     pub vault: Arc<Vault>,
     /// The releases; `None` where the command installs nothing.
     pub bundle: Option<Bundle>,
+    /// What is restored from, for a restore.
+    pub backup: Option<Unlocked>,
 }
 
 impl Parts {
@@ -42,7 +45,15 @@ impl Parts {
             fleet: session.fleet(),
             vault: session.vault(),
             bundle: Some(session.bundle()?),
+            backup: None,
         })
+    }
+
+    /// The same with a backup to restore.
+    #[must_use]
+    pub fn with_backup(mut self, backup: Unlocked) -> Self {
+        self.backup = Some(backup);
+        self
     }
 
     /// Looks at everything that the intent needs.
@@ -173,7 +184,8 @@ async fn apply(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let probe = probe::start(session, parts, &seen).await;
-    let world = RealWorld::new(parts.fleet.clone(), parts.vault.clone(), parts.bundle.clone(), seen);
+    let world = RealWorld::new(parts.fleet.clone(), parts.vault.clone(), parts.bundle.clone(), seen)
+        .with_backup(parts.backup.clone());
     let done = session
         .phase("apply", run(plan, &world, session.reporter.as_ref(), stop))
         .await;

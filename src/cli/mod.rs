@@ -1,6 +1,8 @@
 //! What was typed, and what it leads to: one file a command, each reads as a table of contents.
 
 mod args;
+mod backup;
+mod backup_args;
 mod bundle;
 mod confirm;
 mod converge;
@@ -15,6 +17,7 @@ mod offline;
 mod pki;
 mod plan_json;
 mod probe;
+mod restore;
 mod session;
 mod show;
 mod status;
@@ -68,6 +71,8 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Bundle(BundleCommand::Show { file }) => bundle::show(global, file.as_deref()),
         Command::Bundle(BundleCommand::Verify { file }) => bundle::verify(global, file.as_deref()),
         Command::Bundle(BundleCommand::Embed { into }) => bundle::embed(global, into),
+        Command::Backup(command) => backup::backup(global, command).await,
+        Command::Restore(args) => restore::restore(global, args).await,
         Command::Ctl(args) => ctl::ctl(global, args).await,
         Command::Pki(command) => pki::pki(global, command).await,
         Command::Logs(args) => hosts::logs(global, args).await,

@@ -9,6 +9,7 @@
 //! | [`observe`] | `facts`: one look at everything |
 //! | [`push`] | `push`: files, certificates and binaries, all of them or none |
 //! | [`service`] | `start`, `restart`, `stop`, `disable_stop`, `service`, `journal`, `follow_journal` |
+//! | [`restore`] | `restore_data`, `forget_restore` |
 //! | [`data`] | `set_aside`, `wipe_contents`, `write_marker` |
 //! | [`lock`] | `lock`, `steal_lock` |
 //! | [`program`] | `run_program`, `stream_program`, `receive_file` |
@@ -20,6 +21,7 @@ pub mod lock;
 pub mod observe;
 pub mod program;
 pub mod push;
+pub mod restore;
 pub mod secrets;
 pub mod service;
 pub mod ssh;

@@ -160,6 +160,11 @@ impl HostPath {
         HostPath(format!("{}/{part}", self.0))
     }
 
+    /// This path with more at the end of its last part; `suffix` comes from the program.
+    pub fn with_suffix(&self, suffix: &str) -> HostPath {
+        HostPath(format!("{}{suffix}", self.0))
+    }
+
     /// The directory that holds this path (`/` for a top-level path).
     pub fn parent(&self) -> &str {
         match self.0.rfind('/') {

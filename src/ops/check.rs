@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::host::{DataState, ServiceState};
 use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::model::{Fact, Membership, Observed, Policy, why_and_help};
+use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
@@ -93,6 +94,22 @@ pub enum Check {
         /// What the operator allowed.
         policy: Policy,
     },
+    /// The note of this restore lies on the host.
+    RestoreNoted {
+        /// The host.
+        node: NodeName,
+        /// Where it lies.
+        at: HostPath,
+        /// The new cluster's token, which is in it.
+        token: String,
+    },
+    /// The host carries a member's data of this cluster, as quorate's marker says.
+    Restored {
+        /// The host.
+        node: NodeName,
+        /// The cluster.
+        cluster_id: ClusterId,
+    },
     /// `ca.crt` holds exactly these CAs, and the running process was started with it.
     Trusts {
         /// The host.
@@ -160,6 +177,8 @@ impl Check {
         match self {
             Check::NoData { node }
             | Check::RunsCurrent { node, .. }
+            | Check::RestoreNoted { node, .. }
+            | Check::Restored { node, .. }
             | Check::Trusts { node, .. }
             | Check::Accepts { node, .. }
             | Check::LeavesFrom { node, .. } => Some((node, Depth::Everything)),
@@ -236,6 +255,19 @@ impl Check {
             }),
             Check::SafeToRemove { id, policy } => in_cluster(seen, |m| safe(membership::may_remove(m, *id, *policy))),
             Check::SafeToWipe { url } => in_cluster(seen, |m| safe(membership::may_wipe(m, url))),
+            Check::RestoreNoted { node, at, token } => on_host(seen, node, |facts| {
+                let text = facts.files.get(at).and_then(|file| file.content.as_deref());
+                match text.and_then(|text| serde_json::from_str::<RestoreNote>(text).ok()) {
+                    Some(note) if note.token == *token => Verdict::Holds,
+                    Some(note) => Verdict::Fails(format!("it takes part in the restore {}", note.token)),
+                    None => Verdict::Fails("it has no note of the restore".into()),
+                }
+            }),
+            Check::Restored { node, cluster_id } => on_host(seen, node, |facts| match Marker::on(facts) {
+                _ if facts.data.state != DataState::Bootstrapped => Verdict::Fails("it has no data yet".into()),
+                Some(marker) if marker.cluster_id == *cluster_id => Verdict::Holds,
+                _ => Verdict::Fails(format!("its data is not that of the cluster {cluster_id}")),
+            }),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod model;
 pub mod observe;
 pub mod plan;
+pub mod restore;
 pub mod safety;
 pub mod vault;
 

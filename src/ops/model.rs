@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::etcd::{Alarm, Member, MemberStatus};
 use crate::host::HostFacts;
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
+use crate::ops::restore::RestoreOrder;
 use crate::pki::{IssuedRecord, Stage};
 
 /// Something looked at. **Unreachable is never absent**: a rule that needs a fact is blocked by `Unknown`.
@@ -173,6 +174,8 @@ pub enum Intent {
         /// Who takes its place.
         new: NodeName,
     },
+    /// `restore`: a whole new cluster from a backup.
+    Restore(Box<RestoreOrder>),
     /// `pki renew`: new server and peer certificates, without a restart.
     RotateLeaves {
         /// Only these hosts; empty means all.
@@ -197,6 +200,7 @@ impl Intent {
             Intent::RotateCa { .. } => true,
             Intent::Remove { node: only, .. } => node == only,
             Intent::Replace { old, new } => node == old || node == new,
+            Intent::Restore(order) => !order.without.contains(node),
         }
     }
 
@@ -224,6 +228,7 @@ impl Intent {
             Intent::Restart { .. } => "restart",
             Intent::Remove { .. } => "remove-node",
             Intent::Replace { .. } => "replace-node",
+            Intent::Restore(_) => "restore",
             Intent::RotateLeaves { .. } => "pki renew",
             Intent::RotateCa { .. } => "pki rotate-ca",
         }

@@ -14,6 +14,7 @@ use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed};
 use crate::ops::plan::{managed_files, pki_manifest};
+use crate::ops::restore::RestoreNote;
 
 /// A member that is well answers within milliseconds; one without a quorum never does.
 const STATUS_LIMIT: Duration = Duration::from_secs(3);
@@ -122,6 +123,7 @@ async fn look_at_host(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<HostFact
 fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
     let pki = |name: &str| spec.paths.pki.join(name);
     let mut contents = managed_files(spec);
+    contents.push(RestoreNote::path(spec));
     contents.extend([pki("ca.crt"), pki("server.crt"), pki("peer.crt"), pki_manifest(spec)]);
     FactsQuery {
         contents,

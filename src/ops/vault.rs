@@ -7,6 +7,7 @@ use age::secrecy::SecretString;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
+use crate::backup::{BackupError, Source, Unlocked};
 use crate::etcd::ClientTls;
 use crate::inventory::{ClusterName, Desired, DesiredHost, PkiPolicy};
 use crate::ops::exec::StepError;
@@ -139,6 +140,19 @@ impl Vault {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             StepError::new(lines.join("; ")).hint("correct `pki.recipients` in the inventory")
         })
+    }
+
+    /// A backup with the operator's key that opens it.
+    ///
+    /// # Errors
+    /// When none of them does, or the file is cut off.
+    pub async fn unlock(&self, backup: Source) -> Result<Unlocked, BackupError> {
+        let (identities, ask) = (self.identities.clone(), self.ask.clone());
+        let unlocking = tokio::task::spawn_blocking(move || backup.unlock(&identities, &mut |path| ask(path)));
+        match unlocking.await {
+            Ok(unlocked) => unlocked,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
     }
 
     /// The opened CA.

@@ -21,7 +21,7 @@ pub struct InitialCluster {
 
 impl InitialCluster {
     /// The text of `initial-cluster`: `a=url,b=url`, in the order of names, so that every host gets the same text.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut members: Vec<String> = self.members.iter().map(|(name, url)| format!("{name}={url}")).collect();
         members.sort();
         members.join(",")

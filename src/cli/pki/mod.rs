@@ -66,5 +66,6 @@ fn parts(session: &Session) -> Parts {
         fleet: session.fleet(),
         vault: session.vault(),
         bundle: None,
+        backup: None,
     }
 }

@@ -138,6 +138,13 @@ pub enum Content {
         /// How many there are unpacked.
         len: u64,
     },
+    /// As it is, read when it is sent: for what is too large to be held in memory.
+    Stream {
+        /// Opens the bytes.
+        open: Opener,
+        /// How many there are.
+        len: u64,
+    },
     /// Already on the host, in this file: copied there, never seen by the operator's machine.
     Existing(HostPath),
 }
@@ -158,6 +165,7 @@ impl fmt::Debug for Content {
             Content::Plain(bytes) => write!(f, "Plain({} bytes)", bytes.len()),
             Content::Secret(_) => f.write_str("Secret(..)"),
             Content::Gzip { gz_len, len, .. } => write!(f, "Gzip({gz_len} of {len} bytes)"),
+            Content::Stream { len, .. } => write!(f, "Stream({len} bytes)"),
             Content::Existing(path) => write!(f, "Existing({path})"),
         }
     }

@@ -79,6 +79,7 @@ fn file(wanted: &PushFile, gzip: bool) -> Order {
         Content::Secret(bytes) => (bytes.len() as u64, "plain", false),
         Content::Gzip { gz_len, .. } if gzip => (*gz_len, "gzip", false),
         Content::Gzip { len, .. } => (*len, "plain", true),
+        Content::Stream { len, .. } => (*len, "plain", false),
         Content::Existing(from) => return Order::line(format!("copy {path} {mode:04o} {owner} {sha256} {from}")),
     };
     let keep = u8::from(*keep_previous);

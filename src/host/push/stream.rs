@@ -75,6 +75,7 @@ impl Order {
             None | Some(Content::Existing(_)) => 0,
             Some(Content::Plain(bytes)) => bytes.len() as u64,
             Some(Content::Secret(bytes)) => bytes.len() as u64,
+            Some(Content::Stream { len, .. }) => *len,
             Some(Content::Gzip { len, .. }) if self.unpack => *len,
             Some(Content::Gzip { gz_len, .. }) => *gz_len,
         };
@@ -88,6 +89,7 @@ impl Order {
             None | Some(Content::Existing(_)) => Ok(()),
             Some(Content::Plain(bytes)) => put(bytes),
             Some(Content::Secret(secret)) => put(Bytes::from_owner(Secret(secret))),
+            Some(Content::Stream { open, len }) => send_all(open()?, len, put),
             Some(Content::Gzip { open, gz_len, len }) => {
                 let packed = open()?;
                 if self.unpack {

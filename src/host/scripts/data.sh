@@ -1,34 +1,6 @@
 # Moves aside or wipes what is in the data directory. Arguments: verb manager unit run data wal(- for none) marker name.
 verb=$1 manager=$2 unit=$3 run=$4 data=$5 wal=$6 marker=$7 name=$8
 
-# refuse_in_use: nothing is touched while something has it open, whoever started that.
-refuse_in_use() {
-    if [ "$manager" = systemd ]; then
-        state=$(systemctl show -p ActiveState "$unit") || fail "systemd does not answer"
-        case $state in
-        ActiveState=inactive | ActiveState=failed) ;;
-        *) fail "$unit is not stopped ($state)" ;;
-        esac
-    elif same_process "$run/supervisor.pid" || same_process "$run/etcd.pid"; then
-        fail "etcd is not stopped (process ${saved%% *})"
-    fi
-    for dir in "$data" "$wal"; do
-        [ -d "$dir" ] || continue
-        real=$(cd -P "$dir" && pwd -P) || fail "cannot look into $dir"
-        set +f
-        for process in /proc/[0-9]*; do
-            comm=
-            { read -r comm <"$process/comm"; } 2>/dev/null || continue
-            [ "$comm" = etcd ] || continue
-            opened=$(ls -l "$process/fd" 2>/dev/null || :)
-            case $opened in
-            *" -> $real/"*) fail "an etcd (process ${process#/proc/}) has $dir open" ;;
-            esac
-        done
-        set -f
-    done
-}
-
 # aside_base DIR: sets $base to where its contents go: beside it, or inside where beside would be another file system.
 aside_base() {
     base=$1.quorate-aside

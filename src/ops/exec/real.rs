@@ -4,6 +4,7 @@ mod inspect;
 mod lifecycle;
 mod membership;
 mod provision;
+mod restore;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::{StepError, World};
+use crate::backup::Unlocked;
 use crate::bundle::Bundle;
 use crate::etcd::{ClientTls, EtcdClient, EtcdError};
 use crate::host::{Host, HostError, ServiceState};
@@ -30,6 +32,8 @@ pub struct RealWorld {
     fleet: Arc<Fleet>,
     vault: Arc<Vault>,
     bundle: Option<Bundle>,
+    /// What is restored from, for a restore.
+    backup: Option<Unlocked>,
     seen: Mutex<Observed>,
 }
 
@@ -40,8 +44,16 @@ impl RealWorld {
             fleet,
             vault,
             bundle,
+            backup: None,
             seen: Mutex::new(seen),
         }
+    }
+
+    /// The same with a backup to restore.
+    #[must_use]
+    pub fn with_backup(mut self, backup: Option<Unlocked>) -> Self {
+        self.backup = backup;
+        self
     }
 
     /// Looks at everything again.
@@ -109,7 +121,9 @@ impl World for RealWorld {
             (Action::CreateAuthority, _) => self.create_authority().await,
             (Action::RotateAuthority { turn }, _) => self.rotate_authority(*turn).await,
             (Action::Provision { change }, Target::Node(node)) => self.provision(step, node, change, reporter).await,
-            (Action::ClearAborted | Action::SetAside, Target::Node(node)) => self.set_aside(node, &step.action).await,
+            (Action::ClearAborted | Action::SetAside | Action::MakeRoom, Target::Node(node)) => {
+                self.set_aside(node, &step.action).await
+            }
             (Action::Start, Target::Node(node)) => self.start(node).await,
             (Action::Restart { change, url }, Target::Node(node)) => {
                 self.restart(step, node, change, url, reporter).await
@@ -120,6 +134,13 @@ impl World for RealWorld {
             (Action::Promote { url }, _) => self.promote(step, url, reporter).await,
             (Action::HandOver { url }, _) => self.hand_over(url).await,
             (Action::RemoveMember { id, .. }, _) => self.remove_member(*id).await,
+            (Action::NoteRestore { note }, Target::Node(node)) => self.note_restore(step, node, note, reporter).await,
+            (Action::StageSnapshot { snapshot, at, tool }, Target::Node(node)) => {
+                self.stage_snapshot(step, node, snapshot, at, *tool, reporter).await
+            }
+            (Action::RestoreData(data), Target::Node(node)) => self.restore_data(node, data).await,
+            (Action::CompareMembers { at_least }, _) => self.compare_members(*at_least).await,
+            (Action::ForgetRestore { at, note }, Target::Node(node)) => self.forget_restore(node, at, note).await,
             (Action::Snapshot { reason }, _) => self.snapshot(step, reason, reporter).await,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id, reporter).await,
             (action, target) => Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),

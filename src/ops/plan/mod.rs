@@ -12,6 +12,7 @@ mod bootstrap;
 mod join;
 mod leave;
 mod renew;
+mod restore;
 mod roll;
 mod rotate_ca;
 mod startable;
@@ -19,11 +20,13 @@ mod waves;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
 pub use drift::{managed_files, pki_manifest};
+pub use restore::workplace;
 pub use step::*;
 
 use crate::inventory::Desired;
 use crate::ops::model::{Fact, Intent, Membership, Observed, Policy, Supplies};
 use crate::ops::safety::Blocked;
+use crate::ops::safety::restore::no_restore_under_way;
 
 /// Everything a planner looks at.
 #[derive(Clone, Copy)]
@@ -62,11 +65,15 @@ pub fn plan(
         policy,
         supplies,
     };
+    if !matches!(intent, Intent::Restore(_)) {
+        no_restore_under_way(desired, observed).map_err(|refusal| vec![refusal])?;
+    }
     let mut draft = match intent {
         Intent::Converge { prune, limit } => converge::converge(situation, *prune, limit)?,
         Intent::Restart { limit } => roll::restart(situation, limit)?,
         Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,
         Intent::Replace { old, new } => leave::replace(situation, old, new)?,
+        Intent::Restore(order) => restore::restore(situation, order)?,
         Intent::RotateLeaves { limit } => renew::renew(situation, limit)?,
         Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };

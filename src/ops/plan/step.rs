@@ -6,10 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::backup::{RestoreTool, SnapshotDigest};
 use crate::inventory::{Arch, ClusterId, ClusterName, HostPath, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::check::Check;
 use crate::ops::model::Intent;
+use crate::ops::restore::{RestoreData, RestoreNote};
 use crate::ops::safety::bootstrap::Marker;
+use crate::report::human_bytes;
 
 /// What will be done, in order. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -190,6 +193,36 @@ pub enum Action {
         /// What it is for, part of the file's name.
         reason: String,
     },
+    /// Writes on a host that a restore is under way.
+    NoteRestore {
+        /// The note.
+        note: RestoreNote,
+    },
+    /// Brings the plain snapshot to a host, and the program that restores it where the host lacks that.
+    StageSnapshot {
+        /// What must arrive.
+        snapshot: SnapshotDigest,
+        /// The directory for it.
+        at: HostPath,
+        /// The program to bring along.
+        tool: Option<RestoreTool>,
+    },
+    /// Moves the data aside so that restored data can take its place.
+    MakeRoom,
+    /// Turns the snapshot into this member's data.
+    RestoreData(Box<RestoreData>),
+    /// Compares the hashes of all members at one revision.
+    CompareMembers {
+        /// The revision they must have reached.
+        at_least: i64,
+    },
+    /// Removes what the restore worked with, and the note last.
+    ForgetRestore {
+        /// Where it worked.
+        at: HostPath,
+        /// The note.
+        note: HostPath,
+    },
     /// Looks whether every port speaks TLS, refuses strangers, shows the right certificate and ids, and sees its peers.
     LookAgain {
         /// Whose ports.
@@ -300,6 +333,15 @@ impl Action {
             Action::SetAside => "move its data aside".into(),
             Action::Wipe => "DELETE its data".into(),
             Action::Snapshot { reason } => format!("take a verified snapshot into backups/ ({reason})"),
+            Action::NoteRestore { note } => format!("note that a restore of {} is under way", note.file),
+            Action::StageSnapshot { snapshot, .. } => format!("bring the snapshot ({})", human_bytes(snapshot.size)),
+            Action::MakeRoom => "move its data aside".into(),
+            Action::RestoreData(data) => match data.bump {
+                Some(bump) => format!("restore the snapshot, revisions raised by {bump}"),
+                None => "restore the snapshot".into(),
+            },
+            Action::CompareMembers { .. } => "compare the data of all members".into(),
+            Action::ForgetRestore { .. } => "remove the note of the restore".into(),
             Action::LookAgain { nodes, .. } => {
                 format!(
                     "look again: TLS, identity and peers of {}",

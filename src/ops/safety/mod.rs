@@ -10,10 +10,13 @@
 //! 6. [`version::may_change_version`]: one minor at a time, above the published floors.
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently.
 //! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
+//! 9. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
+//!    nothing else until it is finished.
 
 pub mod bootstrap;
 pub mod membership;
 pub mod quorum;
+pub mod restore;
 pub mod trust;
 pub mod version;
 
@@ -50,6 +53,10 @@ pub enum Rule {
     Inventory,
     /// Certificates.
     Certificates,
+    /// A restore is under way.
+    RestoreUnderWay,
+    /// Older data would take the place of what is there.
+    OlderData,
 }
 
 /// A refusal: what is unsafe, where, and what to do.

@@ -8,7 +8,6 @@ use super::RealWorld;
 use crate::host::{Content, Push, PushFile};
 use crate::inventory::{NodeName, PeerUrl, ServiceManager, Version};
 use crate::ops::check::Check;
-use crate::ops::exec::StepError;
 use crate::ops::exec::wait::{Patience, watch};
 use crate::ops::exec::{StepError, fault};
 use crate::ops::model::Fact;
@@ -163,6 +162,7 @@ impl RealWorld {
     pub(super) async fn set_aside(&self, node: &NodeName, action: &Action) -> Result<String, StepError> {
         let reason = match action {
             Action::ClearAborted => "aborted-start",
+            Action::MakeRoom => "restore",
             _ => "left-the-cluster",
         };
         let place = self.host(node).await?.set_aside(reason).await?;

@@ -207,7 +207,7 @@ impl RealWorld {
         })
     }
 
-    async fn has_gzip(&self, node: &NodeName) -> bool {
+    pub(super) async fn has_gzip(&self, node: &NodeName) -> bool {
         match self.seen.lock().await.hosts.get(node) {
             Some(Fact::Known(facts)) => !facts.system.missing_tools.iter().any(|tool| tool == "gzip"),
             _ => false,
@@ -216,7 +216,7 @@ impl RealWorld {
 }
 
 /// Who owns data and keys; the operator's own account where members run as it.
-fn owner(spec: &DesiredHost) -> Option<UserName> {
+pub(super) fn owner(spec: &DesiredHost) -> Option<UserName> {
     (spec.service_manager == ServiceManager::Systemd).then(|| spec.user.clone())
 }
 

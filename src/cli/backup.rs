@@ -1,0 +1,350 @@
+//! `backup create`, `list`, `verify`, `prune`.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::args::{BackupCommand, CreateArgs, Global, PruneArgs};
+use super::confirm;
+use super::error::{Exit, Failure};
+use super::session::Session;
+use crate::backup::{
+    BackupError, DrillError, Entry, Findings, Keep, Manifest, Programs, RestoreTool, Seal, Source, drill, expired, list,
+};
+use crate::bundle::{Bundle, Program};
+use crate::inventory::{Arch, Version};
+use crate::ops::exec::real::RealWorld;
+use crate::pki::Recipient;
+use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, human_seconds, terminal_width};
+
+/// Does what a `backup` command asks.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn backup(global: &Global, command: &BackupCommand) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    match command {
+        BackupCommand::Create(args) => create(&session, args).await,
+        BackupCommand::List { dir } => show(&session, dir.as_deref()),
+        BackupCommand::Verify { file, scratch } => verify(&session, file.as_deref(), scratch.as_deref()).await,
+        BackupCommand::Prune(args) => prune(&session, args),
+    }
+}
+
+async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
+    let (fleet, vault) = (session.fleet(), session.vault());
+    let seal = match (args.plain, args.recipient.is_empty()) {
+        (true, _) => Seal::Plain,
+        (false, true) => Seal::To(vault.recipients()?),
+        (false, false) => Seal::To(recipients(&args.recipient)?),
+    };
+    let seen = session.phase("look", session.look(&fleet, &vault)).await?;
+    let world = RealWorld::new(fleet, vault, None, seen);
+    let step = "backup".to_owned();
+    let progress = |done, total| {
+        session.reporter.event(&Event::StepProgress {
+            step: step.clone(),
+            node: None,
+            unit: "bytes",
+            done,
+            total,
+        });
+    };
+    let started = Event::StepStarted {
+        step: step.clone(),
+        node: None,
+        what: "take a snapshot".to_owned(),
+    };
+    session.reporter.event(&started);
+    let begun = std::time::Instant::now();
+    let taken = session
+        .phase(
+            "snapshot",
+            world.take_backup(&args.reason, args.out.clone(), seal, &progress),
+        )
+        .await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let size = taken.manifest.snapshot.size;
+    let rate = human_bytes((size as f64 / seconds.max(0.001)) as u64);
+    let saw = format!("{} from {}, {rate}/s", human_bytes(size), taken.manifest.taken_from);
+    session.reporter.event(&Event::StepFinished {
+        step,
+        node: None,
+        seconds,
+        saw,
+    });
+    if session.json() {
+        println!(
+            "{}",
+            json!({ "event": "backup", "file": taken.path, "manifest": taken.manifest })
+        );
+    }
+    let summary = format!(
+        "{} holds everything up to revision {}",
+        taken.path.display(),
+        taken.manifest.revision
+    );
+    session.finish(true, 1, summary);
+    Ok(Exit::Done)
+}
+
+fn recipients(entries: &[String]) -> Result<Vec<Recipient>, Failure> {
+    Recipient::parse_all(entries, Path::new(".")).map_err(|errors| {
+        let details = errors.into_iter().map(|error| super::error::Detail {
+            node: None,
+            message: error.to_string(),
+            hint: error.hint,
+        });
+        Failure {
+            details: details.collect(),
+            ..Failure::new(Exit::Usage, "--recipient cannot be used")
+        }
+    })
+}
+
+fn directory(session: &Session, dir: Option<&Path>) -> PathBuf {
+    dir.map_or_else(|| session.base().join("backups"), Path::to_owned)
+}
+
+fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
+    let dir = directory(session, dir);
+    let listing = list(&dir, &session.desired().cluster)?;
+    warn_about(session, &listing.unusable);
+    if session.json() {
+        let rows = listing
+            .entries
+            .iter()
+            .map(|e| json!({ "file": e.path, "bytes": e.bytes, "manifest": e.manifest }));
+        println!("{}", json!({ "backups": rows.collect::<Vec<_>>() }));
+    } else if listing.entries.is_empty() {
+        println!("{} holds no backup of {}", dir.display(), session.desired().cluster);
+    } else {
+        anstream::println!("{}", table(&listing.entries));
+    }
+    Ok(Exit::Done)
+}
+
+fn table(entries: &[Entry]) -> String {
+    let columns = [
+        "TAKEN", "REASON", "REVISION", "KEYS", "SNAPSHOT", "FROM", "ETCD", "FILE",
+    ];
+    let mut table = Table::new(columns).right(["REVISION", "KEYS", "SNAPSHOT"]);
+    for Entry {
+        path, sealed, manifest, ..
+    } in entries
+    {
+        let file = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let file = if *sealed {
+            Cell::new(file)
+        } else {
+            Cell::new(format!("{file} (not sealed)")).tone(Tone::Warn)
+        };
+        table.row([
+            Cell::new(manifest.taken_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
+            Cell::new(manifest.reason.clone()),
+            Cell::new(manifest.revision.to_string()),
+            Cell::new(manifest.keys.to_string()),
+            Cell::new(human_bytes(manifest.snapshot.size)),
+            Cell::new(manifest.taken_from.clone()),
+            Cell::new(manifest.etcd_version.to_string()),
+            file,
+        ]);
+    }
+    table.render(terminal_width(), true)
+}
+
+fn warn_about(session: &Session, unusable: &[BackupError]) {
+    for error in unusable {
+        session.reporter.event(&Event::Warning {
+            node: None,
+            text: chain(error),
+            hint: Some(error.hint()),
+        });
+    }
+}
+
+async fn verify(session: &Session, file: Option<&Path>, scratch: Option<&Path>) -> Result<Exit, Failure> {
+    let path = match file {
+        Some(path) => path.to_owned(),
+        None => newest(session)?,
+    };
+    let backup = session.vault().unlock(Source::open(&path)?).await?;
+    let manifest = backup.source().manifest().cloned();
+    let scratch = scratch_directory(scratch)?;
+    let version = manifest.as_ref().map_or(session.desired().version, |m| m.etcd_version);
+    let programs = extract(&session.bundle()?, version, scratch.path())?;
+    let found = session.phase("drill", drill(backup, &programs, scratch.path())).await?;
+    print(session, &path, manifest.as_ref(), &found);
+    Ok(if found.contradictions.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Unhealthy
+    })
+}
+
+fn newest(session: &Session) -> Result<PathBuf, Failure> {
+    let dir = directory(session, None);
+    let listing = list(&dir, &session.desired().cluster)?;
+    let newest = listing.entries.into_iter().next().map(|entry| entry.path);
+    newest.ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            format!("{} holds no backup of {}", dir.display(), session.desired().cluster),
+        )
+        .hint("name one, or take one with `quorate backup create`")
+    })
+}
+
+/// Removed with everything in it when it is dropped; nobody else can look inside.
+fn scratch_directory(place: Option<&Path>) -> Result<tempfile::TempDir, Failure> {
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix("quorate-drill-")
+        .permissions(std::fs::Permissions::from_mode(0o700));
+    let made = match place {
+        Some(place) => builder.tempdir_in(place),
+        None => builder.tempdir(),
+    };
+    made.map_err(|e| {
+        Failure::new(Exit::Usage, format!("cannot make a scratch directory: {e}")).hint("name a place with --scratch")
+    })
+}
+
+/// The bundle's programs for this machine that fit a snapshot of `wanted`.
+fn extract(bundle: &Bundle, wanted: Version, dir: &Path) -> Result<Programs, Failure> {
+    let arch = Arch::from_uname(std::env::consts::ARCH)
+        .ok_or_else(|| Failure::new(Exit::Bundle, "etcd has no release for this machine"))?;
+    let native = || {
+        bundle
+            .manifest()
+            .releases
+            .iter()
+            .filter(move |release| release.arch == arch)
+    };
+    let missing = || {
+        Failure::new(
+            Exit::Bundle,
+            format!("the bundle has nothing for {arch} that can restore a snapshot of {wanted}"),
+        )
+        .hint(format!(
+            "add etcd {wanted} for {arch} to it with `quorate bundle create`"
+        ))
+    };
+    // The release itself; else the nearest one that reads its data: the next newer one, or an older patch.
+    let series = |version: &Version| *version >= wanted || version.series() == wanted.series();
+    let versions = native().map(|release| release.version).filter(series);
+    let etcd = versions.min_by_key(|v| (*v < wanted, *v)).ok_or_else(missing)?;
+    let programs = native().flat_map(|release| release.files.keys().map(|program| (release.version, *program)));
+    let tool = RestoreTool::choose(programs, etcd).ok_or_else(missing)?;
+    let programs = Programs {
+        etcd: dir.join("etcd"),
+        restore: dir.join(tool.program.as_str()),
+        kind: tool.program,
+    };
+    bundle.extract(etcd, arch, Program::Etcd, &programs.etcd)?;
+    bundle.extract(tool.version, arch, tool.program, &programs.restore)?;
+    Ok(programs)
+}
+
+fn print(session: &Session, path: &Path, manifest: Option<&Manifest>, found: &Findings) {
+    let ok = found.contradictions.is_empty();
+    if session.json() {
+        let report = json!({
+            "event": "finished",
+            "ok": ok,
+            "file": path,
+            "revision": found.revision,
+            "keys": found.keys,
+            "hash": found.hash,
+            "contradictions": found.contradictions,
+            "seconds": session.begun.elapsed().as_secs_f64(),
+        });
+        println!("{report}");
+        return;
+    }
+    let path = path.display();
+    println!(
+        "{path}: opened and checked in {}, restored in {}, a private etcd answered after {}",
+        human_seconds(found.open_seconds),
+        human_seconds(found.restore_seconds),
+        human_seconds(found.start_seconds)
+    );
+    println!(
+        "revision {}, {} keys, hash {:08x}",
+        found.revision, found.keys, found.hash.hash
+    );
+    match (manifest, ok) {
+        (Some(m), true) => println!(
+            "good: all of it as its manifest says (cluster {}, taken {})",
+            m.cluster, m.taken_at
+        ),
+        (None, _) => println!("good: it can be restored; it has no manifest to compare with"),
+        (Some(_), false) => {
+            for text in &found.contradictions {
+                println!("NOT what its manifest says: {text}");
+            }
+        }
+    }
+}
+
+fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
+    let keep = Keep::from(args.keep);
+    if keep.is_nothing() {
+        return Err(
+            Failure::new(Exit::Usage, "these rules would delete every backup").hint("keep at least one: --keep-last 1")
+        );
+    }
+    let listing = list(&directory(session, args.dir.as_deref()), &session.desired().cluster)?;
+    warn_about(session, &listing.unusable);
+    let taken: Vec<_> = listing.entries.iter().map(|entry| entry.manifest.taken_at).collect();
+    let gone: Vec<&Entry> = expired(&taken, &keep)
+        .into_iter()
+        .map(|index| &listing.entries[index])
+        .collect();
+    for entry in &gone {
+        let text = format!("{} goes ({})", entry.path.display(), human_bytes(entry.bytes));
+        session.reporter.event(&Event::Note { text });
+    }
+    if args.dry_run || gone.is_empty() {
+        session.finish(
+            true,
+            0,
+            format!("{} of {} backups would go", gone.len(), listing.entries.len()),
+        );
+        return Ok(Exit::Done);
+    }
+    if !session.global.yes {
+        confirm::ask(&format!("Delete {} of {} backups?", gone.len(), listing.entries.len()))?;
+    }
+    for entry in &gone {
+        entry.delete()?;
+    }
+    session.finish(
+        true,
+        gone.len(),
+        format!("{} of {} backups were deleted", gone.len(), listing.entries.len()),
+    );
+    Ok(Exit::Done)
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let hint = error.hint();
+        let exit = match error {
+            BackupError::Read { .. } | BackupError::NotABackup { .. } | BackupError::Exists { .. } => Exit::Usage,
+            _ => Exit::StepFailed,
+        };
+        Failure::new(exit, chain(&error)).hint(hint)
+    }
+}
+
+impl From<DrillError> for Failure {
+    fn from(error: DrillError) -> Self {
+        let hint = error.hint();
+        Failure::new(Exit::StepFailed, chain(&error)).hint(hint)
+    }
+}

@@ -1,0 +1,78 @@
+//! From a snapshot that lies on the host to the member's data directory.
+
+use super::verbs::{MARKER, input, no_input};
+use super::{Host, HostError, scripts};
+use crate::inventory::{HostPath, PeerUrl, UserName};
+
+/// What a member's restored data is made from.
+#[derive(Debug, Clone)]
+pub struct Restore<'a> {
+    /// The directory with `snapshot.db`, on the file system of the data directory.
+    pub work: &'a HostPath,
+    /// etcdutl, or the etcdctl of 3.4.
+    pub tool: &'a HostPath,
+    /// `initial-cluster` of the new cluster.
+    pub initial_cluster: &'a str,
+    /// Its token.
+    pub token: &'a str,
+    /// This member's peer URL.
+    pub url: &'a PeerUrl,
+    /// By how much revisions rise; older ones are marked as compacted then.
+    pub bump: Option<u64>,
+    /// Whether the snapshot ends with its checksum.
+    pub checksum: bool,
+    /// Who the data belongs to; `None` for the account that scripts run as.
+    pub owner: Option<&'a UserName>,
+    /// The text of quorate's marker.
+    pub marker: &'a str,
+}
+
+impl Host {
+    /// Turns the staged snapshot into the member's data, and marks it. Interrupted, it can be repeated once what is in
+    /// the data directory was set aside.
+    ///
+    /// # Errors
+    /// When the member runs, its old data is still there, the snapshot is missing, or the program refuses it.
+    pub async fn restore_data(&self, restore: &Restore<'_>) -> Result<(), HostError> {
+        let mut args: Vec<String> = vec![
+            "data".to_owned(),
+            self.manager_word(),
+            self.unit(),
+            self.paths.run.to_string(),
+            self.paths.data.to_string(),
+            self.wal_word(),
+            MARKER.to_owned(),
+            restore.owner.map_or("-".to_owned(), ToString::to_string),
+            restore.work.to_string(),
+            restore.tool.to_string(),
+            self.node.to_string(),
+            restore.initial_cluster.to_owned(),
+            restore.token.to_owned(),
+            restore.url.to_string(),
+        ];
+        if let Some(bump) = restore.bump {
+            args.extend([
+                "--bump-revision".to_owned(),
+                bump.to_string(),
+                "--mark-compacted".to_owned(),
+            ]);
+        }
+        if !restore.checksum {
+            args.push("--skip-hash-check".to_owned());
+        }
+        self.call("restoring the snapshot", scripts::RESTORE, args, input(restore.marker))
+            .await
+            .map(drop)
+    }
+
+    /// Removes what a restore worked with, and then its note.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub async fn forget_restore(&self, work: &HostPath, note: &HostPath) -> Result<(), HostError> {
+        let args = vec!["forget".to_owned(), work.to_string(), note.to_string()];
+        self.call("finishing the restore", scripts::RESTORE, args, no_input())
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,27 @@
+# refuse_in_use: nothing is touched while something has it open, whoever started that.
+refuse_in_use() {
+    if [ "$manager" = systemd ]; then
+        state=$(systemctl show -p ActiveState "$unit") || fail "systemd does not answer"
+        case $state in
+        ActiveState=inactive | ActiveState=failed) ;;
+        *) fail "$unit is not stopped ($state)" ;;
+        esac
+    elif same_process "$run/supervisor.pid" || same_process "$run/etcd.pid"; then
+        fail "etcd is not stopped (process ${saved%% *})"
+    fi
+    for dir in "$data" "$wal"; do
+        [ -d "$dir" ] || continue
+        real=$(cd -P "$dir" && pwd -P) || fail "cannot look into $dir"
+        set +f
+        for process in /proc/[0-9]*; do
+            comm=
+            { read -r comm <"$process/comm"; } 2>/dev/null || continue
+            [ "$comm" = etcd ] || continue
+            opened=$(ls -l "$process/fd" 2>/dev/null || :)
+            case $opened in
+            *" -> $real/"*) fail "an etcd (process ${process#/proc/}) has $dir open" ;;
+            esac
+        done
+        set -f
+    done
+}

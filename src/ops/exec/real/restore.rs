@@ -1,0 +1,204 @@
+//! Restoring a snapshot on a host, and comparing the members afterwards.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use sha2::{Digest, Sha256};
+
+use super::RealWorld;
+use super::provision::owner;
+use crate::backup::{RestoreTool, SnapshotDigest};
+use crate::etcd::EtcdClient;
+use crate::host::restore::Restore;
+use crate::host::{Content, Directory, Push, PushFile};
+use crate::inventory::{DesiredHost, HostPath, NodeName};
+use crate::ops::exec::StepError;
+use crate::ops::model::{Fact, host_of, label};
+use crate::ops::plan::{Step, count};
+use crate::ops::restore::{RestoreData, RestoreNote};
+use crate::report::Reporter;
+
+impl RealWorld {
+    pub(super) async fn note_restore(
+        &self,
+        step: &Step,
+        node: &NodeName,
+        note: &RestoreNote,
+        reporter: &dyn Reporter,
+    ) -> Result<String, StepError> {
+        let spec = self.spec(node)?;
+        let path = RestoreNote::path(spec);
+        let text = note.to_text();
+        let directory = path.parent().parse().map_err(|e| StepError::new(format!("{e}")))?;
+        let push = Push {
+            directories: vec![Directory {
+                path: directory,
+                mode: 0o755,
+                owner: None,
+            }],
+            files: vec![PushFile {
+                path,
+                mode: 0o644,
+                owner: None,
+                sha256: hex::encode(Sha256::digest(&text)),
+                content: Content::Plain(Bytes::from(text)),
+                keep_previous: false,
+            }],
+            ..Push::default()
+        };
+        self.push(step, spec, &push, reporter).await?;
+        Ok("only this restore may touch it now".into())
+    }
+
+    /// Brings the plain snapshot to a host: opened here, checked here and, by its SHA-256, there.
+    pub(super) async fn stage_snapshot(
+        &self,
+        step: &Step,
+        node: &NodeName,
+        snapshot: &SnapshotDigest,
+        at: &HostPath,
+        tool: Option<RestoreTool>,
+        reporter: &dyn Reporter,
+    ) -> Result<String, StepError> {
+        let spec = self.spec(node)?;
+        let backup = self
+            .backup
+            .clone()
+            .ok_or_else(|| StepError::new("there is no backup to restore"))?;
+        let mut push = Push {
+            directories: vec![
+                Directory {
+                    path: spec.paths.data.clone(),
+                    mode: 0o700,
+                    owner: owner(spec),
+                },
+                Directory {
+                    path: at.clone(),
+                    mode: 0o700,
+                    owner: None,
+                },
+            ],
+            files: vec![PushFile {
+                path: at.join("snapshot.db"),
+                mode: 0o600,
+                owner: None,
+                sha256: snapshot.sha256.clone(),
+                content: Content::Stream {
+                    open: Arc::new(move || backup.reader()),
+                    len: snapshot.size,
+                },
+                keep_previous: false,
+            }],
+            gzip: self.has_gzip(node).await,
+            ..Push::default()
+        };
+        if let Some(tool) = tool {
+            push.files.push(self.tool_file(spec, at, tool).await?);
+        }
+        self.push(step, spec, &push, reporter).await
+    }
+
+    async fn tool_file(&self, spec: &DesiredHost, at: &HostPath, tool: RestoreTool) -> Result<PushFile, StepError> {
+        let arch = match self.seen.lock().await.hosts.get(&spec.name) {
+            Some(Fact::Known(facts)) => facts.system.arch,
+            _ => None,
+        };
+        let arch = arch.ok_or_else(|| StepError::new("the host's processor is not known"))?;
+        let bundle = self
+            .bundle
+            .clone()
+            .ok_or_else(|| StepError::new("there is no bundle to take etcdutl from"))?;
+        let RestoreTool { version, program } = tool;
+        let (gz_len, len, sha256) = bundle
+            .file(version, arch, program)
+            .map(|file| (file.gz_size, file.size, file.sha256.to_string()))
+            .map_err(|error| StepError::new(error.to_string()))?;
+        Ok(PushFile {
+            path: at.join(program.as_str()),
+            mode: 0o755,
+            owner: None,
+            sha256,
+            content: Content::Gzip {
+                open: Arc::new(move || bundle.open_gzip(version, arch, program)),
+                gz_len,
+                len,
+            },
+            keep_previous: false,
+        })
+    }
+
+    pub(super) async fn restore_data(&self, node: &NodeName, data: &RestoreData) -> Result<String, StepError> {
+        let spec = self.spec(node)?;
+        let owner = owner(spec);
+        let restore = Restore {
+            work: &data.at,
+            tool: &data.tool,
+            initial_cluster: &data.initial_cluster,
+            token: &data.token,
+            url: &data.url,
+            bump: data.bump,
+            checksum: data.checksum,
+            owner: owner.as_ref(),
+            marker: &data.marker.to_text(),
+        };
+        self.host(node).await?.restore_data(&restore).await?;
+        Ok(format!("data of the cluster {}", data.marker.cluster_id))
+    }
+
+    /// The hash of every member at the newest revision that all of them have.
+    pub(super) async fn compare_members(&self, at_least: i64) -> Result<String, StepError> {
+        let membership = self.membership().await?;
+        let mut members: Vec<(String, EtcdClient)> = Vec::new();
+        for member in &membership.members {
+            let spec = host_of(self.desired(), member)
+                .ok_or_else(|| StepError::new(format!("{} is not in the inventory", label(self.desired(), member))))?;
+            members.push((spec.name.to_string(), self.client(spec).await?));
+        }
+        let revisions = membership
+            .status
+            .values()
+            .filter_map(Fact::known)
+            .map(|s| s.header.revision);
+        let revision = revisions
+            .min()
+            .ok_or_else(|| StepError::new("no member tells its revision"))?;
+        if revision < at_least {
+            return Err(StepError::new(format!(
+                "the cluster is at revision {revision}, the backup goes to {at_least}"
+            ))
+            .hint("what was restored is not what the manifest describes: look at `quorate backup verify`"));
+        }
+        let hashes = try_join_all(members.iter().map(|(_, client)| client.hash_kv(revision))).await?;
+        let first = hashes.first().ok_or_else(|| StepError::new("there is no member"))?;
+        let odd: Vec<&str> = members
+            .iter()
+            .zip(&hashes)
+            .filter(|(_, hash)| (hash.hash, hash.compact_revision) != (first.hash, first.compact_revision))
+            .map(|((name, _), _)| name.as_str())
+            .collect();
+        if !odd.is_empty() {
+            return Err(StepError::new(format!(
+                "the data of {} differs from that of {}",
+                odd.join(", "),
+                members[0].0
+            )));
+        }
+        let keys = members[0].1.count_at(revision).await?.value;
+        let same = count(members.len(), "member");
+        Ok(format!(
+            "{same} with hash {:08x} at revision {revision}, {keys} keys",
+            first.hash
+        ))
+    }
+
+    pub(super) async fn forget_restore(
+        &self,
+        node: &NodeName,
+        at: &HostPath,
+        note: &HostPath,
+    ) -> Result<String, StepError> {
+        self.host(node).await?.forget_restore(at, note).await?;
+        Ok("finished".into())
+    }
+}

@@ -1,0 +1,111 @@
+//! What a restore is asked for, and the note it leaves on every host until it is finished.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::backup::{Manifest, SnapshotDigest};
+use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
+use crate::host::HostFacts;
+use crate::inventory::{ClusterId, ClusterName, Desired, DesiredHost, HostPath, NodeName, PeerUrl};
+use crate::ops::safety::bootstrap::Marker;
+
+/// What `restore` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreOrder {
+    /// The plain snapshot, which was read to its end and found whole.
+    pub snapshot: SnapshotDigest,
+    /// The file it is in, for people.
+    pub file: String,
+    /// A database without a checksum.
+    pub bare: bool,
+    /// What it says of itself.
+    pub manifest: Option<Manifest>,
+    /// When the command was given: makes the new cluster's id another one than that of any cluster before.
+    pub begun: Timestamp,
+    /// By how much to raise revisions, where the release can.
+    pub bump: Option<u64>,
+    /// Hosts that are gone and take no part.
+    pub without: Vec<NodeName>,
+    /// Take a snapshot of what is there first, when that is possible.
+    pub snapshot_first: bool,
+    /// Take a backup of another cluster.
+    pub any_cluster: bool,
+}
+
+impl RestoreOrder {
+    /// The token of the cluster that comes of it.
+    pub fn token(&self, cluster: &ClusterName) -> String {
+        let start = self.snapshot.sha256.get(..8).unwrap_or_default();
+        format!("{cluster}-restore-{}-{start}", self.begun.strftime("%Y%m%dT%H%M%SZ"))
+    }
+}
+
+/// The note on every host that a restore is under way, from before the first member stops until the new cluster was
+/// seen healthy. Whoever comes next finds all it takes to finish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreNote {
+    /// SHA-256 (hex) of the plain snapshot.
+    pub sha256: String,
+    /// The file it came in, for people.
+    pub file: String,
+    /// When it was begun.
+    pub begun: Timestamp,
+    /// The new cluster's token.
+    pub token: String,
+    /// By how much revisions are raised.
+    pub bump: Option<u64>,
+    /// Who takes part.
+    pub hosts: BTreeSet<NodeName>,
+}
+
+impl RestoreNote {
+    /// Where it lies: beside the config, which outlives reboots and is not moved with the data.
+    pub fn path(host: &DesiredHost) -> HostPath {
+        host.paths.config.with_suffix(".restoring")
+    }
+
+    /// The file's text.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The note on a host. A file that is there and cannot be read counts as one: `Some(None)`.
+    pub fn on(host: &DesiredHost, facts: &HostFacts) -> Option<Option<Self>> {
+        let file = facts.files.get(&Self::path(host))?;
+        Some(file.content.as_deref().and_then(|text| serde_json::from_str(text).ok()))
+    }
+
+    /// The id that etcd gives the restored cluster.
+    pub fn cluster_id(&self, desired: &Desired) -> ClusterId {
+        let members: Vec<_> = desired
+            .hosts
+            .values()
+            .filter(|host| self.hosts.contains(&host.name))
+            .map(|host| bootstrap_member_id(&[host.peer_url()], &self.token))
+            .collect();
+        bootstrap_cluster_id(&members)
+    }
+}
+
+/// How a snapshot becomes a member's data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreData {
+    /// Where the snapshot lies.
+    pub at: HostPath,
+    /// The program.
+    pub tool: HostPath,
+    /// Who will be a member: `a=url,b=url`.
+    pub initial_cluster: String,
+    /// The new cluster's token.
+    pub token: String,
+    /// This member's peer URL.
+    pub url: PeerUrl,
+    /// By how much revisions rise; older ones then count as compacted.
+    pub bump: Option<u64>,
+    /// Whether the snapshot ends with its checksum.
+    pub checksum: bool,
+    /// Whose data it is from then on.
+    pub marker: Marker,
+}

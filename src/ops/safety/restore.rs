@@ -1,0 +1,286 @@
+//! Going back to a backup: what is asked first, and that nothing else touches the cluster meanwhile.
+
+use super::bootstrap::data_belongs;
+use super::{Blocked, Rule};
+use crate::host::{DataState, HostFacts};
+use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::model::{Fact, Observed, Policy};
+use crate::ops::restore::{RestoreNote, RestoreOrder};
+
+/// Free bytes a host keeps besides the snapshot, what becomes of it, and two WAL segments.
+const ROOM: u64 = 256 << 20;
+
+/// The note of the hosts of an inventory, when there is one.
+///
+/// # Errors
+/// When the hosts have different ones, or one cannot be read.
+pub fn note_of(desired: &Desired, observed: &Observed) -> Result<Option<RestoreNote>, Blocked> {
+    let mut found: Option<(NodeName, RestoreNote)> = None;
+    for host in desired.hosts.values() {
+        let Some(Fact::Known(facts)) = observed.hosts.get(&host.name) else {
+            continue;
+        };
+        let note = match RestoreNote::on(host, facts) {
+            None => continue,
+            Some(Some(note)) => note,
+            Some(None) => return Err(unreadable(host)),
+        };
+        match &found {
+            Some((first, other)) if *other != note => {
+                return Err(Blocked::new(
+                    Rule::RestoreUnderWay,
+                    format!(
+                        "{first} takes part in the restore of {}, {} in that of {}",
+                        other.file, host.name, note.file
+                    ),
+                    format!(
+                        "remove the note of the one that was given up ({}) on its hosts",
+                        RestoreNote::path(host)
+                    ),
+                ));
+            }
+            _ => found = Some((host.name.clone(), note)),
+        }
+    }
+    Ok(found.map(|(_, note)| note))
+}
+
+fn unreadable(host: &DesiredHost) -> Blocked {
+    Blocked::new(
+        Rule::RestoreUnderWay,
+        format!("{} cannot be understood", RestoreNote::path(host)),
+        "a restore by another version of quorate is under way: finish it with that version",
+    )
+    .on(&host.name)
+}
+
+/// May anything but a restore touch the cluster?
+///
+/// # Errors
+/// While a restore is under way: how to finish it.
+pub fn no_restore_under_way(desired: &Desired, observed: &Observed) -> Result<(), Blocked> {
+    match note_of(desired, observed)? {
+        None => Ok(()),
+        Some(note) => Err(Blocked::new(
+            Rule::RestoreUnderWay,
+            format!(
+                "a restore of {} was begun at {} and is not finished",
+                note.file, note.begun
+            ),
+            finish(&note),
+        )),
+    }
+}
+
+fn finish(note: &RestoreNote) -> String {
+    format!(
+        "finish it: `quorate restore {} --accept-data-loss` (the same backup, under any name)",
+        note.file
+    )
+}
+
+/// May this backup be restored? Returns the terms: those of the note when the restore was begun before.
+///
+/// # Errors
+/// Every reason against it.
+pub fn may_restore(
+    desired: &Desired,
+    observed: &Observed,
+    order: &RestoreOrder,
+    policy: Policy,
+) -> Result<(RestoreNote, bool), Vec<Blocked>> {
+    let (note, resumed) = match note_of(desired, observed).map_err(|refusal| vec![refusal])? {
+        Some(note) if note.sha256 == order.snapshot.sha256 => (note, true),
+        Some(note) => {
+            return Err(vec![Blocked::new(
+                Rule::RestoreUnderWay,
+                format!(
+                    "a restore of another backup, {}, was begun at {}",
+                    note.file, note.begun
+                ),
+                finish(&note),
+            )]);
+        }
+        None => (begin(desired, order), false),
+    };
+    let mut blocked = fitting(desired, order);
+    for name in note.hosts.iter().filter(|name| !desired.hosts.contains_key(*name)) {
+        blocked.push(Blocked::new(
+            Rule::Inventory,
+            format!("{name} takes part in the restore that was begun, and is no longer in the inventory"),
+            "put it back, finish the restore, and remove it afterwards",
+        ));
+    }
+    for host in desired.hosts.values().filter(|host| note.hosts.contains(&host.name)) {
+        match observed.hosts.get(&host.name) {
+            Some(Fact::Known(facts)) => blocked.extend(host_can(desired, host, facts, order, resumed)),
+            Some(Fact::Unknown(why)) => blocked.push(unreachable(host, why)),
+            Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not looked at")),
+        }
+    }
+    if !resumed {
+        blocked.extend(left_out(desired, observed, order));
+    }
+    if !policy.accept_data_loss {
+        blocked.extend(loses_data(observed, order));
+    }
+    if blocked.is_empty() {
+        Ok((note, resumed))
+    } else {
+        Err(blocked)
+    }
+}
+
+fn begin(desired: &Desired, order: &RestoreOrder) -> RestoreNote {
+    let hosts = desired.hosts.keys().filter(|name| !order.without.contains(name));
+    RestoreNote {
+        sha256: order.snapshot.sha256.clone(),
+        file: order.file.clone(),
+        begun: order.begun,
+        token: order.token(&desired.cluster),
+        bump: order.bump,
+        hosts: hosts.cloned().collect(),
+    }
+}
+
+/// Is it a backup of this cluster that the release can read?
+fn fitting(desired: &Desired, order: &RestoreOrder) -> Vec<Blocked> {
+    let Some(manifest) = &order.manifest else {
+        return Vec::new();
+    };
+    let mut blocked = Vec::new();
+    if manifest.cluster != desired.cluster && !order.any_cluster {
+        blocked.push(Blocked::new(
+            Rule::ForeignData,
+            format!("it is a backup of the cluster {}, not of {}", manifest.cluster, desired.cluster),
+            "take one of this cluster's (`quorate backup list`), or say --from-another-cluster to make a copy of that one",
+        ));
+    }
+    if manifest.etcd_version.series() > desired.version.series() {
+        blocked.push(Blocked::new(
+            Rule::Version,
+            format!(
+                "it was taken from etcd {}, and the inventory wants {}",
+                manifest.etcd_version, desired.version
+            ),
+            format!(
+                "set `etcd.version` to {} or later: etcd does not read the data of a later minor release",
+                manifest.etcd_version
+            ),
+        ));
+    }
+    blocked
+}
+
+fn host_can(
+    desired: &Desired,
+    host: &DesiredHost,
+    facts: &HostFacts,
+    order: &RestoreOrder,
+    resumed: bool,
+) -> Vec<Blocked> {
+    // What a restore that was begun has left in the data directory is its own.
+    if resumed {
+        return Vec::new();
+    }
+    let mut blocked = Vec::new();
+    match data_belongs(desired, host, facts) {
+        // A lost write-ahead log is a reason to restore, not one against it.
+        Err(refusal) if refusal.rule != Rule::DataGone => blocked.push(refusal),
+        _ => {}
+    }
+    let needed = 2 * order.snapshot.size + ROOM;
+    if let Some(disk) = facts.system.disks.get(&host.paths.data)
+        && disk.free_bytes < needed
+    {
+        let refusal = Blocked::new(
+            Rule::Host,
+            format!(
+                "{} has {} MiB free, and a restore needs {} MiB",
+                host.paths.data,
+                disk.free_bytes >> 20,
+                needed >> 20
+            ),
+            format!("free some space (old data that was set aside: {})", set_aside(facts)),
+        );
+        blocked.push(refusal.on(&host.name));
+    }
+    blocked
+}
+
+fn set_aside(facts: &HostFacts) -> String {
+    match facts.data.set_aside.as_slice() {
+        [] => "none".to_owned(),
+        places => places.join(", "),
+    }
+}
+
+fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
+    Blocked::new(
+        Rule::Unreachable,
+        format!("it cannot be looked at ({why}), so it may go on with the old data"),
+        format!(
+            "mend the connection; if it is gone for good, say --without {}",
+            host.name
+        ),
+    )
+    .on(&host.name)
+}
+
+/// A host that is left out must not be there to go on by itself.
+fn left_out(desired: &Desired, observed: &Observed, order: &RestoreOrder) -> Vec<Blocked> {
+    let mut blocked = Vec::new();
+    for name in &order.without {
+        if let Some(Fact::Known(facts)) = observed.hosts.get(name)
+            && facts.service.pid.is_some()
+        {
+            let refusal = Blocked::new(
+                Rule::NotSettled,
+                "its member runs and would go on with the old data",
+                format!("restore it with the others: leave `--without {name}` out"),
+            );
+            blocked.push(refusal.on(name));
+        }
+    }
+    if order.without.len() >= desired.hosts.len() {
+        blocked.push(Blocked::new(
+            Rule::Inventory,
+            "no host is left to restore onto",
+            "leave fewer out",
+        ));
+    }
+    blocked
+}
+
+/// What would be lost, when there is anything.
+fn loses_data(observed: &Observed, order: &RestoreOrder) -> Option<Blocked> {
+    let has_data = |fact: &Fact<HostFacts>| match fact {
+        Fact::Known(facts) => facts.data.state != DataState::Empty,
+        _ => true,
+    };
+    if !observed.hosts.values().any(has_data) {
+        return None;
+    }
+    let now = observed.cluster.known().and_then(|membership| {
+        let statuses = membership.status.values().filter_map(Fact::known);
+        statuses.map(|status| status.header.revision).max()
+    });
+    let then = order.manifest.as_ref();
+    let loss = match (now, then) {
+        (Some(now), Some(then)) => format!(
+            "the cluster is at revision {now}, the backup is of {} at revision {}: everything written since is lost",
+            then.taken_at, then.revision
+        ),
+        (None, Some(then)) => format!("everything written since {} is lost", then.taken_at),
+        (_, None) => "everything written since the snapshot is lost".to_owned(),
+    };
+    Some(Blocked::new(
+        Rule::OlderData,
+        loss,
+        "say --accept-data-loss if that is meant; the data of today is moved aside on the hosts, not deleted",
+    ))
+}
+
+#[cfg(test)]
+#[path = "restore_tests.rs"]
+mod tests;
