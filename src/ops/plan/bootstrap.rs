@@ -9,7 +9,7 @@ use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
 use crate::ops::check::Check;
-use crate::ops::model::{DIFFERENT_CLUSTERS, Fact};
+use crate::ops::model::Fact;
 use crate::ops::safety::bootstrap::{Ground, Marker, may_bootstrap};
 use crate::ops::safety::version::may_change_version;
 use crate::ops::safety::{Blocked, Rule};
@@ -43,13 +43,6 @@ pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
 
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
 pub(super) fn from_nothing(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
-    if let Fact::Unknown(why) = &situation.observed.cluster
-        && why.starts_with(DIFFERENT_CLUSTERS)
-    {
-        let hint = "`quorate status` shows who answers for which. Stop the member that does not belong, look at its data, and \
-                    when nobody needs that: `quorate replace-node` joins it afresh";
-        return Err(vec![Blocked::new(Rule::ForeignData, why, hint)]);
-    }
     let expected = expected_cluster_id(situation.desired);
     let ground = may_bootstrap(situation.desired, situation.observed, expected).map_err(|mut blocked| {
         // All that stands in the way at once, so that it can be mended at once.
