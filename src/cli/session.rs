@@ -44,14 +44,6 @@ pub struct Session {
     secrets: Arc<dyn SecretSource>,
 }
 
-/// Whatever goes wrong with a command is printed after this: what its steps had to say comes first, and the live
-/// display is gone by then.
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.reporter.end();
-    }
-}
-
 impl Session {
     /// Reads the inventory.
     ///
