@@ -45,7 +45,7 @@ fn a_host_that_shows_another_key_is_not_talked_to_and_its_pin_stays() {
 
     lab.refuses(&["up", "--yes"], 5).says(&[
         &format!("n2: the host key of {}:22 is not the pinned one", host.address),
-        "pki/known_hosts:",
+        "pki/known_hosts",
         "somebody may be in between",
     ]);
     lab.refuses(&["trust", "--yes"], 5)
@@ -83,7 +83,7 @@ fn sudo_that_refuses_the_account_or_the_password_is_named() {
 
     inventory(&lab, "ssh:\n  user: opspw");
     lab.refuses(&["up", "--yes"], 5)
-        .says(&["n1: sudo on the host asks opspw", "--sudo-password-env"]);
+        .says(&["n1: sudo on the host asks opspw", "a place to read the password from"]);
 
     let wrong = lab.leaves_alone(|lab| {
         let arguments = ["up", "--yes", "--sudo-password-env", "PW"];
@@ -114,7 +114,7 @@ fn a_host_that_cannot_be_reached_blocks_a_bootstrap() {
     assert!(!refused.stderr.contains("n1: "), "only n2 is at fault\n{refused}");
     refused.says(&[
         &format!("n2: cannot connect to {}:22", lab.host("n2").address),
-        "every host is known to be empty",
+        "nothing is begun without it",
     ]);
     assert!(!lab.dir().join("pki/ca.crt").exists(), "not even the CA was made");
 }

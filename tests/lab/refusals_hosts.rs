@@ -168,7 +168,7 @@ fn a_running_etcd_of_debians_package_is_left_alone() {
     let n2 = lab.host("n2").look();
     lab.quorate(&["up", "--yes"])
         .code(4)
-        .says(&["n1: ", "quorate did not make"]);
+        .says(&["n1: ", "files that are not etcd's"]);
     assert_eq!(lab.host("n2").look(), n2);
     assert_eq!(pid(), before);
     assert!(host.try_sh("test -e /etc/etcd || test -e /opt/quorate").status != Some(0));
