@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::etcd::EtcdError;
+use crate::pki::Tried;
 
 /// Why a backup could not be taken, written or read.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,43 @@ pub enum BackupError {
         super::format::HEAD
     )]
     ManifestTooLong { bytes: usize },
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// It is neither a backup, nor a snapshot, nor a database of etcd.
+    #[error("{} is not a backup: it is {what}", path.display())]
+    NotABackup { path: PathBuf, what: &'static str },
+    /// A later quorate wrote it.
+    #[error("{} has the format {format}, and this quorate knows {}", path.display(), super::manifest::FORMAT)]
+    TooNew { path: PathBuf, format: u32 },
+    /// Its manifest cannot be understood.
+    #[error("the manifest of {} is damaged: {why}", path.display())]
+    Manifest { path: PathBuf, why: String },
+    /// The end is missing.
+    #[error("{} is cut off", path.display())]
+    Truncated { path: PathBuf },
+    /// Its content is not what was written.
+    #[error("{} is damaged: {why}", path.display())]
+    Damaged { path: PathBuf, why: String },
+    /// None of the operator's keys opens it.
+    #[error("none of your keys opens {}{}", path.display(), listed(tried))]
+    NotYours {
+        path: PathBuf,
+        sealed_to: Vec<String>,
+        tried: Vec<Tried>,
+    },
+}
+
+/// `: FILE (why), FILE (why)`.
+fn listed(tried: &[Tried]) -> String {
+    if tried.is_empty() {
+        return ": no key file was given".to_owned();
+    }
+    let each: Vec<_> = tried
+        .iter()
+        .map(|key| format!("{} ({})", key.path.display(), key.why))
+        .collect();
+    format!(": tried {}", each.join(", "))
 }
 
 impl BackupError {
@@ -52,6 +90,22 @@ impl BackupError {
             BackupError::Write { .. } => "look at the owner and the permissions of this path",
             BackupError::Exists { .. } => "backups are never overwritten: give another name, or move it away",
             BackupError::ManifestTooLong { .. } => "shorten the names and URLs of the members",
+            BackupError::Read { .. } => "look at the path and its permissions",
+            BackupError::NotABackup { .. } => {
+                "give a .qbackup, a file from `etcdctl snapshot save`, or the `member/snap/db` of a stopped member"
+            }
+            BackupError::TooNew { .. } => "use the quorate that wrote it, or a newer one",
+            BackupError::Manifest { .. } | BackupError::Truncated { .. } | BackupError::Damaged { .. } => {
+                "nothing can be restored from it: take another one (`quorate backup list`)"
+            }
+            BackupError::NotYours { sealed_to, .. } => {
+                let who = if sealed_to.is_empty() {
+                    "its recipients".to_owned()
+                } else {
+                    sealed_to.join("; ")
+                };
+                return format!("it is sealed to: {who}. Give one of these keys as `ssh.identity`");
+            }
         };
         text.to_owned()
     }

@@ -6,15 +6,35 @@
 //! | [`format`] | how a `.qbackup` is laid out |
 //! | [`mod@write`] | the file as it grows: `.part`, synced, renamed |
 //! | [`mod@take`] | from a member's snapshot stream to a file |
+//! | [`source`](mod@source) | what a restore accepts, told apart and opened |
+//! | [`mod@check`] | the checks that the bytes pass on the way out |
+//! | `database` | what a bbolt file tells of itself |
+//! | [`mod@list`], [`retention`] | the backups of a directory, and which of them to keep |
+//! | [`tool`], [`mod@drill`] | which program restores, and the proof that it can |
 //! | [`error`] | what can be wrong with any of it, and what to do |
 
+pub mod check;
+mod database;
+pub mod drill;
 pub mod error;
 pub mod format;
+pub mod list;
 pub mod manifest;
+pub mod retention;
+pub mod source;
 pub mod take;
+pub mod tool;
 pub mod write;
 
+#[cfg(test)]
+mod tests;
+
+pub use drill::{DrillError, Findings, Programs, drill};
 pub use error::BackupError;
+pub use list::{Entry, Listing, list};
 pub use manifest::{KeyspaceHash, Manifest, ManifestMember, SnapshotDigest};
+pub use retention::{Keep, expired};
+pub use source::{Kind, Source, Unlocked, damage};
 pub use take::{About, take};
+pub use tool::RestoreTool;
 pub use write::{Seal, file_name};

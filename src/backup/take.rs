@@ -61,7 +61,10 @@ pub async fn take(
     // The hash is asked for once the snapshot has begun: whatever is compacted in between is then compacted in the
     // hash, too, and a restored copy can be brought to the same state to compare.
     let (copied, hash) = tokio::join!(copy(stream, &writer, progress), client.hash_kv(manifest.revision));
-    copied.map_err(failed)?;
+    if let Err(error) = copied {
+        writer.give_up().await;
+        return Err(failed(error));
+    }
     manifest.hash = hash.ok().map(|answer| KeyspaceHash {
         hash: answer.hash,
         compact_revision: answer.compact_revision,

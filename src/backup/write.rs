@@ -79,6 +79,13 @@ impl BackupWriter {
         self.sender.send(Message::Chunk(bytes)).await.is_ok()
     }
 
+    /// Ends it without a file, and waits until nothing of it is left.
+    pub(super) async fn give_up(self) {
+        drop(self.sender);
+        // Its error does not matter any more: another one is on its way to the operator.
+        let _ = self.thread.await;
+    }
+
     /// Puts the manifest in, now that all bytes are there and were checked, and gives the file its name. Returns the
     /// manifest with the snapshot's digest.
     pub(super) async fn finish(self, manifest: Manifest) -> Result<Manifest, BackupError> {

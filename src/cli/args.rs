@@ -127,6 +127,9 @@ pub enum Command {
     /// Make, show, check or embed a bundle of etcd releases
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Show, renew and issue certificates; change the CA
+    #[command(subcommand)]
+    Pki(PkiCommand),
     /// Run the bundle's own etcdctl against the cluster, through the SSH connections
     #[command(
         after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table"
@@ -333,6 +336,81 @@ pub enum BundleCommand {
         #[arg(long, value_name = "FILE")]
         into: PathBuf,
     },
+}
+
+/// `pki ...`
+#[derive(Debug, Subcommand)]
+pub enum PkiCommand {
+    /// Every certificate on every host and on this machine (exit code 11 when one expires soon or differs)
+    Show,
+    /// Put new certificates on every host; etcd uses them without a restart
+    #[command(
+        after_help = "Works over SSH alone: also when every certificate has expired and etcd cannot be talked to."
+    )]
+    Renew,
+    /// Change the CA: trust both, reissue everything, drop the old one
+    #[command(
+        name = "rotate-ca",
+        after_help = "Interrupted, or stopped to wait for clients? Run it again: it goes on where it was.\n\nExamples:\n  quorate pki rotate-ca\n  quorate pki rotate-ca --compromised"
+    )]
+    RotateCa {
+        /// Somebody else has the CA's key: do not wait until clients have new certificates
+        #[arg(long)]
+        compromised: bool,
+    },
+    /// Issue a client certificate and remember it in issued.yml
+    #[command(
+        after_help = "Writes NAME.crt, NAME.key (0600) and ca.crt.\n\nExamples:\n  quorate pki issue kube-apiserver --out /etc/kubernetes/pki/etcd\n  quorate pki issue backup --user root --validity 8h --out ./out"
+    )]
+    Issue(Issue),
+    /// Note that the certificates of a client are to be refused
+    Revoke {
+        /// The name it was issued under
+        name: String,
+    },
+    /// Write the revocation list (DER, which every etcd reads)
+    Crl {
+        /// Where to write it
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Seal the CA key anew: to the recipients of the inventory, and to those added here
+    #[command(
+        after_help = "Also seals a key that was brought along as ca.key. Copies of the old file stay open to whoever could open\nthem: when somebody must not have the key any more, change the CA.\n\nExamples:\n  quorate pki seal --recipient bob.pub\n  quorate pki seal --remove alice@laptop"
+    )]
+    Seal(Seal),
+}
+
+/// `pki issue`
+#[derive(Debug, Args)]
+pub struct Issue {
+    /// Who it is for; also the name of its files
+    pub name: String,
+    /// Write the files into this directory
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How long it is valid [default: `pki.leaf_validity` of the inventory]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub validity: Option<std::time::Duration>,
+    /// The user it is to etcd [default: its name]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+}
+
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let duration = crate::inventory::quantity::duration(text).filter(|d| !d.is_zero());
+    duration.ok_or_else(|| "write it like 8h, 30d or 1y".to_owned())
+}
+
+/// `pki seal`
+#[derive(Debug, Args)]
+pub struct Seal {
+    /// Let this one open it too: an age or SSH public key, or a file of them (may be repeated)
+    #[arg(long, value_name = "KEY")]
+    pub recipient: Vec<String>,
+    /// Let this one open it no longer: a key, or a part of its name (may be repeated)
+    #[arg(long, value_name = "KEY")]
+    pub remove: Vec<String>,
 }
 
 /// `ctl`

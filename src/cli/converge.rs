@@ -16,9 +16,9 @@ use crate::ops::plan::{Plan, Risk, plan};
 use crate::ops::vault::Vault;
 use crate::report::{Paint, quiet};
 
-/// A cold start or a first bootstrap is followed by what could only be seen once the cluster runs; more rounds than
+/// A cold start, a first bootstrap or a part of a CA rotation is followed by what can only be seen then; more rounds than
 /// this mean that something undoes what is done.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 6;
 
 /// The real parts that a changing command works with.
 pub struct Parts {
@@ -41,6 +41,14 @@ impl Parts {
             vault: session.vault(),
             bundle: Some(session.bundle()?),
         })
+    }
+
+    /// Looks at everything that the intent needs.
+    async fn look(&self, session: &Session, intent: &Intent) -> Result<Observed, Failure> {
+        match intent.mends_trust() {
+            true => session.look_past_expiry(&self.fleet, &self.vault).await,
+            false => session.look(&self.fleet, &self.vault).await,
+        }
     }
 
     /// Makes the plan for what was seen.
@@ -81,9 +89,16 @@ async fn rounds(
     held: &mut Option<lock::Held>,
 ) -> Result<(), Failure> {
     let stop = session.stop();
+    let mut intent = intent.clone();
     for round in 0..ROUNDS {
-        let mut seen = session.phase("look", session.look(&parts.fleet, &parts.vault)).await?;
-        let mut plan = parts.plan(session, intent, &seen)?;
+        let mut seen = session.phase("look", parts.look(session, &intent)).await?;
+        let mut plan = parts.plan(session, &intent, &seen).map_err(|refusal| match round {
+            0 => refusal,
+            _ => Failure {
+                message: "stopped before the next part, because it would not be safe".into(),
+                ..refusal
+            },
+        })?;
         if let (Some(saved), 0) = (saved, round) {
             not_stale(saved, &plan)?;
         }
@@ -99,8 +114,8 @@ async fn rounds(
             show_and_ask(session, &plan)?;
             *held = Some(session.phase("lock", lock::take(session, &parts.fleet, stop)).await?);
             // Somebody else may have held the lock until now: what was agreed to must still be what is needed.
-            seen = session.look(&parts.fleet, &parts.vault).await?;
-            let now = parts.plan(session, intent, &seen)?;
+            seen = parts.look(session, &intent).await?;
+            let now = parts.plan(session, &intent, &seen)?;
             if now.steps_digest != plan.steps_digest {
                 return Err(stale("the hosts changed while the plan was on the screen"));
             }
@@ -109,8 +124,9 @@ async fn rounds(
         draft::agreed(session)?;
         apply(session, parts, &plan, seen, stop).await?;
         *changed += plan.steps().filter(|step| step.risk > Risk::ReadOnly).count();
-        if !matches!(intent, Intent::Converge { .. }) {
-            return Ok(());
+        match intent.again() {
+            Some(next) => intent = next,
+            None => return Ok(()),
         }
     }
     Err(Failure::new(

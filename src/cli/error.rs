@@ -7,6 +7,7 @@ use crate::host::HostError;
 use crate::inventory::InventoryError;
 use crate::ops::exec::StepError;
 use crate::ops::safety::{Blocked, Rule};
+use crate::pki::StoreError;
 use crate::report::{chain, printable};
 
 /// The exit codes of `docs/interface`: part of the contract.
@@ -173,5 +174,13 @@ impl From<StepError> for Failure {
             hint: error.hint,
             ..Self::new(Exit::StepFailed, error.message)
         }
+    }
+}
+
+/// The CA is asked for before any host is touched, so what is wrong with it blocks and breaks nothing.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = error.hint();
+        Self::new(Exit::Blocked, chain(&error)).hint(hint)
     }
 }

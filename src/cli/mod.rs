@@ -12,6 +12,7 @@ mod interrupt;
 mod lock;
 mod members;
 mod offline;
+mod pki;
 mod probe;
 mod session;
 mod show;
@@ -67,6 +68,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Bundle(BundleCommand::Verify { file }) => bundle::verify(global, file.as_deref()),
         Command::Bundle(BundleCommand::Embed { into }) => bundle::embed(global, into),
         Command::Ctl(args) => ctl::ctl(global, args).await,
+        Command::Pki(command) => pki::pki(global, command).await,
         Command::Logs(args) => hosts::logs(global, args).await,
         Command::Ssh(args) => hosts::ssh(global, args).await,
         Command::Unlock(args) => lock::unlock(global, args).await,

@@ -232,21 +232,35 @@ impl Session {
                 .collect();
             releases.entry(release.version).or_default().insert(release.arch, files);
         }
-        let ca_pem = vault.trusted_pem().map_err(crate::ops::exec::StepError::from)?;
-        Ok(Supplies { releases, ca_pem })
+        Ok(Supplies {
+            releases,
+            ca_pem: vault.trusted_pem()?,
+            next_ca: vault.next_ca()?,
+            clients: vault.clients()?,
+        })
     }
 
     /// Opens the CA (when there is one) and looks at everything.
     ///
     /// # Errors
-    /// When the CA is there and none of the operator's keys opens it.
+    /// When the CA is there and none of the operator's keys opens it, or it has expired.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let has_ca = !vault
-            .dir()
-            .status()
-            .map_err(crate::ops::exec::StepError::from)?
-            .is_empty();
-        let tls = if has_ca { Some(vault.operator().await?) } else { None };
+        let tls = match vault.dir().status()?.is_empty() {
+            true => None,
+            false => {
+                vault.authority().await?;
+                Some(vault.operator().await?)
+            }
+        };
+        Ok(observe(fleet, tls.as_ref()).await)
+    }
+
+    /// The same, for commands that mend certificates: an expired CA only means that etcd cannot be talked to.
+    ///
+    /// # Errors
+    /// When there is a CA that cannot be opened.
+    pub async fn look_past_expiry(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
+        let tls = vault.operator_if_valid().await?;
         Ok(observe(fleet, tls.as_ref()).await)
     }
 

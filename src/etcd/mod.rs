@@ -40,7 +40,7 @@ pub use ids::{bootstrap_cluster_id, bootstrap_member_id};
 pub use metrics::{Latency, Metrics};
 pub use model::*;
 pub use probe::{PortSecurity, port_security};
-pub use snapshot::SnapshotStream;
+pub use snapshot::{SnapshotChecksum, SnapshotStream};
 pub use tally::ProbeFindings;
 pub use tls::{ClientTls, Endpoint};
 pub use writer::{ProbeSettings, WriteProbe};

@@ -42,9 +42,15 @@ pub struct Member {
 }
 
 impl Member {
-    /// A member that has never started publishes no name.
+    /// A member that was added and has never started has no name (`IsStarted`, server/etcdserver/api/membership).
     pub fn started(&self) -> bool {
         !self.name.is_empty()
+    }
+
+    /// Whether it has ever told where clients reach it. One of a static bootstrap has its name from the others' config
+    /// before it starts; its client URLs it publishes itself.
+    pub fn published(&self) -> bool {
+        !self.client_urls.is_empty()
     }
 }
 

@@ -22,7 +22,7 @@ pub struct SnapshotStream {
     stream: Streaming<pb::SnapshotResponse>,
     endpoint: Endpoint,
     total: Option<u64>,
-    trailer: Trailer,
+    trailer: SnapshotChecksum,
 }
 
 impl SnapshotStream {
@@ -31,7 +31,7 @@ impl SnapshotStream {
             stream,
             endpoint,
             total: None,
-            trailer: Trailer::default(),
+            trailer: SnapshotChecksum::default(),
         }
     }
 
@@ -70,22 +70,27 @@ impl SnapshotStream {
 
 const CHECKSUM: usize = 32;
 
-/// Hashes everything but the last 32 bytes seen so far.
+/// Holds a snapshot against the checksum it ends with, however it was cut into chunks.
 #[derive(Debug, Default)]
-struct Trailer {
+pub struct SnapshotChecksum {
     hash: Sha256,
     held: Vec<u8>,
 }
 
-impl Trailer {
-    fn feed(&mut self, chunk: &[u8]) {
+impl SnapshotChecksum {
+    /// Takes the next bytes.
+    pub fn feed(&mut self, chunk: &[u8]) {
         self.held.extend_from_slice(chunk);
         let settled = self.held.len().saturating_sub(CHECKSUM);
         self.hash.update(&self.held[..settled]);
         self.held.drain(..settled);
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Judges what was fed, as the whole snapshot.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
         if self.held.len() < CHECKSUM {
             return Err("it ended before its checksum".to_owned());
         }
@@ -101,8 +106,8 @@ mod tests {
     use super::*;
 
     /// Any database with its checksum, cut into chunks of `size`.
-    fn fed(file: &[u8], size: usize) -> Trailer {
-        let mut trailer = Trailer::default();
+    fn fed(file: &[u8], size: usize) -> SnapshotChecksum {
+        let mut trailer = SnapshotChecksum::default();
         file.chunks(size).for_each(|chunk| trailer.feed(chunk));
         trailer
     }

@@ -1,13 +1,16 @@
 //! A condition on the observed world. One function judges it, for planner, executor, simulator and tests.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::host::{DataState, ServiceState};
-use crate::inventory::{ClusterId, MemberId, NodeName, PeerUrl, Version};
+use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::model::{Fact, Membership, Observed, Policy};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
-use crate::ops::safety::{Blocked, membership, quorum};
+use crate::ops::safety::trust::HostTrust;
+use crate::ops::safety::{Blocked, membership, quorum, trust};
 
 /// A condition that a step needs before it runs, or brings about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +98,33 @@ pub enum Check {
         /// What the operator allowed.
         policy: Policy,
     },
+    /// `ca.crt` holds exactly these CAs, and the running process was started with it.
+    Trusts {
+        /// The host.
+        node: NodeName,
+        /// Its `paths.pki`.
+        pki: HostPath,
+        /// SHA-256 of each CA certificate.
+        cas: BTreeSet<String>,
+    },
+    /// The running process accepts certificates of this CA.
+    Accepts {
+        /// The host.
+        node: NodeName,
+        /// Its `paths.pki`.
+        pki: HostPath,
+        /// SHA-256 of the CA certificate.
+        ca: String,
+    },
+    /// Server and peer certificate were signed by this CA.
+    LeavesFrom {
+        /// The host.
+        node: NodeName,
+        /// Its `paths.pki`.
+        pki: HostPath,
+        /// SHA-256 of the CA certificate.
+        ca: String,
+    },
     /// [`membership::may_wipe`].
     SafeToWipe {
         /// The member whose data it was.
@@ -133,7 +163,11 @@ impl Check {
     /// The host that must be looked at again to judge it, and how closely; `None` where asking etcd is enough.
     pub fn host(&self) -> Option<(&NodeName, Depth)> {
         match self {
-            Check::NoData { node } | Check::RunsCurrent { node, .. } => Some((node, Depth::Everything)),
+            Check::NoData { node }
+            | Check::RunsCurrent { node, .. }
+            | Check::Trusts { node, .. }
+            | Check::Accepts { node, .. }
+            | Check::LeavesFrom { node, .. } => Some((node, Depth::Everything)),
             Check::Started { node } | Check::Stopped { node } => Some((node, Depth::Service)),
             _ => None,
         }
@@ -158,6 +192,15 @@ impl Check {
                 state => Verdict::Fails(format!("the unit is {state:?}").to_lowercase()),
             }),
             Check::RunsCurrent { node, version } => on_host(seen, node, |facts| runs_current(facts, *version)),
+            Check::Trusts { node, pki, cas } => {
+                on_host(seen, node, |facts| trust::trusts(&HostTrust::of(pki, facts), cas))
+            }
+            Check::Accepts { node, pki, ca } => {
+                on_host(seen, node, |facts| trust::accepts(&HostTrust::of(pki, facts), ca))
+            }
+            Check::LeavesFrom { node, pki, ca } => {
+                on_host(seen, node, |facts| trust::leaves_from(&HostTrust::of(pki, facts), ca))
+            }
             Check::HealthyVoter { url } => in_cluster(seen, |m| match m.at(url) {
                 None => Verdict::Fails("it is not a member".into()),
                 Some(member) if member.learner => Verdict::Fails("it is still a learner".into()),

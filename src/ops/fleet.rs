@@ -78,6 +78,13 @@ impl Fleet {
         *slot.client.lock().await = None;
     }
 
+    /// Forgets the gRPC clients, so that the next ones are made with another identity. Connections to hosts stay.
+    pub async fn forget_clients(&self) {
+        for slot in self.slots.values() {
+            *slot.client.lock().await = None;
+        }
+    }
+
     /// A gRPC client for the member on a host, through that host's connection.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::etcd::{Alarm, Member, MemberStatus};
 use crate::host::HostFacts;
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
+use crate::pki::{IssuedRecord, Stage};
 
 /// Something looked at. **Unreachable is never absent**: a rule that needs a fact is blocked by `Unknown`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,16 +162,48 @@ pub enum Intent {
         /// Who takes its place.
         new: NodeName,
     },
+    /// `pki renew`: new server and peer certificates, without a restart.
+    RotateLeaves {
+        /// Only these hosts; empty means all.
+        limit: Vec<NodeName>,
+    },
+    /// `pki rotate-ca`: goes on with the change of the CA that is under way.
+    RotateCa {
+        /// The old CA's key is in wrong hands: clients are not waited for.
+        compromised: bool,
+        /// Begin a rotation when none is under way.
+        begin: bool,
+    },
 }
 
 impl Intent {
     /// Whether a host is in the scope of this intent.
     pub fn covers(&self, node: &NodeName) -> bool {
         match self {
-            Intent::Converge { limit, .. } | Intent::Restart { limit } => limit.is_empty() || limit.contains(node),
+            Intent::Converge { limit, .. } | Intent::Restart { limit } | Intent::RotateLeaves { limit } => {
+                limit.is_empty() || limit.contains(node)
+            }
+            Intent::RotateCa { .. } => true,
             Intent::Remove { node: only, .. } => node == only,
             Intent::Replace { old, new } => node == old || node == new,
         }
+    }
+
+    /// What to plan once more after this was done, because only then the rest can be seen; `None` when once is all.
+    pub fn again(&self) -> Option<Intent> {
+        match self {
+            Intent::Converge { .. } => Some(self.clone()),
+            Intent::RotateCa { compromised, .. } => Some(Intent::RotateCa {
+                compromised: *compromised,
+                begin: false,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether it mends certificates: it must work when the CA has expired and etcd cannot be talked to.
+    pub fn mends_trust(&self) -> bool {
+        matches!(self, Intent::RotateLeaves { .. } | Intent::RotateCa { .. })
     }
 
     /// The command's name.
@@ -180,6 +213,8 @@ impl Intent {
             Intent::Restart { .. } => "restart",
             Intent::Remove { .. } => "remove-node",
             Intent::Replace { .. } => "replace-node",
+            Intent::RotateLeaves { .. } => "pki renew",
+            Intent::RotateCa { .. } => "pki rotate-ca",
         }
     }
 }
@@ -200,6 +235,23 @@ pub struct Supplies {
     pub releases: BTreeMap<Version, BTreeMap<crate::inventory::Arch, BTreeMap<String, String>>>,
     /// The CA certificates members should trust, PEM; `None` before the first `up`.
     pub ca_pem: Option<String>,
+    /// The change of the CA that is under way on the operator's machine.
+    #[serde(default)]
+    pub next_ca: Option<NextCa>,
+    /// The certificate that each client uses, as far as quorate issued it.
+    #[serde(default)]
+    pub clients: Vec<IssuedRecord>,
+}
+
+/// A change of the CA, as the operator's `pki` directory tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextCa {
+    /// How far it has come there.
+    pub stage: Stage,
+    /// SHA-256 of the CA that comes.
+    pub new: String,
+    /// SHA-256 of the CA that goes.
+    pub old: String,
 }
 
 /// The inventory's host that a member belongs to.

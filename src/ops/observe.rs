@@ -13,7 +13,7 @@ use crate::inventory::{ClusterId, DesiredHost, MemberId, NodeName, Version};
 use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Membership, Observed};
-use crate::ops::plan::managed_files;
+use crate::ops::plan::{managed_files, pki_manifest};
 
 /// A member that is well answers within milliseconds; one without a quorum never does.
 const STATUS_LIMIT: Duration = Duration::from_secs(3);
@@ -122,7 +122,7 @@ async fn look_at_host(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<HostFact
 fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
     let pki = |name: &str| spec.paths.pki.join(name);
     let mut contents = managed_files(spec);
-    contents.extend([pki("ca.crt"), pki("server.crt"), pki("peer.crt")]);
+    contents.extend([pki("ca.crt"), pki("server.crt"), pki("peer.crt"), pki_manifest(spec)]);
     FactsQuery {
         contents,
         hashes: vec![pki("server.key"), pki("peer.key")],
@@ -166,7 +166,7 @@ async fn look_at_cluster(
     asked: &(dyn Fn(&NodeName) -> bool + Sync),
 ) -> Fact<Membership> {
     let Some(tls) = tls else {
-        return nothing_answers(hosts, "there is no CA yet to talk to etcd with".into());
+        return nothing_answers(hosts, "there is no valid CA to talk to etcd with".into());
     };
     let asks = fleet
         .desired()

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use age::secrecy::SecretString;
 use jiff::Timestamp;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::etcd::ClientTls;
 use crate::inventory::{ClusterName, Desired, DesiredHost, PkiPolicy};
 use crate::ops::exec::StepError;
+use crate::ops::model::NextCa;
+use crate::ops::plan::AuthorityTurn;
 use crate::pki::{
-    Authority, Certificate, Issued, PkiDir, Recipient, StoreError, bundle_pem, operator_spec, peer_spec, server_spec,
+    Authority, AuthorityError, CaStatus, Certificate, Issued, IssuedRecord, LeafSpec, PkiDir, Recipient, StoreError,
+    bundle_pem, operator_spec, peer_spec, server_spec,
 };
 
 /// Asks for the passphrase of a key file; `None` when nobody can answer.
@@ -25,8 +28,9 @@ pub struct Vault {
     base: PathBuf,
     identities: Vec<PathBuf>,
     ask: AskPassphrase,
-    authority: OnceCell<Arc<Authority>>,
-    operator: OnceCell<ClientTls>,
+    /// Opened at most once, and again when another CA signs.
+    authority: Mutex<Option<Arc<Authority>>>,
+    operator: Mutex<Option<ClientTls>>,
 }
 
 impl Vault {
@@ -38,8 +42,8 @@ impl Vault {
             base: base.to_owned(),
             identities,
             ask,
-            authority: OnceCell::new(),
-            operator: OnceCell::new(),
+            authority: Mutex::default(),
+            operator: Mutex::default(),
         })
     }
 
@@ -69,6 +73,28 @@ impl Vault {
         Ok(Some(bundle_pem(&self.dir.trusted()?)))
     }
 
+    /// The change of the CA that is under way, if one is.
+    ///
+    /// # Errors
+    /// When a file of it cannot be read.
+    pub fn next_ca(&self) -> Result<Option<NextCa>, StoreError> {
+        let rotation = self.dir.rotation()?;
+        Ok(rotation.map(|rotation| NextCa {
+            stage: rotation.stage,
+            new: rotation.new.facts().sha256.clone(),
+            old: rotation.old.facts().sha256.clone(),
+        }))
+    }
+
+    /// The certificate that each client uses now, as far as it was issued here.
+    ///
+    /// # Errors
+    /// When `issued.yml` cannot be read.
+    pub fn clients(&self) -> Result<Vec<IssuedRecord>, StoreError> {
+        let issued = self.dir.issued()?;
+        Ok(issued.current(Timestamp::now()).into_values().cloned().collect())
+    }
+
     /// Makes the CA and seals its key; says who can open it.
     ///
     /// # Errors
@@ -80,20 +106,29 @@ impl Vault {
             return Ok(format!("{} (it was there already)", cluster));
         }
         let recipients = self.recipients()?;
-        let authority = Arc::new(self.dir.create(&self.policy, &recipients, Timestamp::now())?);
-        let _ = self.authority.set(authority);
+        let made = self.dir.create(
+            &self.policy,
+            &recipients,
+            &self.identities,
+            &mut |path| (self.ask)(path),
+            Timestamp::now(),
+        )?;
+        *self.authority.lock().await = Some(Arc::new(made));
         Ok(recipients.iter().map(Recipient::label).collect::<Vec<_>>().join(", "))
     }
 
-    /// Who the CA key is to be sealed to: the inventory's list, or the owner of the SSH identities.
+    /// Who the CA key is to be sealed to: the inventory's list and the file beside the CA, or, with neither, the owner of
+    /// the SSH identities.
     ///
     /// # Errors
     /// Every entry that cannot be used.
     pub fn recipients(&self) -> Result<Vec<Recipient>, StepError> {
-        let parsed = if self.policy.recipients.is_empty() {
-            Recipient::of_identities(&self.identities)
-        } else {
-            Recipient::parse_all(&self.policy.recipients, &self.base)
+        let mut listed = self.policy.recipients.clone();
+        let more = self.dir.recipients_path();
+        listed.extend(more.exists().then(|| more.display().to_string()));
+        let parsed = match listed.is_empty() {
+            true => Recipient::of_identities(&self.identities),
+            false => Recipient::parse_all(&listed, &self.base),
         };
         parsed.map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -106,19 +141,19 @@ impl Vault {
     /// # Errors
     /// When none of the operator's keys opens it, it has expired, or it does not hold together.
     pub async fn authority(&self) -> Result<Arc<Authority>, StoreError> {
-        self.authority
-            .get_or_try_init(|| async {
-                let (dir, identities, ask) = (self.dir.clone(), self.identities.clone(), self.ask.clone());
-                let opening = tokio::task::spawn_blocking(move || {
-                    dir.unlock(&identities, &mut |path| ask(path), Timestamp::now())
-                });
-                match opening.await {
-                    Ok(authority) => authority.map(Arc::new),
-                    Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-                }
-            })
-            .await
-            .cloned()
+        let mut slot = self.authority.lock().await;
+        if let Some(authority) = slot.as_ref() {
+            return Ok(authority.clone());
+        }
+        let (dir, identities, ask) = (self.dir.clone(), self.identities.clone(), self.ask.clone());
+        let opening =
+            tokio::task::spawn_blocking(move || dir.unlock(&identities, &mut |path| ask(path), Timestamp::now()));
+        let authority = match opening.await {
+            Ok(authority) => Arc::new(authority?),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        *slot = Some(authority.clone());
+        Ok(authority)
     }
 
     /// The operator's identity towards etcd: common name `root`, so that it goes on working when etcd's own
@@ -127,18 +162,104 @@ impl Vault {
     /// # Errors
     /// As [`Vault::authority`].
     pub async fn operator(&self) -> Result<ClientTls, StepError> {
-        self.operator
-            .get_or_try_init(|| async {
-                let authority = self.authority().await?;
-                let issued = authority.issue(&operator_spec(self.policy.key_type), Timestamp::now())?;
-                Ok(ClientTls {
-                    ca_pem: bundle_pem(&self.dir.trusted()?),
-                    cert_pem: issued.cert_pem.clone(),
-                    key_pem: issued.key.expose_pem().to_owned().into(),
-                })
-            })
-            .await
-            .cloned()
+        let mut slot = self.operator.lock().await;
+        if let Some(identity) = slot.as_ref() {
+            return Ok(identity.clone());
+        }
+        let authority = self.authority().await?;
+        let issued = authority.issue(&operator_spec(self.policy.key_type), Timestamp::now())?;
+        let identity = ClientTls {
+            ca_pem: bundle_pem(&self.dir.trusted()?),
+            cert_pem: issued.cert_pem.clone(),
+            key_pem: issued.key.expose_pem().to_owned().into(),
+        };
+        *slot = Some(identity.clone());
+        Ok(identity)
+    }
+
+    /// A certificate for a client, remembered in `issued.yml` before it is handed out under `name`; with what the client
+    /// should trust.
+    ///
+    /// # Errors
+    /// As [`Vault::authority`]; also when `issued.yml` cannot be read or written.
+    pub async fn issue_client(&self, name: &str, spec: &LeafSpec) -> Result<(Vec<Certificate>, Issued), StepError> {
+        let authority = self.authority().await?;
+        let now = Timestamp::now();
+        let issued = authority.issue(spec, now)?;
+        let mut list = self.dir.issued()?;
+        list.records
+            .push(IssuedRecord::of(name, &issued.facts, authority.certificate().facts()));
+        self.dir.write_issued(&list, now)?;
+        Ok((self.dir.trusted()?, issued))
+    }
+
+    /// Seals the CA key to exactly `recipients`; a key that was brought along in the clear is sealed and removed.
+    ///
+    /// # Errors
+    /// When none of the operator's keys opens it, or a file cannot be written.
+    pub async fn seal(&self, recipients: Vec<Recipient>) -> Result<(), StoreError> {
+        let (dir, identities, ask) = (self.dir.clone(), self.identities.clone(), self.ask.clone());
+        let sealing = tokio::task::spawn_blocking(move || {
+            let ask = &mut |path: &Path| ask(path);
+            match dir.status()? {
+                CaStatus {
+                    plain_key: true,
+                    sealed: false,
+                    ..
+                } => dir
+                    .seal_plain_key(&recipients, &identities, ask, Timestamp::now())
+                    .map(drop),
+                _ => dir.reseal(&recipients, &identities, ask),
+            }
+        });
+        match sealing.await {
+            Ok(sealed) => sealed,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// The operator's identity, or `None` while there is no CA, or only one that has expired: then nobody can talk to
+    /// etcd, and what can be done is done over SSH.
+    ///
+    /// # Errors
+    /// When there is a CA that cannot be opened.
+    pub async fn operator_if_valid(&self) -> Result<Option<ClientTls>, StepError> {
+        if self.dir.status()?.is_empty() {
+            return Ok(None);
+        }
+        match self.authority().await {
+            Err(StoreError::Authority {
+                source: AuthorityError::Expired { .. },
+                ..
+            }) => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(_) => self.operator().await.map(Some),
+        }
+    }
+
+    /// One turn of a change of the CA; says what it did. What was opened and issued before is forgotten.
+    ///
+    /// # Errors
+    /// When the turn is not due or a file cannot be written.
+    pub async fn turn(&self, turn: AuthorityTurn) -> Result<String, StepError> {
+        let did = match turn {
+            AuthorityTurn::Prepare => {
+                let recipients = self.recipients()?;
+                let next = self.dir.prepare_next(&self.policy, &recipients, Timestamp::now())?;
+                format!("the new CA is valid until {}", next.facts().not_after)
+            }
+            AuthorityTurn::Switch => {
+                self.dir.switch_to_next()?;
+                "certificates come from the new CA".into()
+            }
+            AuthorityTurn::Retire => {
+                self.dir.retire_previous()?;
+                "the old CA is out of ca.crt".into()
+            }
+        };
+        *self.authority.lock().await = None;
+        *self.operator.lock().await = None;
+        Ok(did)
     }
 
     /// New certificates for a host: what it should trust, its server pair, its peer pair.

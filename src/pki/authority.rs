@@ -94,6 +94,12 @@ pub enum AuthorityError {
         /// What the library says.
         why: String,
     },
+    /// A revocation list could not be made.
+    #[error("cannot make the revocation list: {why}")]
+    Crl {
+        /// What the library says.
+        why: String,
+    },
 }
 
 impl AuthorityError {
@@ -114,7 +120,7 @@ impl AuthorityError {
             AuthorityError::NotACa { .. } => "give a certificate with CA:TRUE and the key usage keyCertSign".to_owned(),
             AuthorityError::Expired { .. } => "make a new CA with `quorate pki rotate-ca`".to_owned(),
             AuthorityError::NotYetValid { .. } => "set this machine's clock, then run it again".to_owned(),
-            AuthorityError::Generate(_) | AuthorityError::Issue { .. } => {
+            AuthorityError::Generate(_) | AuthorityError::Issue { .. } | AuthorityError::Crl { .. } => {
                 "this is most likely a fault in quorate: please report it with the message above".to_owned()
             }
         }
@@ -184,6 +190,11 @@ impl Authority {
     /// The CA's private key, to be sealed.
     pub fn key(&self) -> &SecretPem {
         &self.key
+    }
+
+    /// What signs, for the other files of this room.
+    pub(super) fn signer(&self) -> &KeyPair {
+        &self.signer
     }
 
     /// Makes a key and a certificate for it as `spec` says, valid from five minutes ago until the end of the spec's

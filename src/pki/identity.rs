@@ -1,11 +1,12 @@
 //! Opening sealed files with the operator's key files: SSH private keys and age identity files.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, BufRead, Read as _};
 use std::path::{Path, PathBuf};
 
 use age::armor::ArmoredReader;
 use age::secrecy::{ExposeSecret as _, SecretString};
+use age::stream::StreamReader;
 use age::{DecryptError, Decryptor};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Error as SshError, PrivateKey, decode_secret_key};
@@ -45,8 +46,58 @@ pub enum OpenError {
     },
 }
 
-/// Opens an armored age file with the first of `identities` that fits. A passphrase is only asked for when the key
-/// is one that the file is sealed to, or when that cannot be known.
+/// A key that fits a sealed file: opens it as often as needed, without asking again.
+pub struct FittingKey(Keys);
+
+impl FittingKey {
+    /// Finds the first of `identities` that fits the binary age stream that begins with `head`, which must hold its whole
+    /// header. A passphrase is only asked for when the key is one that the file is sealed to, or when that cannot be
+    /// known.
+    ///
+    /// # Errors
+    /// [`OpenError::NoKey`] with the reason for each key, or [`OpenError::Damaged`].
+    pub fn find(head: &[u8], identities: &[PathBuf], ask: &mut AskPassphrase<'_>) -> Result<Self, OpenError> {
+        let tags = ssh_tags(head);
+        let mut tried = Vec::new();
+        for path in identities {
+            let key = match load(path, &tags, ask) {
+                Ok(keys) => FittingKey(keys),
+                Err(why) => {
+                    tried.push(Tried {
+                        path: path.clone(),
+                        why,
+                    });
+                    continue;
+                }
+            };
+            match key.decrypt(head) {
+                Ok(_) => return Ok(key),
+                Err(DecryptError::NoMatchingKeys) => tried.push(Tried {
+                    path: path.clone(),
+                    why: NOT_AMONG.to_owned(),
+                }),
+                Err(error) => return Err(damaged(error)),
+            }
+        }
+        Err(OpenError::NoKey { tried })
+    }
+
+    /// Opens a binary age stream. What is read from the result is authenticated piece by piece; an error in the middle
+    /// means that it was cut off or changed.
+    ///
+    /// # Errors
+    /// When the key does not fit, or the header is damaged.
+    pub fn open<R: BufRead>(&self, sealed: R) -> Result<StreamReader<R>, OpenError> {
+        self.decrypt(sealed).map_err(damaged)
+    }
+
+    fn decrypt<R: BufRead>(&self, sealed: R) -> Result<StreamReader<R>, DecryptError> {
+        let keys = self.0.iter().map(|key| &**key as &dyn age::Identity);
+        Decryptor::new_buffered(sealed)?.decrypt(keys)
+    }
+}
+
+/// Opens an armored age file with the first of `identities` that fits, as [`FittingKey::find`] does.
 ///
 /// # Errors
 /// [`OpenError::NoKey`] with the reason for each key, or [`OpenError::Damaged`].
@@ -59,34 +110,10 @@ pub fn open(
     ArmoredReader::new(armored.as_bytes())
         .read_to_end(&mut sealed)
         .map_err(damaged)?;
-    let tags = ssh_tags(&sealed);
-    let mut tried = Vec::new();
-    for path in identities {
-        let keys = match load(path, &tags, ask) {
-            Ok(keys) => keys,
-            Err(why) => {
-                tried.push(Tried {
-                    path: path.clone(),
-                    why,
-                });
-                continue;
-            }
-        };
-        let decryptor = Decryptor::new_buffered(&sealed[..]).map_err(damaged)?;
-        match decryptor.decrypt(keys.iter().map(|key| &**key as &dyn age::Identity)) {
-            Ok(mut reader) => {
-                let mut plain = Zeroizing::new(Vec::new());
-                reader.read_to_end(&mut plain).map_err(damaged)?;
-                return Ok(plain);
-            }
-            Err(DecryptError::NoMatchingKeys) => tried.push(Tried {
-                path: path.clone(),
-                why: NOT_AMONG.to_owned(),
-            }),
-            Err(error) => return Err(damaged(error)),
-        }
-    }
-    Err(OpenError::NoKey { tried })
+    let key = FittingKey::find(&sealed, identities, ask)?;
+    let mut plain = Zeroizing::new(Vec::new());
+    key.open(&sealed[..])?.read_to_end(&mut plain).map_err(damaged)?;
+    Ok(plain)
 }
 
 const NOT_AMONG: &str = "it is not sealed to this key";
@@ -111,7 +138,7 @@ fn ssh_tags(sealed: &[u8]) -> Vec<String> {
         .collect()
 }
 
-type Keys = Vec<Box<dyn age::Identity>>;
+type Keys = Vec<Box<dyn age::Identity + Send + Sync>>;
 
 fn load(path: &Path, tags: &[String], ask: &mut AskPassphrase<'_>) -> Result<Keys, String> {
     let text = fs::read_to_string(path)
@@ -128,7 +155,7 @@ fn load(path: &Path, tags: &[String], ask: &mut AskPassphrase<'_>) -> Result<Key
         }
         return Ok(keys
             .into_iter()
-            .map(|key| Box::new(key) as Box<dyn age::Identity>)
+            .map(|key| Box::new(key) as Box<dyn age::Identity + Send + Sync>)
             .collect());
     }
     if let Some(public) = ssh_key::public_half(path, &text) {

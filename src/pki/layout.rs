@@ -34,6 +34,14 @@ impl FileContent {
     }
 }
 
+/// What a host trusts, as the text of its `ca.crt`: oldest CA first, whichever signs. etcd reads the file once, at its
+/// start; in this order it does not change when the next CA takes over from the one before.
+pub fn host_bundle(trusted: &[Certificate]) -> String {
+    let mut sorted = trusted.to_vec();
+    sorted.sort_by(|a, b| (a.facts().not_before, &a.facts().sha256).cmp(&(b.facts().not_before, &b.facts().sha256)));
+    bundle_pem(&sorted)
+}
+
 /// The five files that belong together: etcd rereads a certificate and its key at every handshake and refuses a
 /// mixed pair, so they go into a fresh directory and become current in one step. The CA's key is never among them.
 pub fn host_files(trusted: &[Certificate], server: &Issued, peer: &Issued) -> [PkiFile; 5] {
@@ -48,7 +56,7 @@ pub fn host_files(trusted: &[Certificate], server: &Issued, peer: &Issued) -> [P
         content: FileContent::Secret(key.clone()),
     };
     [
-        public("ca.crt", bundle_pem(trusted)),
+        public("ca.crt", host_bundle(trusted)),
         public("server.crt", server.cert_pem.clone()),
         secret("server.key", &server.key),
         public("peer.crt", peer.cert_pem.clone()),

@@ -2,16 +2,21 @@
 //!
 //! [`spec`] and [`mod@audit`] decide (pure), [`authority`] issues, [`certificate`] and [`facts`] read, and
 //! [`layout`] says which files a host gets. The CA key is sealed ([`sealed`]) to [`recipient`]s, opened with
-//! the operator's own key files ([`identity`], [`ssh_key`]) and kept beside the inventory ([`store`]).
+//! the operator's own key files ([`identity`], [`ssh_key`]) and kept beside the inventory ([`store`]). A CA gives way to
+//! the next in three turns ([`rotation`]); [`issued`] remembers what clients got, [`crl`] takes it back.
 //! The clock is always handed in.
 
 pub mod audit;
 pub mod authority;
 pub mod certificate;
+pub mod crl;
 pub mod facts;
 pub mod identity;
+pub mod issued;
 pub mod layout;
+pub mod operators;
 pub mod recipient;
+pub mod rotation;
 pub mod sealed;
 pub mod secret;
 pub mod spec;
@@ -21,6 +26,8 @@ pub mod store;
 #[cfg(test)]
 mod handshake_tests;
 #[cfg(test)]
+mod rotation_tests;
+#[cfg(test)]
 mod store_tests;
 #[cfg(test)]
 mod test_keys;
@@ -29,9 +36,11 @@ pub use audit::{AuditContext, LeafFinding, audit, must_reissue};
 pub use authority::{Authority, AuthorityError, Issued};
 pub use certificate::{CertError, Certificate, bundle_pem};
 pub use facts::CertFacts;
-pub use identity::{AskPassphrase, OpenError, Tried};
-pub use layout::{FileContent, PkiFile, host_files};
+pub use identity::{AskPassphrase, FittingKey, OpenError, Tried};
+pub use issued::{IssuedList, IssuedRecord};
+pub use layout::{FileContent, PkiFile, host_bundle, host_files};
 pub use recipient::{Recipient, RecipientError};
+pub use rotation::{Rotation, Stage};
 pub use secret::SecretPem;
 pub use spec::{LeafRole, LeafSpec, SpecError, client_spec, operator_spec, peer_spec, server_spec};
 pub use store::{CaStatus, PkiDir, StoreError};

@@ -83,6 +83,22 @@ impl Recipient {
         &self.label
     }
 
+    /// The public key, without a comment: what tells recipients apart.
+    pub fn public_key(&self) -> String {
+        match &self.key {
+            Key::Age(key) => key.to_string(),
+            Key::Ssh(key) => key.to_string(),
+        }
+    }
+
+    /// The public key as one line with its comment, as [`Recipient::parse_all`] reads it.
+    pub fn public_line(&self) -> String {
+        match self.label.splitn(3, ' ').nth(2) {
+            Some(comment) => format!("{} {comment}", self.public_key()),
+            None => self.public_key(),
+        }
+    }
+
     /// For the age library, which does the sealing.
     pub fn as_age(&self) -> &dyn age::Recipient {
         match &self.key {
@@ -138,11 +154,14 @@ impl Recipient {
         if let Some(key) = super::identity::age_keys(text).first() {
             return Recipient::from_age(&key.to_public().to_string());
         }
-        // The `.pub` file carries the comment, which an encrypted private key does not show.
+        // The `.pub` file carries the comment, which an encrypted private key does not show; a stale one, of another
+        // key, must not be sealed to.
+        let half = ssh_key::public_half(path, text);
         let beside = fs::read_to_string(ssh_key::public_file(path)).ok();
         let key = beside
             .and_then(|line| PublicKey::from_openssh(line.trim()).ok())
-            .or_else(|| ssh_key::public_half(path, text));
+            .filter(|beside| half.as_ref().is_none_or(|half| half.key_data() == beside.key_data()))
+            .or(half);
         match key {
             Some(key) => Recipient::from_ssh(&key),
             None => Err(Refusal::new(
@@ -153,11 +172,7 @@ impl Recipient {
     }
 
     fn same_key(&self, other: &Recipient) -> bool {
-        let text = |recipient: &Recipient| match &recipient.key {
-            Key::Age(key) => key.to_string(),
-            Key::Ssh(key) => key.to_string(),
-        };
-        text(self) == text(other)
+        self.public_key() == other.public_key()
     }
 }
 

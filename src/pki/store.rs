@@ -2,9 +2,11 @@
 //!
 //! | file | what | mode |
 //! |---|---|---|
-//! | `ca.crt` | every trusted CA certificate, PEM | 0644 |
+//! | `ca.crt` | every trusted CA certificate, PEM, the one that signs first | 0644 |
 //! | `ca.key.age` | the signing CA's key, sealed | 0644: who may read it gains nothing, and git keeps no other mode |
 //! | `ca.key` | a key brought along in the clear, until it is sealed | the operator's |
+//! | `ca-next.crt`, `ca-next.key.age` | only during a CA rotation, see [`super::rotation`] | 0644 |
+//! | `issued.yml` | what was issued to clients, see [`super::issued`] | 0644 |
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
@@ -26,8 +28,8 @@ use crate::inventory::{ClusterName, PkiPolicy};
 /// The certificates of one cluster on the operator's machine.
 #[derive(Debug, Clone)]
 pub struct PkiDir {
-    dir: PathBuf,
-    cluster: ClusterName,
+    pub(super) dir: PathBuf,
+    pub(super) cluster: ClusterName,
 }
 
 /// What is there, told without opening anything.
@@ -96,6 +98,12 @@ pub enum StoreError {
     /// The sealed CA is none of those in `ca.crt`.
     #[error("{} holds the key of a CA (`{sealed}`) that is not in ca.crt", path.display())]
     OtherCa { path: PathBuf, sealed: String },
+    /// A turn of a rotation was asked for that is not due.
+    #[error("no CA rotation is under way in {}", dir.display())]
+    NotRotating { dir: PathBuf },
+    /// `issued.yml` cannot be understood.
+    #[error("{} is not a list of issued certificates: {why}", path.display())]
+    IssuedList { path: PathBuf, why: String },
 }
 
 impl StoreError {
@@ -131,6 +139,8 @@ impl StoreError {
                 );
             }
             StoreError::OtherCa { .. } => "ca.crt and ca.key.age must come from the same CA: take both from one commit",
+            StoreError::NotRotating { .. } => "begin one with `quorate pki rotate-ca`",
+            StoreError::IssuedList { .. } => "take issued.yml from version control",
         };
         text.to_owned()
     }
@@ -184,15 +194,18 @@ impl PkiDir {
             .ok_or_else(|| StoreError::Missing { dir: self.dir.clone() })
     }
 
-    /// Makes a CA and writes both files. Cut off between them, it leaves only `ca.key.age`, from which
-    /// [`PkiDir::unlock`] completes the other.
+    /// Makes a CA, proves that `identities` open its sealed key, and writes both files. Cut off between them, it leaves
+    /// only `ca.key.age`, from which [`PkiDir::unlock`] completes the other.
     ///
     /// # Errors
-    /// When any of the files exists, there is no recipient, or a file cannot be written.
+    /// When any of the files exists, there is no recipient, none of `identities` is among them, or a file cannot be
+    /// written.
     pub fn create(
         &self,
         policy: &PkiPolicy,
         recipients: &[Recipient],
+        identities: &[PathBuf],
+        ask: &mut AskPassphrase<'_>,
         now: Timestamp,
     ) -> Result<Authority, StoreError> {
         for path in [self.cert_path(), self.sealed_path(), self.plain_path()] {
@@ -204,7 +217,9 @@ impl PkiDir {
             path: self.cert_path(),
             source,
         })?;
-        self.write_sealed(&authority, recipients)?;
+        let text = self.sealed_text(&authority, recipients)?;
+        self.unseal(&self.sealed_path(), &text, identities, ask)?;
+        self.write(&self.sealed_path(), &text)?;
         self.write_trusted(&[authority.certificate().clone()])?;
         Ok(authority)
     }
@@ -224,7 +239,7 @@ impl PkiDir {
         let Some(text) = self.read(&path)? else {
             return Err(self.without_sealed_key(trusted.is_some()));
         };
-        let secret = self.unseal(&text, identities, ask)?;
+        let secret = self.unseal(&path, &text, identities, ask)?;
         match trusted {
             Some(trusted) if !trusted.contains(&secret.certificate) => {
                 let sealed = secret.certificate.facts().subject.clone();
@@ -235,15 +250,6 @@ impl PkiDir {
         }
         Authority::load(&secret.certificate.to_pem(), secret.key, now)
             .map_err(|source| StoreError::Authority { path, source })
-    }
-
-    /// Seals the CA key anew: from now on exactly `recipients` can open the file. Copies of the old file (in version
-    /// control, in backups) stay open to whoever could open them.
-    ///
-    /// # Errors
-    /// When there is no recipient or the file cannot be written.
-    pub fn reseal(&self, authority: &Authority, recipients: &[Recipient]) -> Result<(), StoreError> {
-        self.write_sealed(authority, recipients)
     }
 
     /// Takes over a CA that was brought along as `ca.crt` and `ca.key`: checks the pair, seals the key, proves that
@@ -272,17 +278,17 @@ impl PkiDir {
             source,
         })?;
         let text = self.sealed_text(&authority, recipients)?;
-        self.unseal(&text, identities, ask)?;
+        self.unseal(&path, &text, identities, ask)?;
         self.write(&path, &text)?;
         fs::remove_file(&plain).map_err(|source| StoreError::Write { path: plain, source })?;
         Ok(authority)
     }
 
-    fn cert_path(&self) -> PathBuf {
+    pub(super) fn cert_path(&self) -> PathBuf {
         self.dir.join("ca.crt")
     }
 
-    fn sealed_path(&self) -> PathBuf {
+    pub(super) fn sealed_path(&self) -> PathBuf {
         self.dir.join("ca.key.age")
     }
 
@@ -290,7 +296,7 @@ impl PkiDir {
         self.dir.join("ca.key")
     }
 
-    fn without_sealed_key(&self, has_certificate: bool) -> StoreError {
+    pub(super) fn without_sealed_key(&self, has_certificate: bool) -> StoreError {
         match (self.plain_path().exists(), has_certificate) {
             (true, _) => StoreError::PlainKey {
                 path: self.plain_path(),
@@ -300,8 +306,15 @@ impl PkiDir {
         }
     }
 
-    fn unseal(&self, text: &str, identities: &[PathBuf], ask: &mut AskPassphrase<'_>) -> Result<CaSecret, StoreError> {
-        let path = self.sealed_path();
+    /// Opens `text`, which lies at `path`.
+    pub(super) fn unseal(
+        &self,
+        path: &Path,
+        text: &str,
+        identities: &[PathBuf],
+        ask: &mut AskPassphrase<'_>,
+    ) -> Result<CaSecret, StoreError> {
+        let path = path.to_owned();
         sealed::unseal(text, &self.cluster, identities, ask).map_err(|source| match source {
             UnsealError::Open(OpenError::NoKey { tried }) => StoreError::NotYours {
                 path,
@@ -312,7 +325,7 @@ impl PkiDir {
         })
     }
 
-    fn sealed_text(&self, authority: &Authority, recipients: &[Recipient]) -> Result<String, StoreError> {
+    pub(super) fn sealed_text(&self, authority: &Authority, recipients: &[Recipient]) -> Result<String, StoreError> {
         let secret = CaSecret {
             cluster: self.cluster.clone(),
             certificate: authority.certificate().clone(),
@@ -324,12 +337,7 @@ impl PkiDir {
         })
     }
 
-    fn write_sealed(&self, authority: &Authority, recipients: &[Recipient]) -> Result<(), StoreError> {
-        let text = self.sealed_text(authority, recipients)?;
-        self.write(&self.sealed_path(), &text)
-    }
-
-    fn write_trusted(&self, certificates: &[Certificate]) -> Result<(), StoreError> {
+    pub(super) fn write_trusted(&self, certificates: &[Certificate]) -> Result<(), StoreError> {
         self.write(&self.cert_path(), &bundle_pem(certificates))
     }
 
@@ -345,7 +353,7 @@ impl PkiDir {
     }
 
     /// The text of a file, `None` when it does not exist.
-    fn read(&self, path: &Path) -> Result<Option<String>, StoreError> {
+    pub(super) fn read(&self, path: &Path) -> Result<Option<String>, StoreError> {
         match fs::read_to_string(path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -357,7 +365,7 @@ impl PkiDir {
     }
 
     /// Replaces a file in one step: a crash leaves the old one or the new one, whole.
-    fn write(&self, path: &Path, text: &str) -> Result<(), StoreError> {
+    pub(super) fn write(&self, path: &Path, text: &str) -> Result<(), StoreError> {
         let replace = || -> io::Result<()> {
             fs::create_dir_all(&self.dir)?;
             let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;

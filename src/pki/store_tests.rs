@@ -44,7 +44,15 @@ impl Desk {
     fn with_ca(&self) -> PathBuf {
         let key = write_ssh_key(self.home.path(), "id_ed25519", &ssh_ed25519(1));
         let own = Recipient::of_identities(std::slice::from_ref(&key)).unwrap();
-        self.pki().create(&policy(KeyType::EcdsaP256), &own, now()).unwrap();
+        self.pki()
+            .create(
+                &policy(KeyType::EcdsaP256),
+                &own,
+                std::slice::from_ref(&key),
+                &mut nobody_answers,
+                now(),
+            )
+            .unwrap();
         key
     }
 
@@ -108,18 +116,60 @@ fn a_ca_is_never_overwritten() {
     let desk = Desk::new();
     desk.with_ca();
     let before = fs::read(desk.file("ca.key.age")).unwrap();
-    let again = desk
-        .pki()
-        .create(&policy(KeyType::Ed25519), &recipients(&[&ssh_ed25519(2)]), now());
+    let again = desk.pki().create(
+        &policy(KeyType::Ed25519),
+        &recipients(&[&ssh_ed25519(2)]),
+        &[],
+        &mut nobody_answers,
+        now(),
+    );
     assert!(matches!(again, Err(StoreError::Exists { .. })));
     assert_eq!(fs::read(desk.file("ca.key.age")).unwrap(), before);
     let nobody = Desk::new();
-    let error = nobody.pki().create(&policy(KeyType::Ed25519), &[], now()).unwrap_err();
+    let error = nobody
+        .pki()
+        .create(&policy(KeyType::Ed25519), &[], &[], &mut nobody_answers, now())
+        .unwrap_err();
     assert!(matches!(error, StoreError::Seal { .. }) && error.hint().contains("pki.recipients"));
     assert!(
         nobody.pki().status().unwrap().is_empty(),
         "a refused creation leaves nothing"
     );
+}
+
+#[test]
+fn a_ca_that_its_maker_could_not_open_again_is_not_made() {
+    let desk = Desk::new();
+    let key = write_ssh_key(desk.home.path(), "id_ed25519", &ssh_ed25519(1));
+    let made = desk.pki().create(
+        &policy(KeyType::EcdsaP256),
+        &recipients(&[&ssh_ed25519(2)]),
+        std::slice::from_ref(&key),
+        &mut nobody_answers,
+        now(),
+    );
+    assert!(matches!(made, Err(StoreError::NotYours { .. })), "sealed to a colleague only");
+    assert!(
+        desk.pki().status().unwrap().is_empty(),
+        "a refused creation leaves nothing"
+    );
+}
+
+#[test]
+fn a_stale_pub_file_beside_the_key_is_not_sealed_to() {
+    let desk = Desk::new();
+    let key = write_ssh_key(desk.home.path(), "id_ed25519", &ssh_ed25519(1));
+    fs::write(key.with_extension("pub"), public_line(&ssh_ed25519(2))).unwrap();
+    let own = Recipient::of_identities(std::slice::from_ref(&key)).unwrap();
+    desk.pki()
+        .create(
+            &policy(KeyType::EcdsaP256),
+            &own,
+            std::slice::from_ref(&key),
+            &mut nobody_answers,
+            now(),
+        )
+        .unwrap();
 }
 
 #[test]
@@ -130,7 +180,15 @@ fn every_kind_of_key_opens_what_is_sealed_to_it() {
     let rsa_file = write_ssh_key(desk.home.path(), "id_rsa", &rsa);
     let entries = [age_public, public_line(&rsa), public_line(&ssh_ed25519(1))];
     let all = Recipient::parse_all(&entries, Path::new("/")).unwrap();
-    desk.pki().create(&policy(KeyType::EcdsaP256), &all, now()).unwrap();
+    desk.pki()
+        .create(
+            &policy(KeyType::EcdsaP256),
+            &all,
+            std::slice::from_ref(&age_file),
+            &mut nobody_answers,
+            now(),
+        )
+        .unwrap();
     desk.unlock(&[age_file]).unwrap();
     desk.unlock(&[rsa_file]).unwrap();
     for cipher in [Cipher::Aes256Ctr, Cipher::Aes256Gcm, Cipher::ChaCha20Poly1305] {
@@ -205,7 +263,13 @@ fn operators_come_and_go() {
     let first = desk.with_ca();
     let second = write_ssh_key(desk.home.path(), "id_second", &ssh_ed25519(2));
     let opened = desk.unlock(std::slice::from_ref(&first)).unwrap();
-    desk.pki().reseal(&opened, &recipients(&[&ssh_ed25519(2)])).unwrap();
+    let only_second = recipients(&[&ssh_ed25519(2)]);
+    let reseal = |keys: &[PathBuf]| desk.pki().reseal(&only_second, keys, &mut nobody_answers);
+    assert!(matches!(
+        reseal(std::slice::from_ref(&second)),
+        Err(StoreError::NotYours { .. })
+    ));
+    reseal(std::slice::from_ref(&first)).unwrap();
     let again = desk.unlock(&[second]).unwrap();
     assert_eq!(again.certificate(), opened.certificate());
     assert!(matches!(desk.unlock(&[first]), Err(StoreError::NotYours { .. })));
@@ -229,7 +293,15 @@ fn a_sealed_file_from_another_cluster_is_refused_even_with_its_comments_changed(
     let staging = "staging".parse().unwrap();
     let own = Recipient::of_identities(std::slice::from_ref(&key)).unwrap();
     let other = PkiDir::at(theirs.repository.path().join("pki"), &staging);
-    other.create(&policy(KeyType::EcdsaP256), &own, now()).unwrap();
+    other
+        .create(
+            &policy(KeyType::EcdsaP256),
+            &own,
+            std::slice::from_ref(&key),
+            &mut nobody_answers,
+            now(),
+        )
+        .unwrap();
 
     let foreign = fs::read_to_string(theirs.file("ca.key.age")).unwrap();
     for text in [foreign.clone(), foreign.replace("staging", "prod-a")] {

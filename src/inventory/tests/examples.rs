@@ -133,7 +133,7 @@ fn five_go_through_the_bastion_and_sudo() {
     let host = host(&desired, "etcd-4");
     assert_eq!(host.metrics.unwrap().port, 2381);
     assert!(host.metrics.unwrap().address.is_loopback());
-    assert_eq!(host.paths.wal_files().as_str(), "/var/lib/etcd-wal");
+    assert_eq!(host.paths.wal_files().as_str(), "/var/lib/etcd-wal/wal");
     assert_eq!(host.sans, ["etcd.example.com".parse().unwrap()]);
     assert_eq!(desired.options["election-timeout"], json!(1000));
     assert_eq!(desired.pki.renew_before, Duration::from_secs(45 * DAY));

@@ -107,6 +107,7 @@ impl World for RealWorld {
     async fn perform(&self, step: &Step, reporter: &dyn Reporter) -> Result<String, StepError> {
         match (&step.action, &step.target) {
             (Action::CreateAuthority, _) => self.create_authority().await,
+            (Action::RotateAuthority { turn }, _) => self.rotate_authority(*turn).await,
             (Action::Provision { change }, Target::Node(node)) => self.provision(step, node, change, reporter).await,
             (Action::ClearAborted | Action::SetAside, Target::Node(node)) => self.set_aside(node, &step.action).await,
             (Action::Start, Target::Node(node)) => self.start(node).await,

@@ -9,8 +9,9 @@ use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost};
 use crate::ops::check::Check;
 use crate::ops::model::Fact;
-use crate::ops::safety::Blocked;
 use crate::ops::safety::bootstrap::{Ground, Marker, may_bootstrap};
+use crate::ops::safety::{Blocked, Rule};
+use crate::pki::Certificate;
 use crate::render::{InitialCluster, InitialState, initial_token};
 
 /// What every member of a new cluster of this inventory is told about the others.
@@ -43,7 +44,7 @@ pub(super) fn from_nothing(situation: Situation<'_>) -> Result<Draft, Vec<Blocke
     let expected = expected_cluster_id(situation.desired);
     match may_bootstrap(situation.desired, situation.observed, expected)? {
         Ground::Fresh | Ground::HalfMade => bootstrap(situation, expected),
-        Ground::Stopped { with_data } => Ok(cold_start(situation, &with_data)),
+        Ground::Stopped { with_data } => cold_start(situation, &with_data),
     }
 }
 
@@ -144,7 +145,8 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
 
 /// A cluster that was stopped as a whole: one by one could never form a quorum, so all start at once. What else
 /// differs is seen, and planned, once it runs.
-fn cold_start(situation: Situation<'_>, with_data: &[crate::inventory::NodeName]) -> Draft {
+fn cold_start(situation: Situation<'_>, with_data: &[crate::inventory::NodeName]) -> Result<Draft, Vec<Blocked>> {
+    expired(situation)?;
     let mut draft = Draft::new(None);
     let start = with_data
         .iter()
@@ -170,7 +172,25 @@ fn cold_start(situation: Situation<'_>, with_data: &[crate::inventory::NodeName]
             super::count(without, "host")
         ));
     }
-    draft
+    Ok(draft)
+}
+
+/// Members with expired certificates cannot form a quorum however often they are started.
+fn expired(situation: Situation<'_>) -> Result<(), Vec<Blocked>> {
+    let at = situation.observed.at;
+    let ended = |host: &DesiredHost, facts: &HostFacts, name: &str| {
+        let file = facts.files.get(&host.paths.pki.join(name))?;
+        let leaf = Certificate::from_pem(file.content.as_deref()?).ok()?;
+        (at >= leaf.facts().not_after).then(|| leaf.facts().not_after)
+    };
+    let blocked: Vec<Blocked> = known_hosts(situation)
+        .filter_map(|(host, facts)| {
+            let end = ended(host, facts, "server.crt").or_else(|| ended(host, facts, "peer.crt"))?;
+            let hint = "renew them with `quorate pki renew`: it works over SSH alone";
+            Some(Blocked::new(Rule::Certificates, format!("its certificates expired at {end}"), hint).on(&host.name))
+        })
+        .collect();
+    if blocked.is_empty() { Ok(()) } else { Err(blocked) }
 }
 
 pub(super) fn known_hosts<'a>(situation: Situation<'a>) -> impl Iterator<Item = (&'a DesiredHost, &'a HostFacts)> {

@@ -12,6 +12,7 @@ use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
 use crate::ops::safety::bootstrap::{Marker, data_belongs};
 use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::version::may_change_version;
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState, initial_of};
@@ -30,6 +31,9 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         Fact::Known(membership) => membership,
         Fact::Absent | Fact::Unknown(_) => return from_nothing(situation),
     };
+    if situation.supplies.next_ca.is_some() {
+        return Err(vec![rotation_under_way()]);
+    }
     let covered = |name: &NodeName| limit.is_empty() || limit.contains(name);
     let peers = survey(situation, membership, &covered)?;
 
@@ -45,8 +49,9 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         quiet_changes(&peers),
     );
     let stopped = stopped(&peers);
+    let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.certificates);
     draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
-    if draft.waves.iter().any(|w| w.title.starts_with("start")) {
+    if touched {
         draft.wave(
             "look again",
             Effect::None,
@@ -80,7 +85,8 @@ fn survey<'a>(
         let Some(member) = membership.of(host).filter(|m| m.started()) else {
             continue;
         };
-        if facts.data.state == DataState::Empty || facts.data.state == DataState::Aborted {
+        let without_data = matches!(facts.data.state, DataState::Empty | DataState::Aborted);
+        if without_data && !first_start_is_due(membership, member, facts) {
             blocked.push(data_gone(host, member));
             continue;
         }
@@ -122,6 +128,13 @@ pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) 
             .on(name)
         })
         .collect()
+}
+
+/// A bootstrap was cut off after a quorum had started: this one is on the list and has never run, so it has forgotten
+/// nothing.
+fn first_start_is_due(membership: &Membership, member: &Member, facts: &HostFacts) -> bool {
+    let begun = Marker::on(facts).is_some_and(|m| !m.complete && m.cluster_id == membership.cluster_id);
+    begun && !member.published()
 }
 
 fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {

@@ -5,6 +5,7 @@ use crate::host::{HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, HostPath, ServiceManager};
 use crate::ops::check::{Verdict, runs_current};
 use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
+use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
 use crate::render::{
@@ -187,7 +188,11 @@ fn files(
 }
 
 /// Why the host needs new certificates, in sentences; empty when it does not.
-fn certificates(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Result<Vec<String>, Blocked> {
+pub(super) fn certificates(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    facts: &HostFacts,
+) -> Result<Vec<String>, Blocked> {
     let Some(ca_pem) = &situation.supplies.ca_pem else {
         return Ok(vec!["there is no CA yet".into()]);
     };
@@ -200,6 +205,10 @@ fn certificates(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts)
         Some(text) => {
             let there = Certificate::bundle_from_pem(text).unwrap_or_default();
             let knows_ours = trusted.iter().all(|ca| there.iter().any(|c| c.der() == ca.der()));
+            let knows_more = there.iter().any(|ca| trusted.iter().all(|c| c.der() != ca.der()));
+            if knows_ours && knows_more && facts.data.state == crate::host::DataState::Bootstrapped {
+                return Err(rotation_under_way().on(&host.name));
+            }
             if !knows_ours && facts.data.state == crate::host::DataState::Bootstrapped {
                 return Err(Blocked::new(
                     Rule::Certificates,
@@ -213,6 +222,7 @@ fn certificates(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts)
             }
         }
     }
+    due.extend(tampered(host, facts));
     for (name, spec) in [
         ("server", server_spec(situation.desired, host)),
         ("peer", peer_spec(situation.desired, host)),
@@ -220,6 +230,26 @@ fn certificates(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts)
         due.extend(leaf(situation, host, facts, name, &spec, &trusted));
     }
     Ok(due)
+}
+
+/// quorate's own list of what it put into the directory: `SHA256  NAME` lines.
+pub fn pki_manifest(host: &DesiredHost) -> HostPath {
+    host.paths.pki.join("current").join("MANIFEST")
+}
+
+/// Files that are no longer what was put there; a key that does not fit its certificate shows only here.
+fn tampered(host: &DesiredHost, facts: &HostFacts) -> Vec<String> {
+    let listed = facts
+        .files
+        .get(&pki_manifest(host))
+        .and_then(|f| f.content.as_deref())
+        .unwrap_or_default();
+    let lines = listed.lines().filter_map(|line| line.split_once("  "));
+    lines
+        .map(|(sha, name)| (sha, host.paths.pki.join(name)))
+        .filter(|(sha, path)| facts.files.get(path).is_some_and(|f| f.sha256 != *sha))
+        .map(|(_, path)| format!("{path} is not what quorate put there"))
+        .collect()
 }
 
 fn leaf(

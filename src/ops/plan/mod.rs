@@ -10,11 +10,13 @@ pub mod step;
 mod bootstrap;
 mod join;
 mod leave;
+mod renew;
 mod roll;
+mod rotate_ca;
 mod waves;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
-pub use drift::managed_files;
+pub use drift::{managed_files, pki_manifest};
 pub use step::*;
 
 use crate::inventory::Desired;
@@ -63,6 +65,8 @@ pub fn plan(
         Intent::Restart { limit } => roll::restart(situation, limit)?,
         Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,
         Intent::Replace { old, new } => leave::replace(situation, old, new)?,
+        Intent::RotateLeaves { limit } => renew::renew(situation, limit)?,
+        Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
     draft.number();
     Ok(Plan {

@@ -105,7 +105,8 @@ fn binaries(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blo
     blocked.push(Blocked::new(Rule::Bundle, reason, hint).on(&host.name));
 }
 
-fn clock(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+/// Certificates made here must be valid there.
+pub(super) fn clock(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
     let offset = facts.system.clock_offset_seconds;
     if offset.abs() > CLOCK_LIMIT_SECONDS + facts.system.clock_uncertainty_seconds {
         let direction = if offset > 0.0 { "ahead of" } else { "behind" };

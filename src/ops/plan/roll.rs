@@ -94,16 +94,17 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
 }
 
 /// One member's turn.
-struct Turn<'a> {
-    host: &'a DesiredHost,
-    member: &'a Member,
-    change: HostChange,
-    version: Version,
-    why: Vec<String>,
+pub(super) struct Turn<'a> {
+    pub host: &'a DesiredHost,
+    pub member: &'a Member,
+    pub change: HostChange,
+    /// What it runs, or is to run, afterwards.
+    pub version: Version,
+    pub why: Vec<String>,
 }
 
 impl Turn<'_> {
-    fn step(self, situation: Situation<'_>, membership: &Membership) -> super::Step {
+    pub(super) fn step(self, situation: Situation<'_>, membership: &Membership) -> super::Step {
         let url = self.host.peer_url();
         let voters = membership.voters().count();
         let risk = match (membership.healthy(self.member.id) && !self.member.learner, voters) {
@@ -139,7 +140,7 @@ impl Turn<'_> {
 const CAUGHT_UP: u64 = 100;
 
 /// The order of a roll.
-fn turn(membership: &Membership, id: MemberId) -> (u8, MemberId) {
+pub(super) fn turn(membership: &Membership, id: MemberId) -> (u8, MemberId) {
     let rank = match (membership.healthy(id), membership.leader() == Some(id)) {
         (false, _) => 0,
         (true, false) => 1,
@@ -148,7 +149,7 @@ fn turn(membership: &Membership, id: MemberId) -> (u8, MemberId) {
     (rank, id)
 }
 
-fn effect(membership: &Membership, member: &Member) -> Effect {
+pub(super) fn effect(membership: &Membership, member: &Member) -> Effect {
     match (member.learner, membership.healthy(member.id)) {
         (true, _) => Effect::None,
         (false, true) => Effect::OneDown,

@@ -140,6 +140,11 @@ pub enum Action {
         /// What is put there.
         change: HostChange,
     },
+    /// One turn of a change of the CA, on the operator's machine.
+    RotateAuthority {
+        /// Which.
+        turn: AuthorityTurn,
+    },
     /// Moves what an aborted start left behind out of the data directory.
     ClearAborted,
     /// Starts the member and does not wait for the quorum (the wave does).
@@ -194,6 +199,18 @@ pub enum Action {
     },
 }
 
+/// The three turns of a change of the CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthorityTurn {
+    /// Makes the new CA; the old one goes on signing.
+    Prepare,
+    /// From now on the new CA signs.
+    Switch,
+    /// The old CA is trusted no longer.
+    Retire,
+}
+
 /// What is put in place on one host.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostChange {
@@ -203,6 +220,9 @@ pub struct HostChange {
     pub files: Vec<FileChange>,
     /// New server and peer certificates.
     pub certificates: bool,
+    /// Another `ca.crt` beside the certificates that are there. etcd reads it at its next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<FileChange>,
     /// What to write beside the data directory.
     pub marker: Option<Marker>,
     /// Make the unit start at boot (also: it is not yet).
@@ -254,6 +274,11 @@ impl Action {
     pub fn describe(&self) -> String {
         match self {
             Action::CreateAuthority => "make the cluster's CA, its key sealed to the operators".into(),
+            Action::RotateAuthority { turn } => match turn {
+                AuthorityTurn::Prepare => "make the new CA, its key sealed to the operators".into(),
+                AuthorityTurn::Switch => "let the new CA sign from now on".into(),
+                AuthorityTurn::Retire => "take the old CA out of ca.crt".into(),
+            },
             Action::Provision { change } => format!("put in place {}", change.describe()),
             Action::ClearAborted => "move the remains of an aborted start aside".into(),
             Action::Start => "start etcd".into(),
@@ -287,8 +312,9 @@ impl HostChange {
             parts.push("certificates".into());
         }
         parts.extend(
-            self.files
+            self.trust
                 .iter()
+                .chain(&self.files)
                 .map(|f| f.path.as_str().rsplit('/').next().unwrap_or_default().to_owned()),
         );
         if self.enable {

@@ -9,10 +9,12 @@
 //! 5. [`bootstrap::may_bootstrap`]: a new cluster only where everything is known to be empty.
 //! 6. [`version::may_change_version`]: one minor at a time, above the published floors.
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently.
+//! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
 
 pub mod bootstrap;
 pub mod membership;
 pub mod quorum;
+pub mod trust;
 pub mod version;
 
 use serde::{Deserialize, Serialize};

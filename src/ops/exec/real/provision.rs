@@ -9,7 +9,7 @@ use crate::host::{Account, Content, Directory, Generation, GenerationFile, Push,
 use crate::inventory::{DesiredHost, HostPath, NodeName, ServiceManager, UserName};
 use crate::ops::exec::StepError;
 use crate::ops::model::Fact;
-use crate::ops::plan::{HostChange, ReleaseChange, Step};
+use crate::ops::plan::{AuthorityTurn, FileChange, HostChange, ReleaseChange, Step};
 use crate::ops::safety::bootstrap::Marker;
 use crate::pki::{FileContent, host_files};
 use crate::report::{Event, Reporter, human_bytes};
@@ -21,6 +21,13 @@ impl RealWorld {
     pub(super) async fn create_authority(&self) -> Result<String, StepError> {
         let recipients = self.vault.create(&self.desired().cluster).await?;
         Ok(format!("ca.crt, and ca.key.age that {recipients} can open"))
+    }
+
+    /// One turn of a change of the CA. Whoever talks to etcd after it does so with a new identity.
+    pub(super) async fn rotate_authority(&self, turn: AuthorityTurn) -> Result<String, StepError> {
+        let did = self.vault.turn(turn).await?;
+        self.fleet.forget_clients().await;
+        Ok(did)
     }
 
     pub(super) async fn provision(
@@ -95,6 +102,8 @@ impl RealWorld {
         }
         if change.certificates {
             push.generations.push(self.certificates(spec, owner).await?);
+        } else if let Some(ca) = &change.trust {
+            push.generations.push(self.trust(spec, ca, owner).await?);
         }
         if spec.service_manager == ServiceManager::Systemd {
             push.daemon_reload = change
@@ -158,6 +167,43 @@ impl RealWorld {
             dir: spec.paths.pki.clone(),
             owner,
             files: files.collect(),
+        })
+    }
+
+    /// Another `ca.crt` beside the certificates and keys that are there.
+    async fn trust(
+        &self,
+        spec: &DesiredHost,
+        ca: &FileChange,
+        owner: Option<UserName>,
+    ) -> Result<Generation, StepError> {
+        let seen = self.seen.lock().await;
+        let Some(Fact::Known(facts)) = seen.hosts.get(&spec.name) else {
+            return Err(StepError::new("the host was not looked at"));
+        };
+        let mut files = vec![GenerationFile {
+            name: "ca.crt".into(),
+            mode: ca.mode,
+            sha256: ca.sha256.clone(),
+            content: Content::Plain(Bytes::from(ca.text.clone())),
+        }];
+        for name in ["server.crt", "server.key", "peer.crt", "peer.key"] {
+            let path = spec.paths.pki.join(name);
+            let file = facts
+                .files
+                .get(&path)
+                .ok_or_else(|| StepError::new(format!("{path} is missing")))?;
+            files.push(GenerationFile {
+                name: name.into(),
+                mode: file.mode,
+                sha256: file.sha256.clone(),
+                content: Content::Existing(path),
+            });
+        }
+        Ok(Generation {
+            dir: spec.paths.pki.clone(),
+            owner,
+            files,
         })
     }
 

@@ -1,0 +1,108 @@
+//! The backups in a directory.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::BackupError;
+use super::manifest::Manifest;
+use super::source::{Kind, Source};
+use super::write::manifest_beside;
+use crate::inventory::ClusterName;
+
+/// A backup in a directory, as its own first line describes it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Whether a key is needed to open it.
+    pub sealed: bool,
+    /// What it says of itself.
+    pub manifest: Manifest,
+}
+
+impl Entry {
+    /// Deletes it, and the manifest beside a plain one.
+    ///
+    /// # Errors
+    /// When the directory does not allow it.
+    pub fn delete(&self) -> Result<(), BackupError> {
+        let mut paths = vec![self.path.clone()];
+        if !self.sealed {
+            paths.push(manifest_beside(&self.path));
+        }
+        for path in paths {
+            fs::remove_file(&path).map_err(|source| BackupError::Write { path, source })?;
+        }
+        Ok(())
+    }
+}
+
+/// What was found in a directory.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The cluster's backups, newest first.
+    pub entries: Vec<Entry>,
+    /// Files with the name of a backup that are none, or are damaged where that shows at once.
+    pub unusable: Vec<BackupError>,
+}
+
+/// Looks through a directory for the backups of a cluster. One that does not exist holds none.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn list(directory: &Path, cluster: &ClusterName) -> Result<Listing, BackupError> {
+    let failed = |source| BackupError::Read {
+        path: directory.to_owned(),
+        source,
+    };
+    let found = match fs::read_dir(directory) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut listing = Listing::default();
+    for entry in found {
+        let path = entry.map_err(failed)?.path();
+        if !is_named_like_one(&path) {
+            continue;
+        }
+        match describe(&path) {
+            Ok(Some(entry)) if entry.manifest.cluster == *cluster => listing.entries.push(entry),
+            Ok(_) => {}
+            Err(error) => listing.unusable.push(error),
+        }
+    }
+    listing
+        .entries
+        .sort_by(|a, b| (b.manifest.taken_at, &b.path).cmp(&(a.manifest.taken_at, &a.path)));
+    listing.unusable.sort_by_key(ToString::to_string);
+    Ok(listing)
+}
+
+/// `None` for a plain snapshot that nobody described.
+fn describe(path: &Path) -> Result<Option<Entry>, BackupError> {
+    let source = Source::open(path)?;
+    let metadata = fs::metadata(path).map_err(|source| BackupError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(source.manifest().map(|manifest| Entry {
+        path: path.to_owned(),
+        bytes: metadata.len(),
+        sealed: *source.kind() == Kind::Sealed,
+        manifest: manifest.clone(),
+    }))
+}
+
+fn is_named_like_one(path: &Path) -> bool {
+    let hidden = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    !hidden
+        && path
+            .extension()
+            .is_some_and(|extension| extension == "qbackup" || extension == "db")
+}

@@ -1,0 +1,132 @@
+//! `pki issue`, `pki revoke`, `pki crl`: certificates of clients.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::super::args::Issue;
+use super::super::error::{Exit, Failure};
+use super::super::session::Session;
+use crate::ops::exec::StepError;
+use crate::pki::{bundle_pem, client_spec};
+use crate::report::Event;
+
+/// `pki issue`: `NAME.crt`, `NAME.key` and `ca.crt` for one client. The same name again replaces what it had.
+///
+/// # Errors
+/// When the name cannot be used, the CA cannot be opened, or a file cannot be written.
+pub async fn issue(session: &Session, args: &Issue) -> Result<Exit, Failure> {
+    let name = file_name(&args.name)?;
+    let policy = &session.desired().pki;
+    let validity = args.validity.unwrap_or(policy.leaf_validity);
+    let spec = client_spec(args.user.as_deref().unwrap_or(name), validity, policy.key_type)
+        .map_err(|e| Failure::new(Exit::Usage, &e).hint(e.hint()))?;
+    let (trusted, issued) = session.vault().issue_client(name, &spec).await?;
+
+    let files = [
+        ("ca.crt".to_owned(), 0o644, bundle_pem(&trusted)),
+        (format!("{name}.crt"), 0o644, issued.cert_pem.clone()),
+    ];
+    for (file, mode, text) in &files {
+        write(&args.out, file, *mode, text)?;
+    }
+    write(&args.out, &format!("{name}.key"), 0o600, issued.key.expose_pem())?;
+    let facts = &issued.facts;
+    if facts.not_after < Timestamp::now().checked_add(validity).unwrap_or(Timestamp::MAX) - jiff::Span::new().minutes(1)
+    {
+        session.reporter.event(&Event::Warning {
+            node: None,
+            text: format!("it ends with its CA, at {}", facts.not_after),
+            hint: Some("make a new CA with `quorate pki rotate-ca`".into()),
+        });
+    }
+    let place = args.out.join(name);
+    session.finish(
+        true,
+        1,
+        format!(
+            "{0}.crt and {0}.key for the user `{1}`, valid until {2}; recorded in issued.yml: commit it",
+            place.display(),
+            facts.common_name,
+            facts.not_after
+        ),
+    );
+    Ok(Exit::Done)
+}
+
+/// `pki revoke`: notes that a client's certificates are to be refused.
+///
+/// # Errors
+/// When nothing was issued under this name.
+pub fn revoke(session: &Session, name: &str) -> Result<Exit, Failure> {
+    let vault = session.vault();
+    let now = Timestamp::now();
+    let mut list = vault.dir().issued().map_err(StepError::from)?;
+    let revoked = list.revoke(name, now);
+    if revoked == 0 {
+        let names: Vec<&str> = list.current(now).into_keys().collect();
+        return Err(
+            Failure::new(Exit::Usage, format!("no certificate of `{name}` is in use"))
+                .hint(format!("those in use are: {}", names.join(", "))),
+        );
+    }
+    vault.dir().write_issued(&list, now).map_err(StepError::from)?;
+    session.finish(
+        true,
+        revoked,
+        format!("`{name}` is revoked; `quorate pki crl --out FILE` writes the list that servers refuse it by"),
+    );
+    Ok(Exit::Done)
+}
+
+/// `pki crl`: the revocation list, in DER, which every etcd reads.
+///
+/// # Errors
+/// When the CA cannot be opened or the file cannot be written.
+pub async fn crl(session: &Session, out: &Path) -> Result<Exit, Failure> {
+    let vault = session.vault();
+    let authority = vault.authority().await.map_err(StepError::from)?;
+    let list = vault.dir().issued().map_err(StepError::from)?;
+    let der = authority
+        .revocation_list(&list.records, Timestamp::now())
+        .map_err(StepError::from)?;
+    fs::write(out, der).map_err(|e| cannot_write(out, &e))?;
+    session.finish(true, 1, format!("{} (DER)", out.display()));
+    Ok(Exit::Done)
+}
+
+/// The name is also that of files.
+fn file_name(name: &str) -> Result<&str, Failure> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !name.is_empty() && name.chars().all(fits) && !name.starts_with(['.', '-']) && name != "ca" {
+        return Ok(name);
+    }
+    Err(Failure::new(
+        Exit::Usage,
+        format!("`{}` cannot be the name of files", name.escape_debug()),
+    )
+    .hint("use letters, digits, `.`, `_` and `-`; a user of another name in the certificate is --user"))
+}
+
+/// Replaces a file in one step; it never has more rights than `mode`, not even while it is written.
+fn write(dir: &Path, name: &str, mode: u32, text: &str) -> Result<(), Failure> {
+    let path = dir.join(name);
+    let replace = || -> io::Result<()> {
+        fs::create_dir_all(dir)?;
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    replace().map_err(|e| cannot_write(&path, &e))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Exit::Unexpected, format!("cannot write {}: {error}", path.display()))
+        .hint("look at the owner and the permissions of its directory, and at the free space")
+}

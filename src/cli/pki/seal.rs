@@ -1,0 +1,89 @@
+//! `pki seal`: who can open the CA key.
+
+use super::super::args::Seal;
+use super::super::error::{Detail, Exit, Failure};
+use super::super::session::Session;
+use crate::ops::exec::StepError;
+use crate::pki::{Recipient, RecipientError};
+
+/// Seals the CA key anew, after adding and removing recipients.
+///
+/// # Errors
+/// When a recipient cannot be read or found, or none of the operator's keys opens the CA.
+pub async fn seal(session: &Session, args: &Seal) -> Result<Exit, Failure> {
+    let vault = session.vault();
+    let fixed = Recipient::parse_all(&session.desired().pki.recipients, session.base()).map_err(unusable)?;
+    let mut everybody = vault.recipients()?;
+    for added in Recipient::parse_all(&args.recipient, session.base()).map_err(unusable)? {
+        if !everybody.iter().any(|known| known.public_key() == added.public_key()) {
+            everybody.push(added);
+        }
+    }
+    for wanted in &args.remove {
+        remove(&mut everybody, &fixed, wanted)?;
+    }
+    if everybody.is_empty() {
+        return Err(Failure::new(Exit::Usage, "nobody could open the CA key any more")
+            .hint("add another recipient in the same command"));
+    }
+    // The list first: cut off in between, sealing once more makes both agree.
+    if !args.recipient.is_empty() || !args.remove.is_empty() {
+        let further: Vec<Recipient> = everybody.iter().filter(|r| !is_among(r, &fixed)).cloned().collect();
+        vault.dir().write_recipients(&further).map_err(StepError::from)?;
+    }
+    let labels: Vec<String> = everybody.iter().map(|r| r.label().to_owned()).collect();
+    vault.seal(everybody).await.map_err(StepError::from)?;
+    session.finish(
+        true,
+        1,
+        format!(
+            "sealed to {}; commit the pki directory. Older copies of the file stay open to whoever could open them: if \
+             somebody must not have the key any more, run `quorate pki rotate-ca --compromised`",
+            labels.join("; ")
+        ),
+    );
+    Ok(Exit::Done)
+}
+
+/// Takes out the one recipient that `wanted` means: a key, a file of one, or a part of its label.
+fn remove(everybody: &mut Vec<Recipient>, fixed: &[Recipient], wanted: &str) -> Result<(), Failure> {
+    let meant: Vec<String> = everybody
+        .iter()
+        .filter(|r| {
+            r.label().contains(wanted) || r.public_line().starts_with(wanted) || wanted.starts_with(&r.public_key())
+        })
+        .map(Recipient::public_key)
+        .collect();
+    let labels = || everybody.iter().map(Recipient::label).collect::<Vec<_>>().join("; ");
+    let [key] = meant.as_slice() else {
+        let what = if meant.is_empty() {
+            "is none of the recipients"
+        } else {
+            "is more than one recipient"
+        };
+        return Err(Failure::new(Exit::Usage, format!("`{}` {what}", wanted.escape_debug()))
+            .hint(format!("name one of: {}", labels())));
+    };
+    if fixed.iter().any(|r| r.public_key() == *key) {
+        return Err(Failure::new(Exit::Usage, format!("`{wanted}` is in the inventory"))
+            .hint("take it out of `pki.recipients` there, then run `quorate pki seal`"));
+    }
+    everybody.retain(|r| r.public_key() != *key);
+    Ok(())
+}
+
+fn is_among(recipient: &Recipient, list: &[Recipient]) -> bool {
+    list.iter().any(|other| other.public_key() == recipient.public_key())
+}
+
+fn unusable(errors: Vec<RecipientError>) -> Failure {
+    let details = errors.into_iter().map(|error| Detail {
+        node: None,
+        message: error.to_string(),
+        hint: error.hint,
+    });
+    Failure {
+        details: details.collect(),
+        ..Failure::new(Exit::Usage, "not every recipient can be used")
+    }
+}

@@ -1,0 +1,315 @@
+//! `pki show`: every certificate on every host and on this machine, each against what it should be. Opens no key.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::super::error::{Exit, Failure};
+use super::super::session::Session;
+use crate::host::{DataState, HostFacts};
+use crate::inventory::{Desired, DesiredHost};
+use crate::ops::exec::StepError;
+use crate::ops::model::Fact;
+use crate::ops::observe::observe;
+use crate::ops::safety::trust::HostTrust;
+use crate::pki::{
+    AuditContext, CaStatus, CertFacts, Certificate, IssuedRecord, LeafSpec, Stage, audit, must_reissue, peer_spec,
+    server_spec,
+};
+use crate::report::{Cell, Paint, Table, Tone, printable, terminal_width};
+
+/// As much as the clocks may differ, see `preflight`.
+const CLOCK_LIMIT_SECONDS: f64 = 60.0;
+
+/// Everything about a cluster's certificates, as `--output json` prints it.
+#[derive(Debug, Serialize)]
+struct Overview {
+    cluster: String,
+    /// Nothing expires soon, nothing differs.
+    healthy: bool,
+    /// What members and clients trust, the CA that signs first.
+    ca: Vec<Ca>,
+    /// Who can open the CA key.
+    recipients: Vec<String>,
+    /// How far a change of the CA has come.
+    rotation: Option<Stage>,
+    certificates: Vec<Leaf>,
+    clients: Vec<Client>,
+    /// What is wrong, in sentences.
+    problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Ca {
+    signs: bool,
+    days_left: i64,
+    #[serde(flatten)]
+    facts: CertFacts,
+}
+
+#[derive(Debug, Serialize)]
+struct Leaf {
+    node: String,
+    /// `server` or `peer`.
+    role: &'static str,
+    days_left: i64,
+    /// What is not as the inventory wants it.
+    findings: Vec<String>,
+    #[serde(flatten)]
+    facts: CertFacts,
+}
+
+#[derive(Debug, Serialize)]
+struct Client {
+    days_left: i64,
+    /// Its certificate is from a CA that goes.
+    must_be_reissued: bool,
+    #[serde(flatten)]
+    record: IssuedRecord,
+}
+
+/// Shows it; exit code 11 when something is wrong or expires soon.
+pub(super) async fn show(session: &Session) -> Result<Exit, Failure> {
+    let overview = look(session).await?;
+    if session.json() {
+        let text = serde_json::to_string(&overview).map_err(|e| Failure::unexpected("cannot write JSON", e))?;
+        println!("{text}");
+    } else {
+        print(&overview);
+    }
+    Ok(if overview.healthy { Exit::Done } else { Exit::Unhealthy })
+}
+
+async fn look(session: &Session) -> Result<Overview, Failure> {
+    let (desired, vault) = (session.desired(), session.vault());
+    let now = Timestamp::now();
+    let status = vault.dir().status().map_err(StepError::from)?;
+    let rotation = vault.dir().rotation().map_err(StepError::from)?;
+    let trusted = match status.trusted.is_empty() {
+        true => Vec::new(),
+        false => vault.dir().trusted().map_err(StepError::from)?,
+    };
+    let mut overview = Overview {
+        cluster: desired.cluster.to_string(),
+        healthy: true,
+        ca: authorities(&status, now),
+        recipients: status.recipients.clone(),
+        rotation: rotation.map(|rotation| rotation.stage),
+        certificates: Vec::new(),
+        clients: clients(&vault.clients().map_err(StepError::from)?, &trusted, now),
+        problems: ca_problems(desired, &status, now),
+    };
+    let seen = observe(&session.fleet(), None).await;
+    let judge = Judge {
+        desired,
+        trusted: &trusted,
+        now,
+    };
+    for host in desired.order.iter().filter_map(|name| desired.hosts.get(name)) {
+        match seen.hosts.get(&host.name) {
+            Some(Fact::Known(facts)) => judge.host(host, facts, &mut overview),
+            Some(Fact::Unknown(why)) => overview
+                .problems
+                .push(format!("{}: it cannot be looked at: {why}", host.name)),
+            _ => overview.problems.push(format!("{}: it was not looked at", host.name)),
+        }
+    }
+    if let Some(stage) = overview.rotation {
+        let next = match stage {
+            Stage::TrustBoth => "members learn to trust both CAs",
+            Stage::Reissue => "certificates are to come from the new CA",
+        };
+        let text = format!("a CA rotation is under way ({next}): go on with `quorate pki rotate-ca`");
+        overview.problems.push(text);
+    }
+    let renew_before = desired.pki.renew_before;
+    let ends_soon = |c: &&Client| c.record.not_after.duration_since(now).unsigned_abs() < renew_before;
+    overview
+        .problems
+        .extend(overview.clients.iter().filter(ends_soon).map(|c| {
+            format!(
+                "the certificate of the client {} expires in {} days",
+                c.record.name, c.days_left
+            )
+        }));
+    overview.healthy = overview.problems.is_empty();
+    Ok(overview)
+}
+
+fn authorities(status: &CaStatus, now: Timestamp) -> Vec<Ca> {
+    let each = status.trusted.iter().enumerate().map(|(place, facts)| Ca {
+        signs: place == 0,
+        days_left: facts.days_left(now),
+        facts: facts.clone(),
+    });
+    each.collect()
+}
+
+fn clients(records: &[IssuedRecord], trusted: &[Certificate], now: Timestamp) -> Vec<Client> {
+    let signer = trusted.first().map(|ca| ca.facts().sha256.as_str());
+    let each = records.iter().map(|record| Client {
+        days_left: (record.not_after.as_second() - now.as_second()).div_euclid(24 * 60 * 60),
+        must_be_reissued: Some(record.issuer.as_str()) != signer,
+        record: record.clone(),
+    });
+    each.collect()
+}
+
+fn ca_problems(desired: &Desired, status: &CaStatus, now: Timestamp) -> Vec<String> {
+    let Some(signer) = status.trusted.first() else {
+        return vec!["there is no CA yet: `quorate up` makes one".into()];
+    };
+    let mut problems = Vec::new();
+    if now >= signer.not_after {
+        problems.push(format!(
+            "the CA expired at {}: run `quorate pki rotate-ca`",
+            signer.not_after
+        ));
+    } else if signer.not_after.duration_since(now).unsigned_abs() < desired.pki.renew_before {
+        problems.push(format!(
+            "the CA expires in {} days: run `quorate pki rotate-ca`",
+            signer.days_left(now)
+        ));
+    }
+    if status.plain_key {
+        problems.push("the CA key lies in the clear: run `quorate pki seal`".into());
+    } else if !status.sealed {
+        problems.push("there is no key to the CA: take ca.key.age from version control".into());
+    }
+    problems
+}
+
+/// What each certificate is judged by.
+struct Judge<'a> {
+    desired: &'a Desired,
+    /// The operator's `ca.crt`.
+    trusted: &'a [Certificate],
+    now: Timestamp,
+}
+
+impl Judge<'_> {
+    /// The two certificates of a host, and whether it trusts what it should.
+    fn host(&self, host: &DesiredHost, facts: &HostFacts, overview: &mut Overview) {
+        let member = facts.data.state == DataState::Bootstrapped;
+        let mut say = Vec::new();
+        for (role, spec) in [
+            ("server", server_spec(self.desired, host)),
+            ("peer", peer_spec(self.desired, host)),
+        ] {
+            let path = host.paths.pki.join(&format!("{role}.crt"));
+            let text = facts.files.get(&path).and_then(|file| file.content.as_deref());
+            match text.map(Certificate::from_pem) {
+                None if member => say.push(format!("{path} is missing")),
+                None => {}
+                Some(Err(error)) => say.push(format!("{path}: {error}")),
+                Some(Ok(certificate)) => {
+                    let (leaf, due) = self.leaf(host, role, &spec, &certificate);
+                    say.extend(due.then(|| format!("{role} certificate: {}", leaf.findings.join("; "))));
+                    overview.certificates.push(leaf);
+                }
+            }
+        }
+        let trust = HostTrust::of(&host.paths.pki, facts);
+        let ours = self.trusted.iter().map(|ca| ca.facts().sha256.clone()).collect();
+        if member && overview.rotation.is_none() && trust.trusted != ours {
+            say.push("its ca.crt holds other CAs than ours".into());
+        }
+        if !trust.loaded {
+            say.push("it was started before its ca.crt changed".into());
+        }
+        let offset = facts.system.clock_offset_seconds;
+        if offset.abs() > CLOCK_LIMIT_SECONDS {
+            say.push(format!(
+                "its clock is {offset:.0} s off: certificates may not be valid there"
+            ));
+        }
+        overview
+            .problems
+            .extend(say.into_iter().map(|text| format!("{}: {text}", host.name)));
+    }
+
+    /// One certificate, and whether something about it must be done.
+    fn leaf(&self, host: &DesiredHost, role: &'static str, spec: &LeafSpec, leaf: &Certificate) -> (Leaf, bool) {
+        let findings = self.trusted.first().map(|signer| {
+            let context = AuditContext {
+                current_ca: signer.facts(),
+                signed_by_current_ca: leaf.is_issued_by(signer),
+                now: self.now,
+                renew_before: self.desired.pki.renew_before,
+            };
+            audit(spec, leaf.facts(), &context)
+        });
+        let findings = findings.unwrap_or_default();
+        let shown = Leaf {
+            node: host.name.to_string(),
+            role,
+            days_left: leaf.facts().days_left(self.now),
+            findings: findings.iter().map(ToString::to_string).collect(),
+            facts: leaf.facts().clone(),
+        };
+        (shown, must_reissue(&findings))
+    }
+}
+
+fn print(overview: &Overview) {
+    let paint = Paint::from_env(true);
+    for ca in &overview.ca {
+        let role = if ca.signs { "signs" } else { "trusted" };
+        anstream::println!(
+            "{} {role}  {}  {}d left",
+            paint.strong(&ca.facts.subject),
+            ca.facts.key_type,
+            ca.days_left
+        );
+    }
+    for recipient in &overview.recipients {
+        anstream::println!("  its key can be opened by {}", printable(recipient));
+    }
+    let mut table = Table::new(["WHERE", "WHAT", "SUBJECT", "NAMES", "USAGES", "KEY", "DAYS", "STATE"]).right(["DAYS"]);
+    for leaf in &overview.certificates {
+        let ips = leaf.facts.ip_addresses.iter().map(ToString::to_string);
+        let names: Vec<String> = ips.chain(leaf.facts.dns_names.iter().cloned()).collect();
+        let state = match leaf.findings.is_empty() {
+            true => Cell::new("ok").tone(Tone::Good),
+            false => Cell::new(leaf.findings.join("; ")).tone(Tone::Warn),
+        };
+        table.row([
+            Cell::new(leaf.node.clone()),
+            Cell::new(leaf.role),
+            Cell::new(leaf.facts.common_name.clone()),
+            Cell::new(names.join(" ")),
+            Cell::new(usages(&leaf.facts)),
+            Cell::new(leaf.facts.key_type.clone()),
+            Cell::new(leaf.days_left.to_string()),
+            state,
+        ]);
+    }
+    for client in &overview.clients {
+        let state = match client.must_be_reissued {
+            true => Cell::new("from a CA that goes: issue it again").tone(Tone::Warn),
+            false => Cell::new("ok").tone(Tone::Good),
+        };
+        table.row([
+            Cell::new(client.record.name.clone()),
+            Cell::new("client"),
+            Cell::new(client.record.user.clone()),
+            Cell::new(""),
+            Cell::new("client"),
+            Cell::new(""),
+            Cell::new(client.days_left.to_string()),
+            state,
+        ]);
+    }
+    anstream::print!("{}", table.render(terminal_width(), true));
+    for problem in &overview.problems {
+        anstream::println!("{} {}", paint.bad("!"), printable(problem));
+    }
+}
+
+fn usages(facts: &CertFacts) -> &'static str {
+    match (facts.server_auth, facts.client_auth) {
+        (true, true) => "server client",
+        (true, false) => "server",
+        (false, true) => "client",
+        (false, false) => "-",
+    }
+}

@@ -1,0 +1,125 @@
+//! `pki renew`: new server and peer certificates, which etcd shows from the next handshake on, without a restart.
+//!
+//! Nothing here asks etcd: with every certificate expired nobody can, and this is the way out.
+
+use super::bootstrap::known_hosts;
+use super::converge::{runs, unreachable};
+use super::preflight::clock;
+use super::waves::{Draft, Effect, on, step};
+use super::{Action, HostChange, Risk, Situation, Step, Target};
+use crate::host::{DataState, HostFacts};
+use crate::inventory::{DesiredHost, NodeName};
+use crate::ops::check::Check;
+use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::trust::{HostTrust, may_sign_with};
+use crate::ops::safety::{Blocked, Rule};
+use crate::pki::Certificate;
+
+/// Plans `pki renew`.
+pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
+    let signer = signer(situation)?;
+    let covered = |name: &NodeName| limit.is_empty() || limit.contains(name);
+    let mut blocked = unreachable(situation, &covered);
+    let members: Vec<_> = members(situation).filter(|(host, _)| covered(&host.name)).collect();
+    for (host, facts) in &members {
+        clock(host, facts, &mut blocked);
+    }
+    let trust = members
+        .iter()
+        .map(|(h, f)| (h.name.clone(), HostTrust::of(&h.paths.pki, f)))
+        .collect();
+    blocked.extend(
+        may_sign_with(&signer.facts().sha256, &trust)
+            .err()
+            .into_iter()
+            .flatten(),
+    );
+    if !blocked.is_empty() {
+        return Err(blocked);
+    }
+
+    let mut draft = Draft::new(situation.membership().map(Strength::of));
+    let (hosts, down) = (members.iter(), members.iter().filter(|(_, facts)| !runs(facts)));
+    draft.wave(
+        "new certificates, without a restart",
+        Effect::None,
+        hosts.map(|(host, _)| reissue(host, &signer)).collect(),
+    );
+    draft.wave(
+        "start stopped members",
+        Effect::None,
+        down.map(|(host, _)| start(host)).collect(),
+    );
+    draft.wave(
+        "look again",
+        Effect::None,
+        look_again(situation, &members).into_iter().collect(),
+    );
+    Ok(draft)
+}
+
+/// The CA that signs now.
+pub(super) fn signer(situation: Situation<'_>) -> Result<Certificate, Vec<Blocked>> {
+    let refuse = |reason: String, hint: &str| vec![Blocked::new(Rule::Certificates, reason, hint)];
+    let Some(pem) = &situation.supplies.ca_pem else {
+        return Err(refuse(
+            "there is no CA yet".into(),
+            "`quorate up` makes one with the cluster",
+        ));
+    };
+    let signer = Certificate::from_pem(pem).map_err(|e| refuse(format!("ca.crt: {e}"), &e.hint()))?;
+    let end = signer.facts().not_after;
+    if situation.observed.at >= end {
+        return Err(refuse(
+            format!("the CA expired at {end}: nothing that it signs is valid"),
+            "make a new one with `quorate pki rotate-ca`",
+        ));
+    }
+    Ok(signer)
+}
+
+/// The hosts that carry data of a member.
+pub(super) fn members<'a>(situation: Situation<'a>) -> impl Iterator<Item = (&'a DesiredHost, &'a HostFacts)> {
+    known_hosts(situation).filter(|(_, facts)| facts.data.state == DataState::Bootstrapped)
+}
+
+/// Puts new certificates of `signer` on a host.
+pub(super) fn reissue(host: &DesiredHost, signer: &Certificate) -> Step {
+    let change = HostChange {
+        certificates: true,
+        ..HostChange::default()
+    };
+    on(&host.name, Action::Provision { change }, Risk::Reversible).ensures(Check::LeavesFrom {
+        node: host.name.clone(),
+        pki: host.paths.pki.clone(),
+        ca: signer.facts().sha256.clone(),
+    })
+}
+
+fn start(host: &DesiredHost) -> Step {
+    on(&host.name, Action::Start, Risk::Reversible)
+        .ensures(Check::Started {
+            node: host.name.clone(),
+        })
+        .because(["it does not run".into()])
+}
+
+/// Looks at both ports of each member. With all of them at hand the whole cluster must be well afterwards; while it
+/// cannot be read and some are left out, there is nothing to look at yet.
+fn look_again(situation: Situation<'_>, members: &[(&DesiredHost, &HostFacts)]) -> Option<Step> {
+    let listed = situation.membership().map(|m| m.members.len());
+    let everyone = members.len() == listed.unwrap_or(situation.desired.hosts.len());
+    if listed.is_none() && !everyone || members.is_empty() {
+        return None;
+    }
+    let cluster_id = situation.membership().map(|m| m.cluster_id);
+    let nodes = members.iter().map(|(host, _)| host.name.clone()).collect();
+    let look = step(Target::Cluster, Action::LookAgain { nodes, cluster_id }, Risk::ReadOnly);
+    Some(match everyone {
+        true => look.ensures(Check::AllHealthy {
+            cluster_id,
+            members: members.len(),
+        }),
+        false => look,
+    })
+}
