@@ -148,7 +148,10 @@ fn a_ca_that_its_maker_could_not_open_again_is_not_made() {
         &mut nobody_answers,
         now(),
     );
-    assert!(matches!(made, Err(StoreError::NotYours { .. })), "sealed to a colleague only");
+    assert!(
+        matches!(made, Err(StoreError::NotYours { .. })),
+        "sealed to a colleague only"
+    );
     assert!(
         desk.pki().status().unwrap().is_empty(),
         "a refused creation leaves nothing"

@@ -6,3 +6,8 @@
 #[allow(dead_code, unused_imports, reason = "a toolbox: not every tool of it has a user yet")]
 mod harness;
 mod hosts;
+mod matrix;
+mod members_join;
+mod members_leave;
+mod members_refusals;
+mod members_versions;

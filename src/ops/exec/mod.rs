@@ -195,10 +195,12 @@ pub fn first_open(checks: &[crate::ops::check::Check], seen: &Observed) -> Optio
 
 /// Lets the lab kill the program at a step boundary. Compiled only with the `fault` feature.
 pub mod fault {
-    /// Ends the process without any clean-up when `QUORATE_FAULT` names this point.
+    /// Ends the process without any clean-up when `QUORATE_FAULT` names this point: `after:w2.n1`, or `after:w2` for the
+    /// whole wave.
     #[cfg(feature = "fault")]
     pub fn point(name: &str) {
-        if std::env::var("QUORATE_FAULT").is_ok_and(|wanted| wanted == name) {
+        let wave = name.split('.').next().unwrap_or(name);
+        if std::env::var("QUORATE_FAULT").is_ok_and(|wanted| wanted == name || wanted == wave) {
             std::process::abort();
         }
     }

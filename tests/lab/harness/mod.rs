@@ -5,9 +5,11 @@ mod host;
 mod lab;
 mod outcome;
 mod wait;
+mod writer;
 
 pub use etcd::{bundle, release, releases};
 pub use host::Host;
-pub use lab::{Lab, Running};
+pub use lab::{Lab, Running, plain_inventory};
 pub use outcome::Outcome;
 pub use wait::wait_until;
+pub use writer::Writer;
