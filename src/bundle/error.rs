@@ -150,12 +150,15 @@ impl BundleError {
                 "make one: quorate bundle create --out etcd.qbundle etcd-v3.5.33-linux-amd64.tar.gz".into()
             }
             Self::Ambiguous { .. } => "say which with --bundle FILE".into(),
-            Self::NotABundle { path, .. } => {
-                format!(
-                    "bundles are made with: quorate bundle create --out etcd.qbundle {}",
+            Self::NotABundle { path, what } => match *what {
+                "a directory" | "a compressed archive" | "a Debian package" => format!(
+                    "make a bundle of it: quorate bundle create --out etcd.qbundle {}",
                     path.display()
-                )
-            }
+                ),
+                _ => "copy the bundle again, or make one: quorate bundle create --out etcd.qbundle \
+                      etcd-v3.5.33-linux-amd64.tar.gz"
+                    .into(),
+            },
             Self::Truncated { .. } | Self::Damaged { .. } | Self::Manifest { .. } => {
                 "copy or make the bundle again; `quorate bundle verify` checks every byte".into()
             }
@@ -171,6 +174,9 @@ impl BundleError {
             Self::NotQuorate { .. } => "take a quorate executable as it was built".into(),
             Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "make it readable for the account that runs quorate (an executable must be able to read itself)".into()
+            }
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "is the path right? A bundle is named with --bundle FILE or QUORATE_BUNDLE".into()
             }
             Self::Read { .. }
             | Self::Write { .. }

@@ -72,6 +72,28 @@ impl Bundle {
         })
     }
 
+    /// Reads one release as it goes over the wire and compares it with the manifest: quick enough to do before every
+    /// push, so that a damaged bundle is found before a host is touched. What it unpacks to is checked on the host.
+    ///
+    /// # Errors
+    /// The bundle lacks the release, or [`BundleError::Damaged`].
+    pub fn check_packed(&self, version: Version, arch: Arch) -> Result<(), BundleError> {
+        self.release(version, arch)?;
+        let mut problems = Vec::new();
+        for (place, file) in self.entries().filter(|(p, _)| (p.version, p.arch) == (version, arch)) {
+            let mut packed = Hashing::new(self.section(place));
+            let read = copy(&mut packed, &mut io::sink());
+            if read.is_err() || packed.finish().1 != file.gz_sha256 {
+                problems.push(format!("{} is not packed as the manifest says", place.name()));
+            }
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let path = self.inner.path.clone();
+        Err(BundleError::Damaged { path, problems })
+    }
+
     /// Writes a program to `dest`, executable (mode 0755). The file appears whole and verified, or not at all.
     ///
     /// # Errors

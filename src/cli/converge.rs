@@ -1,17 +1,19 @@
 //! Look, plan, show, confirm, lock, look again, do, look again: the shape of every command that changes a cluster.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::error::{Exit, Failure};
+use super::error::{Detail, Exit, Failure};
 use super::session::Session;
 use super::{confirm, draft, lock, probe, show};
 use crate::bundle::Bundle;
+use crate::ops::check::why_unhealthy;
 use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, run};
 use crate::ops::fleet::Fleet;
-use crate::ops::model::{Intent, Observed, Supplies};
+use crate::ops::model::{Fact, Intent, Observed, Supplies};
 use crate::ops::plan::{Plan, Risk, plan};
 use crate::ops::vault::Vault;
 use crate::report::{Paint, quiet};
@@ -58,6 +60,23 @@ impl Parts {
     pub fn plan(&self, session: &Session, intent: &Intent, seen: &Observed) -> Result<Plan, Failure> {
         let supplies: Supplies = session.supplies(self.bundle.as_ref(), &self.vault)?;
         Ok(plan(intent, session.desired(), seen, session.policy(), &supplies)?)
+    }
+}
+
+impl Parts {
+    /// Looks at every release that the plan takes from the bundle, before the first host is touched.
+    fn releases_are_whole(&self, plan: &Plan) -> Result<(), Failure> {
+        let changes = plan.steps().filter_map(|step| step.action.change());
+        let releases: BTreeSet<_> = changes
+            .filter_map(|change| change.release.as_ref())
+            .map(|release| (release.version, release.arch))
+            .collect();
+        for (version, arch) in releases {
+            if let Some(bundle) = &self.bundle {
+                bundle.check_packed(version, arch)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -108,9 +127,10 @@ async fn rounds(
                     .reporter
                     .event(&crate::report::Event::Note { text: note.clone() });
             }
-            return Ok(());
+            return well(session, &intent, &seen);
         }
         if held.is_none() {
+            parts.releases_are_whole(&plan)?;
             show_and_ask(session, &plan)?;
             *held = Some(session.phase("lock", lock::take(session, &parts.fleet, stop)).await?);
             // Somebody else may have held the lock until now: what was agreed to must still be what is needed.
@@ -168,6 +188,36 @@ async fn apply(
             .hint("mend the cause and run the same command again: it goes on from here"),
         RunError::NotSafe { .. } => Failure::new(Exit::StepFailed, error)
             .hint("run the same command again once that holds; what was done so far stays done"),
+    })
+}
+
+/// Nothing differs; but a member may be sick all the same, and then `nothing to do` would be a lie.
+fn well(session: &Session, intent: &Intent, seen: &Observed) -> Result<(), Failure> {
+    let (Intent::Converge { limit, .. }, Fact::Known(membership)) = (intent, &seen.cluster) else {
+        return Ok(());
+    };
+    let details: Vec<Detail> = session
+        .desired()
+        .hosts
+        .values()
+        .filter(|host| limit.is_empty() || limit.contains(&host.name))
+        .filter_map(|host| Some((host, membership.of(host)?)))
+        .filter(|(_, member)| !membership.healthy(member.id))
+        .map(|(host, member)| Detail {
+            node: Some(host.name.to_string()),
+            message: why_unhealthy(membership, member.id),
+            hint: format!("look at `quorate health` and `quorate logs {}`", host.name),
+        })
+        .collect();
+    if details.is_empty() {
+        return Ok(());
+    }
+    Err(Failure {
+        details,
+        ..Failure::new(
+            Exit::StepFailed,
+            "the hosts are as the inventory wants them, and yet the cluster is not healthy",
+        )
     })
 }
 

@@ -8,7 +8,7 @@ use crate::inventory::InventoryError;
 use crate::ops::exec::StepError;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::StoreError;
-use crate::report::{chain, printable};
+use crate::report::{Paint, chain, printable, terminal_width, wrapped};
 
 /// The exit codes of `docs/interface`: part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,32 +94,51 @@ impl Failure {
             anstream::eprintln!("{:?}", miette::Report::new_boxed(error));
             return;
         }
-        let paint = crate::report::Paint::from_env(true);
-        anstream::eprintln!("{} {}", paint.bad("error:"), printable(&self.message));
-        for detail in &self.details {
-            let node = detail
-                .node
-                .as_ref()
-                .map(|n| format!("{}: ", paint.strong(n)))
-                .unwrap_or_default();
-            anstream::eprintln!("  {node}{}", printable(&detail.message));
-            anstream::eprintln!("    {} {}", paint.good("help:"), printable(&detail.hint));
+        anstream::eprint!("{}", self.text(Paint::from_env(true), stderr_width()));
+    }
+
+    /// For people: the sentence, every single problem, what to do. Help that several problems share stands once.
+    fn text(&self, paint: Paint, width: usize) -> String {
+        let mut text = wrapped(
+            &format!("{} {}", paint.bad("error:"), printable(&self.message)),
+            width,
+            7,
+        );
+        for (i, detail) in self.details.iter().enumerate() {
+            let node = detail.node.as_ref().map(|n| format!("{}: ", paint.strong(n)));
+            let problem = format!("  {}{}", node.unwrap_or_default(), printable(&detail.message));
+            text += &wrapped(&problem, width, 4);
+            if self.details.get(i + 1).is_none_or(|next| next.hint != detail.hint) {
+                let help = format!("    {} {}", paint.good("help:"), printable(&detail.hint));
+                text += &wrapped(&help, width, 10);
+            }
         }
         if let Some(hint) = &self.hint {
-            anstream::eprintln!("{} {}", paint.good("help:"), printable(hint));
+            text += &wrapped(&format!("{} {}", paint.good("help:"), printable(hint)), width, 6);
         }
+        text
     }
+}
+
+/// Where lines end: the terminal's width, or nowhere when nobody watches.
+fn stderr_width() -> usize {
+    terminal_width().map_or(usize::MAX, usize::from)
 }
 
 impl From<Vec<Blocked>> for Failure {
     fn from(blocked: Vec<Blocked>) -> Self {
-        let exit = if blocked.iter().any(|b| b.rule == Rule::Bundle) {
-            Exit::Bundle
-        } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
-            Exit::Unreachable
-        } else {
-            Exit::Blocked
-        };
+        let failure =
+            if blocked.iter().any(|b| b.rule == Rule::Bundle) {
+                Self::new(Exit::Bundle, "nothing was changed: the bundle does not fit")
+            } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
+                let hosts = crate::ops::plan::count(blocked.len(), "host");
+                Self::new(Exit::Unreachable, format!("nothing was changed: {hosts} cannot be looked at")).hint(
+                "what cannot be looked at may carry data or run a member, so nothing is begun without it. A running \
+                 cluster's other hosts: `--limit`; a host that is gone for good: `quorate replace-node`",
+            )
+            } else {
+                Self::new(Exit::Blocked, "nothing was changed, because it would not be safe")
+            };
         let details = blocked
             .into_iter()
             .map(|b| Detail {
@@ -128,10 +147,7 @@ impl From<Vec<Blocked>> for Failure {
                 hint: b.hint,
             })
             .collect();
-        Self {
-            details,
-            ..Self::new(exit, "nothing was changed, because it would not be safe")
-        }
+        Self { details, ..failure }
     }
 }
 

@@ -13,6 +13,7 @@ mod lock;
 mod members;
 mod offline;
 mod pki;
+mod plan_json;
 mod probe;
 mod session;
 mod show;

@@ -1,18 +1,22 @@
 //! `status`, `members`, `health`: the cluster at a glance.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::{Global, Status};
 use super::error::{Exit, Failure};
 use super::session::Session;
-use crate::etcd::MemberStatus;
+use crate::etcd::{ClientTls, MemberStatus};
 use crate::host::ServiceState;
 use crate::inventory::{DesiredHost, MemberId};
 use crate::ops::check::why_unhealthy;
-use crate::ops::model::{Fact, Membership, Observed, host_of};
+use crate::ops::fleet::Fleet;
+use crate::ops::inspect;
+use crate::ops::model::{Fact, Membership, Observed, host_of, why_and_help};
 use crate::ops::safety::quorum::Strength;
 use crate::pki::Certificate;
 use crate::report::{Cell, Paint, Table, Tone, human_bytes, terminal_width};
@@ -131,7 +135,7 @@ pub async fn members(global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// `health`: each member proved by a linearizable read of its own, its HTTP health and its peers' streams.
+/// `health`: each member proved by a linearizable read of its own, by what its ports show, and by its peers' streams.
 ///
 /// # Errors
 /// When the inventory or the CA cannot be read; an unhealthy cluster is an exit code.
@@ -140,14 +144,14 @@ pub async fn health(global: &Global) -> Result<Exit, Failure> {
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.look(&fleet, &vault).await?;
     let mut glance = glance(&session, &seen);
-    if let (Fact::Known(membership), Ok(tls)) = (&seen.cluster, vault.operator().await) {
-        for spec in session.desired().hosts.values() {
-            let Some(own) = membership.of(spec) else { continue };
-            if let Err(problem) = streams(&fleet, spec, own.id, membership, &tls).await {
-                glance.problems.push(problem);
-                glance.healthy = false;
-            }
-        }
+    if let Ok(tls) = vault.operator().await {
+        let running = session.desired().hosts.values().filter(|spec| {
+            let facts = seen.hosts.get(&spec.name).and_then(Fact::known);
+            facts.is_some_and(|facts| facts.service.pid.is_some())
+        });
+        let proofs = running.map(|spec| prove(&fleet, spec, &seen, &tls));
+        glance.problems.extend(join_all(proofs).await.into_iter().flatten());
+        glance.healthy = glance.healthy && glance.problems.is_empty();
     }
     if session.json() {
         json(&glance)?;
@@ -162,13 +166,26 @@ pub async fn health(global: &Global) -> Result<Exit, Failure> {
     Ok(if glance.healthy { Exit::Done } else { Exit::Unhealthy })
 }
 
+/// What no health endpoint tells: who gets in at its ports, and whether it hears the others.
+async fn prove(fleet: &Arc<Fleet>, spec: &DesiredHost, seen: &Observed, tls: &ClientTls) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Err(error) = inspect::ports(fleet, spec, tls).await {
+        problems.push(error.message);
+    }
+    let own = seen.cluster.known().and_then(|m| Some((m, m.of(spec)?)));
+    if let Some((membership, own)) = own.filter(|(m, own)| m.healthy(own.id)) {
+        problems.extend(streams(fleet, spec, own.id, membership, tls).await.err());
+    }
+    problems
+}
+
 /// Whether the member has a live stream to every other one: what no health endpoint tells.
 async fn streams(
-    fleet: &std::sync::Arc<crate::ops::fleet::Fleet>,
+    fleet: &Arc<Fleet>,
     spec: &DesiredHost,
     own: MemberId,
     membership: &Membership,
-    tls: &crate::etcd::ClientTls,
+    tls: &ClientTls,
 ) -> Result<(), String> {
     let say = |error: crate::etcd::EtcdError| format!("{}: {error}", spec.name);
     let http = fleet.http(spec, spec.client_port, tls).map_err(say)?;
@@ -258,7 +275,7 @@ fn of_host(host: &DesiredHost, seen: &Observed, membership: Option<&Membership>)
     row.service = known.map(|f| f.service.state);
     row.certificate_days = known.and_then(|f| certificate_days(host, f));
     if let Some(Fact::Unknown(why)) = facts {
-        row.problem = Some(format!("the host cannot be looked at: {why}"));
+        row.problem = Some(format!("the host cannot be looked at: {}", why_and_help(why).0));
         row.healthy = false;
     }
     if let Some(days) = row.certificate_days.filter(|days| *days < 0) {

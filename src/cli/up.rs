@@ -5,6 +5,7 @@ use std::path::Path;
 use super::args::{Global, PlanArgs, Up};
 use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
+use super::plan_json::plan_json;
 use super::session::Session;
 use super::show;
 use crate::ops::model::Intent;
@@ -69,8 +70,8 @@ async fn make(session: &Session, prune: bool) -> Result<Plan, Failure> {
 
 fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {
     if session.json() {
-        let text = serde_json::to_string(plan).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
-        println!("{text}");
+        let object = plan_json(plan).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
+        println!("{object}");
     } else if plan.is_empty() {
         anstream::print!("{}", show::plan(plan, Paint::from_env(true), true));
         println!("nothing to do: {} is as the inventory wants it", plan.header.cluster);

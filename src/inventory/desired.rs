@@ -42,6 +42,8 @@ pub struct PkiPolicy {
     /// Who can open the CA key: age or SSH public keys as typed, or absolute paths of files of them.
     /// Empty: the public halves of the SSH identities.
     pub recipients: Vec<String>,
+    /// The key files of `ssh.identity` (absolute): they may open the CA key even where no host is reached over SSH.
+    pub identities: Vec<PathBuf>,
 }
 
 /// Key algorithms that etcd's TLS accepts.

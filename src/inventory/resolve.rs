@@ -173,6 +173,14 @@ impl Resolver<'_> {
                     }
                 })
                 .collect(),
+            identities: self
+                .raw
+                .ssh
+                .iter()
+                .flat_map(|ssh| &ssh.identity)
+                .flat_map(|many| &many.0)
+                .map(|path| local_path(self.env, path, problems))
+                .collect(),
         };
         checks::pki(raw, &policy, problems);
         policy

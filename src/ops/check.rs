@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::{DataState, ServiceState};
 use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version};
-use crate::ops::model::{Fact, Membership, Observed, Policy};
+use crate::ops::model::{Fact, Membership, Observed, Policy, why_and_help};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
@@ -35,8 +35,8 @@ pub enum Check {
     RunsCurrent {
         /// The host.
         node: NodeName,
-        /// The release.
-        version: Version,
+        /// The release; `None` where it is whichever the unit on disk names.
+        version: Option<Version>,
     },
     /// The member at this URL is a healthy voter.
     HealthyVoter {
@@ -52,11 +52,6 @@ pub enum Check {
     Unlisted {
         /// The member.
         id: MemberId,
-    },
-    /// No member lives at this URL, by a list that a quorum stands behind.
-    Departed {
-        /// The peer URL.
-        url: PeerUrl,
     },
     /// Somebody else leads.
     NotLeader {
@@ -127,8 +122,8 @@ pub enum Check {
     },
     /// [`membership::may_wipe`].
     SafeToWipe {
-        /// The member whose data it was.
-        id: MemberId,
+        /// The peer URL of the member whose data it was.
+        url: PeerUrl,
     },
 }
 
@@ -218,11 +213,6 @@ impl Check {
                     (true, false) => Verdict::Holds,
                 })
             }
-            Check::Departed { url } => in_cluster(seen, |m| match (m.by_quorum, m.at(url)) {
-                (false, _) => Verdict::Unknown("the member list does not come from a quorum".into()),
-                (true, Some(member)) => Verdict::Fails(format!("member {} is still on the member list", member.id)),
-                (true, None) => Verdict::Holds,
-            }),
             Check::NotLeader { url } => in_cluster(seen, |m| match (m.leader(), m.at(url)) {
                 (None, _) => Verdict::Unknown("no leader is known".into()),
                 (Some(leader), Some(member)) if member.id == leader => Verdict::Fails("it is the leader".into()),
@@ -245,19 +235,19 @@ impl Check {
                 Some(member) => safe(membership::may_promote(m, member.id)),
             }),
             Check::SafeToRemove { id, policy } => in_cluster(seen, |m| safe(membership::may_remove(m, *id, *policy))),
-            Check::SafeToWipe { id } => in_cluster(seen, |m| safe(membership::may_wipe(m, *id))),
+            Check::SafeToWipe { url } => in_cluster(seen, |m| safe(membership::may_wipe(m, url))),
         }
     }
 }
 
-/// Whether the process on a host runs `version` with the files that are on disk now.
-pub fn runs_current(facts: &crate::host::HostFacts, version: Version) -> Verdict {
+/// Whether the process on a host runs `version` (when given) with the files that are on disk now.
+pub fn runs_current(facts: &crate::host::HostFacts, version: Option<Version>) -> Verdict {
     let service = &facts.service;
     if service.pid.is_none() {
         return Verdict::Fails("it does not run".into());
     }
     match service.running_version {
-        Some(running) if running == version => {}
+        Some(running) if version.is_none_or(|wanted| wanted == running) => {}
         Some(running) => return Verdict::Fails(format!("it runs etcd {running}")),
         None => return Verdict::Fails("it runs an executable that quorate did not install".into()),
     }
@@ -335,7 +325,7 @@ fn safe(result: Result<(), Blocked>) -> Verdict {
 fn on_host(seen: &Observed, node: &NodeName, judge: impl FnOnce(&crate::host::HostFacts) -> Verdict) -> Verdict {
     match seen.hosts.get(node) {
         Some(Fact::Known(facts)) => judge(facts),
-        Some(Fact::Unknown(why)) => Verdict::Unknown(why.clone()),
+        Some(Fact::Unknown(why)) => Verdict::Unknown(why_and_help(why).0.to_owned()),
         Some(Fact::Absent) | None => Verdict::Unknown("the host was not looked at".into()),
     }
 }

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod exec;
 pub mod fleet;
+pub mod inspect;
 pub mod model;
 pub mod observe;
 pub mod plan;

@@ -18,7 +18,7 @@ pub enum Fact<T> {
     Known(T),
     /// Looked, and it is not there.
     Absent,
-    /// Could not look; why.
+    /// Could not look: why, and on a second line what to do about it, where that is known.
     Unknown(String),
 }
 
@@ -29,6 +29,14 @@ impl<T> Fact<T> {
             Fact::Known(value) => Some(value),
             _ => None,
         }
+    }
+}
+
+/// The two lines of what a [`Fact::Unknown`] says: why, and what to do about it.
+pub fn why_and_help(unknown: &str) -> (&str, Option<&str>) {
+    match unknown.split_once('\n') {
+        Some((why, help)) => (why, Some(help)),
+        None => (unknown, None),
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::{DataState, FactsQuery, HostError, HostFacts};
-use crate::inventory::{ClusterId, DesiredHost, MemberId, NodeName, Version};
+use crate::inventory::{ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
 use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Membership, Observed};
@@ -134,22 +134,29 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
         .into_iter()
         .flatten()
         .collect(),
-        disks: vec![spec.paths.data.clone(), spec.paths.bin.clone()],
+        disks: written_to(spec),
         releases: [version].into(),
     }
 }
 
-/// The error's text without the host's name in front, which stands beside it wherever it is shown.
+/// The directories and files below which something is put.
+fn written_to(spec: &DesiredHost) -> Vec<HostPath> {
+    let paths = &spec.paths;
+    [&paths.data, &paths.bin, &paths.config, &paths.pki]
+        .into_iter()
+        .chain(&paths.wal)
+        .cloned()
+        .collect()
+}
+
+/// The error's text without the host's name in front, which stands beside it wherever it is shown; and its help.
 fn without_name(error: &HostError) -> String {
     let text = error.to_string();
-    let text = text
-        .strip_prefix(&format!("{}: ", error.node()))
-        .unwrap_or(&text)
-        .to_owned();
-    match error.hint() {
-        Some(hint) if !hint.is_empty() => format!("{text} ({hint})"),
-        _ => text,
-    }
+    let text = text.strip_prefix(&format!("{}: ", error.node())).unwrap_or(&text);
+    let why: Vec<&str> = text.lines().collect();
+    let help = error.hint().filter(|hint| !hint.is_empty());
+    let help = help.map(|hint| format!("\n{hint}")).unwrap_or_default();
+    why.join("; ") + &help
 }
 
 /// What one member answered.

@@ -131,6 +131,11 @@ impl Vault {
             false => Recipient::parse_all(&listed, &self.base),
         };
         parsed.map_err(|errors| {
+            if errors.is_empty() {
+                return StepError::new("there is no key of yours to seal the CA key to").hint(
+                    "make an SSH key with `ssh-keygen -t ed25519`, name one in `ssh.identity`, or list age or SSH public keys in `pki.recipients`",
+                );
+            }
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             StepError::new(lines.join("; ")).hint("correct `pki.recipients` in the inventory")
         })

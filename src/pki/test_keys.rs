@@ -36,6 +36,7 @@ pub fn policy(key_type: KeyType) -> PkiPolicy {
         leaf_validity: 365 * DAY,
         renew_before: 30 * DAY,
         recipients: Vec::new(),
+        identities: Vec::new(),
     }
 }
 

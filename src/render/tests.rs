@@ -48,6 +48,7 @@ fn cluster(version: Version, hosts: Vec<DesiredHost>) -> Desired {
             leaf_validity: Duration::from_secs(365 * 86400),
             renew_before: Duration::from_secs(30 * 86400),
             recipients: vec![],
+            identities: vec![],
         },
         order: hosts.iter().map(|h| h.name.clone()).collect(),
         hosts: hosts.into_iter().map(|h| (h.name.clone(), h)).collect(),

@@ -42,7 +42,7 @@ pub use json::JsonLines;
 pub use lines::Lines;
 pub use recorder::Recorder;
 pub use table::{Cell, Table, Tone, terminal_width};
-pub use text::{Paint, human_bytes, human_seconds, printable};
+pub use text::{Paint, human_bytes, human_seconds, printable, wrapped};
 pub use tty::Tty;
 
 /// `--output`.

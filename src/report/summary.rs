@@ -146,11 +146,12 @@ impl Failure {
             line(format!("  {}{part}", if i == 0 { "error: " } else { "  " }));
         }
         let cause = likely_cause(&self.journal);
-        if let Some(cause) = &cause {
+        if let Some(cause) = cause.as_ref().filter(|cause| !self.error.contains(cause.what)) {
             line(format!("  {} {}", paint.strong("likely cause:"), cause.what));
         }
-        let hints = cause.iter().map(|cause| cause.hint).chain(self.hint.as_deref());
-        for hint in hints {
+        let own = self.hint.as_deref();
+        let of_cause = cause.map(|cause| cause.hint).filter(|hint| own != Some(*hint));
+        for hint in of_cause.into_iter().chain(own) {
             line(format!("  {} {}", paint.busy("help:"), one_line(hint)));
         }
         let told = without_stack_traces(&self.journal);

@@ -45,6 +45,44 @@ pub fn printable(text: &str) -> String {
     out
 }
 
+/// `text` with its lines broken between words at `width` columns, every line but the first of each indented by
+/// `indent`; ends with a line end. Colours take no room.
+pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
+    let width = width.max(indent + 20);
+    let mut out = String::with_capacity(text.len() + 64);
+    for (i, line) in text.lines().enumerate() {
+        let rest = line.trim_start_matches(' ');
+        let lead = if i == 0 { line.len() - rest.len() } else { indent };
+        out.extend(std::iter::repeat_n(' ', lead));
+        let mut column = lead;
+        for (j, word) in rest.split(' ').enumerate() {
+            let columns = word_columns(word);
+            if j > 0 && column + 1 + columns > width {
+                out.push('\n');
+                out.extend(std::iter::repeat_n(' ', indent));
+                column = indent;
+            } else if j > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += columns;
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Characters of `word` that are seen: all but colour sequences (`ESC [ ... m`).
+fn word_columns(word: &str) -> usize {
+    let mut parts = word.split('\u{1b}');
+    let plain = parts.next().unwrap_or_default().chars().count();
+    plain
+        + parts
+            .map(|part| part.split_once('m').map_or(0, |(_, rest)| rest.chars().count()))
+            .sum::<usize>()
+}
+
 /// `text` made printable, its lines joined: for places that have one line.
 pub(super) fn one_line(text: &str) -> String {
     let parts: Vec<String> = text
@@ -170,6 +208,22 @@ mod tests {
             times,
             ["0.0 s", "9.9 s", "10 s", "42 s", "3 min 20 s", "2 h 5 min", "0.0 s"]
         );
+    }
+
+    #[test]
+    fn long_lines_break_between_words_and_colours_take_no_room() {
+        let red = "\u{1b}[31merror:\u{1b}[0m";
+        assert_eq!(
+            wrapped(&format!("{red} one two three four five six"), 25, 7),
+            format!("{red} one two three four\n       five six\n")
+        );
+        assert_eq!(wrapped("  a: one\ntwo", 80, 4), "  a: one\n    two\n");
+        let long = "x".repeat(50);
+        assert_eq!(
+            wrapped(&format!("see {long} there"), 25, 2),
+            format!("see\n  {long}\n  there\n")
+        );
+        assert_eq!(wrapped("as it is", usize::MAX, 2), "as it is\n");
     }
 
     #[test]

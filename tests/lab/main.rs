@@ -3,11 +3,22 @@
 //! Built with the feature `lab` and run as root by `make test`. One file per capability; every test boots hosts of its
 //! own (under a second) and takes them away again, also when it panics or is killed.
 
+mod cold_start;
+mod crash;
+mod drift;
 #[allow(dead_code, unused_imports, reason = "a toolbox: not every tool of it has a user yet")]
 mod harness;
 mod hosts;
+mod lock;
 mod matrix;
 mod members_join;
 mod members_leave;
 mod members_refusals;
 mod members_versions;
+mod refusals_access;
+mod refusals_ca;
+mod refusals_hosts;
+mod refusals_push;
+mod refusals_supplies;
+mod ssh;
+mod up;

@@ -25,7 +25,7 @@ fn three_members_and_everything_that_is_wrong_to_ask_of_them() {
     );
     says(
         &q(&["restart", "--limit", "m1"]).code(2),
-        &["the inventory has no host `m1`", "did you mean `n1`?"],
+        &["the inventory has no host `m1`", "its hosts are n1, n2, n3"],
     );
     says(&q(&["ok-to-stop", "n11"]).code(2), &["did you mean `n1`?"]);
     says(&q(&["add-node", "n9"]).code(2), &["no host `n9`", "--address ADDRESS"]);

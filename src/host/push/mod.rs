@@ -190,7 +190,7 @@ impl Host {
         let stream::Sending { stdin, total, source } = stream::send(orders, tell);
         let script = Script {
             text: scripts::PUSH,
-            args: Vec::new(),
+            args: vec![self.staging_suffix()],
         };
         let run = self.transport.run(&script, stdin);
         tokio::pin!(run);
@@ -228,6 +228,13 @@ impl Host {
                 .lines()
                 .find_map(|line| line.strip_prefix("proved ").map(str::to_owned)),
         })
+    }
+
+    /// What the names of staged files end in. It stays the same, so that what a push that was killed left behind is
+    /// overwritten by the next; the lock's path tells the members of one machine apart.
+    fn staging_suffix(&self) -> String {
+        let member = hex::encode(&Sha256::digest(self.paths.lock.as_str())[..4]);
+        format!(".{member}.quorate-new")
     }
 }
 

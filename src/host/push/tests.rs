@@ -286,7 +286,8 @@ async fn the_previous_version_is_kept_when_asked_for() {
 async fn a_planted_link_in_the_way_is_not_written_through() {
     let bed = Testbed::new();
     bed.write(&bed.path("shadow"), "root");
-    std::os::unix::fs::symlink(bed.path("shadow").as_str(), bed.path(".config.quorate-new").as_str()).unwrap();
+    let staged = format!(".config{}", bed.host().staging_suffix());
+    std::os::unix::fs::symlink(bed.path("shadow").as_str(), bed.path(&staged).as_str()).unwrap();
     let push = Push {
         files: vec![file(bed.path("config"), 0o644, b"new")],
         ..Push::default()
@@ -403,4 +404,24 @@ async fn a_generation_whose_key_is_not_the_expected_one_never_becomes_current() 
     let current = std::fs::read_link(pki.join("current").as_str()).unwrap();
     assert_eq!(current.to_str(), Some(first.name().as_str()));
     assert_eq!(bed.read(&pki.join("server.crt")), "certificate 1");
+}
+
+/// Members of one machine share the directory of releases: all of them put the same one there when a cluster begins.
+#[tokio::test]
+async fn members_of_one_machine_push_the_same_file_at_once() {
+    let mut bed = Testbed::new();
+    let contents = "etcd".repeat(100_000);
+    let hosts = ["a", "b", "c"].map(|member| {
+        bed.desired.paths.lock = bed.path(member);
+        bed.host()
+    });
+    let push = Push {
+        files: vec![file(bed.path("shared"), 0o755, contents.as_bytes())],
+        ..Push::default()
+    };
+    for pushed in futures::future::join_all(hosts.iter().map(|host| host.push(&push, &quiet))).await {
+        pushed.unwrap();
+    }
+    assert_eq!(bed.read(&bed.path("shared")), contents);
+    assert_eq!(bed.names(&bed.root()), ["shared"]);
 }

@@ -1,6 +1,9 @@
-# Receives files and puts them in place all together or not at all. No arguments; standard input holds one order per
+# Receives files and puts them in place all together or not at all. Argument: suffix. Standard input holds one order per
 # line, in which `-` stands for "as it is"; `file` is followed by its bytes. Everything is staged beside its target
 # first; only when all of it has arrived and every hash is right are the targets replaced, each by a rename.
+# What is staged ends in suffix, the member's own: members that share a machine also share the directory of releases,
+# and may be given the same one at the same time.
+suffix=$1
 staged= hashes= commits= parents=' ' after= staging=
 
 # Nothing half-done stays behind, whatever ends this script.
@@ -41,7 +44,7 @@ directory() {
 
 # stage PATH: sets $staging to a fresh name beside PATH. A file or link that is there already is in nobody's use.
 stage() {
-    staging=${1%/*}/.${1##*/}.quorate-new
+    staging=${1%/*}/.${1##*/}$suffix
     rm -rf "$staging" || fail "cannot write in ${1%/*}"
 }
 
@@ -75,7 +78,7 @@ copy() {
 
 # prove PATH: runs the staged binary, so that one that cannot run here never gets its name.
 prove() {
-    binary=${1%/*}/.${1##*/}.quorate-new
+    binary=${1%/*}/.${1##*/}$suffix
     if [ ! -e "$binary" ]; then binary=$1; fi
     said=$(timeout 20 "$binary" --version 2>&1 </dev/null) || :
     case $said in
@@ -95,7 +98,7 @@ verify() {
         *"$newline$expected$newline"*) ;;
         *)
             path=${expected#*  } name=${expected##*/.}
-            fail "what arrived for ${path%/*}/${name%.quorate-new} is not what was sent (its SHA-256 differs)"
+            fail "what arrived for ${path%/*}/${name%"$suffix"} is not what was sent (its SHA-256 differs)"
             ;;
         esac
     done
@@ -110,7 +113,7 @@ commit() {
         if [ "$keep" = 1 ] && [ -f "$path" ]; then
             ln -f "$path" "${path%/*}/.${path##*/}.previous" || fail "cannot keep the previous $path"
         fi
-        mv -fT "${path%/*}/.${path##*/}.quorate-new" "$path" || fail "cannot replace $path"
+        mv -fT "${path%/*}/.${path##*/}$suffix" "$path" || fail "cannot replace $path"
     done <<EOF
 $commits
 EOF
@@ -136,7 +139,7 @@ remember() {
     for line in $hashes; do
         path=${line#*  } name=${line##*/.}
         if [ "${path%/*}" = "$1" ]; then
-            echo "${line%% *} $(stat -c '%i %s %z %n' "$1/${name%.quorate-new}")"
+            echo "${line%% *} $(stat -c '%i %s %z %n' "$1/${name%"$suffix"}")"
         fi
     done >>"$1/.checked" || fail "cannot write $1/.checked"
     unset IFS

@@ -100,6 +100,7 @@ fn single_has_every_default() {
             leaf_validity: Duration::from_secs(365 * DAY),
             renew_before: Duration::from_secs(30 * DAY),
             recipients: vec![],
+            identities: vec![],
         }
     );
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::wait::Patience;
 use crate::inventory::NodeName;
-use crate::ops::check::{Depth, Verdict};
+use crate::ops::check::{Check, Depth, Verdict};
 use crate::ops::model::Observed;
 use crate::ops::plan::{Plan, Step, Target, Wave};
 use crate::report::{Event, Reporter};
@@ -103,8 +103,13 @@ fn first_id(wave: &Wave) -> &str {
     wave.steps.first().map_or("", |s| s.id.as_str())
 }
 
-/// Looks again at everything the wave requires, right before it.
+/// Looks again at everything the wave requires, right before it: at all its hosts at the same time, and once more at
+/// whatever does not hold yet.
 async fn still_safe(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> Result<(), RunError> {
+    let required: Vec<Check> = wave.steps.iter().flat_map(|s| &s.requires).cloned().collect();
+    if required.is_empty() || first_open(&required, &world.look(&wait::hosts_of(&required)).await).is_none() {
+        return Ok(());
+    }
     for step in wave.steps.iter().filter(|s| !s.requires.is_empty()) {
         if let Err(saw) = wait::watch(step, &step.requires, Patience::SETTLE, world, reporter).await {
             return Err(RunError::NotSafe {
@@ -158,6 +163,7 @@ async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter) -> Result<
                 seconds,
                 saw,
             });
+            fault::point(&format!("done:{}", step.id));
             Ok(())
         }
         Err(error) => {
@@ -185,7 +191,7 @@ fn node_of(step: &Step) -> Option<NodeName> {
 }
 
 /// Judges conditions; the first that does not hold, with what was seen.
-pub fn first_open(checks: &[crate::ops::check::Check], seen: &Observed) -> Option<String> {
+pub fn first_open(checks: &[Check], seen: &Observed) -> Option<String> {
     checks.iter().find_map(|check| match check.eval(seen) {
         Verdict::Holds => None,
         Verdict::Fails(saw) => Some(saw),

@@ -80,7 +80,7 @@ pub(super) async fn watch(
 }
 
 /// The hosts to look at, each as closely as any of the checks needs.
-fn hosts_of(checks: &[Check]) -> BTreeMap<NodeName, Depth> {
+pub(super) fn hosts_of(checks: &[Check]) -> BTreeMap<NodeName, Depth> {
     let mut hosts = BTreeMap::new();
     for (node, depth) in checks.iter().filter_map(Check::host) {
         let deepest = hosts.entry(node.clone()).or_insert(depth);

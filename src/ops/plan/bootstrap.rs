@@ -2,17 +2,19 @@
 
 use super::drift::drift;
 use super::preflight::preflight;
+use super::startable::lacks;
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, Risk, Situation, Target};
+use super::{Action, Risk, Situation, Step, Target};
 use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
 use crate::host::{DataState, HostFacts};
-use crate::inventory::{ClusterId, Desired, DesiredHost};
+use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::Fact;
 use crate::ops::safety::bootstrap::{Ground, Marker, may_bootstrap};
+use crate::ops::safety::version::may_change_version;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::Certificate;
-use crate::render::{InitialCluster, InitialState, initial_token};
+use crate::render::{InitialCluster, InitialState, initial_of, initial_token};
 
 /// What every member of a new cluster of this inventory is told about the others.
 pub fn initial_new(desired: &Desired) -> InitialCluster {
@@ -42,7 +44,12 @@ pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
 pub(super) fn from_nothing(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
     let expected = expected_cluster_id(situation.desired);
-    match may_bootstrap(situation.desired, situation.observed, expected)? {
+    let ground = may_bootstrap(situation.desired, situation.observed, expected).map_err(|mut blocked| {
+        // All that stands in the way at once, so that it can be mended at once.
+        blocked.extend(known_hosts(situation).flat_map(|(host, facts)| preflight(situation, host, facts)));
+        blocked
+    })?;
+    match ground {
         Ground::Fresh | Ground::HalfMade => bootstrap(situation, expected),
         Ground::Stopped { with_data } => cold_start(situation, &with_data),
     }
@@ -143,28 +150,38 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
     Ok(draft)
 }
 
-/// A cluster that was stopped as a whole: one by one could never form a quorum, so all start at once. What else
-/// differs is seen, and planned, once it runs.
-fn cold_start(situation: Situation<'_>, with_data: &[crate::inventory::NodeName]) -> Result<Draft, Vec<Blocked>> {
+/// A cluster that was stopped as a whole: one by one could never form a quorum, so all start at once. Only what a
+/// member needs to come up is put back first; what else differs is seen, and planned, once it runs.
+fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
     expired(situation)?;
     let mut draft = Draft::new(None);
+    draft.wave(
+        "put back what is missing",
+        Effect::None,
+        put_back(situation, with_data)?,
+    );
     let start = with_data
         .iter()
         .map(|node| on(node, Action::Start, Risk::Reversible).ensures(Check::Started { node: node.clone() }))
         .collect();
     draft.wave("start all members together", Effect::Born(with_data.len()), start);
-    draft.wave(
-        "look again",
-        Effect::None,
-        vec![step(
-            Target::Cluster,
-            Action::LookAgain {
-                nodes: with_data.to_vec(),
-                cluster_id: None,
-            },
-            Risk::ReadOnly,
-        )],
+    // A learner that was under way when everything stopped has data, too, and is never a healthy voter.
+    let settled: Vec<&DesiredHost> = known_hosts(situation)
+        .filter(|(host, facts)| with_data.contains(&host.name) && Marker::on(facts).is_some_and(|m| m.complete))
+        .map(|(host, _)| host)
+        .collect();
+    let look = step(
+        Target::Cluster,
+        Action::LookAgain {
+            nodes: settled.iter().map(|host| host.name.clone()).collect(),
+            cluster_id: None,
+        },
+        Risk::ReadOnly,
     );
+    let look = settled.iter().fold(look, |look, host| {
+        look.ensures(Check::HealthyVoter { url: host.peer_url() })
+    });
+    draft.wave("look again", Effect::None, vec![look]);
     let without = situation.desired.hosts.len() - with_data.len();
     if without > 0 {
         draft.notes.push(format!(
@@ -191,6 +208,37 @@ fn expired(situation: Situation<'_>) -> Result<(), Vec<Blocked>> {
         })
         .collect();
     if blocked.is_empty() { Ok(()) } else { Err(blocked) }
+}
+
+fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step>, Vec<Blocked>> {
+    let (mut steps, mut blocked) = (Vec::new(), Vec::new());
+    for (host, facts) in known_hosts(situation).filter(|(host, _)| with_data.contains(&host.name)) {
+        let written = facts
+            .files
+            .get(&host.paths.config)
+            .and_then(|f| f.content.as_deref())
+            .and_then(initial_of);
+        let initial = written.unwrap_or_else(|| initial_new(situation.desired));
+        let drift = match drift(situation, host, facts, &initial) {
+            Ok(drift) => drift,
+            Err(refusal) => {
+                blocked.push(refusal);
+                continue;
+            }
+        };
+        let Some(what) = lacks(situation, host, facts, &drift) else {
+            continue;
+        };
+        blocked.extend(preflight(situation, host, facts));
+        // The unit that is put back names the wanted release, and the data was written by one of those installed.
+        let installed = facts.releases.keys().next_back();
+        blocked.extend(installed.and_then(|v| may_change_version(*v, situation.desired.version).err()));
+        let change = drift.whole();
+        steps.push(
+            on(&host.name, Action::Provision { change }, Risk::Reversible).because([format!("{what} is missing")]),
+        );
+    }
+    if blocked.is_empty() { Ok(steps) } else { Err(blocked) }
 }
 
 pub(super) fn known_hosts<'a>(situation: Situation<'a>) -> impl Iterator<Item = (&'a DesiredHost, &'a HostFacts)> {

@@ -9,7 +9,7 @@ use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
-use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::{Marker, data_belongs};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::rotation_under_way;
@@ -58,7 +58,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
             vec![look_again(situation, membership, &peers)],
         );
     }
-    roll::changed(situation, membership, &peers, &mut draft);
+    roll::changed(situation, membership, &peers, &mut draft)?;
     join::missing(situation, membership, &covered, &mut draft)?;
     leave::unlisted(situation, membership, prune, &mut draft)?;
     draft.wave(
@@ -78,16 +78,12 @@ fn survey<'a>(
     let mut blocked = unreachable(situation, covered);
     let mut peers = Vec::new();
     for (host, facts) in known_hosts(situation).filter(|(host, _)| covered(&host.name)) {
-        if let Err(refusal) = data_belongs(situation.desired, host, facts) {
-            blocked.push(refusal);
-            continue;
-        }
         let Some(member) = membership.of(host).filter(|m| m.started()) else {
+            blocked.extend(data_belongs(situation.desired, host, facts).err());
             continue;
         };
-        let without_data = matches!(facts.data.state, DataState::Empty | DataState::Aborted);
-        if without_data && !first_start_is_due(membership, member, facts) {
-            blocked.push(data_gone(host, member));
+        if let Err(refusal) = own_data(situation, host, facts, member) {
+            blocked.push(refusal);
             continue;
         }
         blocked.extend(preflight(situation, host, facts));
@@ -119,22 +115,36 @@ pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) 
         });
     unknown
         .map(|(name, why)| {
-            Blocked::new(
-                Rule::Unreachable,
-                format!("it cannot be looked at: {why}"),
-                "mend the connection, or leave it out with `--limit` for the others; a host that is gone for good is \
-                 `quorate replace-node` or `quorate remove-node`",
-            )
-            .on(name)
+            let (why, help) = why_and_help(why);
+            Blocked::new(Rule::Unreachable, why, help.unwrap_or("mend the connection")).on(name)
         })
         .collect()
 }
 
 /// A bootstrap was cut off after a quorum had started: this one is on the list and has never run, so it has forgotten
 /// nothing.
-fn first_start_is_due(membership: &Membership, member: &Member, facts: &HostFacts) -> bool {
-    let begun = Marker::on(facts).is_some_and(|m| !m.complete && m.cluster_id == membership.cluster_id);
+fn first_start_is_due(situation: Situation<'_>, member: &Member, facts: &HostFacts) -> bool {
+    let cluster_id = situation.membership().map(|m| m.cluster_id);
+    let begun = Marker::on(facts).is_some_and(|m| !m.complete && Some(m.cluster_id) == cluster_id);
     begun && !member.published()
+}
+
+/// Rule 7: a started member has its own data.
+///
+/// # Errors
+/// When it is gone, or another's lies there.
+pub(super) fn own_data(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    facts: &HostFacts,
+    member: &Member,
+) -> Result<(), Blocked> {
+    data_belongs(situation.desired, host, facts)?;
+    match facts.data.state {
+        DataState::Empty | DataState::Aborted if first_start_is_due(situation, member, facts) => Ok(()),
+        DataState::Empty | DataState::Aborted => Err(data_gone(host, member)),
+        DataState::Bootstrapped | DataState::Foreign => Ok(()),
+    }
 }
 
 fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {
@@ -291,7 +301,11 @@ pub(super) fn look_again(situation: Situation<'_>, membership: &Membership, peer
             members: membership.members.len(),
         })
     } else {
-        look
+        // Those that were just started answer only after a moment.
+        let voters = peers.iter().filter(|p| !p.member.learner);
+        voters.fold(look, |look, p| {
+            look.ensures(Check::HealthyVoter { url: p.host.peer_url() })
+        })
     }
 }
 

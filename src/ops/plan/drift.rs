@@ -80,7 +80,7 @@ pub fn drift(
     drift.certificates = certificates(situation, host, facts)?;
     drift.now.certificates = !drift.certificates.is_empty();
     if running && drift.restart.is_empty() {
-        if let Verdict::Fails(why) = runs_current(facts, situation.desired.version) {
+        if let Verdict::Fails(why) = runs_current(facts, Some(situation.desired.version)) {
             drift.restart.push(why);
         }
     } else if running

@@ -40,6 +40,9 @@ pub(super) fn missing(
     if let (false, false, Err(refusal)) = (newcomers.is_empty(), begun, may_add(membership)) {
         blocked.push(refusal);
     }
+    if !newcomers.is_empty() {
+        blocked.extend(super::leave::leader_in_reach(situation, membership).err());
+    }
     if !blocked.is_empty() {
         return Err(blocked);
     }

@@ -4,11 +4,12 @@ use super::bootstrap::known_hosts;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Target, join, living};
 use crate::etcd::Member;
-use crate::host::DataState;
+use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, NodeName, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
 use crate::ops::safety::bootstrap::Marker;
+use crate::ops::safety::bootstrap::data_belongs;
 use crate::ops::safety::membership::may_remove;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::{Blocked, Rule};
@@ -20,9 +21,10 @@ pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> R
     let mut draft = Draft::new(Some(Strength::of(membership)));
     if let Some(member) = membership.of(host) {
         may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal.on(node)])?;
+        leader_in_reach(situation, membership).map_err(|refusal| vec![refusal])?;
         take_off(situation, membership, member, &mut draft);
     }
-    retire(situation, host, wipe, &mut draft);
+    retire(situation, host, wipe, &mut draft).map_err(|refusal| vec![refusal])?;
     Ok(draft)
 }
 
@@ -55,6 +57,7 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
         if let Err(refusal) = may_remove(membership, member.id, situation.policy) {
             blocked.push(refusal.on(old));
         }
+        blocked.extend(leader_in_reach(situation, membership).err());
         draft.wave(
             "take a snapshot first",
             Effect::None,
@@ -71,9 +74,8 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
     if !blocked.is_empty() {
         return Err(blocked);
     }
-    let something_there = facts.data.state != DataState::Empty || super::converge::runs(facts);
-    if old != new || (something_there && !begun) {
-        retire(situation, old_host, false, &mut draft);
+    if old != new || !begun {
+        retire(situation, old_host, false, &mut draft).map_err(|refusal| vec![refusal])?;
     }
     let after = without(membership, leaving);
     let mut known: Vec<(String, PeerUrl)> = after
@@ -111,6 +113,7 @@ pub(super) fn unlisted(
             continue;
         }
         may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal])?;
+        leader_in_reach(situation, membership).map_err(|refusal| vec![refusal])?;
         take_off(situation, membership, member, draft);
         draft.notes.push(format!(
             "{name} is not in the inventory, so its process and its data are left as they are"
@@ -119,9 +122,33 @@ pub(super) fn unlisted(
     Ok(())
 }
 
+/// Changes to the member list are asked of the leader, so it has to be a host that can be reached.
+///
+/// # Errors
+/// When the leader is not in the inventory.
+pub(super) fn leader_in_reach(situation: Situation<'_>, membership: &Membership) -> Result<(), Blocked> {
+    let leader = membership
+        .leader()
+        .and_then(|id| membership.members.iter().find(|m| m.id == id));
+    match leader.filter(|m| host_of(situation.desired, m).is_none()) {
+        None => Ok(()),
+        Some(stranger) => Err(Blocked::new(
+            Rule::Inventory,
+            format!(
+                "the cluster is led by {} ({}), which is not in the inventory, and members are changed through the leader",
+                label(situation.desired, stranger),
+                stranger.id
+            ),
+            "add it to the inventory; it can be removed after that",
+        )),
+    }
+}
+
 fn take_off(situation: Situation<'_>, membership: &Membership, member: &Member, draft: &mut Draft) {
     let name = label(situation.desired, member);
-    if let (Some(url), true) = (member.peer_urls.first(), membership.leader() == Some(member.id)) {
+    // Only the leader itself hands over; one on a host that is not ours is taken off the list as it is.
+    let ours = host_of(situation.desired, member).is_some();
+    if let (Some(url), true) = (member.peer_urls.first(), ours && membership.leader() == Some(member.id)) {
         draft.wave(
             format!("hand leadership over from {name}"),
             Effect::None,
@@ -154,47 +181,50 @@ fn take_off(situation: Situation<'_>, membership: &Membership, member: &Member, 
     draft.wave(format!("remove {name} from the member list"), effect, vec![remove]);
 }
 
-/// Stops the host's etcd and moves its data aside (or deletes it), when the host can be reached.
-fn retire(situation: Situation<'_>, host: &DesiredHost, wipe: bool, draft: &mut Draft) {
-    match situation.observed.hosts.get(&host.name) {
-        Some(Fact::Known(facts)) if facts.data.state == DataState::Empty && !super::converge::runs(facts) => {
-            if !facts.service.enabled {
-                return;
-            }
-        }
-        Some(Fact::Known(_)) => {}
-        _ => {
-            draft.notes.push(format!(
-                "{} cannot be reached: its etcd refuses to run as a removed member, but its data stays where it is",
-                host.name
-            ));
-            return;
-        }
+/// Stops the host's etcd and moves its data aside (or deletes it), when the host can be reached. Nothing where that has
+/// been done already.
+///
+/// # Errors
+/// When what lies there is not this member's.
+fn retire(situation: Situation<'_>, host: &DesiredHost, wipe: bool, draft: &mut Draft) -> Result<(), Blocked> {
+    let Some(Fact::Known(facts)) = situation.observed.hosts.get(&host.name) else {
+        draft.notes.push(format!(
+            "{} cannot be reached: its etcd refuses to run as a removed member, but its data stays where it is",
+            host.name
+        ));
+        return Ok(());
+    };
+    let idle = matches!(facts.service.state, ServiceState::Missing | ServiceState::Stopped) && !facts.service.enabled;
+    if !idle {
+        let stop = on(&host.name, Action::Retire, Risk::Reversible).ensures(Check::Stopped {
+            node: host.name.clone(),
+        });
+        draft.wave(format!("stop {}", host.name), Effect::None, vec![stop]);
     }
-    draft.wave(
-        format!("stop {}", host.name),
-        Effect::None,
-        vec![
-            on(&host.name, Action::Retire, Risk::Reversible).ensures(Check::Stopped {
-                node: host.name.clone(),
-            }),
-        ],
-    );
-    let (action, risk) = if wipe {
-        (Action::Wipe, Risk::DestroysData)
-    } else {
-        (Action::SetAside, Risk::Reversible)
+    if facts.data.state == DataState::Empty {
+        return Ok(());
+    }
+    not_anothers(situation, host, facts)?;
+    let (action, risk, title) = match wipe {
+        true => (Action::Wipe, Risk::DestroysData, "delete its data"),
+        false => (Action::SetAside, Risk::Reversible, "move its data aside"),
     };
     let data = on(&host.name, action, risk)
         .requires(Check::Stopped {
             node: host.name.clone(),
         })
-        .requires(Check::Departed { url: host.peer_url() });
-    draft.wave(
-        if wipe { "delete its data" } else { "move its data aside" },
-        Effect::None,
-        vec![data],
-    );
+        .requires(Check::SafeToWipe { url: host.peer_url() });
+    draft.wave(title, Effect::None, vec![data]);
+    Ok(())
+}
+
+/// Only this member's own data is touched: not what somebody else keeps there, whatever its host is called.
+fn not_anothers(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
+    match data_belongs(situation.desired, host, facts) {
+        Err(refusal) if refusal.rule == Rule::ForeignData => Err(refusal),
+        // A member whose log is gone: what is left of it goes.
+        _ => Ok(()),
+    }
 }
 
 /// The same membership without one member.
@@ -213,11 +243,11 @@ fn complete(facts: &crate::host::HostFacts) -> bool {
 }
 
 /// The same host once its old data is out of the way.
-fn blank(facts: &crate::host::HostFacts) -> crate::host::HostFacts {
+fn blank(facts: &HostFacts) -> HostFacts {
     let mut blank = facts.clone();
     blank.data.state = DataState::Empty;
     blank.data.marker = None;
-    blank.service.state = crate::host::ServiceState::Stopped;
+    blank.service.state = ServiceState::Stopped;
     blank.service.pid = None;
     blank.service.enabled = false;
     blank

@@ -4,6 +4,7 @@
 
 pub mod converge;
 pub mod drift;
+pub mod lint;
 pub mod preflight;
 pub mod step;
 
@@ -13,6 +14,7 @@ mod leave;
 mod renew;
 mod roll;
 mod rotate_ca;
+mod startable;
 mod waves;
 
 pub use bootstrap::{expected_cluster_id, initial_new};

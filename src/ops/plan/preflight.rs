@@ -119,21 +119,20 @@ pub(super) fn clock(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blo
 }
 
 fn disks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+    for (path, disk) in facts.system.disks.iter().filter(|(_, disk)| !disk.writable) {
+        blocked.push(refuse(
+            host,
+            format!("the file system of {path} does not take writes ({})", disk.filesystem),
+            "mount it read-write (after a disk error the kernel makes it read-only: see `dmesg`), or choose other `paths`",
+        ));
+    }
     let installed = facts.releases.contains_key(&situation.desired.version);
     for (path, needed) in [
         (&host.paths.data, DATA_FLOOR),
         (&host.paths.bin, if installed { 0 } else { RELEASE_BYTES }),
     ] {
-        let Some(disk) = facts.system.disks.get(path) else {
-            continue;
-        };
-        if !disk.writable {
-            blocked.push(refuse(
-                host,
-                format!("the file system of {path} does not take writes"),
-                "mount it read-write, or choose other `paths`",
-            ));
-        } else if disk.free_bytes < needed && facts.data.db_bytes == 0 {
+        let disk = facts.system.disks.get(path).filter(|disk| disk.writable);
+        if let Some(disk) = disk.filter(|disk| disk.free_bytes < needed && facts.data.db_bytes == 0) {
             blocked.push(refuse(
                 host,
                 format!(

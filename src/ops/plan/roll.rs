@@ -1,29 +1,45 @@
 //! One member after the other: unhealthy ones first, the leader last, each only while the others carry the quorum.
 
-use super::converge::{Peer, look_again, runs, unreachable};
+use std::collections::BTreeSet;
+
+use super::converge::{Peer, initial_existing, look_again, own_data, runs, unreachable};
+use super::drift::drift;
+use super::startable::{lacks, would_stay_down};
 use super::waves::{Draft, Effect, on};
 use super::{Action, HostChange, Risk, Situation, living};
 use crate::etcd::Member;
 use crate::inventory::{DesiredHost, MemberId, NodeName, Version};
 use crate::ops::check::Check;
 use crate::ops::model::Membership;
-use crate::ops::safety::quorum::{Strength, may_stop};
+use crate::ops::safety::quorum::{Strength, may_stop_once};
 use crate::ops::safety::{Blocked, Rule};
 
 /// The waves for members whose running process does not match what should run.
-pub(super) fn changed(situation: Situation<'_>, membership: &Membership, peers: &[Peer<'_>], draft: &mut Draft) {
+///
+/// # Errors
+/// When one of them may not be stopped, although everything before it went well.
+pub(super) fn changed(
+    situation: Situation<'_>,
+    membership: &Membership,
+    peers: &[Peer<'_>],
+    draft: &mut Draft,
+) -> Result<(), Vec<Blocked>> {
     let mut due: Vec<&Peer<'_>> = peers
         .iter()
         .filter(|p| runs(p.facts) && !p.drift.restart.is_empty())
         .collect();
     due.sort_by_key(|p| turn(membership, p.member.id));
+    // Stopped members are started before the roll, sick ones are rolled first.
+    let comes_back = |p: &&Peer<'_>| !runs(p.facts) || !p.drift.restart.is_empty();
+    let cured = peers.iter().filter(comes_back).map(|p| p.member.id).collect();
+    may_take_turns(situation, membership, due.iter().map(|p| (p.host, p.member)), &cured)?;
     let any = !due.is_empty();
     for peer in due {
         let one = Turn {
             host: peer.host,
             member: peer.member,
             change: peer.drift.at_restart.clone(),
-            version: situation.desired.version,
+            version: Some(situation.desired.version),
             why: peer.drift.restart.clone(),
         };
         draft.wave(
@@ -39,6 +55,25 @@ pub(super) fn changed(situation: Situation<'_>, membership: &Membership, peers: 
             vec![look_again(situation, membership, peers)],
         );
     }
+    Ok(())
+}
+
+/// Whether each may be stopped when its turn comes is asked again right then; asking now keeps a run that cannot succeed
+/// from beginning. `cured` are healthy by then.
+fn may_take_turns<'a>(
+    situation: Situation<'_>,
+    membership: &Membership,
+    turns: impl Iterator<Item = (&'a DesiredHost, &'a Member)>,
+    cured: &BTreeSet<MemberId>,
+) -> Result<(), Vec<Blocked>> {
+    let refusals: Vec<Blocked> = turns
+        .filter(|(_, member)| membership.healthy(member.id))
+        .filter_map(|(host, member)| {
+            let refusal = may_stop_once(membership, member.id, situation.policy, cured).err()?;
+            Some(refusal.on(&host.name))
+        })
+        .collect();
+    if refusals.is_empty() { Ok(()) } else { Err(refusals) }
 }
 
 /// Plans `restart`.
@@ -49,7 +84,10 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
     let mut turns: Vec<(&DesiredHost, &Member)> = Vec::new();
     for host in situation.desired.hosts.values().filter(|h| covered(&h.name)) {
         match membership.of(host) {
-            Some(member) => turns.push((host, member)),
+            Some(member) => {
+                blocked.extend(stays_down(situation, membership, host, member));
+                turns.push((host, member));
+            }
             None => blocked.push(
                 Blocked::new(
                     Rule::Inventory,
@@ -61,27 +99,24 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
         }
     }
     turns.sort_by_key(|(_, member)| turn(membership, member.id));
-    // Whether each may be stopped when its turn comes is asked again right then; asking now keeps a run that cannot
-    // succeed from beginning.
-    if let Some((host, member)) = turns.iter().find(|(_, m)| membership.healthy(m.id)) {
-        let sick_covered = turns.iter().any(|(_, m)| !membership.healthy(m.id));
-        if let (false, Err(refusal)) = (sick_covered, may_stop(membership, member.id, situation.policy)) {
-            blocked.push(refusal.on(&host.name));
-        }
+    let cured = turns
+        .iter()
+        .map(|(_, m)| m.id)
+        .filter(|id| !membership.healthy(*id))
+        .collect();
+    if let Err(refusals) = may_take_turns(situation, membership, turns.iter().copied(), &cured) {
+        blocked.extend(refusals);
     }
     if !blocked.is_empty() {
         return Err(blocked);
     }
     let mut draft = Draft::new(Some(Strength::of(membership)));
     for (host, member) in turns {
-        let version = membership
-            .status_of(member.id)
-            .map_or(situation.desired.version, |s| s.version);
         let one = Turn {
             host,
             member,
             change: HostChange::default(),
-            version,
+            version: None,
             why: vec!["asked for".into()],
         };
         draft.wave(
@@ -93,13 +128,30 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
     Ok(draft)
 }
 
+/// Why a member would not come up again once stopped.
+fn stays_down(
+    situation: Situation<'_>,
+    membership: &Membership,
+    host: &DesiredHost,
+    member: &Member,
+) -> Option<Blocked> {
+    let facts = situation.observed.hosts.get(&host.name)?.known()?;
+    if let Err(refusal) = own_data(situation, host, facts, member) {
+        return Some(refusal);
+    }
+    match drift(situation, host, facts, &initial_existing(membership, facts, host)) {
+        Ok(drift) => lacks(situation, host, facts, &drift).map(|what| would_stay_down(host, &what)),
+        Err(refusal) => Some(refusal),
+    }
+}
+
 /// One member's turn.
 pub(super) struct Turn<'a> {
     pub host: &'a DesiredHost,
     pub member: &'a Member,
     pub change: HostChange,
     /// What it runs, or is to run, afterwards.
-    pub version: Version,
+    pub version: Option<Version>,
     pub why: Vec<String>,
 }
 
@@ -129,7 +181,10 @@ impl Turn<'_> {
             node: self.host.name.clone(),
             version: self.version,
         })
-        .ensures(Check::HealthyVoter { url: url.clone() })
+        .ensures(match self.member.learner {
+            true => Check::Listed { url: url.clone() },
+            false => Check::HealthyVoter { url: url.clone() },
+        })
         .ensures(Check::CaughtUp { url, within: CAUGHT_UP })
         .because(self.why)
         .because(leads.then(|| "it leads: last, after handing leadership over".to_owned()))

@@ -288,7 +288,7 @@ impl<'a> Scene<'a> {
                 change: place.trust_change(cas),
                 version: seen
                     .or(place.facts.service.running_version)
-                    .unwrap_or(self.situation.desired.version),
+                    .or(Some(self.situation.desired.version)),
                 why: vec![format!("to {what}")],
             };
             let step = one.step(self.situation, membership).ensures(self.trusts(place, cas));

@@ -270,6 +270,14 @@ pub fn digest<T: Serialize>(value: &T) -> String {
 }
 
 impl Action {
+    /// What it puts on the host, for actions that put something there.
+    pub fn change(&self) -> Option<&HostChange> {
+        match self {
+            Action::Provision { change } | Action::Restart { change, .. } => Some(change),
+            _ => None,
+        }
+    }
+
     /// What it does, in a few words, for a person who reads the plan.
     pub fn describe(&self) -> String {
         match self {

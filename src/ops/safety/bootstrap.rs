@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Blocked, Rule};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, ClusterName, Desired, DesiredHost, NodeName};
-use crate::ops::model::{Fact, Observed};
+use crate::ops::model::{Fact, Observed, why_and_help};
 
 /// What quorate leaves beside a member's data: whose it is, and whether the bootstrap was seen to succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,11 +164,6 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
 }
 
 fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
-    Blocked::new(
-        Rule::Unreachable,
-        format!("it cannot be looked at ({why}), so it may carry data or a running member"),
-        "a new cluster is made only when every host is known to be empty: mend the connection, \
-         or take the host out of the inventory",
-    )
-    .on(&host.name)
+    let (why, help) = why_and_help(why);
+    Blocked::new(Rule::Unreachable, why, help.unwrap_or("mend the connection")).on(&host.name)
 }

@@ -2,7 +2,7 @@
 
 use super::quorum::{Strength, quorum, quorum_lost};
 use super::{Blocked, Rule};
-use crate::inventory::MemberId;
+use crate::inventory::{MemberId, PeerUrl};
 use crate::ops::model::{Membership, Policy};
 
 /// A learner may be this many raft entries behind when it is promoted. etcd itself accepts 90 % of the leader's index,
@@ -99,7 +99,7 @@ pub fn may_remove(membership: &Membership, id: MemberId, policy: Policy) -> Resu
 ///
 /// # Errors
 /// Why that is not proven.
-pub fn may_wipe(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
+pub fn may_wipe(membership: &Membership, url: &PeerUrl) -> Result<(), Blocked> {
     if !membership.by_quorum {
         return Err(Blocked::new(
             Rule::Unknown,
@@ -107,10 +107,10 @@ pub fn may_wipe(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
             "wait until the cluster has a quorum again",
         ));
     }
-    if membership.members.iter().any(|m| m.id == id) {
+    if let Some(member) = membership.at(url) {
         return Err(Blocked::new(
-            Rule::DataGone,
-            format!("member {id} is still on the list"),
+            Rule::NotSettled,
+            format!("member {} at {url} is still on the list", member.id),
             "remove it first: `quorate remove-node NAME`",
         ));
     }

@@ -1,5 +1,7 @@
 //! Quorum arithmetic, and whether a member may be stopped.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Blocked, Rule};
@@ -55,14 +57,31 @@ impl Strength {
 /// # Errors
 /// The counts, and what to do first.
 pub fn may_stop(membership: &Membership, id: MemberId, policy: Policy) -> Result<(), Blocked> {
-    let now = Strength::of(membership);
+    may_stop_once(membership, id, policy, &BTreeSet::new())
+}
+
+/// [`may_stop`], asked beforehand: as if the members in `cured`, which come first, were healthy by then.
+///
+/// # Errors
+/// As [`may_stop`].
+pub fn may_stop_once(
+    membership: &Membership,
+    id: MemberId,
+    policy: Policy,
+    cured: &BTreeSet<MemberId>,
+) -> Result<(), Blocked> {
+    let healthy = |id: MemberId| membership.healthy(id) || cured.contains(&id);
+    let now = Strength {
+        voters: membership.voters().count(),
+        healthy: membership.voters().filter(|m| healthy(m.id)).count(),
+    };
     if membership.members.iter().any(|m| m.id == id && m.learner) {
         return Ok(());
     }
     if !now.has_quorum() && !policy.accept_outage {
         return Err(quorum_lost(now));
     }
-    if !membership.healthy(id) {
+    if !healthy(id) {
         return Ok(());
     }
     let after = now.one_down();
@@ -70,7 +89,7 @@ pub fn may_stop(membership: &Membership, id: MemberId, policy: Policy) -> Result
         let sick: Vec<String> = membership
             .members
             .iter()
-            .filter(|m| m.id != id && !membership.healthy(m.id))
+            .filter(|m| m.id != id && !healthy(m.id))
             .map(|m| if m.started() { m.name.clone() } else { m.id.to_string() })
             .collect();
         if sick.is_empty() || policy.accept_outage {

@@ -1,12 +1,15 @@
 //! What a lab test works with: [`Lab`], its [`Host`]s, the program run by its operator, and waiting for conditions.
 
+mod cluster;
 mod etcd;
 mod host;
 mod lab;
 mod outcome;
+mod untouched;
 mod wait;
 mod writer;
 
+pub use cluster::Writes;
 pub use etcd::{bundle, release, releases};
 pub use host::Host;
 pub use lab::{Lab, Running, plain_inventory};

@@ -19,7 +19,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of(command: String, output: Output) -> Self {
+    /// What became of a command that was run past the harness.
+    pub fn of(command: String, output: Output) -> Self {
         Self {
             command,
             status: output.status.code(),
@@ -39,6 +40,17 @@ impl Outcome {
     #[track_caller]
     pub fn ok(self) -> Self {
         self.code(0)
+    }
+
+    /// Passes the outcome on when standard error holds each of these texts, wherever lines break.
+    #[track_caller]
+    pub fn says(self, texts: &[&str]) -> Self {
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = words(&self.stderr);
+        for text in texts {
+            assert!(said.contains(&words(text)), "not said: {text}\n{self}");
+        }
+        self
     }
 
     /// Standard output as one JSON value (`status --output json`).

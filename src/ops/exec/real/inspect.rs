@@ -8,11 +8,11 @@ use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
 use super::RealWorld;
-use crate::etcd::{ClientTls, port_security};
-use crate::inventory::{ClusterId, DesiredHost, HostPath, MemberId, NodeName};
+use crate::etcd::ClientTls;
+use crate::inventory::{ClusterId, DesiredHost, MemberId, NodeName};
 use crate::ops::exec::StepError;
 use crate::ops::exec::wait::{Patience, watch};
-use crate::ops::fleet::endpoint;
+use crate::ops::inspect::ports;
 use crate::ops::model::Membership;
 use crate::ops::plan::{Step, count};
 use crate::report::Reporter;
@@ -59,58 +59,10 @@ impl RealWorld {
             ca_pem: self.vault.authority().await?.certificate().to_pem(),
             ..tls.clone()
         };
-        let client = self.inspect_port(spec, spec.client_port, "server.crt", &strict);
-        let peer = self.inspect_port(spec, spec.peer_port, "peer.crt", &strict);
+        let ports = ports(&self.fleet, spec, &strict);
         let streams = self.peers_connected(spec, membership, tls);
-        tokio::try_join!(client, peer, streams)?;
+        tokio::try_join!(ports, streams)?;
         Ok(())
-    }
-
-    /// One port: TLS, no entry without a certificate, and the certificate that lies on the disk.
-    async fn inspect_port(&self, spec: &DesiredHost, port: u16, file: &str, tls: &ClientTls) -> Result<(), StepError> {
-        let at = format!("{} port {port}", spec.name);
-        let dial = self.fleet.dial(spec, port);
-        let security = port_security(dial.as_ref(), &endpoint(spec, port), tls).await?;
-        if !security.speaks_tls {
-            return Err(StepError::new(format!("{at} answers in plain HTTP, to anybody"))
-                .hint("stop it and look at its config: TLS settings at the wrong place are silently ignored by etcd"));
-        }
-        if !security.refuses_without_certificate {
-            return Err(StepError::new(format!("{at} lets in clients without a certificate"))
-                .hint("stop it and look at its config: `client-cert-auth` and `trusted-ca-file` must be in both security sections"));
-        }
-        if let Some(why) = security.untrusted {
-            return Err(
-                StepError::new(format!("{at} shows a certificate that does not prove who it is: {why}"))
-                    .hint("`quorate up` issues a new one"),
-            );
-        }
-        let on_disk = self.certificate_on_disk(spec, file).await?;
-        match security.presented.first() {
-            Some(shown) if *shown == on_disk => Ok(()),
-            _ => Err(StepError::new(format!(
-                "{at} shows another certificate than {}",
-                spec.paths.pki.join(file)
-            ))
-            .hint(format!(
-                "`quorate restart --limit {}` makes it read the file again",
-                spec.name
-            ))),
-        }
-    }
-
-    async fn certificate_on_disk(&self, spec: &DesiredHost, file: &str) -> Result<Vec<u8>, StepError> {
-        let path = spec.paths.pki.join(file);
-        let text = self.read_small(spec, &path).await?;
-        let certificate = crate::pki::Certificate::from_pem(&String::from_utf8_lossy(&text))
-            .map_err(|error| StepError::new(format!("{}: {path}: {error}", spec.name)))?;
-        Ok(certificate.der().to_vec())
-    }
-
-    async fn read_small(&self, spec: &DesiredHost, path: &HostPath) -> Result<Vec<u8>, StepError> {
-        let mut text = Vec::new();
-        self.host(&spec.name).await?.receive_file(path, &mut text).await?;
-        Ok(text)
     }
 
     /// Waits until the member has a live stream to every other voter and learner.

@@ -8,8 +8,8 @@ use super::RealWorld;
 use crate::host::{Content, Push, PushFile};
 use crate::inventory::{NodeName, PeerUrl, ServiceManager, Version};
 use crate::ops::check::Check;
-use crate::ops::exec::StepError;
 use crate::ops::exec::wait::{Patience, watch};
+use crate::ops::exec::{StepError, fault};
 use crate::ops::model::Fact;
 use crate::ops::plan::{Action, HostChange, Step};
 use crate::report::Reporter;
@@ -45,8 +45,10 @@ impl RealWorld {
         if !change.is_empty() {
             self.provision(step, node, change, reporter).await?;
         }
+        fault::point(&format!("in-place:{}", step.id));
         let host = self.host(node).await?;
         host.restart().await?;
+        fault::point(&format!("restarted:{}", step.id));
         let up = watch(step, &step.ensures, Patience::of(step), self, reporter).await;
         match up {
             Ok(()) => Ok("healthy and caught up".into()),

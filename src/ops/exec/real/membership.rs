@@ -13,8 +13,9 @@ use crate::ops::plan::Step;
 use crate::ops::safety::membership::{PROMOTION_LAG, may_promote};
 use crate::report::{Event, Reporter};
 
-/// etcd refuses an addition until every member has been connected for more than 5 s (`HealthInterval`, server.go).
-const HEALTH_INTERVAL: Duration = Duration::from_secs(15);
+/// An election, or a request that was lost in one, has passed within this time; so has etcd's own rule that every member
+/// must have been connected for 5 s before one is added.
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A learner that has come no closer for this long will not catch up.
 const STALLED: Duration = Duration::from_secs(120);
@@ -23,27 +24,20 @@ const POLL: Duration = Duration::from_millis(200);
 
 impl RealWorld {
     pub(super) async fn add_learner(&self, url: &PeerUrl) -> Result<String, StepError> {
-        let begun = Instant::now();
-        loop {
+        until_settled(async || {
             let membership = self.membership().await?;
             if membership.at(url).is_some() {
                 return Ok("on the member list".into());
             }
-            match self
-                .leader(&membership)
-                .await?
-                .member_add(std::slice::from_ref(url), true)
-                .await
-            {
-                Ok(added) => return Ok(format!("member {}", added.value.id)),
-                Err(EtcdError::Refused { .. } | EtcdError::Unavailable { .. } | EtcdError::NotLeader)
-                    if begun.elapsed() < HEALTH_INTERVAL =>
-                {
-                    sleep(POLL).await;
-                }
-                Err(error) => return Err(error.into()),
+            let leader = self.leader(&membership).await?;
+            match leader.member_add(std::slice::from_ref(url), true).await {
+                Ok(added) => Ok(format!("member {}", added.value.id)),
+                // Also while not every member has been connected for 5 s (`HealthInterval`, server.go).
+                Err(error @ EtcdError::Refused { .. }) => Err(Hitch::Passing(error.into())),
+                Err(error) => Err(error.into()),
             }
-        }
+        })
+        .await
     }
 
     /// Watches the learner come closer and promotes it; takes it out again when it never does.
@@ -56,7 +50,15 @@ impl RealWorld {
         let mut best = u64::MAX;
         let mut progress_at = Instant::now();
         loop {
-            let membership = self.membership().await?;
+            let membership = match self.membership().await {
+                Ok(membership) => membership,
+                // An election; the watch on progress ends the waiting when it does not pass.
+                Err(_) if progress_at.elapsed() < SETTLE_LIMIT => {
+                    sleep(POLL).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let Some(learner) = membership.at(url) else {
                 return Err(StepError::new("the learner is no longer on the member list"));
             };
@@ -71,8 +73,11 @@ impl RealWorld {
             if may_promote(&membership, learner.id).is_ok() {
                 match self.leader(&membership).await?.member_promote(learner.id).await {
                     Ok(_) => continue,
-                    Err(EtcdError::LearnerNotReady | EtcdError::NotLeader | EtcdError::Unavailable { .. }) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(EtcdError::LearnerNotReady) => {}
+                    Err(error) => match Hitch::from(error) {
+                        Hitch::Passing(_) => {}
+                        Hitch::Final(error) => return Err(error),
+                    },
                 }
             }
             if let Some(error) = crate::ops::exec::World::hopeless(self, step).await {
@@ -111,14 +116,17 @@ impl RealWorld {
     }
 
     pub(super) async fn remove_member(&self, id: MemberId) -> Result<String, StepError> {
-        let membership = self.membership().await?;
-        if !membership.members.iter().any(|m| m.id == id) {
-            return Ok("it was not on the list any more".into());
-        }
-        match self.leader(&membership).await?.member_remove(id).await {
-            Ok(_) | Err(EtcdError::NoSuchMember(_)) => Ok("it is off the list".into()),
-            Err(error) => Err(error.into()),
-        }
+        until_settled(async || {
+            let membership = self.membership().await?;
+            if !membership.members.iter().any(|m| m.id == id) {
+                return Ok("it is off the list".into());
+            }
+            match self.leader(&membership).await?.member_remove(id).await {
+                Ok(_) | Err(EtcdError::NoSuchMember(_)) => Ok("it is off the list".into()),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
     }
 
     /// Hands leadership to the healthy voter that is furthest ahead, when this member leads.
@@ -141,6 +149,45 @@ impl RealWorld {
             .find(|m| m.id == heir)
             .map_or(heir.to_string(), |m| label(self.desired(), m));
         Ok(format!("{name} leads now"))
+    }
+}
+
+/// What stood in the way of a change of the member list.
+enum Hitch {
+    /// Looking again and asking again may help; the list tells whether the last request was done after all.
+    Passing(StepError),
+    /// It will not.
+    Final(StepError),
+}
+
+impl From<EtcdError> for Hitch {
+    fn from(error: EtcdError) -> Self {
+        match error {
+            EtcdError::NotLeader
+            | EtcdError::Unavailable { .. }
+            | EtcdError::Silent { .. }
+            | EtcdError::Unreachable { .. } => Hitch::Passing(error.into()),
+            _ => Hitch::Final(error.into()),
+        }
+    }
+}
+
+/// From looking at the cluster: no quorum or no leader at this moment.
+impl From<StepError> for Hitch {
+    fn from(error: StepError) -> Self {
+        Hitch::Passing(error)
+    }
+}
+
+/// Tries until it works, fails for good, or the cluster has had time enough to settle.
+async fn until_settled(attempt: impl AsyncFn() -> Result<String, Hitch>) -> Result<String, StepError> {
+    let begun = Instant::now();
+    loop {
+        match attempt().await {
+            Ok(saw) => return Ok(saw),
+            Err(Hitch::Passing(_)) if begun.elapsed() < SETTLE_LIMIT => sleep(POLL).await,
+            Err(Hitch::Passing(error) | Hitch::Final(error)) => return Err(error),
+        }
     }
 }
 

@@ -1,0 +1,64 @@
+//! What the two ports of a member show to whoever connects: only the port itself tells whether etcd took its TLS
+//! settings (facts/etcd.md section 12, mistakes 1, 9, 10 and 12).
+
+use std::sync::Arc;
+
+use crate::etcd::{ClientTls, port_security};
+use crate::inventory::{DesiredHost, HostPath};
+use crate::ops::exec::StepError;
+use crate::ops::fleet::{Fleet, endpoint};
+
+/// Both ports: TLS, no entry without a certificate, and the certificate that lies on the disk. `tls.ca_pem` is what
+/// the certificates have to hold against.
+///
+/// # Errors
+/// The first thing that is not so, with the host and the port; or the port cannot be looked at.
+pub async fn ports(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Result<(), StepError> {
+    let client = port(fleet, spec, spec.client_port, "server.crt", tls);
+    let peer = port(fleet, spec, spec.peer_port, "peer.crt", tls);
+    tokio::try_join!(client, peer)?;
+    Ok(())
+}
+
+async fn port(fleet: &Arc<Fleet>, spec: &DesiredHost, port: u16, file: &str, tls: &ClientTls) -> Result<(), StepError> {
+    let at = format!("{} port {port}", spec.name);
+    let dial = fleet.dial(spec, port);
+    let security = port_security(dial.as_ref(), &endpoint(spec, port), tls)
+        .await
+        .map_err(|error| StepError::new(format!("{at}: {error}")))?;
+    if !security.speaks_tls {
+        return Err(StepError::new(format!("{at} answers in plain HTTP, to anybody"))
+            .hint("stop it and look at its config: TLS settings at the wrong place are silently ignored by etcd"));
+    }
+    if !security.refuses_without_certificate {
+        return Err(StepError::new(format!("{at} lets in clients without a certificate")).hint(
+            "stop it and look at its config: `client-cert-auth` and `trusted-ca-file` must be in both security sections",
+        ));
+    }
+    if let Some(why) = security.untrusted {
+        return Err(
+            StepError::new(format!("{at} shows a certificate that does not prove who it is: {why}"))
+                .hint("`quorate up` issues a new one"),
+        );
+    }
+    let path = spec.paths.pki.join(file);
+    let on_disk = certificate(fleet, spec, &path).await?;
+    match security.presented.first() {
+        Some(shown) if *shown == on_disk => Ok(()),
+        _ => Err(
+            StepError::new(format!("{at} shows another certificate than {path}")).hint(format!(
+                "`quorate restart --limit {}` makes it read the file again",
+                spec.name
+            )),
+        ),
+    }
+}
+
+/// The certificate in a file of the host, DER.
+async fn certificate(fleet: &Arc<Fleet>, spec: &DesiredHost, path: &HostPath) -> Result<Vec<u8>, StepError> {
+    let mut text = Vec::new();
+    fleet.host(spec).await?.receive_file(path, &mut text).await?;
+    let certificate = crate::pki::Certificate::from_pem(&String::from_utf8_lossy(&text))
+        .map_err(|error| StepError::new(format!("{}: {path}: {error}", spec.name)))?;
+    Ok(certificate.der().to_vec())
+}

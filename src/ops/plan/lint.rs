@@ -1,0 +1,295 @@
+//! A second opinion on a plan: reads it as data against what was observed, and shares no code with the planner or the
+//! safety rules. A fatal finding means that the planner is wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::{Action, HostChange, Plan, Risk, Step, Target, Wave};
+use crate::etcd::Member;
+use crate::host::{DataState, HostFacts};
+use crate::inventory::{NodeName, PeerUrl};
+use crate::ops::check::Check;
+use crate::ops::model::{Fact, Intent, Membership, Observed};
+use crate::render::{InitialState, initial_of};
+
+/// Something about a plan that should not be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LintFinding {
+    /// The step it is about, by id; empty for the plan as a whole.
+    pub step: String,
+    /// What is wrong.
+    pub what: String,
+    /// Whether the plan must not be run.
+    pub fatal: bool,
+}
+
+impl fmt::Display for LintFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step.as_str() {
+            "" => f.write_str(&self.what),
+            step => write!(f, "{step}: {}", self.what),
+        }
+    }
+}
+
+/// Everything that should not be in `plan`, made for what was `seen`.
+pub fn lint(plan: &Plan, seen: &Observed) -> Vec<LintFinding> {
+    let mut lint = Lint {
+        plan,
+        seen,
+        findings: Vec::new(),
+    };
+    lint.shape();
+    lint.order();
+    for wave in &plan.waves {
+        for step in &wave.steps {
+            lint.step(step);
+        }
+    }
+    lint.findings
+}
+
+struct Lint<'a> {
+    plan: &'a Plan,
+    seen: &'a Observed,
+    findings: Vec<LintFinding>,
+}
+
+impl<'a> Lint<'a> {
+    fn fatal(&mut self, step: &str, what: impl Into<String>) {
+        self.findings.push(LintFinding {
+            step: step.to_owned(),
+            what: what.into(),
+            fatal: true,
+        });
+    }
+
+    fn membership(&self) -> Option<&'a Membership> {
+        self.seen.cluster.known()
+    }
+
+    fn facts(&self, node: &NodeName) -> Option<&'a HostFacts> {
+        self.seen.hosts.get(node).and_then(Fact::known)
+    }
+
+    /// Waves have steps, ids are unique, hosts are used once a wave, steps on the cluster are alone.
+    fn shape(&mut self) {
+        let mut ids = BTreeSet::new();
+        for wave in &self.plan.waves {
+            if wave.steps.is_empty() {
+                self.fatal("", format!("the wave `{}` has no steps", wave.title));
+            }
+            let mut targets = BTreeSet::new();
+            for step in &wave.steps {
+                if !ids.insert(&step.id) {
+                    self.fatal(&step.id, "another step has this id");
+                }
+                if !targets.insert(&step.target) {
+                    self.fatal(&step.id, "two steps of one wave work in the same place");
+                }
+                if !matches!(step.target, Target::Node(_)) && wave.steps.len() > 1 {
+                    self.fatal(&step.id, "a step that is not on a host has to be alone in its wave");
+                }
+            }
+            if wave.steps.iter().filter(|s| self.takes_a_voter(s)).count() > 1 {
+                self.fatal("", format!("the wave `{}` takes more than one voter down", wave.title));
+            }
+        }
+    }
+
+    /// What must come before or after what.
+    fn order(&mut self) {
+        let steps: Vec<&Step> = self.plan.steps().collect();
+        for (at, step) in steps.iter().enumerate() {
+            match &step.action {
+                Action::AddLearner { url } => {
+                    let promoted = |s: &&Step| matches!(&s.action, Action::Promote { url: u } if u == url);
+                    if !steps[at..].iter().any(|s| promoted(s)) {
+                        self.fatal(&step.id, "the learner it adds is never promoted");
+                    }
+                    let another =
+                        |s: &&Step| matches!(&s.action, Action::AddLearner { .. } | Action::RemoveMember { .. });
+                    let next = steps[at + 1..].iter().find(|s| promoted(s) || another(s));
+                    if next.is_some_and(|s| another(s)) {
+                        self.fatal(&step.id, "another member changes before the learner is promoted");
+                    }
+                }
+                Action::RemoveMember { id, .. } => {
+                    let leads = self.membership().is_some_and(|m| m.leader() == Some(*id));
+                    let handed_over = steps[..at].iter().any(|s| matches!(s.action, Action::HandOver { .. }));
+                    if leads && !handed_over {
+                        self.fatal(&step.id, "removes the leader without a hand-over");
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.leader_last(&steps);
+        self.together();
+    }
+
+    fn leader_last(&mut self, steps: &[&Step]) {
+        let rolled: Vec<&&Step> = steps.iter().filter(|s| self.takes_a_voter(s)).collect();
+        let leads = |s: &Step| match &s.action {
+            Action::Restart { url, .. } => self
+                .membership()
+                .is_some_and(|m| at(m, url).map(|x| x.id) == m.leader()),
+            _ => false,
+        };
+        if let Some(position) = rolled.iter().position(|s| leads(s))
+            && position + 1 < rolled.len()
+        {
+            let id = rolled[position].id.clone();
+            self.fatal(&id, "the leader is not the last to be restarted");
+        }
+    }
+
+    /// Without a living cluster one member alone never becomes ready: all start in one wave.
+    fn together(&mut self) {
+        let starts = |w: &&Wave| w.steps.iter().any(|s| matches!(s.action, Action::Start));
+        if self.membership().is_none() && self.plan.waves.iter().filter(starts).count() > 1 {
+            self.fatal(
+                "",
+                "members of a cluster that does not run are started one after the other",
+            );
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        if let Target::Node(node) = &step.target
+            && self.facts(node).is_none()
+        {
+            self.fatal(&step.id, "works on a host that could not be looked at");
+        }
+        match (&step.action, &step.target) {
+            (Action::Provision { change }, Target::Node(node)) => self.provision(step, node, change),
+            (Action::Restart { change, url }, Target::Node(node)) => {
+                self.provision(step, node, change);
+                self.restart(step, url);
+            }
+            (Action::Start, Target::Node(node)) => self.start(step, node),
+            (Action::ClearAborted, Target::Node(node)) => {
+                if self.facts(node).is_some_and(|f| f.data.state != DataState::Aborted) {
+                    self.fatal(&step.id, "there is no aborted start to clear away");
+                }
+            }
+            (Action::SetAside | Action::Wipe, Target::Node(node)) => self.take_data(step, node),
+            (Action::AddLearner { .. }, _) => self.needs(step, "SafeToAdd", |c| matches!(c, Check::SafeToAdd)),
+            (Action::Promote { url }, _) => {
+                let voter = |c: &Check| matches!(c, Check::HealthyVoter { url: u } if u == url);
+                if !step.ensures.iter().any(voter) {
+                    self.fatal(&step.id, "does not wait until the new voter is healthy");
+                }
+            }
+            (Action::RemoveMember { id, .. }, _) => {
+                self.needs(
+                    step,
+                    "SafeToRemove",
+                    |c| matches!(c, Check::SafeToRemove { id: x, .. } if x == id),
+                );
+                if !self.membership().is_some_and(|m| m.by_quorum) {
+                    self.fatal(&step.id, "removes a member by a list that no quorum stands behind");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn needs(&mut self, step: &Step, name: &str, check: impl Fn(&Check) -> bool) {
+        if !step.requires.iter().any(check) {
+            self.fatal(&step.id, format!("does not require {name}"));
+        }
+    }
+
+    /// A config that says `new` never lands on an empty host beside a living cluster.
+    fn provision(&mut self, step: &Step, node: &NodeName, change: &HostChange) {
+        let empty = self.facts(node).is_some_and(|f| f.data.state == DataState::Empty);
+        let mut initial = change.files.iter().filter_map(|f| initial_of(&f.text));
+        if self.membership().is_some() && empty && initial.any(|i| i.state == InitialState::New) {
+            self.fatal(
+                &step.id,
+                "tells a host without data to found a cluster beside a living one",
+            );
+        }
+    }
+
+    fn restart(&mut self, step: &Step, url: &PeerUrl) {
+        if !self.takes_a_voter(step) {
+            return;
+        }
+        self.needs(
+            step,
+            "SafeToStop",
+            |c| matches!(c, Check::SafeToStop { url: u, .. } if u == url),
+        );
+        if step.risk < Risk::ReducesRedundancy {
+            self.fatal(&step.id, "takes a healthy voter down and calls that no risk");
+        }
+        if !step
+            .ensures
+            .iter()
+            .any(|c| matches!(c, Check::HealthyVoter { url: u } if u == url))
+        {
+            self.fatal(&step.id, "does not wait until the voter is healthy again");
+        }
+    }
+
+    /// A host without data starts only where that was made sure of: nothing there at a bootstrap, or on the list.
+    fn start(&mut self, step: &Step, node: &NodeName) {
+        let bootstrapped = self
+            .facts(node)
+            .is_some_and(|f| f.data.state == DataState::Bootstrapped);
+        let sure = |c: &Check| matches!(c, Check::NoData { .. } | Check::Listed { .. });
+        if !bootstrapped && !step.requires.iter().any(sure) {
+            self.fatal(
+                &step.id,
+                "starts a host without data, and nothing makes sure that it may",
+            );
+        }
+    }
+
+    fn take_data(&mut self, step: &Step, node: &NodeName) {
+        self.needs(step, "Stopped", |c| matches!(c, Check::Stopped { .. }));
+        if self.listed(node).is_some() {
+            self.needs(step, "SafeToWipe", |c| matches!(c, Check::SafeToWipe { .. }));
+        }
+        if step.action != Action::Wipe {
+            return;
+        }
+        if step.risk != Risk::DestroysData {
+            self.fatal(&step.id, "deletes data and calls that no risk");
+        }
+        let consent = matches!(&self.plan.header.intent, Intent::Remove { node: n, wipe: true } if n == node);
+        if !consent {
+            self.fatal(&step.id, "deletes data that nobody asked to delete");
+        }
+    }
+
+    /// The member of this name.
+    fn listed(&self, node: &NodeName) -> Option<&'a Member> {
+        self.membership()?.members.iter().find(|m| m.name == node.as_str())
+    }
+
+    /// Whether the step stops a voter that is healthy now.
+    fn takes_a_voter(&self, step: &Step) -> bool {
+        let Action::Restart { url, .. } = &step.action else {
+            return false;
+        };
+        self.membership()
+            .is_some_and(|m| at(m, url).is_some_and(|x| !x.learner && answers(m, x)))
+    }
+}
+
+fn at<'a>(membership: &'a Membership, url: &PeerUrl) -> Option<&'a Member> {
+    membership.members.iter().find(|m| m.peer_urls.contains(url))
+}
+
+/// It answers and follows somebody.
+fn answers(membership: &Membership, member: &Member) -> bool {
+    let leaders: BTreeMap<_, _> = membership
+        .status
+        .iter()
+        .filter_map(|(id, fact)| Some((*id, fact.known()?.leader)))
+        .collect();
+    leaders.get(&member.id).is_some_and(|leader| leader.0 != 0)
+}

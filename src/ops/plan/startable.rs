@@ -1,0 +1,53 @@
+//! Whether a member that is stopped now would come up again with what its host has.
+
+use std::collections::BTreeMap;
+
+use super::Situation;
+use super::drift::Drift;
+use crate::host::HostFacts;
+use crate::inventory::{DesiredHost, HostPath, ServiceManager};
+use crate::ops::safety::{Blocked, Rule};
+use crate::render::unit_path;
+
+/// What is missing on the host without which etcd does not start; `None` when nothing is.
+pub(super) fn lacks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, drift: &Drift) -> Option<String> {
+    let certificates = ["ca.crt", "server.crt", "server.key", "peer.crt", "peer.key"];
+    let mut needed: Vec<HostPath> = certificates.iter().map(|file| host.paths.pki.join(file)).collect();
+    needed.push(host.paths.config.clone());
+    if host.service_manager == ServiceManager::Systemd {
+        needed.push(unit_path(&host.service));
+    }
+    let file = needed.into_iter().find(|path| !facts.files.contains_key(path));
+    file.map(|path| path.to_string())
+        .or_else(|| release(situation, facts, drift))
+}
+
+/// The release that the unit on disk names: the wanted one where the unit is as wanted, else what runs now.
+fn release(situation: Situation<'_>, facts: &HostFacts, drift: &Drift) -> Option<String> {
+    let wanted = situation.desired.version;
+    let version = match drift.at_restart.files.is_empty() {
+        true => wanted,
+        false => facts.service.running_version.unwrap_or(wanted),
+    };
+    let there = facts.releases.get(&version);
+    let known = facts
+        .system
+        .arch
+        .and_then(|arch| situation.supplies.releases.get(&version)?.get(&arch));
+    let nothing = BTreeMap::new();
+    let differs = known
+        .unwrap_or(&nothing)
+        .iter()
+        .any(|(name, sha)| there.and_then(|t| t.get(name)) != Some(sha));
+    (there.is_none() || differs).then(|| format!("etcd {version}"))
+}
+
+/// The refusal to stop a member that would not come up again.
+pub(super) fn would_stay_down(host: &DesiredHost, what: &str) -> Blocked {
+    Blocked::new(
+        Rule::Host,
+        format!("{what} is missing or damaged there: once stopped it would not come up again"),
+        "`quorate up` puts it back",
+    )
+    .on(&host.name)
+}

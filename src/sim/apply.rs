@@ -1,0 +1,255 @@
+//! What each action does to the world: the same order and the same refusals as `ops/exec/real`.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::drive::Lab;
+use super::host::{Data, Link};
+use super::raft::Refusal;
+use super::stock::{Papers, papers};
+use super::world::{Happening, World};
+use crate::host::FileFacts;
+use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl};
+use crate::ops::exec::{StepError, World as _};
+use crate::ops::model::{Fact, Membership, host_of};
+use crate::ops::plan::{Action, HostChange, Step, Target};
+use crate::ops::safety::membership::may_promote;
+
+const HEALTH_INTERVAL: Duration = Duration::from_secs(15);
+const STALLED: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(200);
+
+impl Lab {
+    pub(super) async fn act(&self, step: &Step) -> Result<String, StepError> {
+        match (&step.action, &step.target) {
+            (Action::CreateAuthority, _) => self.stroke(|w| w.ca = true)?,
+            (Action::Provision { change }, Target::Node(node)) => self.provision(node, change)?,
+            (Action::ClearAborted | Action::SetAside, Target::Node(node)) => self.take_data(node, false)?,
+            (Action::Wipe, Target::Node(node)) => self.take_data(node, true)?,
+            (Action::Start, Target::Node(node)) => self.on(node, |w| w.start(node))?,
+            (Action::Restart { change, url }, Target::Node(node)) => self.restart(node, change, url).await?,
+            (Action::Retire, Target::Node(node)) => {
+                self.on(node, |w| w.host(node).unit.enabled = false)?;
+                self.on(node, |w| stop(w, node))?;
+            }
+            (Action::AddLearner { url }, _) => self.add_learner(url).await?,
+            (Action::Promote { url }, _) => self.promote(step, url).await?,
+            (Action::HandOver { url }, _) => self.hand_over(url).await?,
+            (Action::RemoveMember { id, .. }, _) => self.remove_member(*id).await?,
+            (Action::Snapshot { .. }, _) => {
+                self.membership().await?;
+                self.stroke(|w| w.backups += 1)?;
+            }
+            (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id).await?,
+            (action, target) => return Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),
+        }
+        Ok("done".into())
+    }
+
+    /// One exchange with the host, which may break off anywhere.
+    fn provision(&self, node: &NodeName, change: &HostChange) -> Result<(), StepError> {
+        if let Some(release) = &change.release {
+            self.on(node, |w| {
+                w.host(node).releases.entry(release.version).or_default().extend(release.sha256.clone());
+            })?;
+        }
+        for file in &change.files {
+            let facts = FileFacts {
+                sha256: file.sha256.clone(),
+                mode: file.mode,
+                owner: file.owner.clone(),
+                content: Some(file.text.clone()),
+            };
+            self.on(node, |w| w.host(node).files.insert(file.path.clone(), facts))?;
+        }
+        if change.certificates {
+            // A certificate and its key change in one step.
+            self.on(node, |w| w.host(node).files.extend(papers(node, Papers::Fresh).clone()))?;
+        }
+        if let Some(marker) = &change.marker {
+            self.on(node, |w| w.host(node).marker = Some(marker.to_text()))?;
+        }
+        if change.enable {
+            self.on(node, |w| w.host(node).unit.enabled = true)?;
+        }
+        Ok(())
+    }
+
+    async fn restart(&self, node: &NodeName, change: &HostChange, url: &PeerUrl) -> Result<(), StepError> {
+        self.hand_over(url).await?;
+        let before: Vec<(HostPath, FileFacts)> = {
+            let state = self.now();
+            let files = &state.world.hosts[node].files;
+            change.files.iter().filter_map(|f| Some((f.path.clone(), files.get(&f.path)?.clone()))).collect()
+        };
+        self.provision(node, change)?;
+        self.on(node, |w| stop(w, node))?;
+        self.on(node, |w| w.start(node))?;
+        sleep(POLL).await;
+        let failed = self.now().world.hosts[node].unit.failed.clone();
+        let Some(why) = failed else { return Ok(()) };
+        if !before.is_empty() {
+            self.on(node, |w| w.host(node).files.extend(before))?;
+            self.on(node, |w| {
+                stop(w, node);
+                w.start(node);
+            })?;
+        }
+        Err(StepError::new(format!("{why}; the previous files were put back")))
+    }
+
+    /// Refused, as on a real host, while the unit is not stopped.
+    fn take_data(&self, node: &NodeName, delete: bool) -> Result<(), StepError> {
+        self.on(node, |w| {
+            let host = w.host(node);
+            if host.unit.process.is_some() || host.unit.failed.is_some() {
+                return Err(StepError::new(format!("the unit on {node} is not stopped")));
+            }
+            if delete && host.data == Data::Foreign {
+                return Err(StepError::new(format!("what lies on {node} is not etcd's: nothing was deleted")));
+            }
+            let data = std::mem::replace(&mut host.data, Data::Empty);
+            host.marker = None;
+            host.set_aside += usize::from(!delete && data != Data::Empty);
+            w.happened.push(Happening::Moved { node: node.clone(), data, deleted: delete });
+            Ok(())
+        })?
+    }
+
+    async fn membership(&self) -> Result<Membership, StepError> {
+        match self.look(&std::collections::BTreeSet::new()).await.cluster {
+            Fact::Known(membership) => Ok(membership),
+            Fact::Absent => Err(StepError::new("no cluster answers")),
+            Fact::Unknown(why) => Err(StepError::new(why)),
+        }
+    }
+
+    /// The leader has to be a host of the inventory that can be reached.
+    fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
+        let leader = membership.leader().and_then(|id| membership.members.iter().find(|m| m.id == id));
+        let spec = leader.and_then(|m| host_of(&self.desired, m));
+        let spec = spec.ok_or_else(|| StepError::new("no host of the inventory leads the cluster"))?;
+        match self.now().world.hosts[&spec.name].link {
+            Link::Up => Ok(membership.cluster_id),
+            Link::Cut | Link::Dead => Err(StepError::new(format!("{} does not answer", spec.name))),
+        }
+    }
+
+    async fn add_learner(&self, url: &PeerUrl) -> Result<(), StepError> {
+        let begun = Instant::now();
+        loop {
+            let membership = self.membership().await?;
+            if membership.at(url).is_some() {
+                return Ok(());
+            }
+            let id = self.leader(&membership)?;
+            match self.stroke(|w| w.change(id, |cluster, now, live| cluster.add_learner(url, now, live)))? {
+                Ok(_) => return Ok(()),
+                Err(Refusal::NoLeader | Refusal::UnhealthyCluster) if begun.elapsed() < HEALTH_INTERVAL => {
+                    sleep(POLL).await;
+                }
+                Err(refusal) => return Err(StepError::new(format!("etcd refused: {refusal:?}"))),
+            }
+        }
+    }
+
+    async fn promote(&self, step: &Step, url: &PeerUrl) -> Result<(), StepError> {
+        let mut best = u64::MAX;
+        let mut progress_at = Instant::now();
+        loop {
+            let membership = self.membership().await?;
+            let learner = membership.at(url).ok_or_else(|| StepError::new("the learner is no longer on the list"))?;
+            if !learner.learner {
+                return Ok(());
+            }
+            if let Some(lag) = membership.lag(learner.id).filter(|lag| *lag < best) {
+                best = lag;
+                progress_at = Instant::now();
+            }
+            if may_promote(&membership, learner.id).is_ok() {
+                let (id, learner) = (self.leader(&membership)?, learner.id);
+                match self.stroke(|w| w.change(id, |cluster, _, live| cluster.promote(learner, live)))? {
+                    Ok(()) => continue,
+                    Err(Refusal::NotInSync | Refusal::NoLeader) => {}
+                    Err(refusal) => return Err(StepError::new(format!("etcd refused: {refusal:?}"))),
+                }
+            }
+            if let Some(error) = self.hopeless(step).await {
+                self.remove_member(learner.id).await?;
+                return Err(error);
+            }
+            if progress_at.elapsed() > STALLED {
+                self.remove_member(learner.id).await?;
+                return Err(StepError::new("the learner comes no closer; it was taken out again"));
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    async fn remove_member(&self, member: MemberId) -> Result<(), StepError> {
+        let membership = self.membership().await?;
+        if !membership.members.iter().any(|m| m.id == member) {
+            return Ok(());
+        }
+        let id = self.leader(&membership)?;
+        match self.stroke(|w| w.change(id, |cluster, now, live| cluster.remove(member, now, live)))? {
+            Ok(()) | Err(Refusal::NotFound) => Ok(()),
+            Err(refusal) => Err(StepError::new(format!("etcd refused: {refusal:?}"))),
+        }
+    }
+
+    async fn hand_over(&self, url: &PeerUrl) -> Result<(), StepError> {
+        let Ok(membership) = self.membership().await else { return Ok(()) };
+        let Some(from) = membership.at(url).filter(|m| membership.leader() == Some(m.id)) else { return Ok(()) };
+        let heir = membership
+            .voters()
+            .filter(|m| m.id != from.id && membership.healthy(m.id))
+            .max_by_key(|m| (membership.status_of(m.id).map(|s| s.raft_applied), std::cmp::Reverse(m.id)));
+        let Some(heir) = heir.map(|m| m.id) else { return Ok(()) };
+        let spec = host_of(&self.desired, from).ok_or_else(|| StepError::new("the leader is not in the inventory"))?;
+        self.on(&spec.name, |w| {
+            let live = w.live(membership.cluster_id);
+            if let (Some(cluster), true) = (w.clusters.get_mut(&membership.cluster_id), live.contains_key(&heir)) {
+                cluster.leader = Some(heir);
+                cluster.term += 1;
+            }
+        })
+    }
+
+    /// Looks at the ports of these members: each must be there and answer.
+    async fn inspect(&self, step: &Step, nodes: &[NodeName], id: Option<ClusterId>) -> Result<(), StepError> {
+        let begun = Instant::now();
+        loop {
+            let hosts = step.ensures.iter().filter_map(|check| check.host().cloned()).collect();
+            let seen = self.look(&hosts).await;
+            let Some(open) = crate::ops::exec::first_open(&step.ensures, &seen) else { break };
+            if let Some(error) = self.hopeless(step).await {
+                return Err(error);
+            }
+            if begun.elapsed() > STALLED {
+                return Err(StepError::new(open));
+            }
+            sleep(POLL).await;
+        }
+        let membership = self.membership().await?;
+        if let Some(expected) = id.filter(|id| *id != membership.cluster_id) {
+            return Err(StepError::new(format!("cluster {} instead of {expected}", membership.cluster_id)));
+        }
+        for node in nodes {
+            let answers = self.on(node, |w| w.healthy(&w.hosts[node]))?;
+            if !answers {
+                return Err(StepError::new(format!("{node} does not answer")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Stops a unit because quorate said so.
+fn stop(world: &mut World, node: &NodeName) {
+    if world.hosts[node].unit.process.is_some() {
+        world.happened.push(Happening::Stopped { node: node.clone() });
+    }
+    world.stop(node);
+}

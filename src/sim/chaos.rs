@@ -1,0 +1,400 @@
+//! Random worlds, intents and faults. Worlds are made the way reality makes them: a cluster that was fine once, and then
+//! a few things happened to it.
+
+use super::dice::Dice;
+use super::host::{Data, Disk, Link, Process, SimHost};
+use super::raft::Cluster;
+use super::stock::{self, Papers, papers};
+use super::world::{Happening, World};
+use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
+use crate::inventory::{ClusterId, Desired, MemberId, NodeName, Version};
+use crate::ops::model::{Intent, Policy};
+use crate::ops::plan::{expected_cluster_id, initial_new};
+use crate::ops::safety::bootstrap::Marker;
+use crate::render::render_host;
+
+/// Something that happens to the world without quorate.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// etcd crashes; systemd starts it again after a while.
+    Crash(NodeName),
+    /// The machine goes off.
+    PowerOff(NodeName),
+    /// The operator's way to the host breaks.
+    Cut(NodeName),
+    /// The leader is voted out.
+    Election,
+}
+
+impl Fault {
+    pub fn strike(&self, world: &mut World) {
+        match self {
+            Fault::Crash(node) => {
+                world.stop(node);
+                let now = world.now;
+                let unit = &mut world.host(node).unit;
+                unit.failed = Some("killed by signal 9".into());
+                unit.retry_at = now + 5_000;
+            }
+            Fault::PowerOff(node) => {
+                world.stop(node);
+                world.host(node).link = Link::Dead;
+            }
+            Fault::Cut(node) => world.host(node).link = Link::Cut,
+            Fault::Election => {
+                let now = world.now;
+                world.clusters.values_mut().for_each(|c| c.lose_leader(now));
+            }
+        }
+        if let Fault::Crash(node) | Fault::PowerOff(node) | Fault::Cut(node) = self {
+            world.happened.push(Happening::Fault { node: node.clone() });
+        }
+    }
+}
+
+/// What the faults of a run have left behind is put right: machines go on, ways are mended.
+pub fn mend(world: &mut World) {
+    let nodes: Vec<NodeName> = world.hosts.keys().cloned().collect();
+    for node in nodes {
+        let host = world.host(&node);
+        if std::mem::replace(&mut host.link, Link::Up) == Link::Dead && host.unit.enabled {
+            world.start(&node);
+        }
+    }
+    world.pass(world.now + 10_000);
+}
+
+/// A world, what is wanted of it, and whether anything in it keeps a run from succeeding that no look can show.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub world: World,
+    pub desired: Desired,
+    pub intent: Intent,
+    pub policy: Policy,
+    pub hidden: bool,
+}
+
+/// The case of a seed.
+pub fn case(dice: &mut Dice) -> Case {
+    let n = *dice.pick(&[1, 1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7, 9]);
+    let version = if dice.chance(15) { stock::V3_4 } else { stock::V3_5 };
+    let mut desired = stock::inventory(1..=n, version);
+    let mut world = World::bare(1..=stock::MOST_HOSTS);
+    let mut hidden = false;
+    if !dice.chance(15) {
+        let members = if dice.chance(70) { n } else { 1 + dice.below(n) };
+        let before = match (version, dice.below(10)) {
+            (stock::V3_5, 0) => stock::V3_4,
+            (stock::V3_5, 1) => stock::V3_5_OLD,
+            _ => version,
+        };
+        mature(&mut world, &stock::inventory(1..=members, before));
+        let strays = dice.chance(20);
+        if strays {
+            stray(&mut world, &desired, dice);
+        }
+        if dice.chance(25) {
+            joining(&mut world, &desired, members, dice);
+        }
+        if dice.chance(15) {
+            desired.options.insert("snapshot-count".into(), serde_json::json!(10_000 + dice.below(3)));
+        }
+        if dice.chance(12) {
+            // Whether the quorum needs a member that the inventory does not know cannot be seen then.
+            hidden |= strays;
+            for k in 1..=n {
+                world.stop(&stock::host(k).name);
+            }
+        }
+    }
+    for _ in 0..*dice.pick(&[0, 0, 1, 1, 1, 2, 3]) {
+        let node = stock::host(1 + dice.below(n)).name;
+        hidden |= mishap(&mut world, &node, dice);
+    }
+    if dice.chance(50) {
+        world.pass(world.now + dice.next() % 9_000);
+    }
+    world.happened.clear();
+    let intent = intent(&desired, dice);
+    let policy = Policy { accept_outage: dice.chance(25), accept_data_loss: dice.chance(5) };
+    Case { world, desired, intent, policy, hidden }
+}
+
+fn intent(desired: &Desired, dice: &mut Dice) -> Intent {
+    let some = |dice: &mut Dice| dice.pick(&desired.order).clone();
+    let limit = |dice: &mut Dice| if dice.chance(20) { vec![some(dice)] } else { Vec::new() };
+    match dice.below(8) {
+        0 => Intent::Restart { limit: limit(dice) },
+        1 => Intent::Remove { node: some(dice), wipe: dice.chance(50) },
+        2 => {
+            let old = some(dice);
+            let new = if dice.chance(60) { old.clone() } else { some(dice) };
+            Intent::Replace { old, new }
+        }
+        _ => Intent::Converge { prune: dice.chance(30), limit: limit(dice) },
+    }
+}
+
+/// A cluster of this inventory, as `up` leaves it behind, a minute ago.
+pub fn mature(world: &mut World, founders: &Desired) -> ClusterId {
+    world.ca = true;
+    world.now += 60_000;
+    let initial = initial_new(founders);
+    let id = expected_cluster_id(founders);
+    let mut members = std::collections::BTreeMap::new();
+    for spec in founders.hosts.values() {
+        let member = bootstrap_member_id(&[spec.peer_url()], &initial.token);
+        members.insert(
+            member,
+            Member {
+                id: member,
+                name: spec.name.to_string(),
+                peer_urls: vec![spec.peer_url()],
+                client_urls: vec![spec.client_url()],
+                learner: false,
+            },
+        );
+        let host = world.host(&spec.name);
+        install(host, founders, &initial);
+        let marker =
+            Marker { cluster: founders.cluster.clone(), cluster_id: id, member: spec.name.clone(), complete: true };
+        host.marker = Some(marker.to_text());
+        host.data = Data::Member(Disk { cluster: id, member, index: 5_000 });
+        run(host, founders.version);
+    }
+    let mut cluster = Cluster::of(members, 0);
+    cluster.has_run = cluster.members.keys().copied().collect();
+    cluster.committed = 5_000;
+    world.clusters.insert(id, cluster);
+    world.pass(world.now + 2_000);
+    id
+}
+
+fn install(host: &mut SimHost, desired: &Desired, initial: &crate::render::InitialCluster) {
+    let files = render_host(desired, &host.spec, initial).expect("a plain inventory");
+    host.files = papers(&host.spec.name, Papers::Fresh).clone();
+    host.files.extend(files.into_iter().map(|f| {
+        let facts = crate::host::FileFacts { sha256: f.sha256, mode: f.mode, owner: f.owner, content: Some(f.text) };
+        (f.path, facts)
+    }));
+    host.releases.insert(desired.version, stock::binaries(desired.version));
+    host.unit.enabled = true;
+}
+
+fn run(host: &mut SimHost, version: Version) {
+    let read = [host.spec.paths.config.clone(), host.spec.paths.pki.join("ca.crt"), host.unit_path()];
+    let started_with = read.into_iter().filter_map(|p| Some((p.clone(), host.files.get(&p)?.sha256.clone()))).collect();
+    host.unit.process = Some(Process { version, started_with, since: 0, ready: true });
+}
+
+/// A member that the inventory does not know.
+fn stray(world: &mut World, desired: &Desired, dice: &mut Dice) {
+    let spec = stock::host(stock::MOST_HOSTS);
+    let Some(id) = world.cluster_of(desired) else { return };
+    let template = world.hosts.values().find(|h| h.unit.process.is_some()).cloned();
+    let (Some(cluster), Some(template)) = (world.clusters.get_mut(&id), template) else { return };
+    let member = MemberId(0x57a7);
+    let entry = Member {
+        id: member,
+        name: spec.name.to_string(),
+        peer_urls: vec![spec.peer_url()],
+        client_urls: vec![spec.client_url()],
+        learner: dice.chance(10),
+    };
+    cluster.members.insert(member, entry);
+    cluster.has_run.insert(member);
+    let index = cluster.committed;
+    let host = world.host(&spec.name);
+    host.files = template.files;
+    host.releases = template.releases;
+    host.unit.enabled = true;
+    host.data = Data::Member(Disk { cluster: id, member, index });
+    if dice.chance(80) {
+        host.unit.process = template.unit.process;
+    }
+    world.pass(world.now + 1_500);
+}
+
+/// A host of the inventory that was on its way in when somebody stopped.
+fn joining(world: &mut World, desired: &Desired, members: usize, dice: &mut Dice) {
+    let Some(spec) = desired.hosts.get(&stock::host(members + 1).name) else { return };
+    let Some(id) = world.cluster_of(desired) else { return };
+    let url = spec.peer_url();
+    if world.change(id, |cluster, now, live| cluster.add_learner(&url, now, live)).is_err() || dice.chance(50) {
+        return;
+    }
+    let known = world.clusters[&id].members.values().map(|m| {
+        let name = if m.name.is_empty() { spec.name.to_string() } else { m.name.clone() };
+        (name, m.peer_urls[0].clone())
+    });
+    let initial = crate::render::InitialCluster {
+        state: crate::render::InitialState::Existing,
+        members: known.collect(),
+        token: id.to_string(),
+    };
+    let version = world.hosts.values().find_map(|h| Some(h.unit.process.as_ref()?.version));
+    let older = Desired { version: version.unwrap_or(desired.version), ..desired.clone() };
+    let host = world.host(&spec.name);
+    install(host, &older, &initial);
+    host.marker = Some(
+        Marker { cluster: desired.cluster.clone(), cluster_id: id, member: spec.name.clone(), complete: false }.to_text(),
+    );
+    world.start(&spec.name);
+    world.pass(world.now + dice.next() % 3_000);
+}
+
+/// Something happened to a host. True when no look can show what it does to a run.
+fn mishap(world: &mut World, node: &NodeName, dice: &mut Dice) -> bool {
+    match dice.below(26) {
+        0 | 1 => world.stop(node),
+        2 => Fault::Crash(node.clone()).strike(world),
+        3 => Fault::PowerOff(node.clone()).strike(world),
+        4 => Fault::Cut(node.clone()).strike(world),
+        5 | 6 => lose_data(world, node, dice),
+        7 => {
+            world.stop(node);
+            world.host(node).data = Data::Foreign;
+        }
+        8 => others(world, node),
+        9..=14 => return files(world.host(node), dice),
+        15 => world.host(node).releases.clear(),
+        16 => world.host(node).unit.enabled = false,
+        17 => {
+            world.host(node).speed = 0;
+            return true;
+        }
+        18 => return marker(world, node, dice),
+        19 => Fault::Election.strike(world),
+        20 => {
+            removed(world, node);
+            return true;
+        }
+        _ => machine(world.host(node), dice),
+    }
+    false
+}
+
+/// The data directory, or its write-ahead log, is gone; quorate's marker with it, more often than not.
+fn lose_data(world: &mut World, node: &NodeName, dice: &mut Dice) {
+    let known_elsewhere = world.hosts.values().any(|h| h.spec.name != *node && h.marker.is_some());
+    if !known_elsewhere && world.hosts[node].marker.is_some() {
+        // The last trace of a cluster that nobody could know about any more.
+        return;
+    }
+    world.stop(node);
+    let host = world.host(node);
+    host.data = if dice.chance(70) { Data::Empty } else { Data::Aborted };
+    if dice.chance(70) {
+        host.marker = None;
+    }
+}
+
+/// Another cluster's member lives here.
+fn others(world: &mut World, node: &NodeName) {
+    world.stop(node);
+    let (member, id) = (MemberId(0xbad), bootstrap_cluster_id(&[MemberId(0xbad)]));
+    let spec = world.hosts[node].spec.clone();
+    let entry = Member {
+        id: member,
+        name: "prod-b-1".into(),
+        peer_urls: vec![spec.peer_url()],
+        client_urls: vec![spec.client_url()],
+        learner: false,
+    };
+    let mut cluster = Cluster::of([(member, entry)].into(), world.now);
+    cluster.has_run.insert(member);
+    cluster.committed = 9_000;
+    world.clusters.insert(id, cluster);
+    let host = world.host(node);
+    host.data = Data::Member(Disk { cluster: id, member, index: 9_000 });
+    host.marker = Some(r#"{"cluster":"prod-b","cluster_id":"bad","member":"prod-b-1","complete":true}"#.into());
+}
+
+/// The member was removed while its host could not be reached: its data is still there.
+fn removed(world: &mut World, node: &NodeName) {
+    let Some(disk) = world.hosts[node].disk() else { return };
+    let _ = world.change(disk.cluster, |cluster, now, live| cluster.remove(disk.member, now, live));
+}
+
+fn marker(world: &mut World, node: &NodeName, dice: &mut Dice) -> bool {
+    let host = world.host(node);
+    let Some(text) = host.marker.clone() else { return false };
+    host.marker = match dice.below(3) {
+        0 => None,
+        1 => Some("not a marker".into()),
+        _ => Some(text.replace("\"complete\":true", "\"complete\":false")),
+    };
+    false
+}
+
+/// Files on a host are not what they should be. True for a configuration that etcd does not come up with.
+fn files(host: &mut SimHost, dice: &mut Dice) -> bool {
+    let path = match dice.below(4) {
+        0 => host.spec.paths.config.clone(),
+        1 => host.unit_path(),
+        2 => host.spec.paths.pki.join("server.key"),
+        _ => host.spec.paths.pki.join("ca.crt"),
+    };
+    match dice.below(7) {
+        0 => {
+            host.files.remove(&path);
+        }
+        1 => {
+            if let Some(file) = host.files.get_mut(&path) {
+                file.mode = 0o644 ^ 0o022;
+            }
+        }
+        2 => {
+            let config = host.spec.paths.config.clone();
+            if let Some(file) = host.files.get_mut(&config)
+                && let Some(text) = &mut file.content
+            {
+                text.push_str("\nmax-txn-ops: 1\n");
+                file.sha256 = stock::sha256(text);
+            }
+        }
+        3 => {
+            // Changed on disk since the process was started.
+            if let Some(process) = &mut host.unit.process {
+                process.started_with.insert(host.spec.paths.config.clone(), "an older one".into());
+            }
+        }
+        n => {
+            let kind = [Papers::Ageing, Papers::Expired, Papers::Foreign][n - 4];
+            if host.files.contains_key(&host.spec.paths.pki.join("ca.crt")) {
+                host.files.extend(papers(&host.spec.name, kind).clone());
+            }
+        }
+    }
+    false
+}
+
+/// The machine cannot run a member.
+fn machine(host: &mut SimHost, dice: &mut Dice) {
+    let system = &mut host.system;
+    match dice.below(6) {
+        0 => system.arch = None,
+        1 => system.systemd = None,
+        2 => system.clock_offset_seconds = 3600.0,
+        3 => system.disks.values_mut().for_each(|d| d.free_bytes = 0),
+        4 => system.root = false,
+        _ => system.missing_tools.push("sha256sum".into()),
+    }
+}
+
+/// What goes wrong while a run is under way.
+pub fn faults(desired: &Desired, dice: &mut Dice) -> Vec<(u64, Fault)> {
+    let count = 1 + dice.below(2);
+    let one = |dice: &mut Dice| {
+        let node = dice.pick(&desired.order).clone();
+        let fault = match dice.below(4) {
+            0 => Fault::Crash(node),
+            1 => Fault::PowerOff(node),
+            2 => Fault::Cut(node),
+            _ => Fault::Election,
+        };
+        (dice.next() % 30, fault)
+    };
+    (0..count).map(|_| one(dice)).collect()
+}
+

@@ -1,0 +1,248 @@
+//! The world as the executor's [`exec::World`], with crashes and faults between strokes, and rounds of plan and apply as
+//! `cli/converge.rs` runs them.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::chaos::Fault;
+use super::host::Link;
+use super::oracle::{Consent, Oracle};
+use super::world::World;
+use crate::inventory::{Desired, NodeName};
+use crate::ops::exec::{self, RunError, StepError};
+use crate::ops::model::{Intent, Observed, Policy};
+use crate::ops::plan::lint::lint;
+use crate::ops::plan::{Action, Plan, Step, Target, plan};
+use crate::ops::safety::Blocked;
+use crate::report::{Recorder, Reporter};
+
+/// As in `cli/converge.rs`.
+const ROUNDS: usize = 4;
+
+/// A world under a run of quorate.
+pub struct Lab {
+    pub desired: Desired,
+    begun: Instant,
+    state: Mutex<State>,
+}
+
+/// What changes.
+pub struct State {
+    pub world: World,
+    pub oracle: Oracle,
+    seen: Option<Observed>,
+    /// Where `begun` was on the world's clock.
+    offset: u64,
+    /// Strokes done so far.
+    pub strokes: u64,
+    /// After this many strokes the program is killed.
+    crash_after: Option<u64>,
+    crashed: bool,
+    /// What happens to the world right before a stroke.
+    faults: Vec<(u64, Fault)>,
+    /// Does everything twice.
+    pub twice: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// There was nothing to do any more, or the one plan of this intent was done.
+    Done,
+    /// Refused before anything was touched (in this round).
+    Blocked(Vec<Blocked>),
+    /// Stopped safely in the middle.
+    Stopped(RunError),
+    /// The program was killed.
+    Crashed,
+    /// It never came to an end.
+    Endless(Box<Plan>),
+}
+
+/// What a run is disturbed by.
+#[derive(Debug, Clone, Default)]
+pub struct Trouble {
+    pub crash_after: Option<u64>,
+    pub faults: Vec<(u64, Fault)>,
+    pub twice: bool,
+}
+
+/// What a run leaves behind.
+pub struct Aftermath {
+    pub outcome: Outcome,
+    pub world: World,
+    pub violations: Vec<String>,
+    pub strokes: u64,
+    /// The plans of all rounds.
+    pub plans: Vec<Plan>,
+    /// Everything that was reported.
+    pub reporter: Recorder,
+}
+
+/// Runs an intent on a world until it has ended.
+pub fn bring_about(world: World, desired: &Desired, intent: &Intent, policy: Policy, trouble: Trouble) -> Aftermath {
+    thread_local! {
+        static CLOCK: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime without any drivers but time");
+    }
+    CLOCK.with(|clock| clock.block_on(rounds(world, desired, intent, policy, trouble)))
+}
+
+async fn rounds(world: World, desired: &Desired, intent: &Intent, policy: Policy, trouble: Trouble) -> Aftermath {
+    let reporter = Recorder::default();
+    let lab = Lab::new(world, desired, consent(intent, policy), trouble);
+    let mut plans = Vec::new();
+    let outcome = lab.rounds(intent, policy, &reporter, &mut plans).await;
+    let state = lab.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let violations = state.oracle.violations;
+    Aftermath { outcome, world: state.world, violations, strokes: state.strokes, plans, reporter }
+}
+
+fn consent(intent: &Intent, policy: Policy) -> Consent {
+    let wipe = match intent {
+        Intent::Remove { node, wipe: true } => Some(node.clone()),
+        _ => None,
+    };
+    Consent { outage: policy.accept_outage, wipe }
+}
+
+impl Lab {
+    fn new(world: World, desired: &Desired, consent: Consent, trouble: Trouble) -> Self {
+        let oracle = Oracle::new(&world, desired, consent);
+        let offset = world.now;
+        Self {
+            desired: desired.clone(),
+            begun: Instant::now(),
+            state: Mutex::new(State {
+                world,
+                oracle,
+                seen: None,
+                offset,
+                strokes: 0,
+                crash_after: trouble.crash_after,
+                crashed: false,
+                faults: trouble.faults,
+                twice: trouble.twice,
+            }),
+        }
+    }
+
+    async fn rounds(&self, intent: &Intent, policy: Policy, reporter: &Recorder, plans: &mut Vec<Plan>) -> Outcome {
+        for _ in 0..ROUNDS {
+            let (seen, supplies) = {
+                let mut state = self.now();
+                let seen = state.world.observe(&self.desired);
+                state.seen = Some(seen.clone());
+                (seen, state.world.supplies())
+            };
+            let plan = match plan(intent, &self.desired, &seen, policy, &supplies) {
+                Ok(plan) => plan,
+                Err(blocked) => return Outcome::Blocked(blocked),
+            };
+            if plan.is_empty() {
+                return Outcome::Done;
+            }
+            for finding in lint(&plan, &seen).into_iter().filter(|f| f.fatal) {
+                self.now().oracle.violations.push(format!("lint: {finding}"));
+            }
+            let ended = exec::run(&plan, self, reporter, &CancellationToken::new()).await;
+            plans.push(plan);
+            match ended {
+                _ if self.now().crashed => return Outcome::Crashed,
+                Ok(()) if matches!(intent, Intent::Converge { .. }) => {}
+                Ok(()) => return Outcome::Done,
+                Err(error) => return Outcome::Stopped(error),
+            }
+        }
+        match plans.pop() {
+            Some(last) => Outcome::Endless(Box::new(last)),
+            None => Outcome::Done,
+        }
+    }
+
+    /// The state, after the time that has passed.
+    pub(super) fn now(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let until = state.offset + elapsed;
+        if until > state.world.now {
+            state.world.pass(until);
+            let State { world, oracle, .. } = &mut *state;
+            oracle.judge(world);
+        }
+        state
+    }
+
+    /// One indivisible change of the world; the program may be killed before it, and the world may change on its own.
+    pub(super) fn stroke<T>(&self, change: impl FnOnce(&mut World) -> T) -> Result<T, StepError> {
+        let mut state = self.now();
+        if state.crashed || state.crash_after.is_some_and(|limit| state.strokes >= limit) {
+            state.crashed = true;
+            return Err(StepError::new("killed"));
+        }
+        let at = state.strokes;
+        state.strokes += 1;
+        let due: Vec<Fault> = state.faults.iter().filter(|(when, _)| *when == at).map(|(_, f)| f.clone()).collect();
+        for fault in due {
+            fault.strike(&mut state.world);
+        }
+        let State { world, oracle, .. } = &mut *state;
+        oracle.judge(world);
+        let result = change(world);
+        oracle.judge(world);
+        Ok(result)
+    }
+
+    /// A stroke on a host that must be reachable.
+    pub(super) fn on<T>(&self, node: &NodeName, change: impl FnOnce(&mut World) -> T) -> Result<T, StepError> {
+        self.stroke(|world| (world.hosts[node].link == Link::Up).then(|| change(world)))?
+            .ok_or_else(|| StepError::new(format!("{node} does not answer")))
+    }
+}
+
+#[async_trait]
+impl exec::World for Lab {
+    async fn look(&self, hosts: &BTreeSet<NodeName>) -> Observed {
+        let mut state = self.now();
+        let before = state.seen.take().map(|seen| seen.hosts).unwrap_or_default();
+        let seen = state.world.look_again(&self.desired, before, hosts);
+        state.seen = Some(seen.clone());
+        seen
+    }
+
+    async fn perform(&self, step: &Step, _: &dyn Reporter) -> Result<String, StepError> {
+        {
+            let State { world, oracle, .. } = &mut *self.now();
+            oracle.begin(world);
+        }
+        let saw = self.act(step).await?;
+        if self.now().twice {
+            self.act(step).await?;
+        }
+        Ok(saw)
+    }
+
+    async fn hopeless(&self, step: &Step) -> Option<StepError> {
+        let state = self.now();
+        if state.crashed {
+            return Some(StepError::new("killed"));
+        }
+        let nodes: Vec<&NodeName> = match (&step.target, &step.action) {
+            (_, Action::LookAgain { nodes, .. }) => nodes.iter().collect(),
+            (Target::Node(node), _) => vec![node],
+            _ => Vec::new(),
+        };
+        let failed = nodes.into_iter().find_map(|node| {
+            let host = state.world.hosts.get(node).filter(|h| h.link == Link::Up)?;
+            Some(format!("etcd on {node} does not stay up: {}", host.unit.failed.as_ref()?))
+        });
+        failed.map(StepError::new)
+    }
+}

@@ -1,0 +1,120 @@
+//! One simulated machine.
+
+use std::collections::BTreeMap;
+
+use crate::host::{FileFacts, SystemFacts};
+use crate::inventory::{ClusterId, DesiredHost, HostPath, MemberId, Version};
+
+use super::stock;
+
+/// A machine with a member, or room for one.
+#[derive(Debug, Clone)]
+pub struct SimHost {
+    /// Its name, addresses and paths.
+    pub spec: DesiredHost,
+    pub link: Link,
+    pub system: SystemFacts,
+    pub files: BTreeMap<HostPath, FileFacts>,
+    pub releases: BTreeMap<Version, BTreeMap<String, String>>,
+    pub unit: Unit,
+    pub data: Data,
+    /// Lives in the data directory, and goes where its contents go.
+    pub marker: Option<String>,
+    pub set_aside: usize,
+    /// Raft entries it takes in per millisecond.
+    pub speed: u64,
+    /// A configuration with which etcd does not come up here.
+    pub poison: Option<String>,
+}
+
+/// Who can reach it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    Up,
+    /// The operator cannot log in; its peers reach it.
+    Cut,
+    /// Powered off.
+    Dead,
+}
+
+/// The member's unit.
+#[derive(Debug, Clone, Default)]
+pub struct Unit {
+    pub enabled: bool,
+    pub process: Option<Process>,
+    /// Why it ended last; systemd goes on starting it again.
+    pub failed: Option<String>,
+    /// When systemd does so next.
+    pub retry_at: u64,
+}
+
+/// A running etcd.
+#[derive(Debug, Clone)]
+pub struct Process {
+    pub version: Version,
+    pub started_with: BTreeMap<HostPath, String>,
+    /// When, on the world's clock.
+    pub since: u64,
+    /// It has found a leader once: systemd was told, and it answers clients.
+    pub ready: bool,
+}
+
+/// What is in a data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    Empty,
+    Aborted,
+    Foreign,
+    Member(Disk),
+}
+
+/// A member's write-ahead log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    pub cluster: ClusterId,
+    pub member: MemberId,
+    /// The last raft entry on it.
+    pub index: u64,
+}
+
+impl SimHost {
+    /// A machine that quorate has never touched.
+    pub fn bare(n: usize) -> Self {
+        let spec = stock::host(n);
+        Self {
+            system: stock::system(&spec),
+            spec,
+            link: Link::Up,
+            files: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            unit: Unit::default(),
+            data: Data::Empty,
+            marker: None,
+            set_aside: 0,
+            speed: 10_000,
+            poison: None,
+        }
+    }
+
+    /// Its data, when it is a member's.
+    pub fn disk(&self) -> Option<Disk> {
+        match &self.data {
+            Data::Member(disk) => Some(*disk),
+            _ => None,
+        }
+    }
+
+    /// A member that runs, as its peers see it.
+    pub fn live(&self) -> Option<(Disk, &Process)> {
+        let process = self.unit.process.as_ref().filter(|_| self.link != Link::Dead)?;
+        Some((self.disk()?, process))
+    }
+
+    pub fn unit_path(&self) -> HostPath {
+        crate::render::unit_path(&self.spec.service)
+    }
+
+    pub fn text(&self, path: &HostPath) -> Option<&str> {
+        self.files.get(path)?.content.as_deref()
+    }
+}

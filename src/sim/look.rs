@@ -1,0 +1,181 @@
+//! The world as `ops/observe` sees it from the operator's machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::etcd::{Header, MemberStatus};
+use crate::host::{DataFacts, DataState, HostFacts, ServiceFacts, ServiceState};
+use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName};
+use crate::ops::model::{Fact, Membership, Observed};
+
+use super::host::{Data, Link, SimHost};
+use super::raft::Cluster;
+use super::stock;
+use super::world::World;
+
+impl World {
+    /// A look at everything.
+    pub fn observe(&self, desired: &Desired) -> Observed {
+        self.look_again(desired, BTreeMap::new(), &desired.hosts.keys().cloned().collect())
+    }
+
+    /// A look at these hosts and the cluster; the rest as it was seen before.
+    pub fn look_again(
+        &self,
+        desired: &Desired,
+        mut hosts: BTreeMap<NodeName, Fact<HostFacts>>,
+        fresh: &BTreeSet<NodeName>,
+    ) -> Observed {
+        for node in desired.hosts.keys().filter(|node| fresh.contains(node)) {
+            hosts.insert(node.clone(), self.look_at(node));
+        }
+        let cluster = self.look_at_cluster(desired, &hosts);
+        Observed { at: stock::epoch() + Duration::from_millis(self.now), hosts, cluster }
+    }
+
+    fn look_at(&self, node: &NodeName) -> Fact<HostFacts> {
+        match self.hosts.get(node) {
+            Some(host) if host.link == Link::Up => Fact::Known(facts(host)),
+            _ => Fact::Unknown("no answer".into()),
+        }
+    }
+
+    fn look_at_cluster(&self, desired: &Desired, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Fact<Membership> {
+        if !self.ca {
+            return nothing_answers(hosts, "there is no CA yet to talk to etcd with");
+        }
+        let asked: Vec<(&DesiredHost, &SimHost)> = desired
+            .hosts
+            .values()
+            .filter(|spec| {
+                hosts.get(&spec.name).and_then(Fact::known).is_some_and(|facts| {
+                    facts.service.pid.is_some() && facts.data.state == DataState::Bootstrapped
+                })
+            })
+            .filter_map(|spec| Some((spec, self.hosts.get(&spec.name)?)))
+            .collect();
+        if asked.is_empty() {
+            return nothing_answers(hosts, "no member runs");
+        }
+        let ids: BTreeSet<ClusterId> = asked.iter().filter_map(|(_, host)| self.quorum_list(host)).collect();
+        let (Some(id), true) = (ids.first().copied(), ids.len() < 2) else {
+            return Fact::Unknown(match ids.len() {
+                0 => "no member answers".into(),
+                _ => "the hosts run members of different clusters".into(),
+            });
+        };
+        let cluster = &self.clusters[&id];
+        let mut status = BTreeMap::new();
+        for (spec, host) in asked {
+            let listed = cluster.members.values().find(|m| m.peer_urls.contains(&spec.peer_url()));
+            if let Some(member) = listed {
+                status.insert(member.id, self.status(host));
+            }
+        }
+        Fact::Known(Membership {
+            cluster_id: id,
+            by_quorum: true,
+            members: cluster.members.values().cloned().collect(),
+            status,
+            alarms: Vec::new(),
+            peers: BTreeMap::new(),
+        })
+    }
+
+    /// The cluster whose member list this member can read from a quorum: it runs, is a voter, and somebody leads.
+    fn quorum_list(&self, host: &SimHost) -> Option<ClusterId> {
+        let (disk, process) = host.live().filter(|_| host.link == Link::Up)?;
+        let cluster = self.clusters.get(&disk.cluster)?;
+        let voter = cluster.members.get(&disk.member).is_some_and(|m| !m.learner);
+        (process.ready && voter && cluster.leader.is_some()).then_some(disk.cluster)
+    }
+
+    fn status(&self, host: &SimHost) -> Fact<MemberStatus> {
+        let answer = host.live().filter(|(_, process)| host.link == Link::Up && process.ready);
+        let Some((disk, process)) = answer else {
+            return Fact::Unknown("it did not answer status within 3 s".into());
+        };
+        let cluster = &self.clusters[&disk.cluster];
+        let leader = cluster.leader.unwrap_or(MemberId(0));
+        let header = Header {
+            cluster_id: disk.cluster,
+            member_id: disk.member,
+            revision: i64::try_from(disk.index).unwrap_or(i64::MAX),
+            raft_term: cluster.term,
+        };
+        Fact::Known(MemberStatus {
+            header,
+            version: process.version,
+            db_size: 20 << 10,
+            db_in_use: 20 << 10,
+            db_quota: 0,
+            leader,
+            raft_index: disk.index,
+            raft_applied: disk.index,
+            raft_term: cluster.term,
+            errors: errors(cluster),
+            learner: cluster.members.get(&disk.member).is_some_and(|m| m.learner),
+            storage_version: None,
+        })
+    }
+}
+
+fn errors(cluster: &Cluster) -> Vec<String> {
+    match cluster.leader {
+        Some(_) => Vec::new(),
+        None => vec!["etcdserver: no leader".into()],
+    }
+}
+
+fn nothing_answers(hosts: &BTreeMap<NodeName, Fact<HostFacts>>, why: &str) -> Fact<Membership> {
+    let empty = |fact: &Fact<HostFacts>| fact.known().is_some_and(|f| f.data.state == DataState::Empty);
+    match hosts.values().all(empty) {
+        true => Fact::Absent,
+        false => Fact::Unknown(why.into()),
+    }
+}
+
+/// What one round trip to a host tells.
+fn facts(host: &SimHost) -> HostFacts {
+    let process = host.unit.process.as_ref();
+    HostFacts {
+        system: host.system.clone(),
+        files: host.files.clone(),
+        service: ServiceFacts {
+            state: state(host),
+            enabled: host.unit.enabled,
+            needs_reload: false,
+            pid: process.map(|_| 1000),
+            running_version: process.map(|p| p.version),
+            running_exe: process.map(|p| host.spec.paths.release(p.version).join("etcd").to_string()),
+            started_with: process.map(|p| p.started_with.clone()).unwrap_or_default(),
+            last_exit: host.unit.failed.clone(),
+            active_seconds: None,
+            restarts: u32::from(host.unit.failed.is_some()),
+        },
+        data: DataFacts {
+            state: match host.data {
+                Data::Empty => DataState::Empty,
+                Data::Aborted => DataState::Aborted,
+                Data::Foreign => DataState::Foreign,
+                Data::Member(_) => DataState::Bootstrapped,
+            },
+            bytes: 0,
+            db_bytes: host.disk().map_or(0, |_| 20 << 10),
+            marker: host.marker.clone(),
+            set_aside: Vec::new(),
+        },
+        releases: host.releases.clone(),
+        lock: None,
+    }
+}
+
+fn state(host: &SimHost) -> ServiceState {
+    match (&host.unit.process, &host.unit.failed) {
+        (Some(process), _) if process.ready => ServiceState::Running,
+        (Some(_), _) => ServiceState::Starting,
+        (None, Some(_)) => ServiceState::Failed,
+        (None, None) if host.files.contains_key(&host.unit_path()) => ServiceState::Stopped,
+        (None, None) => ServiceState::Missing,
+    }
+}

@@ -1,0 +1,227 @@
+//! Judges every state that a run goes through. Written apart from `ops/safety`: it sees the truth of the world, not what
+//! was observed of it, and shares no code with the rules it judges.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::inventory::{ClusterId, Desired, MemberId, NodeName};
+
+use super::host::Data;
+use super::raft::quorum;
+use super::world::{Happening, World};
+
+/// What the operator consented to.
+#[derive(Debug, Clone, Default)]
+pub struct Consent {
+    pub outage: bool,
+    /// The host whose data may be deleted.
+    pub wipe: Option<NodeName>,
+}
+
+/// Remembers what it has seen of one world.
+#[derive(Debug, Clone)]
+pub struct Oracle {
+    consent: Consent,
+    inventory: BTreeSet<NodeName>,
+    /// The cluster of this inventory, once there is one.
+    home: Option<ClusterId>,
+    lists: BTreeMap<ClusterId, BTreeMap<MemberId, Standing>>,
+    /// Healthy voters by cluster when the step under way was begun: what its checks have seen.
+    basis: BTreeMap<ClusterId, BTreeSet<MemberId>>,
+    /// Healthy voters that quorate stopped and that are not back yet.
+    down: BTreeSet<NodeName>,
+    /// What went wrong.
+    pub violations: Vec<String>,
+}
+
+/// A member's place on the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Added and never started.
+    Unstarted,
+    Learner,
+    Voter,
+}
+
+impl Standing {
+    fn unfinished(self) -> bool {
+        self != Standing::Voter
+    }
+}
+
+impl Oracle {
+    pub fn new(world: &World, desired: &Desired, consent: Consent) -> Self {
+        let mut oracle = Self {
+            consent,
+            inventory: desired.hosts.keys().cloned().collect(),
+            home: world.cluster_of(desired),
+            lists: lists(world),
+            basis: BTreeMap::new(),
+            down: BTreeSet::new(),
+            violations: Vec::new(),
+        };
+        oracle.begin(world);
+        oracle
+    }
+
+    /// A step is about to be done, and what it requires was just seen.
+    pub fn begin(&mut self, world: &World) {
+        self.basis = world.clusters.keys().map(|id| (*id, healthy_voters(world, *id))).collect();
+    }
+
+    /// Looks at what has come about.
+    pub fn judge(&mut self, world: &mut World) {
+        for happening in std::mem::take(&mut world.happened) {
+            self.event(world, &happening);
+        }
+        self.membership(world);
+        self.recovered(world);
+        if self.down.len() > 1 && !self.consent.outage {
+            self.say(format!("more than one voter is down because of us: {:?}", self.down));
+        }
+        for (id, cluster) in &world.clusters {
+            if cluster.forgot {
+                self.violations.push(format!("cluster {id} elected a leader that lacks acknowledged writes"));
+            }
+        }
+    }
+
+    fn event(&mut self, world: &World, happening: &Happening) {
+        match happening {
+            Happening::Founded { node, cluster, again } => self.founded(world, node, *cluster, *again),
+            Happening::Joined { node, again } => {
+                if *again {
+                    self.say(format!("{node} was started without its data while it is still listed"));
+                }
+            }
+            Happening::Stopped { node } => self.stopped(world, node),
+            Happening::Moved { node, data, deleted } => self.moved(world, node, data, *deleted),
+            Happening::Fault { node } => {
+                self.down.remove(node);
+            }
+        }
+    }
+
+    fn founded(&mut self, world: &World, node: &NodeName, cluster: ClusterId, again: bool) {
+        if *self.home.get_or_insert(cluster) != cluster {
+            self.say(format!("{node} founds the cluster {cluster} beside {:?}", self.home));
+        }
+        let known_complete = world.hosts.values().any(|h| h.marker.as_ref().is_some_and(|m| m.contains("\"complete\":true")));
+        if again && known_complete {
+            self.say(format!("{node} was founded anew without its data while it is still listed"));
+        }
+        for other in world.hosts.values().filter(|h| self.inventory.contains(&h.spec.name)) {
+            match &other.data {
+                Data::Member(disk) if disk.cluster == cluster && !known_complete => {}
+                Data::Empty | Data::Aborted => {}
+                _ => self.violations.push(format!("{node} founds a cluster while {} has data", other.spec.name)),
+            }
+        }
+    }
+
+    fn stopped(&mut self, world: &World, node: &NodeName) {
+        let Some(disk) = world.hosts[node].disk() else { return };
+        let Some(cluster) = world.clusters.get(&disk.cluster) else { return };
+        let healthy = self.basis.get(&disk.cluster).cloned().unwrap_or_default();
+        if !healthy.contains(&disk.member) || !cluster.voters().any(|id| id == disk.member) {
+            return;
+        }
+        self.down.insert(node.clone());
+        let needed = quorum(cluster.voters().count());
+        if healthy.len() >= needed && healthy.len() - 1 < needed && !self.consent.outage {
+            self.say(format!("stopping {node} takes the quorum: {} of {needed} left", healthy.len() - 1));
+        }
+    }
+
+    fn moved(&mut self, world: &World, node: &NodeName, data: &Data, deleted: bool) {
+        if deleted && *data != Data::Empty && self.consent.wipe.as_ref() != Some(node) {
+            self.say(format!("data on {node} was deleted without consent"));
+        }
+        match data {
+            Data::Foreign => self.say(format!("what is not etcd's was moved on {node}")),
+            Data::Member(disk) => {
+                let cluster = world.clusters.get(&disk.cluster);
+                if cluster.is_some_and(|c| c.members.contains_key(&disk.member)) {
+                    self.say(format!("the data of a listed member was taken from {node}"));
+                }
+                if self.home.is_some_and(|home| home != disk.cluster) {
+                    self.say(format!("the data of another cluster was taken from {node}"));
+                }
+            }
+            Data::Empty | Data::Aborted => {}
+        }
+    }
+
+    /// One change at a time, and only when none is unfinished.
+    fn membership(&mut self, world: &World) {
+        let now = lists(world);
+        for (id, after) in &now {
+            let Some(before) = self.lists.get(id).cloned() else { continue };
+            let added: Vec<_> = after.keys().filter(|m| !before.contains_key(m)).collect();
+            let gone: Vec<_> = before.keys().filter(|m| !after.contains_key(m)).collect();
+            let promoted: Vec<_> = after
+                .iter()
+                .filter(|(m, s)| **s == Standing::Voter && before.get(m) == Some(&Standing::Learner))
+                .map(|(m, _)| m)
+                .collect();
+            if added.len() + gone.len() + promoted.len() > 1 {
+                self.say("more than one membership change at once".into());
+            }
+            let unfinished_but = |id: &MemberId| before.iter().any(|(m, s)| m != id && s.unfinished());
+            if let Some(changed) = added.iter().chain(&promoted).find(|m| unfinished_but(m)) {
+                self.say(format!("member {changed} changes while another change is unfinished"));
+            }
+            if let Some(voter) = gone.iter().find(|m| before[*m] == Standing::Voter) {
+                if unfinished_but(voter) {
+                    self.say(format!("voter {voter} goes while another change is unfinished"));
+                }
+                self.left(before.values().filter(|s| **s == Standing::Voter).count(), *id, **voter);
+            }
+            if added.iter().any(|m| after[*m] == Standing::Voter) {
+                self.say("a voter was added without having been a learner".into());
+            }
+        }
+        self.lists = now;
+    }
+
+    /// A voter has left the list: the rest must be a quorum by itself when the whole was one.
+    fn left(&mut self, voters: usize, id: ClusterId, voter: MemberId) {
+        let healthy = self.basis.get(&id).cloned().unwrap_or_default();
+        let rest = healthy.len() - usize::from(healthy.contains(&voter));
+        if healthy.len() >= quorum(voters) && rest < quorum(voters - 1) {
+            self.say(format!("removing {voter} takes the quorum: {rest} of {} left", voters - 1));
+        }
+    }
+
+    fn recovered(&mut self, world: &World) {
+        self.down.retain(|node| {
+            let host = &world.hosts[node];
+            let votes = host.disk().is_some_and(|disk| {
+                world.clusters.get(&disk.cluster).is_some_and(|c| c.voters().any(|id| id == disk.member))
+            });
+            votes && !world.healthy(host)
+        });
+    }
+
+    fn say(&mut self, what: String) {
+        self.violations.push(what);
+    }
+}
+
+fn lists(world: &World) -> BTreeMap<ClusterId, BTreeMap<MemberId, Standing>> {
+    let of = |cluster: &super::raft::Cluster| {
+        let standing = |m: &crate::etcd::Member| match (m.learner, m.started()) {
+            (_, false) => Standing::Unstarted,
+            (true, true) => Standing::Learner,
+            (false, true) => Standing::Voter,
+        };
+        cluster.members.values().map(|m| (m.id, standing(m))).collect()
+    };
+    world.clusters.iter().map(|(id, cluster)| (*id, of(cluster))).collect()
+}
+
+fn healthy_voters(world: &World, id: ClusterId) -> BTreeSet<MemberId> {
+    let Some(cluster) = world.clusters.get(&id) else { return BTreeSet::new() };
+    let voters: BTreeSet<MemberId> = cluster.voters().collect();
+    let healthy = world.hosts.values().filter(|host| world.healthy(host)).filter_map(|host| host.disk());
+    healthy.filter(|disk| disk.cluster == id).map(|disk| disk.member).filter(|id| voters.contains(id)).collect()
+}

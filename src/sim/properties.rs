@@ -1,0 +1,249 @@
+//! What holds in every world. A failure prints its seed; `QUORATE_SEED=N` runs that world alone, and `QUORATE_WORLDS=N`
+//! says how many to try (`make soak`: a million).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::arbitrary::scramble;
+use super::chaos::{Case, case, faults, mend};
+use super::dice::Dice;
+use super::drive::{Aftermath, Outcome, Trouble, bring_about};
+use super::host::Data;
+use super::world::World;
+use crate::inventory::Desired;
+use crate::ops::model::Intent;
+use crate::ops::plan::lint::lint;
+use crate::ops::plan::plan;
+
+/// Runs a property in many worlds, on every processor.
+fn in_every_world(worlds: u64, property: fn(u64) -> Result<(), String>) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("QUORATE_SEED") {
+        property(seed).unwrap_or_else(|why| panic!("world {seed}: {why}"));
+        return;
+    }
+    let worlds = number("QUORATE_WORLDS").unwrap_or(worlds);
+    let next = AtomicU64::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut failed: Vec<(u64, String)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut failed = Vec::new();
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= worlds || failed.len() >= MOST_FAILURES {
+                    return failed;
+                }
+                let outcome = std::panic::catch_unwind(|| property(seed))
+                    .unwrap_or_else(|_| Err("it panicked; the message is above".into()));
+                failed.extend(outcome.err().map(|why| (seed, why)));
+            }
+        };
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running.into_iter().flat_map(|thread| thread.join().expect("panics are caught")).collect()
+    });
+    failed.sort();
+    let others: Vec<String> = failed.iter().map(|(seed, why)| format!("{seed}: {}", first_line(why))).collect();
+    if let Some((seed, why)) = failed.first() {
+        panic!("QUORATE_SEED={seed}: {why}\n\nall that failed:\n{}", others.join("\n"));
+    }
+}
+
+/// A broken rule breaks many worlds: so many are collected by each thread.
+const MOST_FAILURES: usize = 10;
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+#[test]
+fn the_planner_answers_whatever_it_is_shown_and_always_the_same() {
+    in_every_world(2_000, |seed| {
+        let mut dice = Dice::new(seed);
+        let case = case(&mut dice);
+        let seen = scramble(case.world.observe(&case.desired), &mut dice);
+        let supplies = case.world.supplies();
+        let make = || plan(&case.intent, &case.desired, &seen, case.policy, &supplies);
+        let made = make();
+        let text = |made: &Result<_, _>| serde_json::to_string(made).unwrap();
+        if text(&made) != text(&make()) {
+            return Err("two plans for the same observation differ".into());
+        }
+        if made.as_ref().is_err_and(|blocked| blocked.iter().any(|b| b.hint.is_empty() || b.reason.is_empty())) {
+            return Err(format!("a refusal without a reason or a hint: {made:?}"));
+        }
+        match made.iter().flat_map(|plan| lint(plan, &seen)).find(|f| f.fatal) {
+            Some(finding) => Err(format!("{:?}: {finding}", case.intent)),
+            None => Ok(()),
+        }
+    });
+}
+
+#[test]
+fn every_state_on_the_way_is_safe_and_the_way_ends() {
+    in_every_world(600, |seed| {
+        let case = case(&mut Dice::new(seed));
+        let after = run(&case, Trouble::default());
+        safe(&case, &after)?;
+        ends(&case, &after)
+    });
+}
+
+#[test]
+fn killed_anywhere_and_run_again_it_ends_in_the_same_world() {
+    in_every_world(300, |seed| {
+        let mut dice = Dice::new(seed);
+        let case = case(&mut dice);
+        let whole = run(&case, Trouble::default());
+        if case.hidden || !matches!(whole.outcome, Outcome::Done) || whole.strokes == 0 {
+            return Ok(());
+        }
+        let wanted = finish(&case, whole.world)?;
+        let at = dice.next() % whole.strokes;
+        let killed = run(&case, Trouble { crash_after: Some(at), ..Trouble::default() });
+        safe(&case, &killed)?;
+        let again = run(&Case { world: killed.world, ..case.clone() }, Trouble::default());
+        safe(&case, &again)?;
+        let got = finish(&case, again.world).map_err(|why| format!("killed after {at} strokes: {why}"))?;
+        if got != wanted {
+            return Err(format!("{:?}, killed after {at} strokes: {}", case.intent, difference(&got, &wanted)));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn every_action_done_twice_is_done_once() {
+    in_every_world(200, |seed| {
+        let case = case(&mut Dice::new(seed));
+        let once = run(&case, Trouble::default());
+        if case.hidden || !matches!(once.outcome, Outcome::Done) {
+            return Ok(());
+        }
+        let twice = run(&case, Trouble { twice: true, ..Trouble::default() });
+        safe(&case, &twice)?;
+        ends(&case, &twice)?;
+        match (digest(&once.world, &case.desired), digest(&twice.world, &case.desired)) {
+            (once, twice) if once == twice => Ok(()),
+            (once, twice) => Err(format!("{:?}: {}", case.intent, difference(&twice, &once))),
+        }
+    });
+}
+
+#[test]
+fn whatever_fails_meanwhile_nothing_is_lost_and_up_mends_it() {
+    in_every_world(400, |seed| {
+        let mut dice = Dice::new(seed);
+        let case = case(&mut dice);
+        let faults = faults(&case.desired, &mut dice);
+        let hit = run(&case, Trouble { faults, ..Trouble::default() });
+        safe(&case, &hit)?;
+        let mut world = hit.world;
+        mend(&mut world);
+        let again = run(&Case { world, ..case.clone() }, Trouble::default());
+        safe(&case, &again)
+    });
+}
+
+fn run(case: &Case, trouble: Trouble) -> Aftermath {
+    bring_about(case.world.clone(), &case.desired, &case.intent, case.policy, trouble)
+}
+
+fn safe(case: &Case, after: &Aftermath) -> Result<(), String> {
+    match after.violations.first() {
+        Some(first) => Err(format!("{:?}, {:?}: {first}\n{}", case.intent, case.policy, story(after))),
+        None => Ok(()),
+    }
+}
+
+/// A run in a world without hidden defects ends: refused at once, or with nothing left to do.
+fn ends(case: &Case, after: &Aftermath) -> Result<(), String> {
+    let why = match &after.outcome {
+        Outcome::Done => return Ok(()),
+        Outcome::Stopped(_) | Outcome::Blocked(_) if case.hidden => return Ok(()),
+        Outcome::Blocked(_) if after.plans.is_empty() => return Ok(()),
+        // What else is wrong with a cluster that was stopped is seen once it runs.
+        Outcome::Blocked(_) if after.plans.last().is_some_and(|plan| plan.header.cluster_id.is_none()) => return Ok(()),
+        Outcome::Blocked(blocked) => format!("refused after a round: {blocked:?}"),
+        Outcome::Stopped(error) => format!("stopped: {error}"),
+        Outcome::Crashed => "crashed".into(),
+        Outcome::Endless(plan) => format!("endless: {:#?}", plan.waves),
+    };
+    Err(format!("{:?}, {:?}: {why}\n{}", case.intent, case.policy, story(after)))
+}
+
+/// The steps of every round, and what was said.
+fn story(after: &Aftermath) -> String {
+    let mut text = String::new();
+    for (round, plan) in after.plans.iter().enumerate() {
+        for step in plan.steps() {
+            text.push_str(&format!("  round {}: {} {}\n", round + 1, step.id, step.action.describe()));
+        }
+    }
+    for event in after.reporter.events().iter().rev().take(4).rev() {
+        text.push_str(&format!("  {event:?}\n"));
+    }
+    text
+}
+
+/// Runs `up` on what an intent left behind, with the inventory as that intent leaves it, until there is nothing to do.
+fn finish(case: &Case, world: World) -> Result<BTreeMap<String, String>, String> {
+    let mut desired = case.desired.clone();
+    let gone = match &case.intent {
+        Intent::Remove { node, .. } => Some(node),
+        Intent::Replace { old, new } if old != new => Some(old),
+        _ => None,
+    };
+    if let Some(node) = gone {
+        desired.hosts.remove(node);
+        desired.order.retain(|n| n != node);
+    }
+    let intent = match &case.intent {
+        Intent::Converge { .. } => case.intent.clone(),
+        _ => Intent::Converge { prune: false, limit: Vec::new() },
+    };
+    let after = bring_about(world, &desired, &intent, case.policy, Trouble::default());
+    match (&after.outcome, after.violations.first()) {
+        (_, Some(first)) => Err(format!("{first}\n{}", story(&after))),
+        (Outcome::Done, _) => Ok(digest(&after.world, &desired)),
+        (Outcome::Blocked(blocked), _) => {
+            let reasons: Vec<String> = blocked.iter().map(ToString::to_string).collect();
+            Ok(BTreeMap::from([("refused".into(), reasons.join("; "))]))
+        }
+        (other, _) => Err(format!("{other:?}\n{}", story(&after))),
+    }
+}
+
+/// The first thing in which two digests differ.
+fn difference(got: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> String {
+    let keys = got.keys().chain(wanted.keys());
+    let key = keys.into_iter().find(|key| got.get(*key) != wanted.get(*key));
+    key.map_or(String::new(), |key| format!("{key} is\n{:?}\nnot\n{:?}", got.get(key), wanted.get(key)))
+}
+
+/// What lasts: files, data, units and members; not times, ids and logs.
+fn digest(world: &World, desired: &Desired) -> BTreeMap<String, String> {
+    let mut digest = BTreeMap::new();
+    for host in desired.hosts.keys().map(|node| &world.hosts[node]) {
+        let files: BTreeMap<_, _> = host.files.iter().map(|(path, f)| (path, (&f.sha256[..8], f.mode))).collect();
+        let member = host.disk().and_then(|d| world.clusters.get(&d.cluster)?.members.get(&d.member));
+        let data = match (&host.data, member) {
+            (Data::Member(_), Some(member)) => format!("member {} learner {}", member.name, member.learner),
+            (Data::Member(_), None) => "a former member".into(),
+            (other, _) => format!("{other:?}"),
+        };
+        let runs = host.unit.process.as_ref().map(|p| (p.version, p.started_with.values().map(|s| &s[..8]).collect::<Vec<_>>()));
+        let text = format!(
+            "{data}, {:?}, enabled {}, runs {runs:?}, releases {:?}, files {files:?}",
+            host.marker,
+            host.unit.enabled,
+            host.releases.keys().map(ToString::to_string).collect::<Vec<_>>()
+        );
+        digest.insert(host.spec.name.to_string(), text);
+    }
+    for cluster in world.clusters.values() {
+        for member in cluster.members.values() {
+            digest.insert(format!("member at {}", member.peer_urls[0]), format!("{} {}", member.name, member.learner));
+        }
+    }
+    digest
+}

@@ -1,0 +1,101 @@
+//! Two operators: one works, the other is told who, from where, since when and what.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::harness::{Host, Lab, Running, release, wait_until};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// An `up` that has the lock and hangs in the middle of its push, because the link to n1 is so slow.
+fn an_up_that_takes_long(lab: &Lab) -> Running {
+    lab.plain_inventory(&release("3.5"));
+    lab.host("n1").slow("8mbit");
+    let up = lab.spawn(&["up", "--yes"]);
+    wait_until("the lock and the push", SOON, || {
+        lab.hosts().iter().all(is_locked) && is_pushed_to(lab.host("n1"))
+    });
+    up
+}
+
+fn is_locked(host: &Host) -> bool {
+    host.try_sh("ls /run/quorate/*.lock/*/holder.json").status == Some(0)
+}
+
+fn is_pushed_to(host: &Host) -> bool {
+    host.try_sh("test -d /opt/quorate").status == Some(0)
+}
+
+#[test]
+fn a_second_up_is_refused_until_the_first_is_gone() {
+    let lab = Lab::start(3);
+    let mut first = an_up_that_takes_long(&lab);
+    let second = lab.quorate(&["up", "--yes"]).code(8);
+    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    for said in [
+        &format!("@{}", host_name.trim()),
+        &format!("process {}", first.pid()),
+        "since 20",
+        "quorate up --yes",
+    ] {
+        assert!(
+            second.stderr.contains(said),
+            "who, where, since when, doing what: no {said:?} in {second}"
+        );
+    }
+    let holder = lab.quorate(&["unlock"]).ok();
+    assert!(holder.stdout.contains("quorate up --yes"), "{holder}");
+
+    first.kill();
+    first.wait();
+    lab.host("n1").slow("off");
+    lab.quorate(&["up", "--yes"]).ok();
+    lab.assert_converged();
+    assert!(
+        lab.hosts().iter().all(|host| !is_locked(host)),
+        "the lock was given back"
+    );
+}
+
+#[test]
+fn a_paused_run_keeps_its_lock_and_stops_when_it_is_stolen() {
+    let lab = Lab::start(3);
+    let first = an_up_that_takes_long(&lab);
+    signal(&first, "-STOP");
+    lab.quorate(&["up", "--yes"]).code(8);
+    let stolen = lab.quorate(&["unlock", "--steal"]).ok();
+    assert!(stolen.stdout.contains("taken away"), "{stolen}");
+    for host in lab.hosts() {
+        let record = host.sh("cat /run/quorate/lock-audit.log");
+        assert!(
+            record.contains("stolen by") && record.contains(&format!("\"pid\":{}", first.pid())),
+            "{record}"
+        );
+    }
+    signal(&first, "-CONT");
+    lab.host("n1").slow("off");
+    let first = first.wait();
+    assert!(matches!(first.status, Some(6 | 8 | 130)), "it stops: {first}");
+    assert!(first.stderr.contains("the lock was lost"), "{first}");
+    assert!(
+        lab.hosts()
+            .iter()
+            .all(|host| host.try_sh("systemctl is-active etcd").status != Some(0))
+    );
+    lab.quorate(&["up", "--yes"]).ok();
+    lab.assert_converged();
+}
+
+#[test]
+fn looking_needs_no_lock() {
+    let lab = Lab::start(3);
+    let mut first = an_up_that_takes_long(&lab);
+    lab.quorate(&["plan"]).code(10);
+    first.kill();
+    first.wait();
+}
+
+fn signal(running: &Running, signal: &str) {
+    let sent = Command::new("kill").args([signal, &running.pid().to_string()]).status();
+    assert!(sent.expect("kill").success());
+}
