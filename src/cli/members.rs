@@ -115,7 +115,10 @@ pub async fn replace(global: &Global, args: &ReplaceNode) -> Result<Exit, Failur
     let changed = bring_about(&session, Parts::of(&session)?, &intent, None).await?;
     draft::done(&session)?;
     let new = session.spec(&args.new)?;
-    let summary = format!("{} has taken the place of {}", args.new, args.old);
+    let summary = match args.old == args.new {
+        true => format!("{} has joined afresh", args.new),
+        false => format!("{} has taken the place of {}", args.new, args.old),
+    };
     if old.client_url() == new.client_url() {
         session.finish(true, changed, format!("{summary}; client endpoints stay as they are"));
     } else {

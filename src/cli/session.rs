@@ -53,7 +53,7 @@ impl Session {
     pub fn open(global: &Global) -> Result<Self, Failure> {
         let reporter = reporter_for(global);
         let loaded = inventory::load(&global.inventory)?;
-        warn(reporter.as_ref(), &loaded, &[]);
+        warn(global, reporter.as_ref(), &loaded, &[]);
         for name in &global.limit {
             known(&loaded.desired, name)?;
         }
@@ -154,7 +154,7 @@ impl Session {
     /// Every problem in it at once.
     pub fn read_as(&mut self, text: &str) -> Result<(), Failure> {
         let loaded = draft::read(&self.loaded.path, text)?;
-        warn(self.reporter.as_ref(), &loaded, &self.loaded.warnings);
+        warn(&self.global, self.reporter.as_ref(), &loaded, &self.loaded.warnings);
         self.loaded = loaded;
         self.fleet = Default::default();
         Ok(())
@@ -290,16 +290,20 @@ impl Session {
     }
 }
 
-/// Shows the warnings of an inventory that were not shown before.
-fn warn(reporter: &dyn Reporter, loaded: &Loaded, shown: &[Problem]) {
+/// Shows the warnings of an inventory that were not shown before. Some commands promise exactly one JSON object on
+/// standard output, so there they go to standard error.
+fn warn(global: &Global, reporter: &dyn Reporter, loaded: &Loaded, shown: &[Problem]) {
     let fresh = |w: &&Problem| !shown.iter().any(|s| s.message == w.message);
     for warning in loaded.warnings.iter().filter(fresh) {
-        let at = format!("{}:{}: ", loaded.path.display(), warning.line);
-        reporter.event(&Event::Warning {
-            node: None,
-            text: format!("{at}{}", warning.message),
-            hint: Some(warning.help.clone()),
-        });
+        let text = format!("{}:{}: {}", loaded.path.display(), warning.line, warning.message);
+        match global.output {
+            OutputFormat::Json => anstream::eprintln!("warning: {text} (help: {})", warning.help),
+            OutputFormat::Human => reporter.event(&Event::Warning {
+                node: None,
+                text,
+                hint: Some(warning.help.clone()),
+            }),
+        }
     }
 }
 

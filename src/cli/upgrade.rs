@@ -1,5 +1,9 @@
 //! `upgrade` and `downgrade`: one release after the other, each of them an `up` to that release, a snapshot first.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use super::args::Global;
 use super::converge::{Parts, bring_about};
 use super::draft::{self, When};
@@ -8,6 +12,9 @@ use super::session::Session;
 use crate::inventory::{Version, edit, options};
 use crate::ops::model::{Fact, Intent, Membership};
 use crate::ops::safety::version::{ladder, may_change_version};
+
+/// etcd looks every 4 s whether its members have moved on.
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
 /// `upgrade --to`: through every minor on the way.
 ///
@@ -60,6 +67,7 @@ async fn climb(session: &mut Session, rungs: &[Version], to: Version) -> Result<
         };
         changed += bring_about(session, Parts::of(session)?, &intent, None).await?;
         draft::done(session)?;
+        session.phase("settle", settled(session, *rung)).await?;
     }
     let summary = match changed {
         0 => format!("every member of {} runs etcd {to} already", session.desired().cluster),
@@ -67,6 +75,28 @@ async fn climb(session: &mut Session, rungs: &[Version], to: Version) -> Result<
     };
     session.finish(true, changed, summary);
     Ok(Exit::Done)
+}
+
+/// Waits until the cluster as a whole works at the minor that all of its members run: the next minor builds on that, and
+/// from then on there is no way back.
+async fn settled(session: &Session, rung: Version) -> Result<(), Failure> {
+    let (fleet, tls) = (session.fleet(), session.vault().operator().await?);
+    let begun = Instant::now();
+    loop {
+        let cluster = fleet.cluster_version(&tls).await;
+        if cluster.is_some_and(|v| v.series() == rung.series()) {
+            return Ok(());
+        }
+        if begun.elapsed() > SETTLE_LIMIT {
+            let at = cluster.map_or("no version".to_owned(), |v| v.to_string());
+            return Err(Failure::new(
+                Exit::StepFailed,
+                format!("every member runs etcd {rung}, but the cluster as a whole still works at {at}"),
+            )
+            .hint("look at the leader's log (`quorate logs NAME`), then run the same command again"));
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// The oldest and the newest release among the members: they differ while an upgrade is unfinished.

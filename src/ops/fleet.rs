@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use crate::etcd::{ClientTls, Dial, Endpoint, EtcdClient, EtcdError, EtcdHttp, Stream};
 use crate::host::{Host, HostError, Transport};
-use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::inventory::{Desired, DesiredHost, NodeName, Version};
+
+/// `/version` is answered from memory.
+const VERSION_LIMIT: Duration = Duration::from_secs(2);
 
 /// Opens the connection to a host. The command line wires in SSH, or this machine itself.
 #[async_trait]
@@ -114,6 +118,22 @@ impl Fleet {
             node: spec.name.clone(),
             port,
         })
+    }
+
+    /// The version that the cluster as a whole works at, from the first member that knows. It follows the oldest member
+    /// within some seconds (`monitorVersions`, server.go).
+    pub async fn cluster_version(self: &Arc<Self>, tls: &ClientTls) -> Option<Version> {
+        for spec in self.desired.hosts.values() {
+            let Ok(http) = self.http(spec, spec.client_port, tls) else {
+                continue;
+            };
+            if let Ok(version) = http.version(VERSION_LIMIT).await
+                && version.cluster.is_some()
+            {
+                return version.cluster;
+            }
+        }
+        None
     }
 
     /// How many exchanges each open connection has carried.

@@ -86,7 +86,10 @@ impl Summary {
         };
         text += &paint.dim(&format!("  {changes}, {}{}", human_seconds(seconds), by_phase(&phases)));
         if !round_trips.is_empty() {
-            let each: Vec<String> = round_trips.iter().map(|(node, trips)| format!("{node} {trips}")).collect();
+            let each: Vec<String> = round_trips
+                .iter()
+                .map(|(node, trips)| format!("{node} {trips}"))
+                .collect();
             text += &format!("\n  {}", paint.dim(&format!("round trips: {}", each.join(", "))));
         }
         if let Some(probe) = probe {

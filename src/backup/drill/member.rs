@@ -130,8 +130,8 @@ fn certificates(scratch: &Path) -> Result<ClientTls, DrillError> {
         ca_validity: VALIDITY,
         leaf_validity: VALIDITY,
         renew_before: Duration::ZERO,
-        recipients: Vec::new(),
         identities: Vec::new(),
+        recipients: Vec::new(),
     };
     let name = "drill"
         .parse::<ClusterName>()

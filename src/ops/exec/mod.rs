@@ -201,13 +201,15 @@ pub fn first_open(checks: &[Check], seen: &Observed) -> Option<String> {
 
 /// Lets the lab kill the program at a step boundary. Compiled only with the `fault` feature.
 pub mod fault {
-    /// Ends the process without any clean-up when `QUORATE_FAULT` names this point, or its number in this run (`#3`).
+    /// Ends the process without any clean-up when `QUORATE_FAULT` names this point: `after:w2.n1`, `after:w2` for the
+    /// whole wave, or `#3` for the third point that the run passes.
     #[cfg(feature = "fault")]
     pub fn point(name: &str) {
         use std::sync::atomic::{AtomicUsize, Ordering};
         static PASSED: AtomicUsize = AtomicUsize::new(0);
         let number = format!("#{}", PASSED.fetch_add(1, Ordering::Relaxed) + 1);
-        if std::env::var("QUORATE_FAULT").is_ok_and(|wanted| wanted == name || wanted == number) {
+        let wave = name.split('.').next().unwrap_or(name);
+        if std::env::var("QUORATE_FAULT").is_ok_and(|wanted| [name, wave, number.as_str()].contains(&wanted.as_str())) {
             std::process::abort();
         }
     }

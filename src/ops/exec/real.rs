@@ -96,13 +96,16 @@ impl RealWorld {
         }
     }
 
-    /// A client of the member that leads now.
+    /// A client of the member that leads now; when that is none of ours, of a healthy one, which passes the request on.
     async fn leader(&self, membership: &Membership) -> Result<EtcdClient, StepError> {
+        let leader = membership.leader();
         let spec = membership
-            .leader()
-            .and_then(|id| membership.members.iter().find(|m| m.id == id))
-            .and_then(|m| crate::ops::model::host_of(self.desired(), m))
-            .ok_or_else(|| StepError::new("no host of the inventory leads the cluster"))?;
+            .voters()
+            .filter(|m| membership.healthy(m.id))
+            .filter_map(|m| Some((m.id, crate::ops::model::host_of(self.desired(), m)?)))
+            .max_by_key(|(id, _)| Some(*id) == leader)
+            .map(|(_, spec)| spec)
+            .ok_or_else(|| StepError::new("no healthy member is a host of the inventory"))?;
         self.client(spec).await
     }
 }
@@ -149,6 +152,13 @@ impl World for RealWorld {
 
     async fn hopeless(&self, step: &Step) -> Option<StepError> {
         let concerned: Vec<&NodeName> = match (&step.target, &step.action) {
+            (_, Action::Promote { url }) => self
+                .desired()
+                .hosts
+                .values()
+                .filter(|h| h.peer_url() == *url)
+                .map(|h| &h.name)
+                .collect(),
             (_, Action::LookAgain { nodes, .. }) => nodes.iter().collect(),
             (Target::Node(node), _) => vec![node],
             _ => Vec::new(),

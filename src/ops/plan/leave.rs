@@ -153,7 +153,9 @@ pub(super) fn leader_in_reach(situation: Situation<'_>, membership: &Membership)
 
 fn take_off(situation: Situation<'_>, membership: &Membership, member: &Member, draft: &mut Draft) {
     let name = label(situation.desired, member);
-    if let (Some(url), true) = (member.peer_urls.first(), membership.leader() == Some(member.id)) {
+    // Only the leader itself hands over; one on a host that is not ours is taken off the list as it is.
+    let ours = host_of(situation.desired, member).is_some();
+    if let (Some(url), true) = (member.peer_urls.first(), ours && membership.leader() == Some(member.id)) {
         draft.wave(
             format!("hand leadership over from {name}"),
             Effect::None,

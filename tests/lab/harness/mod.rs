@@ -7,6 +7,7 @@ mod lab;
 mod outcome;
 mod untouched;
 mod wait;
+mod writer;
 
 pub use cluster::Writes;
 pub use etcd::{bundle, release, releases};
@@ -14,3 +15,4 @@ pub use host::Host;
 pub use lab::{Lab, Running, plain_inventory};
 pub use outcome::Outcome;
 pub use wait::wait_until;
+pub use writer::Writer;

@@ -17,8 +17,6 @@ use crate::report::Reporter;
 /// The unit's own limit before it kills etcd is 60 s.
 const STOP_LIMIT: Duration = Duration::from_secs(75);
 
-const VERSION_LIMIT: Duration = Duration::from_secs(2);
-
 /// What a restart with a change began with.
 #[derive(Default)]
 struct Before {
@@ -140,18 +138,8 @@ impl RealWorld {
     async fn moved_on(&self, came_from: Option<Version>) -> Option<(u32, u32)> {
         let came_from = came_from?;
         let tls = self.tls().await.ok()?;
-        for spec in self.desired().hosts.values() {
-            let Ok(http) = self.fleet.http(spec, spec.client_port, &tls) else {
-                continue;
-            };
-            if let Ok(version) = http.version(VERSION_LIMIT).await {
-                return version
-                    .cluster
-                    .map(|v| v.series())
-                    .filter(|series| *series > came_from.series());
-            }
-        }
-        None
+        let cluster = self.fleet.cluster_version(&tls).await?;
+        (cluster.series() > came_from.series()).then(|| cluster.series())
     }
 
     pub(super) async fn retire(&self, node: &NodeName) -> Result<String, StepError> {

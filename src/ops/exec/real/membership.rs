@@ -13,8 +13,9 @@ use crate::ops::plan::Step;
 use crate::ops::safety::membership::{PROMOTION_LAG, may_promote};
 use crate::report::{Event, Reporter};
 
-/// etcd refuses an addition until every member has been connected for more than 5 s (`HealthInterval`, server.go).
-const HEALTH_INTERVAL: Duration = Duration::from_secs(15);
+/// An election, or a request that was lost in one, has passed within this time; so has etcd's own rule that every member
+/// must have been connected for 5 s before one is added.
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A learner that has come no closer for this long will not catch up.
 const STALLED: Duration = Duration::from_secs(120);
@@ -23,26 +24,26 @@ const POLL: Duration = Duration::from_millis(200);
 
 impl RealWorld {
     pub(super) async fn add_learner(&self, url: &PeerUrl) -> Result<String, StepError> {
-        let begun = Instant::now();
+        let settling = Settling::begin();
         loop {
-            let membership = self.membership().await?;
-            if membership.at(url).is_some() {
-                return Ok("on the member list".into());
+            match self.add_once(url).await {
+                Ok(saw) => return Ok(saw),
+                Err(hitch) => settling.pause(hitch).await?,
             }
-            match self
-                .leader(&membership)
-                .await?
-                .member_add(std::slice::from_ref(url), true)
-                .await
-            {
-                Ok(added) => return Ok(format!("member {}", added.value.id)),
-                Err(EtcdError::Refused { .. } | EtcdError::Unavailable { .. } | EtcdError::NotLeader)
-                    if begun.elapsed() < HEALTH_INTERVAL =>
-                {
-                    sleep(POLL).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
+        }
+    }
+
+    async fn add_once(&self, url: &PeerUrl) -> Result<String, Hitch> {
+        let membership = self.membership().await?;
+        if membership.at(url).is_some() {
+            return Ok("on the member list".into());
+        }
+        let leader = self.leader(&membership).await?;
+        match leader.member_add(std::slice::from_ref(url), true).await {
+            Ok(added) => Ok(format!("member {}", added.value.id)),
+            // Also while not every member has been connected for 5 s (`HealthInterval`, server.go).
+            Err(error @ EtcdError::Refused { .. }) => Err(Hitch::Passing(error.into())),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -56,7 +57,15 @@ impl RealWorld {
         let mut best = u64::MAX;
         let mut progress_at = Instant::now();
         loop {
-            let membership = self.membership().await?;
+            let membership = match self.membership().await {
+                Ok(membership) => membership,
+                // An election; the watch on progress ends the waiting when it does not pass.
+                Err(_) if progress_at.elapsed() < SETTLE_LIMIT => {
+                    sleep(POLL).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let Some(learner) = membership.at(url) else {
                 return Err(StepError::new("the learner is no longer on the member list"));
             };
@@ -71,8 +80,11 @@ impl RealWorld {
             if may_promote(&membership, learner.id).is_ok() {
                 match self.leader(&membership).await?.member_promote(learner.id).await {
                     Ok(_) => continue,
-                    Err(EtcdError::LearnerNotReady | EtcdError::NotLeader | EtcdError::Unavailable { .. }) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(EtcdError::LearnerNotReady) => {}
+                    Err(error) => match Hitch::from(error) {
+                        Hitch::Passing(_) => {}
+                        Hitch::Final(error) => return Err(error),
+                    },
                 }
             }
             if let Some(error) = crate::ops::exec::World::hopeless(self, step).await {
@@ -111,9 +123,19 @@ impl RealWorld {
     }
 
     pub(super) async fn remove_member(&self, id: MemberId) -> Result<String, StepError> {
+        let settling = Settling::begin();
+        loop {
+            match self.remove_once(id).await {
+                Ok(saw) => return Ok(saw),
+                Err(hitch) => settling.pause(hitch).await?,
+            }
+        }
+    }
+
+    async fn remove_once(&self, id: MemberId) -> Result<String, Hitch> {
         let membership = self.membership().await?;
         if !membership.members.iter().any(|m| m.id == id) {
-            return Ok("it was not on the list any more".into());
+            return Ok("it is off the list".into());
         }
         match self.leader(&membership).await?.member_remove(id).await {
             Ok(_) | Err(EtcdError::NoSuchMember(_)) => Ok("it is off the list".into()),
@@ -141,6 +163,56 @@ impl RealWorld {
             .find(|m| m.id == heir)
             .map_or(heir.to_string(), |m| label(self.desired(), m));
         Ok(format!("{name} leads now"))
+    }
+}
+
+/// What stood in the way of a change of the member list.
+enum Hitch {
+    /// Looking again and asking again may help; the list tells whether the last request was done after all.
+    Passing(StepError),
+    /// It will not.
+    Final(StepError),
+}
+
+impl From<EtcdError> for Hitch {
+    fn from(error: EtcdError) -> Self {
+        match error {
+            EtcdError::NotLeader
+            | EtcdError::Unavailable { .. }
+            | EtcdError::Silent { .. }
+            | EtcdError::Unreachable { .. } => Hitch::Passing(error.into()),
+            _ => Hitch::Final(error.into()),
+        }
+    }
+}
+
+/// From looking at the cluster: no quorum or no leader at this moment.
+impl From<StepError> for Hitch {
+    fn from(error: StepError) -> Self {
+        Hitch::Passing(error)
+    }
+}
+
+/// The time that a change of the member list may take to go through.
+struct Settling(Instant);
+
+impl Settling {
+    fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Waits before the next try.
+    ///
+    /// # Errors
+    /// The hitch itself, when it is final or the time is up.
+    async fn pause(&self, hitch: Hitch) -> Result<(), StepError> {
+        match hitch {
+            Hitch::Passing(_) if self.0.elapsed() < SETTLE_LIMIT => {
+                sleep(POLL).await;
+                Ok(())
+            }
+            Hitch::Passing(error) | Hitch::Final(error) => Err(error),
+        }
     }
 }
 
