@@ -31,3 +31,6 @@ pub mod ops;
 pub mod pki;
 pub mod render;
 pub mod report;
+
+#[cfg(test)]
+mod sim;

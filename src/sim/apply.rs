@@ -118,7 +118,7 @@ impl Lab {
     }
 
     async fn membership(&self) -> Result<Membership, StepError> {
-        match self.look(&std::collections::BTreeSet::new()).await.cluster {
+        match self.look(&std::collections::BTreeMap::new()).await.cluster {
             Fact::Known(membership) => Ok(membership),
             Fact::Absent => Err(StepError::new("no cluster answers")),
             Fact::Unknown(why) => Err(StepError::new(why)),
@@ -221,7 +221,7 @@ impl Lab {
     async fn inspect(&self, step: &Step, nodes: &[NodeName], id: Option<ClusterId>) -> Result<(), StepError> {
         let begun = Instant::now();
         loop {
-            let hosts = step.ensures.iter().filter_map(|check| check.host().cloned()).collect();
+            let hosts = step.ensures.iter().filter_map(|check| check.host().map(|(node, depth)| (node.clone(), depth))).collect();
             let seen = self.look(&hosts).await;
             let Some(open) = crate::ops::exec::first_open(&step.ensures, &seen) else { break };
             if let Some(error) = self.hopeless(step).await {

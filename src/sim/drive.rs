@@ -1,7 +1,7 @@
 //! The world as the executor's [`exec::World`], with crashes and faults between strokes, and rounds of plan and apply as
 //! `cli/converge.rs` runs them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use super::host::Link;
 use super::oracle::{Consent, Oracle};
 use super::world::World;
 use crate::inventory::{Desired, NodeName};
+use crate::ops::check::Depth;
 use crate::ops::exec::{self, RunError, StepError};
 use crate::ops::model::{Intent, Observed, Policy};
 use crate::ops::plan::lint::lint;
@@ -209,10 +210,12 @@ impl Lab {
 
 #[async_trait]
 impl exec::World for Lab {
-    async fn look(&self, hosts: &BTreeSet<NodeName>) -> Observed {
+    async fn look(&self, hosts: &BTreeMap<NodeName, Depth>) -> Observed {
+        // Nothing changes here between two looks, so a light one may as well be a close one.
+        let hosts: BTreeSet<NodeName> = hosts.keys().cloned().collect();
         let mut state = self.now();
         let before = state.seen.take().map(|seen| seen.hosts).unwrap_or_default();
-        let seen = state.world.look_again(&self.desired, before, hosts);
+        let seen = state.world.look_again(&self.desired, before, &hosts);
         state.seen = Some(seen.clone());
         seen
     }

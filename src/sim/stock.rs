@@ -102,6 +102,8 @@ pub fn supplies(ca: bool) -> Supplies {
     Supplies {
         releases: [V3_4, V3_5_OLD, V3_5].into_iter().map(|v| (v, arch(v))).collect(),
         ca_pem: ca.then(|| AUTHORITY.certificate().to_pem()),
+        next_ca: None,
+        clients: Vec::new(),
     }
 }
 
