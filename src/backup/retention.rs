@@ -28,12 +28,15 @@ impl Keep {
     }
 }
 
+/// Tells which hour, day, week or month a moment falls into.
+type Calendar = fn(DateTime) -> (i16, i16);
+
 /// The position of every backup that no rule keeps, for the moments at which they were taken, in any order.
 pub fn expired(taken: &[Timestamp], keep: &Keep) -> Vec<usize> {
     let mut newest_first: Vec<usize> = (0..taken.len()).collect();
     newest_first.sort_by_key(|&index| (std::cmp::Reverse(taken[index]), index));
     let mut kept: BTreeSet<usize> = newest_first.iter().take(keep.last).copied().collect();
-    let calendars: [(usize, fn(DateTime) -> (i16, i16)); 4] = [
+    let calendars: [(usize, Calendar); 4] = [
         (keep.hourly, |t| (t.year(), t.day_of_year() * 24 + i16::from(t.hour()))),
         (keep.daily, |t| (t.year(), t.day_of_year())),
         (keep.weekly, |t| {

@@ -233,7 +233,7 @@ fn enter(
     }
     let Some(address) = address else {
         return Err(Failure::new(Exit::Usage, format!("the inventory has no host `{name}`"))
-            .hint(format!("say where it is: `--address ADDRESS`")));
+            .hint("say where it is: `--address ADDRESS`"));
     };
     if let Some(taken) = session.desired().hosts.values().find(|h| h.address == *address) {
         return Err(

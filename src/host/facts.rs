@@ -113,6 +113,8 @@ pub struct ServiceFacts {
     pub running_version: Option<Version>,
     /// The executable that is running.
     pub running_exe: Option<String>,
+    /// The file of the running executable has been replaced since: the process still runs the old one.
+    pub exe_replaced: bool,
     /// SHA-256 of config, unit and CA file as they were when the process started, by path: what it really runs with.
     pub started_with: BTreeMap<HostPath, String>,
     /// Exit code or signal of the last end, as text.

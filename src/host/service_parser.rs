@@ -36,6 +36,7 @@ pub(super) fn service(answer: &Answer<'_>, bin: &HostPath) -> ServiceFacts {
         pid: answer.all("pid").next().and_then(|pid| pid.trim().parse().ok()),
         running_version,
         running_exe,
+        exe_replaced: exe.ends_with(" (deleted)"),
         started_with: started_with.collect(),
         last_exit: manager.last_exit,
         active_seconds: manager.active_since.map(|since| {

@@ -283,6 +283,9 @@ pub fn runs_current(facts: &crate::host::HostFacts, version: Option<Version>) ->
         Some(running) => return Verdict::Fails(format!("it runs etcd {running}")),
         None => return Verdict::Fails("it runs an executable that quorate did not install".into()),
     }
+    if service.exe_replaced {
+        return Verdict::Fails("its executable was replaced since it started".into());
+    }
     let stale = service
         .started_with
         .iter()

@@ -35,10 +35,18 @@ impl<T> Fact<T> {
 
 /// The two lines of what a [`Fact::Unknown`] says: why, and what to do about it.
 pub fn why_and_help(unknown: &str) -> (&str, Option<&str>) {
-    match unknown.split_once('\n') {
+    let (why, help) = match unknown.split_once('\n') {
         Some((why, help)) => (why, Some(help)),
         None => (unknown, None),
-    }
+    };
+    (
+        if why.is_empty() {
+            "it could not be looked at"
+        } else {
+            why
+        },
+        help,
+    )
 }
 
 /// Everything one look at the hosts and the cluster told.

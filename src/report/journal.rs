@@ -83,7 +83,7 @@ const MESSAGES: &[Row] = &[
     row(&["no such file or directory", ".crt"], "a certificate file is missing", "`quorate up` puts it there"),
     row(&["no such file or directory", ".key"], "a key file is missing", "`quorate up` puts it there"),
     row(&["certificate has expired or is not yet valid"], "a certificate has expired, or the clock of a host is wrong",
-        "compare the clocks (`quorate doctor`), then `quorate pki renew`"),
+        "compare the clocks of this host and of the operator's machine, then `quorate pki renew`"),
     row(&["signed by unknown authority"], "members trust different CAs", RENEW),
     row(&["certificate is valid for"], "a certificate does not name the address it is used for", RENEW),
     row(&["doesn't contain any ip sans"], "a certificate does not name the address it is used for", RENEW),

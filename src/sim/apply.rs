@@ -51,7 +51,11 @@ impl Lab {
     fn provision(&self, node: &NodeName, change: &HostChange) -> Result<(), StepError> {
         if let Some(release) = &change.release {
             self.on(node, |w| {
-                w.host(node).releases.entry(release.version).or_default().extend(release.sha256.clone());
+                w.host(node)
+                    .releases
+                    .entry(release.version)
+                    .or_default()
+                    .extend(release.sha256.clone());
             })?;
         }
         for file in &change.files {
@@ -81,7 +85,11 @@ impl Lab {
         let before: Vec<(HostPath, FileFacts)> = {
             let state = self.now();
             let files = &state.world.hosts[node].files;
-            change.files.iter().filter_map(|f| Some((f.path.clone(), files.get(&f.path)?.clone()))).collect()
+            change
+                .files
+                .iter()
+                .filter_map(|f| Some((f.path.clone(), files.get(&f.path)?.clone())))
+                .collect()
         };
         self.provision(node, change)?;
         self.on(node, |w| stop(w, node))?;
@@ -107,12 +115,18 @@ impl Lab {
                 return Err(StepError::new(format!("the unit on {node} is not stopped")));
             }
             if delete && host.data == Data::Foreign {
-                return Err(StepError::new(format!("what lies on {node} is not etcd's: nothing was deleted")));
+                return Err(StepError::new(format!(
+                    "what lies on {node} is not etcd's: nothing was deleted"
+                )));
             }
             let data = std::mem::replace(&mut host.data, Data::Empty);
             host.marker = None;
             host.set_aside += usize::from(!delete && data != Data::Empty);
-            w.happened.push(Happening::Moved { node: node.clone(), data, deleted: delete });
+            w.happened.push(Happening::Moved {
+                node: node.clone(),
+                data,
+                deleted: delete,
+            });
             Ok(())
         })?
     }
@@ -127,7 +141,9 @@ impl Lab {
 
     /// The leader has to be a host of the inventory that can be reached.
     fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
-        let leader = membership.leader().and_then(|id| membership.members.iter().find(|m| m.id == id));
+        let leader = membership
+            .leader()
+            .and_then(|id| membership.members.iter().find(|m| m.id == id));
         let spec = leader.and_then(|m| host_of(&self.desired, m));
         let spec = spec.ok_or_else(|| StepError::new("no host of the inventory leads the cluster"))?;
         match self.now().world.hosts[&spec.name].link {
@@ -159,7 +175,9 @@ impl Lab {
         let mut progress_at = Instant::now();
         loop {
             let membership = self.membership().await?;
-            let learner = membership.at(url).ok_or_else(|| StepError::new("the learner is no longer on the list"))?;
+            let learner = membership
+                .at(url)
+                .ok_or_else(|| StepError::new("the learner is no longer on the list"))?;
             if !learner.learner {
                 return Ok(());
             }
@@ -200,12 +218,21 @@ impl Lab {
     }
 
     async fn hand_over(&self, url: &PeerUrl) -> Result<(), StepError> {
-        let Ok(membership) = self.membership().await else { return Ok(()) };
-        let Some(from) = membership.at(url).filter(|m| membership.leader() == Some(m.id)) else { return Ok(()) };
+        let Ok(membership) = self.membership().await else {
+            return Ok(());
+        };
+        let Some(from) = membership.at(url).filter(|m| membership.leader() == Some(m.id)) else {
+            return Ok(());
+        };
         let heir = membership
             .voters()
             .filter(|m| m.id != from.id && membership.healthy(m.id))
-            .max_by_key(|m| (membership.status_of(m.id).map(|s| s.raft_applied), std::cmp::Reverse(m.id)));
+            .max_by_key(|m| {
+                (
+                    membership.status_of(m.id).map(|s| s.raft_applied),
+                    std::cmp::Reverse(m.id),
+                )
+            });
         let Some(heir) = heir.map(|m| m.id) else { return Ok(()) };
         let spec = host_of(&self.desired, from).ok_or_else(|| StepError::new("the leader is not in the inventory"))?;
         self.on(&spec.name, |w| {
@@ -221,9 +248,15 @@ impl Lab {
     async fn inspect(&self, step: &Step, nodes: &[NodeName], id: Option<ClusterId>) -> Result<(), StepError> {
         let begun = Instant::now();
         loop {
-            let hosts = step.ensures.iter().filter_map(|check| check.host().map(|(node, depth)| (node.clone(), depth))).collect();
+            let hosts = step
+                .ensures
+                .iter()
+                .filter_map(|check| check.host().map(|(node, depth)| (node.clone(), depth)))
+                .collect();
             let seen = self.look(&hosts).await;
-            let Some(open) = crate::ops::exec::first_open(&step.ensures, &seen) else { break };
+            let Some(open) = crate::ops::exec::first_open(&step.ensures, &seen) else {
+                break;
+            };
             if let Some(error) = self.hopeless(step).await {
                 return Err(error);
             }
@@ -234,7 +267,10 @@ impl Lab {
         }
         let membership = self.membership().await?;
         if let Some(expected) = id.filter(|id| *id != membership.cluster_id) {
-            return Err(StepError::new(format!("cluster {} instead of {expected}", membership.cluster_id)));
+            return Err(StepError::new(format!(
+                "cluster {} instead of {expected}",
+                membership.cluster_id
+            )));
         }
         for node in nodes {
             let answers = self.on(node, |w| w.healthy(&w.hosts[node]))?;

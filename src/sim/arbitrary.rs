@@ -36,7 +36,12 @@ pub fn scramble(mut seen: Observed, dice: &mut Dice) -> Observed {
 }
 
 fn host(facts: &mut HostFacts, dice: &mut Dice) {
-    let data = [DataState::Empty, DataState::Aborted, DataState::Bootstrapped, DataState::Foreign];
+    let data = [
+        DataState::Empty,
+        DataState::Aborted,
+        DataState::Bootstrapped,
+        DataState::Foreign,
+    ];
     let service = [
         ServiceState::Missing,
         ServiceState::Stopped,
@@ -49,9 +54,19 @@ fn host(facts: &mut HostFacts, dice: &mut Dice) {
             0 => facts.data.state = *dice.pick(&data),
             1 => facts.service.state = *dice.pick(&service),
             2 => facts.service.pid = dice.chance(50).then_some(7),
-            3 => facts.service.running_version = *dice.pick(&[None, Some(Version::new(3, 4, 23)), Some(Version::new(9, 9, 9))]),
-            4 => facts.data.marker = dice.pick(&[None, Some("{}".to_owned()), Some("\u{0}".to_owned())]).clone(),
-            5 => facts.files.values_mut().for_each(|f| f.content = Some("- not: [a map".into())),
+            3 => {
+                facts.service.running_version =
+                    *dice.pick(&[None, Some(Version::new(3, 4, 23)), Some(Version::new(9, 9, 9))])
+            }
+            4 => {
+                facts.data.marker = dice
+                    .pick(&[None, Some("{}".to_owned()), Some("\u{0}".to_owned())])
+                    .clone()
+            }
+            5 => facts
+                .files
+                .values_mut()
+                .for_each(|f| f.content = Some("- not: [a map".into())),
             6 => facts.files.clear(),
             7 => facts.system.arch = None,
             _ => facts.system.clock_offset_seconds = f64::NAN,
@@ -76,16 +91,23 @@ fn cluster(membership: &mut Membership, dice: &mut Dice) {
                 let copy = membership.members[at].clone();
                 membership.members.push(copy);
             }
-            (6, _) => membership.status.values_mut().for_each(|s| *s = Fact::Unknown("silent".into())),
+            (6, _) => membership
+                .status
+                .values_mut()
+                .for_each(|s| *s = Fact::Unknown("silent".into())),
             (7, _) => membership.status.clear(),
             (8, _) => membership.cluster_id = ClusterId(dice.next()),
-            (9, _) => membership.alarms.push(Alarm { member: MemberId(0), kind: AlarmKind::Corrupt }),
+            (9, _) => membership.alarms.push(Alarm {
+                member: MemberId(0),
+                kind: AlarmKind::Corrupt,
+            }),
             _ => {
                 if let Some(Fact::Known(status)) = any.and_then(|id| membership.status.get_mut(&id)) {
                     status.leader = *dice.pick(&[MemberId(0), MemberId(1), status.header.member_id]);
                     status.raft_index = *dice.pick(&[0, u64::MAX, status.raft_index]);
                     status.raft_applied = *dice.pick(&[0, u64::MAX, status.raft_applied]);
-                    status.version = *dice.pick(&[Version::new(3, 5, 30), Version::new(0, 0, 0), Version::new(3, 6, 14)]);
+                    status.version =
+                        *dice.pick(&[Version::new(3, 5, 30), Version::new(0, 0, 0), Version::new(3, 6, 14)]);
                 }
             }
         }

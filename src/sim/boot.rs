@@ -23,10 +23,20 @@ impl World {
         let host = self.host(node);
         match outcome {
             Ok(version) => {
-                let read = [host.spec.paths.config.clone(), host.spec.paths.pki.join("ca.crt"), host.unit_path()];
-                let started_with = read.into_iter().filter_map(|p| Some((p.clone(), host.files.get(&p)?.sha256.clone())));
-                host.unit.process =
-                    Some(Process { version, started_with: started_with.collect(), since: now, ready: false });
+                let read = [
+                    host.spec.paths.config.clone(),
+                    host.spec.paths.pki.join("ca.crt"),
+                    host.unit_path(),
+                ];
+                let started_with = read
+                    .into_iter()
+                    .filter_map(|p| Some((p.clone(), host.files.get(&p)?.sha256.clone())));
+                host.unit.process = Some(Process {
+                    version,
+                    started_with: started_with.collect(),
+                    since: now,
+                    ready: false,
+                });
                 host.unit.failed = None;
             }
             Err(why) => {
@@ -44,7 +54,10 @@ impl World {
         let member = host.disk();
         if host.unit.process.take().is_some()
             && let Some(disk) = member
-            && let Some(cluster) = self.clusters.get_mut(&disk.cluster).filter(|c| c.leader == Some(disk.member))
+            && let Some(cluster) = self
+                .clusters
+                .get_mut(&disk.cluster)
+                .filter(|c| c.leader == Some(disk.member))
         {
             cluster.lose_leader(now);
         }
@@ -54,7 +67,10 @@ impl World {
     fn boot(&mut self, node: &NodeName) -> Result<Version, String> {
         let host = &self.hosts[node];
         let version = release(host)?;
-        let config = host.text(&host.spec.paths.config).ok_or("no configuration file")?.to_owned();
+        let config = host
+            .text(&host.spec.paths.config)
+            .ok_or("no configuration file")?
+            .to_owned();
         if host.poison.as_ref() == Some(&stock::sha256(&config)) {
             return Err("etcd does not like its configuration".into());
         }
@@ -85,7 +101,11 @@ impl World {
 
     fn first_start(&mut self, node: &NodeName, initial: &InitialCluster) -> Result<(), String> {
         let url = self.hosts[node].spec.peer_url();
-        if !initial.members.iter().any(|(name, u)| name == node.as_str() && *u == url) {
+        if !initial
+            .members
+            .iter()
+            .any(|(name, u)| name == node.as_str() && *u == url)
+        {
             return Err("it is not in its own initial-cluster".into());
         }
         match initial.state {
@@ -106,54 +126,101 @@ impl World {
         if self.peer_of(initial, node).is_some_and(|id| self.started_at(id, node)) {
             return Err(format!("{url} has already been bootstrapped"));
         }
-        let ids: Vec<MemberId> =
-            initial.members.iter().map(|(_, u)| bootstrap_member_id(std::slice::from_ref(u), &initial.token)).collect();
+        let ids: Vec<MemberId> = initial
+            .members
+            .iter()
+            .map(|(_, u)| bootstrap_member_id(std::slice::from_ref(u), &initial.token))
+            .collect();
         let id = bootstrap_cluster_id(&ids);
         let member = bootstrap_member_id(&[url], &initial.token);
         let now = self.now;
         let cluster = self.clusters.entry(id).or_insert_with(|| {
             let members = initial.members.iter().zip(&ids).map(|((name, url), id)| {
                 let urls = vec![url.clone()];
-                (*id, Member { id: *id, name: name.clone(), peer_urls: urls, client_urls: Vec::new(), learner: false })
+                (
+                    *id,
+                    Member {
+                        id: *id,
+                        name: name.clone(),
+                        peer_urls: urls,
+                        client_urls: Vec::new(),
+                        learner: false,
+                    },
+                )
             });
             Cluster::of(members.collect(), now)
         });
         let again = !cluster.has_run.insert(member);
-        self.happened.push(Happening::Founded { node: node.clone(), cluster: id, again });
+        self.happened.push(Happening::Founded {
+            node: node.clone(),
+            cluster: id,
+            again,
+        });
         let index = ids.len() as u64;
-        self.host(node).data = Data::Member(Disk { cluster: id, member, index });
+        self.host(node).data = Data::Member(Disk {
+            cluster: id,
+            member,
+            index,
+        });
         Ok(())
     }
 
     fn join(&mut self, node: &NodeName, initial: &InitialCluster) -> Result<(), String> {
-        let id = self.peer_of(initial, node).ok_or("cannot fetch the cluster's members from its peers")?;
+        let id = self
+            .peer_of(initial, node)
+            .ok_or("cannot fetch the cluster's members from its peers")?;
         let url = self.hosts[node].spec.peer_url();
         let cluster = self.clusters.get_mut(&id).ok_or("no such cluster")?;
         if cluster.members.len() != initial.members.len() {
             return Err("error validating peerURLs: member count is unequal".into());
         }
-        let known = |m: &Member| m.peer_urls.iter().all(|u| initial.members.iter().any(|(_, wanted)| wanted == u));
+        let known = |m: &Member| {
+            m.peer_urls
+                .iter()
+                .all(|u| initial.members.iter().any(|(_, wanted)| wanted == u))
+        };
         if !cluster.members.values().all(known) {
             return Err("PeerURLs: no match found for existing member".into());
         }
-        let own = cluster.members.values().find(|m| m.peer_urls.contains(&url)).ok_or("it is not registered")?;
+        let own = cluster
+            .members
+            .values()
+            .find(|m| m.peer_urls.contains(&url))
+            .ok_or("it is not registered")?;
         let member = own.id;
         let again = !cluster.has_run.insert(member);
-        self.happened.push(Happening::Joined { node: node.clone(), again });
-        self.host(node).data = Data::Member(Disk { cluster: id, member, index: 0 });
+        self.happened.push(Happening::Joined {
+            node: node.clone(),
+            again,
+        });
+        self.host(node).data = Data::Member(Disk {
+            cluster: id,
+            member,
+            index: 0,
+        });
         Ok(())
     }
 
     /// The cluster that a running peer of `initial` tells a newcomer about.
     fn peer_of(&self, initial: &InitialCluster, node: &NodeName) -> Option<ClusterId> {
-        let others = initial.members.iter().filter_map(|(_, url)| self.behind(url)).filter(|h| h.spec.name != *node);
-        others.filter_map(SimHost::live).find(|(_, process)| process.ready).map(|(disk, _)| disk.cluster)
+        let others = initial
+            .members
+            .iter()
+            .filter_map(|(_, url)| self.behind(url))
+            .filter(|h| h.spec.name != *node);
+        others
+            .filter_map(SimHost::live)
+            .find(|(_, process)| process.ready)
+            .map(|(disk, _)| disk.cluster)
     }
 
     /// Whether a cluster lists the member at this host's address as one that has been there.
     fn started_at(&self, id: ClusterId, node: &NodeName) -> bool {
         let url = self.hosts[node].spec.peer_url();
-        let member = self.clusters.get(&id).and_then(|c| c.members.values().find(|m| m.peer_urls.contains(&url)));
+        let member = self
+            .clusters
+            .get(&id)
+            .and_then(|c| c.members.values().find(|m| m.peer_urls.contains(&url)));
         member.is_some_and(|m| !m.client_urls.is_empty())
     }
 }

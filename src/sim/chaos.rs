@@ -99,7 +99,9 @@ pub fn case(dice: &mut Dice) -> Case {
             joining(&mut world, &desired, members, dice);
         }
         if dice.chance(15) {
-            desired.options.insert("snapshot-count".into(), serde_json::json!(10_000 + dice.below(3)));
+            desired
+                .options
+                .insert("snapshot-count".into(), serde_json::json!(10_000 + dice.below(3)));
         }
         if dice.chance(12) {
             for k in 1..=n {
@@ -118,15 +120,29 @@ pub fn case(dice: &mut Dice) -> Case {
     // How many votes there are, and where, cannot be seen while nobody answers.
     hidden |= world.observe(&desired).cluster.known().is_none() && !in_reach(&world, &desired);
     let intent = intent(&desired, dice);
-    let policy = Policy { accept_outage: dice.chance(25), accept_data_loss: dice.chance(5) };
-    Case { world, desired, intent, policy, hidden }
+    let policy = Policy {
+        accept_outage: dice.chance(25),
+        accept_data_loss: dice.chance(5),
+    };
+    Case {
+        world,
+        desired,
+        intent,
+        policy,
+        hidden,
+    }
 }
 
 /// Whether the hosts of the inventory have the data of a quorum.
 fn in_reach(world: &World, desired: &Desired) -> bool {
-    let Some(cluster) = world.cluster_of(desired).and_then(|id| world.clusters.get(&id)) else { return true };
+    let Some(cluster) = world.cluster_of(desired).and_then(|id| world.clusters.get(&id)) else {
+        return true;
+    };
     let disks = desired.hosts.keys().filter_map(|node| world.hosts[node].disk());
-    disks.filter(|disk| cluster.voters().any(|id| id == disk.member)).count() >= quorum(cluster.voters().count())
+    disks
+        .filter(|disk| cluster.voters().any(|id| id == disk.member))
+        .count()
+        >= quorum(cluster.voters().count())
 }
 
 fn intent(desired: &Desired, dice: &mut Dice) -> Intent {
@@ -134,13 +150,19 @@ fn intent(desired: &Desired, dice: &mut Dice) -> Intent {
     let limit = |dice: &mut Dice| if dice.chance(20) { vec![some(dice)] } else { Vec::new() };
     match dice.below(8) {
         0 => Intent::Restart { limit: limit(dice) },
-        1 => Intent::Remove { node: some(dice), wipe: dice.chance(50) },
+        1 => Intent::Remove {
+            node: some(dice),
+            wipe: dice.chance(50),
+        },
         2 => {
             let old = some(dice);
             let new = if dice.chance(60) { old.clone() } else { some(dice) };
             Intent::Replace { old, new }
         }
-        _ => Intent::Converge { prune: dice.chance(30), limit: limit(dice) },
+        _ => Intent::Converge {
+            prune: dice.chance(30),
+            limit: limit(dice),
+        },
     }
 }
 
@@ -165,10 +187,18 @@ pub fn mature(world: &mut World, founders: &Desired) -> ClusterId {
         );
         let host = world.host(&spec.name);
         install(host, founders, &initial);
-        let marker =
-            Marker { cluster: founders.cluster.clone(), cluster_id: id, member: spec.name.clone(), complete: true };
+        let marker = Marker {
+            cluster: founders.cluster.clone(),
+            cluster_id: id,
+            member: spec.name.clone(),
+            complete: true,
+        };
         host.marker = Some(marker.to_text());
-        host.data = Data::Member(Disk { cluster: id, member, index: 5_000 });
+        host.data = Data::Member(Disk {
+            cluster: id,
+            member,
+            index: 5_000,
+        });
         run(host, founders.version);
     }
     let mut cluster = Cluster::of(members, 0);
@@ -183,7 +213,12 @@ fn install(host: &mut SimHost, desired: &Desired, initial: &crate::render::Initi
     let files = render_host(desired, &host.spec, initial).expect("a plain inventory");
     host.files = papers(&host.spec.name, Papers::Fresh).clone();
     host.files.extend(files.into_iter().map(|f| {
-        let facts = crate::host::FileFacts { sha256: f.sha256, mode: f.mode, owner: f.owner, content: Some(f.text) };
+        let facts = crate::host::FileFacts {
+            sha256: f.sha256,
+            mode: f.mode,
+            owner: f.owner,
+            content: Some(f.text),
+        };
         (f.path, facts)
     }));
     host.releases.insert(desired.version, stock::binaries(desired.version));
@@ -191,9 +226,21 @@ fn install(host: &mut SimHost, desired: &Desired, initial: &crate::render::Initi
 }
 
 fn run(host: &mut SimHost, version: Version) {
-    let read = [host.spec.paths.config.clone(), host.spec.paths.pki.join("ca.crt"), host.unit_path()];
-    let started_with = read.into_iter().filter_map(|p| Some((p.clone(), host.files.get(&p)?.sha256.clone()))).collect();
-    host.unit.process = Some(Process { version, started_with, since: 0, ready: true });
+    let read = [
+        host.spec.paths.config.clone(),
+        host.spec.paths.pki.join("ca.crt"),
+        host.unit_path(),
+    ];
+    let started_with = read
+        .into_iter()
+        .filter_map(|p| Some((p.clone(), host.files.get(&p)?.sha256.clone())))
+        .collect();
+    host.unit.process = Some(Process {
+        version,
+        started_with,
+        since: 0,
+        ready: true,
+    });
 }
 
 /// A member that the inventory does not know.
@@ -201,7 +248,9 @@ fn stray(world: &mut World, desired: &Desired, dice: &mut Dice) {
     let spec = stock::host(stock::MOST_HOSTS);
     let Some(id) = world.cluster_of(desired) else { return };
     let template = world.hosts.values().find(|h| h.unit.process.is_some()).cloned();
-    let (Some(cluster), Some(template)) = (world.clusters.get_mut(&id), template) else { return };
+    let (Some(cluster), Some(template)) = (world.clusters.get_mut(&id), template) else {
+        return;
+    };
     let member = MemberId(0x57a7);
     let entry = Member {
         id: member,
@@ -217,7 +266,11 @@ fn stray(world: &mut World, desired: &Desired, dice: &mut Dice) {
     host.files = template.files;
     host.releases = template.releases;
     host.unit.enabled = true;
-    host.data = Data::Member(Disk { cluster: id, member, index });
+    host.data = Data::Member(Disk {
+        cluster: id,
+        member,
+        index,
+    });
     if dice.chance(80) {
         host.unit.process = template.unit.process;
     }
@@ -226,14 +279,24 @@ fn stray(world: &mut World, desired: &Desired, dice: &mut Dice) {
 
 /// A host of the inventory that was on its way in when somebody stopped.
 fn joining(world: &mut World, desired: &Desired, members: usize, dice: &mut Dice) {
-    let Some(spec) = desired.hosts.get(&stock::host(members + 1).name) else { return };
+    let Some(spec) = desired.hosts.get(&stock::host(members + 1).name) else {
+        return;
+    };
     let Some(id) = world.cluster_of(desired) else { return };
     let url = spec.peer_url();
-    if world.change(id, |cluster, now, live| cluster.add_learner(&url, now, live)).is_err() || dice.chance(50) {
+    if world
+        .change(id, |cluster, now, live| cluster.add_learner(&url, now, live))
+        .is_err()
+        || dice.chance(50)
+    {
         return;
     }
     let known = world.clusters[&id].members.values().map(|m| {
-        let name = if m.name.is_empty() { spec.name.to_string() } else { m.name.clone() };
+        let name = if m.name.is_empty() {
+            spec.name.to_string()
+        } else {
+            m.name.clone()
+        };
         (name, m.peer_urls[0].clone())
     });
     let initial = crate::render::InitialCluster {
@@ -241,12 +304,24 @@ fn joining(world: &mut World, desired: &Desired, members: usize, dice: &mut Dice
         members: known.collect(),
         token: id.to_string(),
     };
-    let version = world.hosts.values().find_map(|h| Some(h.unit.process.as_ref()?.version));
-    let older = Desired { version: version.unwrap_or(desired.version), ..desired.clone() };
+    let version = world
+        .hosts
+        .values()
+        .find_map(|h| Some(h.unit.process.as_ref()?.version));
+    let older = Desired {
+        version: version.unwrap_or(desired.version),
+        ..desired.clone()
+    };
     let host = world.host(&spec.name);
     install(host, &older, &initial);
     host.marker = Some(
-        Marker { cluster: desired.cluster.clone(), cluster_id: id, member: spec.name.clone(), complete: false }.to_text(),
+        Marker {
+            cluster: desired.cluster.clone(),
+            cluster_id: id,
+            member: spec.name.clone(),
+            complete: false,
+        }
+        .to_text(),
     );
     world.start(&spec.name);
     world.pass(world.now + dice.next() % 3_000);
@@ -315,14 +390,20 @@ fn others(world: &mut World, node: &NodeName) {
     cluster.committed = 9_000;
     world.clusters.insert(id, cluster);
     let host = world.host(node);
-    host.data = Data::Member(Disk { cluster: id, member, index: 9_000 });
+    host.data = Data::Member(Disk {
+        cluster: id,
+        member,
+        index: 9_000,
+    });
     host.marker = Some(r#"{"cluster":"prod-b","cluster_id":"bad","member":"prod-b-1","complete":true}"#.into());
 }
 
 /// The member was removed while its host could not be reached: its data is still there.
 fn removed(world: &mut World, node: &NodeName) {
     let Some(disk) = world.hosts[node].disk() else { return };
-    let _ = world.change(disk.cluster, |cluster, now, live| cluster.remove(disk.member, now, live));
+    let _ = world.change(disk.cluster, |cluster, now, live| {
+        cluster.remove(disk.member, now, live)
+    });
 }
 
 fn marker(world: &mut World, node: &NodeName, dice: &mut Dice) -> bool {
@@ -365,7 +446,9 @@ fn files(host: &mut SimHost, dice: &mut Dice) -> bool {
         3 => {
             // Changed on disk since the process was started.
             if let Some(process) = &mut host.unit.process {
-                process.started_with.insert(host.spec.paths.config.clone(), "an older one".into());
+                process
+                    .started_with
+                    .insert(host.spec.paths.config.clone(), "an older one".into());
             }
         }
         n => {
@@ -406,4 +489,3 @@ pub fn faults(desired: &Desired, dice: &mut Dice) -> Vec<(u64, Fault)> {
     };
     (0..count).map(|_| one(dice)).collect()
 }
-

@@ -103,7 +103,14 @@ async fn rounds(world: World, desired: &Desired, intent: &Intent, policy: Policy
     let outcome = lab.rounds(intent, policy, &reporter, &mut plans).await;
     let state = lab.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     let violations = state.oracle.violations;
-    Aftermath { outcome, world: state.world, violations, strokes: state.strokes, plans, reporter }
+    Aftermath {
+        outcome,
+        world: state.world,
+        violations,
+        strokes: state.strokes,
+        plans,
+        reporter,
+    }
 }
 
 fn consent(intent: &Intent, policy: Policy) -> Consent {
@@ -111,7 +118,10 @@ fn consent(intent: &Intent, policy: Policy) -> Consent {
         Intent::Remove { node, wipe: true } => Some(node.clone()),
         _ => None,
     };
-    Consent { outage: policy.accept_outage, wipe }
+    Consent {
+        outage: policy.accept_outage,
+        wipe,
+    }
 }
 
 impl Lab {
@@ -190,7 +200,12 @@ impl Lab {
         }
         let at = state.strokes;
         state.strokes += 1;
-        let due: Vec<Fault> = state.faults.iter().filter(|(when, _)| *when == at).map(|(_, f)| f.clone()).collect();
+        let due: Vec<Fault> = state
+            .faults
+            .iter()
+            .filter(|(when, _)| *when == at)
+            .map(|(_, f)| f.clone())
+            .collect();
         for fault in due {
             fault.strike(&mut state.world);
         }
@@ -244,7 +259,10 @@ impl exec::World for Lab {
         };
         let failed = nodes.into_iter().find_map(|node| {
             let host = state.world.hosts.get(node).filter(|h| h.link == Link::Up)?;
-            Some(format!("etcd on {node} does not stay up: {}", host.unit.failed.as_ref()?))
+            Some(format!(
+                "etcd on {node} does not stay up: {}",
+                host.unit.failed.as_ref()?
+            ))
         });
         failed.map(StepError::new)
     }

@@ -30,7 +30,11 @@ impl World {
             hosts.insert(node.clone(), self.look_at(node));
         }
         let cluster = self.look_at_cluster(desired, &hosts);
-        Observed { at: stock::epoch() + Duration::from_millis(self.now), hosts, cluster }
+        Observed {
+            at: stock::epoch() + Duration::from_millis(self.now),
+            hosts,
+            cluster,
+        }
     }
 
     fn look_at(&self, node: &NodeName) -> Fact<HostFacts> {
@@ -48,9 +52,10 @@ impl World {
             .hosts
             .values()
             .filter(|spec| {
-                hosts.get(&spec.name).and_then(Fact::known).is_some_and(|facts| {
-                    facts.service.pid.is_some() && facts.data.state == DataState::Bootstrapped
-                })
+                hosts
+                    .get(&spec.name)
+                    .and_then(Fact::known)
+                    .is_some_and(|facts| facts.service.pid.is_some() && facts.data.state == DataState::Bootstrapped)
             })
             .filter_map(|spec| Some((spec, self.hosts.get(&spec.name)?)))
             .collect();
@@ -67,7 +72,10 @@ impl World {
         let cluster = &self.clusters[&id];
         let mut status = BTreeMap::new();
         for (spec, host) in asked {
-            let listed = cluster.members.values().find(|m| m.peer_urls.contains(&spec.peer_url()));
+            let listed = cluster
+                .members
+                .values()
+                .find(|m| m.peer_urls.contains(&spec.peer_url()));
             if let Some(member) = listed {
                 status.insert(member.id, self.status(host));
             }
@@ -91,7 +99,9 @@ impl World {
     }
 
     fn status(&self, host: &SimHost) -> Fact<MemberStatus> {
-        let answer = host.live().filter(|(_, process)| host.link == Link::Up && process.ready);
+        let answer = host
+            .live()
+            .filter(|(_, process)| host.link == Link::Up && process.ready);
         let Some((disk, process)) = answer else {
             return Fact::Unknown("it did not answer status within 3 s".into());
         };
@@ -150,6 +160,7 @@ fn facts(host: &SimHost) -> HostFacts {
             running_exe: process.map(|p| host.spec.paths.release(p.version).join("etcd").to_string()),
             started_with: process.map(|p| p.started_with.clone()).unwrap_or_default(),
             last_exit: host.unit.failed.clone(),
+            exe_replaced: false,
             active_seconds: None,
             restarts: u32::from(host.unit.failed.is_some()),
         },

@@ -65,7 +65,11 @@ impl Oracle {
 
     /// A step is about to be done, and what it requires was just seen.
     pub fn begin(&mut self, world: &World) {
-        self.basis = world.clusters.keys().map(|id| (*id, healthy_voters(world, *id))).collect();
+        self.basis = world
+            .clusters
+            .keys()
+            .map(|id| (*id, healthy_voters(world, *id)))
+            .collect();
     }
 
     /// Looks at what has come about.
@@ -80,7 +84,8 @@ impl Oracle {
         }
         for (id, cluster) in &world.clusters {
             if cluster.forgot {
-                self.violations.push(format!("cluster {id} elected a leader that lacks acknowledged writes"));
+                self.violations
+                    .push(format!("cluster {id} elected a leader that lacks acknowledged writes"));
             }
         }
     }
@@ -105,22 +110,31 @@ impl Oracle {
         if *self.home.get_or_insert(cluster) != cluster {
             self.say(format!("{node} founds the cluster {cluster} beside {:?}", self.home));
         }
-        let known_complete = world.hosts.values().any(|h| h.marker.as_ref().is_some_and(|m| m.contains("\"complete\":true")));
+        let known_complete = world
+            .hosts
+            .values()
+            .any(|h| h.marker.as_ref().is_some_and(|m| m.contains("\"complete\":true")));
         if again && known_complete {
-            self.say(format!("{node} was founded anew without its data while it is still listed"));
+            self.say(format!(
+                "{node} was founded anew without its data while it is still listed"
+            ));
         }
         for other in world.hosts.values().filter(|h| self.inventory.contains(&h.spec.name)) {
             match &other.data {
                 Data::Member(disk) if disk.cluster == cluster && !known_complete => {}
                 Data::Empty | Data::Aborted => {}
-                _ => self.violations.push(format!("{node} founds a cluster while {} has data", other.spec.name)),
+                _ => self
+                    .violations
+                    .push(format!("{node} founds a cluster while {} has data", other.spec.name)),
             }
         }
     }
 
     fn stopped(&mut self, world: &World, node: &NodeName) {
         let Some(disk) = world.hosts[node].disk() else { return };
-        let Some(cluster) = world.clusters.get(&disk.cluster) else { return };
+        let Some(cluster) = world.clusters.get(&disk.cluster) else {
+            return;
+        };
         let healthy = self.basis.get(&disk.cluster).cloned().unwrap_or_default();
         if !healthy.contains(&disk.member) || !cluster.voters().any(|id| id == disk.member) {
             return;
@@ -128,7 +142,10 @@ impl Oracle {
         self.down.insert(node.clone());
         let needed = quorum(cluster.voters().count());
         if healthy.len() >= needed && healthy.len() - 1 < needed && !self.consent.outage {
-            self.say(format!("stopping {node} takes the quorum: {} of {needed} left", healthy.len() - 1));
+            self.say(format!(
+                "stopping {node} takes the quorum: {} of {needed} left",
+                healthy.len() - 1
+            ));
         }
     }
 
@@ -155,7 +172,9 @@ impl Oracle {
     fn membership(&mut self, world: &World) {
         let now = lists(world);
         for (id, after) in &now {
-            let Some(before) = self.lists.get(id).cloned() else { continue };
+            let Some(before) = self.lists.get(id).cloned() else {
+                continue;
+            };
             let added: Vec<_> = after.keys().filter(|m| !before.contains_key(m)).collect();
             let gone: Vec<_> = before.keys().filter(|m| !after.contains_key(m)).collect();
             let promoted: Vec<_> = after
@@ -188,7 +207,10 @@ impl Oracle {
         let healthy = self.basis.get(&id).cloned().unwrap_or_default();
         let rest = healthy.len() - usize::from(healthy.contains(&voter));
         if healthy.len() >= quorum(voters) && rest < quorum(voters - 1) {
-            self.say(format!("removing {voter} takes the quorum: {rest} of {} left", voters - 1));
+            self.say(format!(
+                "removing {voter} takes the quorum: {rest} of {} left",
+                voters - 1
+            ));
         }
     }
 
@@ -196,7 +218,10 @@ impl Oracle {
         self.down.retain(|node| {
             let host = &world.hosts[node];
             let votes = host.disk().is_some_and(|disk| {
-                world.clusters.get(&disk.cluster).is_some_and(|c| c.voters().any(|id| id == disk.member))
+                world
+                    .clusters
+                    .get(&disk.cluster)
+                    .is_some_and(|c| c.voters().any(|id| id == disk.member))
             });
             votes && !world.healthy(host)
         });
@@ -220,8 +245,18 @@ fn lists(world: &World) -> BTreeMap<ClusterId, BTreeMap<MemberId, Standing>> {
 }
 
 fn healthy_voters(world: &World, id: ClusterId) -> BTreeSet<MemberId> {
-    let Some(cluster) = world.clusters.get(&id) else { return BTreeSet::new() };
+    let Some(cluster) = world.clusters.get(&id) else {
+        return BTreeSet::new();
+    };
     let voters: BTreeSet<MemberId> = cluster.voters().collect();
-    let healthy = world.hosts.values().filter(|host| world.healthy(host)).filter_map(|host| host.disk());
-    healthy.filter(|disk| disk.cluster == id).map(|disk| disk.member).filter(|id| voters.contains(id)).collect()
+    let healthy = world
+        .hosts
+        .values()
+        .filter(|host| world.healthy(host))
+        .filter_map(|host| host.disk());
+    healthy
+        .filter(|disk| disk.cluster == id)
+        .map(|disk| disk.member)
+        .filter(|id| voters.contains(id))
+        .collect()
 }

@@ -41,10 +41,16 @@ fn in_every_world(worlds: u64, property: fn(u64) -> Result<(), String>) {
             }
         };
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        running.into_iter().flat_map(|thread| thread.join().expect("panics are caught")).collect()
+        running
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("panics are caught"))
+            .collect()
     });
     failed.sort();
-    let others: Vec<String> = failed.iter().map(|(seed, why)| format!("{seed}: {}", first_line(why))).collect();
+    let others: Vec<String> = failed
+        .iter()
+        .map(|(seed, why)| format!("{seed}: {}", first_line(why)))
+        .collect();
     if let Some((seed, why)) = failed.first() {
         panic!("QUORATE_SEED={seed}: {why}\n\nall that failed:\n{}", others.join("\n"));
     }
@@ -70,7 +76,10 @@ fn the_planner_answers_whatever_it_is_shown_and_always_the_same() {
         if text(&made) != text(&make()) {
             return Err("two plans for the same observation differ".into());
         }
-        if made.as_ref().is_err_and(|blocked| blocked.iter().any(|b| b.hint.is_empty() || b.reason.is_empty())) {
+        if made
+            .as_ref()
+            .is_err_and(|blocked| blocked.iter().any(|b| b.hint.is_empty() || b.reason.is_empty()))
+        {
             return Err(format!("a refusal without a reason or a hint: {made:?}"));
         }
         match made.iter().flat_map(|plan| lint(plan, &seen)).find(|f| f.fatal) {
@@ -101,13 +110,29 @@ fn killed_anywhere_and_run_again_it_ends_in_the_same_world() {
         }
         let wanted = finish(&case, whole.world)?;
         let at = dice.next() % whole.strokes;
-        let killed = run(&case, Trouble { crash_after: Some(at), ..Trouble::default() });
+        let killed = run(
+            &case,
+            Trouble {
+                crash_after: Some(at),
+                ..Trouble::default()
+            },
+        );
         safe(&case, &killed)?;
-        let again = run(&Case { world: killed.world, ..case.clone() }, Trouble::default());
+        let again = run(
+            &Case {
+                world: killed.world,
+                ..case.clone()
+            },
+            Trouble::default(),
+        );
         safe(&case, &again)?;
         let got = finish(&case, again.world).map_err(|why| format!("killed after {at} strokes: {why}"))?;
         if got != wanted {
-            return Err(format!("{:?}, killed after {at} strokes: {}", case.intent, difference(&got, &wanted)));
+            return Err(format!(
+                "{:?}, killed after {at} strokes: {}",
+                case.intent,
+                difference(&got, &wanted)
+            ));
         }
         Ok(())
     });
@@ -121,7 +146,13 @@ fn every_action_done_twice_is_done_once() {
         if case.hidden || !matches!(once.outcome, Outcome::Done) {
             return Ok(());
         }
-        let twice = run(&case, Trouble { twice: true, ..Trouble::default() });
+        let twice = run(
+            &case,
+            Trouble {
+                twice: true,
+                ..Trouble::default()
+            },
+        );
         safe(&case, &twice)?;
         ends(&case, &twice)?;
         match (digest(&once.world, &case.desired), digest(&twice.world, &case.desired)) {
@@ -137,7 +168,13 @@ fn whatever_fails_meanwhile_nothing_is_lost_and_up_mends_it() {
         let mut dice = Dice::new(seed);
         let case = case(&mut dice);
         let faults = faults(&case.desired, &mut dice);
-        let hit = run(&case, Trouble { faults, ..Trouble::default() });
+        let hit = run(
+            &case,
+            Trouble {
+                faults,
+                ..Trouble::default()
+            },
+        );
         safe(&case, &hit)?;
         let mut world = hit.world;
         mend(&mut world);
@@ -157,7 +194,12 @@ fn run(case: &Case, trouble: Trouble) -> Aftermath {
 
 fn safe(case: &Case, after: &Aftermath) -> Result<(), String> {
     match after.violations.first() {
-        Some(first) => Err(format!("{:?}, {:?}: {first}\n{}", case.intent, case.policy, story(after))),
+        Some(first) => Err(format!(
+            "{:?}, {:?}: {first}\n{}",
+            case.intent,
+            case.policy,
+            story(after)
+        )),
         None => Ok(()),
     }
 }
@@ -183,7 +225,12 @@ fn story(after: &Aftermath) -> String {
     let mut text = String::new();
     for (round, plan) in after.plans.iter().enumerate() {
         for step in plan.steps() {
-            text.push_str(&format!("  round {}: {} {}\n", round + 1, step.id, step.action.describe()));
+            text.push_str(&format!(
+                "  round {}: {} {}\n",
+                round + 1,
+                step.id,
+                step.action.describe()
+            ));
         }
     }
     for event in after.reporter.events().iter().rev().take(4).rev() {
@@ -205,7 +252,10 @@ fn finish(case: &Case, world: World) -> Result<BTreeMap<String, String>, String>
         desired.order.retain(|n| n != node);
     }
     let prune = matches!(case.intent, Intent::Converge { prune: true, .. });
-    let intent = Intent::Converge { prune, limit: Vec::new() };
+    let intent = Intent::Converge {
+        prune,
+        limit: Vec::new(),
+    };
     let after = bring_about(world, &desired, &intent, case.policy, Trouble::default());
     match (&after.outcome, after.violations.first()) {
         (_, Some(first)) => Err(format!("{first}\n{}", story(&after))),
@@ -220,16 +270,35 @@ fn finish(case: &Case, world: World) -> Result<BTreeMap<String, String>, String>
 
 /// A world in a few lines.
 fn summary(world: &World) -> BTreeMap<String, String> {
-    let hosts = world.hosts.values().filter(|h| h.data != Data::Empty || h.link != super::host::Link::Up || !h.files.is_empty());
+    let hosts = world
+        .hosts
+        .values()
+        .filter(|h| h.data != Data::Empty || h.link != super::host::Link::Up || !h.files.is_empty());
     let mut lines: BTreeMap<String, String> = hosts
         .map(|h| {
             let runs = h.unit.process.as_ref().map(|p| (p.version.to_string(), p.ready));
-            (h.spec.name.to_string(), format!("{:?} {:?}, runs {runs:?}, failed {:?}, {:?}", h.link, h.data, h.unit.failed, h.marker))
+            (
+                h.spec.name.to_string(),
+                format!(
+                    "{:?} {:?}, runs {runs:?}, failed {:?}, {:?}",
+                    h.link, h.data, h.unit.failed, h.marker
+                ),
+            )
         })
         .collect();
     for (id, cluster) in &world.clusters {
-        let members: Vec<_> = cluster.members.values().map(|m| format!("{} {} {}", m.id, m.name, m.learner)).collect();
-        lines.insert(format!("cluster {id}"), format!("leader {:?}, committed {}, {members:?}", cluster.leader, cluster.committed));
+        let members: Vec<_> = cluster
+            .members
+            .values()
+            .map(|m| format!("{} {} {}", m.id, m.name, m.learner))
+            .collect();
+        lines.insert(
+            format!("cluster {id}"),
+            format!(
+                "leader {:?}, committed {}, {members:?}",
+                cluster.leader, cluster.committed
+            ),
+        );
     }
     lines
 }
@@ -238,21 +307,33 @@ fn summary(world: &World) -> BTreeMap<String, String> {
 fn difference(got: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> String {
     let keys = got.keys().chain(wanted.keys());
     let key = keys.into_iter().find(|key| got.get(*key) != wanted.get(*key));
-    key.map_or(String::new(), |key| format!("{key} is\n{:?}\nnot\n{:?}", got.get(key), wanted.get(key)))
+    key.map_or(String::new(), |key| {
+        format!("{key} is\n{:?}\nnot\n{:?}", got.get(key), wanted.get(key))
+    })
 }
 
 /// What lasts: files, data, units and members; not times, ids and logs.
 fn digest(world: &World, desired: &Desired) -> BTreeMap<String, String> {
     let mut digest = BTreeMap::new();
     for host in desired.hosts.keys().map(|node| &world.hosts[node]) {
-        let files: BTreeMap<_, _> = host.files.iter().map(|(path, f)| (path, (&f.sha256[..8], f.mode))).collect();
-        let member = host.disk().and_then(|d| world.clusters.get(&d.cluster)?.members.get(&d.member));
+        let files: BTreeMap<_, _> = host
+            .files
+            .iter()
+            .map(|(path, f)| (path, (&f.sha256[..8], f.mode)))
+            .collect();
+        let member = host
+            .disk()
+            .and_then(|d| world.clusters.get(&d.cluster)?.members.get(&d.member));
         let data = match (&host.data, member) {
             (Data::Member(_), Some(member)) => format!("member {} learner {}", member.name, member.learner),
             (Data::Member(_), None) => "a former member".into(),
             (other, _) => format!("{other:?}"),
         };
-        let runs = host.unit.process.as_ref().map(|p| (p.version, p.started_with.values().map(|s| &s[..8]).collect::<Vec<_>>()));
+        let runs = host
+            .unit
+            .process
+            .as_ref()
+            .map(|p| (p.version, p.started_with.values().map(|s| &s[..8]).collect::<Vec<_>>()));
         let text = format!(
             "{data}, {:?}, enabled {}, runs {runs:?}, releases {:?}, files {files:?}",
             host.marker,
@@ -263,7 +344,10 @@ fn digest(world: &World, desired: &Desired) -> BTreeMap<String, String> {
     }
     for cluster in world.clusters.values() {
         for member in cluster.members.values() {
-            digest.insert(format!("member at {}", member.peer_urls[0]), format!("{} {}", member.name, member.learner));
+            digest.insert(
+                format!("member at {}", member.peer_urls[0]),
+                format!("{} {}", member.name, member.learner),
+            );
         }
     }
     digest

@@ -130,7 +130,12 @@ impl Cluster {
     }
 
     /// `MemberAdd` as a learner.
-    pub fn add_learner(&mut self, url: &PeerUrl, now: u64, live: &BTreeMap<MemberId, Live>) -> Result<MemberId, Refusal> {
+    pub fn add_learner(
+        &mut self,
+        url: &PeerUrl,
+        now: u64,
+        live: &BTreeMap<MemberId, Live>,
+    ) -> Result<MemberId, Refusal> {
         let leader = self.leader.and_then(|id| live.get(&id)).ok_or(Refusal::NoLeader)?;
         if self.members.values().any(|m| m.peer_urls.contains(url)) {
             return Err(Refusal::UrlExists);
@@ -151,7 +156,13 @@ impl Cluster {
         }
         self.added += 1;
         let id = MemberId(0x0add_0000_0000_0000 + self.added);
-        let member = Member { id, name: String::new(), peer_urls: vec![url.clone()], client_urls: Vec::new(), learner: true };
+        let member = Member {
+            id,
+            name: String::new(),
+            peer_urls: vec![url.clone()],
+            client_urls: Vec::new(),
+            learner: true,
+        };
         self.members.insert(id, member);
         Ok(id)
     }

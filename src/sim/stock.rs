@@ -136,7 +136,8 @@ type Generation = BTreeMap<HostPath, FileFacts>;
 static PAPERS: LazyLock<BTreeMap<(NodeName, Papers), Generation>> = LazyLock::new(|| {
     let kinds = [Papers::Fresh, Papers::Ageing, Papers::Expired, Papers::Foreign];
     let all = (1..=MOST_HOSTS).flat_map(|n| kinds.map(|kind| (n, kind)));
-    all.map(|(n, kind)| ((host(n).name, kind), issue(&host(n), kind))).collect()
+    all.map(|(n, kind)| ((host(n).name, kind), issue(&host(n), kind)))
+        .collect()
 });
 
 /// Inventories have nine hosts at most; the rest are strays.
@@ -164,7 +165,12 @@ fn issue(host: &DesiredHost, kind: Papers) -> Generation {
             FileContent::Secret(_) => None,
         };
         let sha256 = hex::encode(Sha256::digest(file.content.expose_bytes()));
-        let facts = FileFacts { sha256, mode: file.mode, owner: "etcd".into(), content };
+        let facts = FileFacts {
+            sha256,
+            mode: file.mode,
+            owner: "etcd".into(),
+            content,
+        };
         (host.paths.pki.join(file.name), facts)
     });
     facts.collect()
@@ -172,7 +178,12 @@ fn issue(host: &DesiredHost, kind: Papers) -> Generation {
 
 /// A machine on which nothing is wrong.
 pub fn system(host: &DesiredHost) -> SystemFacts {
-    let disk = DiskFacts { free_bytes: 20 << 30, total_bytes: 40 << 30, writable: true, filesystem: "ext4".into() };
+    let disk = DiskFacts {
+        free_bytes: 20 << 30,
+        total_bytes: 40 << 30,
+        writable: true,
+        filesystem: "ext4".into(),
+    };
     SystemFacts {
         hostname: host.name.to_string(),
         machine_id: sha256(host.name.as_str()),
@@ -184,7 +195,10 @@ pub fn system(host: &DesiredHost) -> SystemFacts {
         clock_offset_seconds: 0.0,
         clock_uncertainty_seconds: 0.0,
         boot_id: "boot".into(),
-        disks: [&host.paths.data, &host.paths.bin].into_iter().map(|p| (p.clone(), disk.clone())).collect(),
+        disks: [&host.paths.data, &host.paths.bin]
+            .into_iter()
+            .map(|p| (p.clone(), disk.clone()))
+            .collect(),
         memory: 4 << 30,
         swap: 0,
         listeners: Vec::new(),

@@ -28,7 +28,11 @@ pub struct World {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happening {
     /// A member was started on an empty directory and told that its cluster is new.
-    Founded { node: NodeName, cluster: ClusterId, again: bool },
+    Founded {
+        node: NodeName,
+        cluster: ClusterId,
+        again: bool,
+    },
     /// A member was started on an empty directory and joined.
     Joined { node: NodeName, again: bool },
     /// Quorate stopped a process.
@@ -71,14 +75,22 @@ impl World {
 
     /// The cluster that the inventory's running members belong to, or whose data they carry.
     pub fn cluster_of(&self, desired: &Desired) -> Option<ClusterId> {
-        desired.hosts.keys().find_map(|node| Some(self.hosts.get(node)?.disk()?.cluster))
+        desired
+            .hosts
+            .keys()
+            .find_map(|node| Some(self.hosts.get(node)?.disk()?.cluster))
     }
 
     /// A cluster's running members.
     pub fn live(&self, cluster: ClusterId) -> BTreeMap<MemberId, Live> {
         let running = self.hosts.values().filter_map(|host| {
             let (disk, process) = host.live().filter(|(disk, _)| disk.cluster == cluster)?;
-            let live = Live { version: process.version, since: process.since, index: disk.index, speed: host.speed };
+            let live = Live {
+                version: process.version,
+                since: process.since,
+                index: disk.index,
+                speed: host.speed,
+            };
             Some((disk.member, live))
         });
         running.collect()
@@ -103,14 +115,21 @@ impl World {
 
     fn tick(&mut self, elapsed: u64) {
         let due = |host: &SimHost| host.unit.failed.is_some() && self.now >= host.unit.retry_at;
-        let again: Vec<NodeName> = self.hosts.values().filter(|h| due(h)).map(|h| h.spec.name.clone()).collect();
+        let again: Vec<NodeName> = self
+            .hosts
+            .values()
+            .filter(|h| due(h))
+            .map(|h| h.spec.name.clone())
+            .collect();
         for node in again {
             self.start(&node);
         }
         let ids: Vec<ClusterId> = self.clusters.keys().copied().collect();
         for id in ids {
             let mut live = self.live(id);
-            let Some(cluster) = self.clusters.get_mut(&id) else { continue };
+            let Some(cluster) = self.clusters.get_mut(&id) else {
+                continue;
+            };
             cluster.advance(self.now, elapsed, &mut live);
             let cluster = cluster.clone();
             for host in self.hosts.values_mut() {
@@ -128,11 +147,18 @@ impl World {
     ) -> Result<T, Refusal> {
         let live = self.live(id);
         let cluster = self.clusters.get_mut(&id).ok_or(Refusal::NoLeader)?;
-        let mut voters: Vec<(u64, MemberId)> =
-            cluster.voters().filter_map(|id| Some((live.get(&id)?.index, id))).collect();
+        let mut voters: Vec<(u64, MemberId)> = cluster
+            .voters()
+            .filter_map(|id| Some((live.get(&id)?.index, id)))
+            .collect();
         voters.sort_unstable_by(|a, b| b.cmp(a));
         voters.truncate(quorum(cluster.voters().count()));
-        let head = cluster.leader.and_then(|id| live.get(&id)).ok_or(Refusal::NoLeader)?.index + 1;
+        let head = cluster
+            .leader
+            .and_then(|id| live.get(&id))
+            .ok_or(Refusal::NoLeader)?
+            .index
+            + 1;
         let done = change(cluster, self.now, &live)?;
         cluster.committed = cluster.committed.max(head);
         for host in self.hosts.values_mut() {
@@ -148,9 +174,13 @@ impl World {
 
     /// A member that has found its cluster tells its name and client URLs.
     fn publish(&mut self, id: ClusterId) {
-        let Some(cluster) = self.clusters.get_mut(&id).filter(|c| c.leader.is_some()) else { return };
+        let Some(cluster) = self.clusters.get_mut(&id).filter(|c| c.leader.is_some()) else {
+            return;
+        };
         for host in self.hosts.values() {
-            let Some((disk, _)) = host.live().filter(|(disk, _)| disk.cluster == id) else { continue };
+            let Some((disk, _)) = host.live().filter(|(disk, _)| disk.cluster == id) else {
+                continue;
+            };
             if let Some(member) = cluster.members.get_mut(&disk.member) {
                 publish_one(member, &host.spec);
             }

@@ -112,7 +112,7 @@ fn two_members_and_one() {
     lab.quorate(&["remove-node", "n2", "--yes", "--accept-outage"]).ok();
     says(
         &q(&["remove-node", "n1"]).code(2),
-        &["`n1` is the only host", "quorate destroy"],
+        &["`n1` is the only host", "quorate add-node"],
     );
 
     // Started again by hand, the removed member finds out that it is none; in the inventory it is not healed silently.

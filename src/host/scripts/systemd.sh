@@ -14,8 +14,16 @@ prove_stopped() {
     esac
 }
 
+# reload: a run that was cut off between a new unit file and the reload must not start the old one.
+reload() {
+    if [ "$(show NeedDaemonReload)" = NeedDaemonReload=yes ]; then
+        systemctl daemon-reload || fail "systemd cannot reload its units"
+    fi
+}
+
 # --no-block: etcd says that it is ready only when a quorum is there, which may need the next host to be started.
 start() {
+    reload
     systemctl reset-failed "$unit" 2>/dev/null || :
     systemctl start --no-block "$unit" || fail "systemd refuses to start $unit"
 }
@@ -24,6 +32,7 @@ start() {
 restart() {
     main=$(show MainPID)
     old=${main#MainPID=}
+    reload
     systemctl reset-failed "$unit" 2>/dev/null || :
     systemctl restart --no-block "$unit" || fail "systemd refuses to restart $unit"
     if [ "$old" = 0 ] || ! identify "$old"; then return; fi

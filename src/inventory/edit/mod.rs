@@ -41,7 +41,7 @@ pub enum EditError {
     NameTaken(NodeName),
     /// An inventory without hosts would be none.
     #[error("`{0}` is the only host in the inventory")]
-    #[diagnostic(help("`quorate destroy` ends a cluster"))]
+    #[diagnostic(help("a cluster keeps at least one host: add the new one first with `quorate add-node`"))]
     LastHost(NodeName),
     /// The text is laid out in a way that an edit in place would break.
     #[error("cannot {edit} in place: the file's layout is too unusual to be sure of the result")]

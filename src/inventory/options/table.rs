@@ -218,7 +218,7 @@ pub static OPTIONS: &[EtcdOption] = &[
     managed(
         "force-new-cluster",
         ALL,
-        "it throws the other members away; use `quorate recover`",
+        "it throws the other members away; `quorate restore FILE` makes a whole cluster from a snapshot",
     ),
     managed("discovery", UNTIL_36, DISCOVERY),
     managed("discovery-proxy", UNTIL_36, DISCOVERY),

@@ -216,6 +216,11 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
     let look = settled.iter().fold(look, |look, host| {
         look.ensures(Check::HealthyVoter { url: host.peer_url() })
     });
+    // The members must have elected a leader before anything can be told of them.
+    let look = with_data
+        .iter()
+        .filter_map(|node| situation.desired.hosts.get(node))
+        .fold(look, |look, host| look.ensures(Check::Listed { url: host.peer_url() }));
     draft.wave("look again", Effect::None, vec![look]);
     let without = situation.desired.hosts.len() - with_data.len();
     if without > 0 {
@@ -264,7 +269,7 @@ fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Bl
             quorum(members)
         ),
         "start the others with them (`quorate up` without `--limit`); when the data of a majority is gone for good, \
-         `quorate recover` or `quorate restore FILE`",
+         `quorate restore FILE`",
     )])
 }
 

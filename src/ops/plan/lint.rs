@@ -104,13 +104,13 @@ impl<'a> Lint<'a> {
             match &step.action {
                 Action::AddLearner { url } => {
                     let promoted = |s: &&Step| matches!(&s.action, Action::Promote { url: u } if u == url);
-                    if !steps[at..].iter().any(|s| promoted(s)) {
+                    if !steps[at..].iter().any(promoted) {
                         self.fatal(&step.id, "the learner it adds is never promoted");
                     }
                     let another =
                         |s: &&Step| matches!(&s.action, Action::AddLearner { .. } | Action::RemoveMember { .. });
                     let next = steps[at + 1..].iter().find(|s| promoted(s) || another(s));
-                    if next.is_some_and(|s| another(s)) {
+                    if next.is_some_and(another) {
                         self.fatal(&step.id, "another member changes before the learner is promoted");
                     }
                 }
@@ -168,10 +168,10 @@ impl<'a> Lint<'a> {
                 self.restart(step, url);
             }
             (Action::Start, Target::Node(node)) => self.start(step, node),
-            (Action::ClearAborted, Target::Node(node)) => {
-                if self.facts(node).is_some_and(|f| f.data.state != DataState::Aborted) {
-                    self.fatal(&step.id, "there is no aborted start to clear away");
-                }
+            (Action::ClearAborted, Target::Node(node))
+                if self.facts(node).is_some_and(|f| f.data.state != DataState::Aborted) =>
+            {
+                self.fatal(&step.id, "there is no aborted start to clear away");
             }
             (Action::SetAside | Action::Wipe, Target::Node(node)) => self.take_data(step, node),
             (Action::AddLearner { .. }, _) => self.needs(step, "SafeToAdd", |c| matches!(c, Check::SafeToAdd)),

@@ -157,7 +157,7 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
         (DataState::Bootstrapped, None) => Err(Blocked::new(
             Rule::ForeignData,
             format!("{path} already carries an etcd member that quorate did not make"),
-            format!("to take that cluster over use `quorate adopt`; otherwise {hint}"),
+            hint,
         )
         .on(&host.name)),
     }

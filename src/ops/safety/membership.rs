@@ -54,7 +54,7 @@ pub fn may_promote(membership: &Membership, id: MemberId) -> Result<(), Blocked>
         Some(lag) => Err(Blocked::new(
             Rule::NotSettled,
             format!("the learner is {lag} entries behind, {PROMOTION_LAG} are allowed"),
-            "wait until it has caught up; if the gap grows, look at its disk and network (`quorate doctor`)",
+            "wait until it has caught up; if the gap grows, look at its disk and network, and at `quorate logs NAME`",
         )),
         None => Err(Blocked::new(
             Rule::Unknown,
@@ -84,7 +84,7 @@ pub fn may_remove(membership: &Membership, id: MemberId, policy: Policy) -> Resu
         return Err(Blocked::new(
             Rule::WouldLoseQuorum,
             "it is the only voter: without it there is no cluster",
-            "to end the cluster use `quorate destroy`; to move it, add the new node first (`quorate add-node`)",
+            "to move it, add the new node first (`quorate add-node`)",
         ));
     }
     settled(membership, Some(id), &BTreeSet::new())?;

@@ -111,8 +111,8 @@ impl Lab {
             .map(|h| format!("https://{}:2379", h.address))
             .collect();
         let script = format!(
-            "cat >/run/writes.sh <<'END'\n{ETCDCTL}\ni=0\nwhile :; do i=$((i+1)); \
-             etcdctl --endpoints={} --command-timeout=3s put write/$i $i >/dev/null 2>&1 && echo $i >>/run/acked\ndone\n\
+            "cat >/run/writes.sh <<'END'\n{ETCDCTL}\nexport ETCDCTL_ENDPOINTS={}\ni=0\nwhile :; do i=$((i+1)); \
+             etcdctl --command-timeout=3s put write/$i $i >/dev/null 2>&1 && echo $i >>/run/acked\ndone\n\
              END\n: >/run/acked; systemd-run --quiet --unit writes sh /run/writes.sh",
             endpoints.join(",")
         );

@@ -139,6 +139,8 @@ impl RealWorld {
         }
         match self.leader(&membership).await?.member_remove(id).await {
             Ok(_) | Err(EtcdError::NoSuchMember(_)) => Ok("it is off the list".into()),
+            // As for an addition: a member has been back for less than 5 s.
+            Err(error @ EtcdError::Refused { .. }) => Err(Hitch::Passing(error.into())),
             Err(error) => Err(error.into()),
         }
     }

@@ -65,7 +65,7 @@ impl RealWorld {
         let membership = self.membership().await?;
         let source = healthiest(self.desired(), &membership).ok_or_else(|| {
             StepError::new("no healthy member of the inventory can be asked for a snapshot")
-                .hint("look at `quorate status`; when a majority is gone for good, `quorate recover` copies the newest data first")
+                .hint("look at `quorate status`; without a quorum no snapshot can be taken")
         })?;
         let spec =
             host_of(self.desired(), source).ok_or_else(|| StepError::new("the member has left the inventory"))?;
