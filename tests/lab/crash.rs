@@ -96,6 +96,8 @@ fn a_config_roll_killed_at_any_boundary_is_finished_by_the_next_run() {
             assert_eq!(open.status, Some(0), "after {boundary}\n{open}");
         }
     }
+    // The last edit had no boundary of its own to die at.
+    lab.quorate(&["up", "--yes"]).ok();
     lab.one_down_at_a_time(begun);
     writes.goes_on();
     writes.end_with_nothing_lost();
