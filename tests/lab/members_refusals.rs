@@ -121,7 +121,7 @@ fn two_members_and_one() {
         .sh("rm -rf /var/lib/etcd; cp -a /var/lib/etcd.quorate-aside/* /var/lib/etcd");
     says(
         &q(&["up"]).code(4),
-        &["it was a member and has been removed", "quorate replace-node n2 n2"],
+        &["it is not a member any more", "quorate replace-node n2 n2"],
     );
 }
 

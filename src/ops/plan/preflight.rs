@@ -74,6 +74,7 @@ fn binaries(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blo
             )
             .on(&host.name),
         );
+        return;
     }
     let Some(arch) = facts.system.arch else {
         blocked.push(refuse(
