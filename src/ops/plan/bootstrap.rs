@@ -189,6 +189,13 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
 fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
     expired(situation)?;
     enough(situation, with_data)?;
+    if with_data.is_empty() {
+        return Err(vec![Blocked::new(
+            Rule::Unknown,
+            "no member answers, and there is none that could be started",
+            "look at `quorate status` and `quorate logs NAME`",
+        )]);
+    }
     let mut draft = Draft::new(None);
     draft.wave(
         "put back what is missing",
