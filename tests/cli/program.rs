@@ -69,10 +69,14 @@ impl Said {
 
     /// Everything, for a snapshot.
     pub fn whole(&self) -> String {
-        let Said { code, stdout, stderr } = self;
-        format!(
-            "exit code {}\n--- stdout\n{stdout}--- stderr\n{stderr}",
-            code.unwrap_or(-1)
-        )
+        // The ends of lines are miette's own padding.
+        let text = {
+            let Said { code, stdout, stderr } = self;
+            format!(
+                "exit code {}\n--- stdout\n{stdout}--- stderr\n{stderr}",
+                code.unwrap_or(-1)
+            )
+        };
+        text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 }
