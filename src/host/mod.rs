@@ -43,4 +43,4 @@ pub use observe::FactsQuery;
 pub use push::*;
 pub use secrets::*;
 pub use transport::*;
-pub use verbs::Host;
+pub use verbs::{Host, MARKER};

@@ -7,7 +7,7 @@ use super::{HostError, Output, Script, Stdin, Transport};
 use crate::inventory::{DesiredHost, NodeName, Paths, ServiceManager, ServiceName};
 
 /// The file quorate leaves in a data directory to say whose it is.
-pub(super) const MARKER: &str = ".quorate-cluster";
+pub const MARKER: &str = ".quorate-cluster";
 
 /// One machine, the member on it, and the connection to it. Cheap to clone.
 ///

@@ -33,4 +33,6 @@ pub use problem::{InventoryError, Place, Problem, Problems, Severity};
 pub use raw::schema;
 
 #[cfg(test)]
+pub mod samples;
+#[cfg(test)]
 mod tests;

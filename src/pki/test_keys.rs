@@ -13,9 +13,7 @@ use russh::keys::ssh_key::{Cipher, Kdf, LineEnding};
 use russh::keys::{PrivateKey, decode_secret_key};
 
 use super::Authority;
-use crate::inventory::{
-    Address, ClusterName, Connection, Desired, DesiredHost, KeyType, Paths, PkiPolicy, ServiceManager, Version,
-};
+use crate::inventory::{ClusterName, Desired, KeyType, PkiPolicy, Version};
 
 pub const DAY: Duration = Duration::from_secs(86_400);
 
@@ -55,35 +53,7 @@ pub fn desired() -> Desired {
     }
 }
 
-pub fn host(name: &str, address: &str) -> DesiredHost {
-    let address: Address = address.parse().unwrap();
-    let path = |text: &str| text.parse().unwrap();
-    DesiredHost {
-        name: name.parse().unwrap(),
-        listen: match &address {
-            Address::Ip(ip) => *ip,
-            Address::Dns(_) => "0.0.0.0".parse().unwrap(),
-        },
-        address,
-        sans: Vec::new(),
-        client_port: 2379,
-        peer_port: 2380,
-        metrics: None,
-        service: "etcd".parse().unwrap(),
-        user: "etcd".parse().unwrap(),
-        paths: Paths {
-            config: path("/etc/etcd/etcd-config.yml"),
-            pki: path("/etc/etcd/pki"),
-            data: path("/var/lib/etcd"),
-            wal: None,
-            bin: path("/opt/quorate/etcd"),
-            run: path("/run/quorate-etcd"),
-            lock: path("/run/quorate/etcd.lock"),
-        },
-        connection: Connection::Local,
-        service_manager: ServiceManager::Systemd,
-    }
-}
+pub use crate::inventory::samples::host;
 
 /// An ed25519 SSH key; the same for the same `seed`.
 pub fn ssh_ed25519(seed: u8) -> PrivateKey {

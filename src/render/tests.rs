@@ -8,33 +8,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::inventory::{Connection, KeyType, MetricsListen, Paths, PeerUrl, PkiPolicy, Version};
-
-fn host(name: &str, address: &str) -> DesiredHost {
-    let path = |text: &str| text.parse::<HostPath>().unwrap();
-    DesiredHost {
-        name: name.parse().unwrap(),
-        address: address.parse().unwrap(),
-        listen: address.parse().unwrap_or("0.0.0.0".parse().unwrap()),
-        sans: vec![],
-        client_port: 2379,
-        peer_port: 2380,
-        metrics: None,
-        service: "etcd".parse().unwrap(),
-        user: "etcd".parse().unwrap(),
-        paths: Paths {
-            config: path("/etc/etcd/etcd-config.yml"),
-            pki: path("/etc/etcd/pki"),
-            data: path("/var/lib/etcd"),
-            wal: None,
-            bin: path("/opt/quorate/etcd"),
-            run: path("/run/quorate-etcd"),
-            lock: path("/run/quorate/etcd.lock"),
-        },
-        connection: Connection::Local,
-        service_manager: ServiceManager::Systemd,
-    }
-}
+use crate::inventory::samples::host;
+use crate::inventory::{KeyType, MetricsListen, Paths, PeerUrl, PkiPolicy, Version};
 
 fn cluster(version: Version, hosts: Vec<DesiredHost>) -> Desired {
     Desired {

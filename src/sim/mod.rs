@@ -32,4 +32,3 @@ mod stock;
 mod world;
 
 mod properties;
-mod scenarios;

@@ -9,10 +9,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::host::{DiskFacts, FileFacts, SystemFacts};
-use crate::inventory::{
-    Arch, ClusterName, Connection, Desired, DesiredHost, HostPath, KeyType, NodeName, Paths, PkiPolicy, ServiceManager,
-    Version,
-};
+use crate::inventory::samples;
+use crate::inventory::{Arch, ClusterName, Desired, DesiredHost, HostPath, KeyType, NodeName, PkiPolicy, Version};
 use crate::ops::model::Supplies;
 use crate::pki::{Authority, FileContent, host_files, peer_spec, server_spec};
 
@@ -27,36 +25,9 @@ pub const V3_4: Version = Version::new(3, 4, 23);
 pub const V3_5_OLD: Version = Version::new(3, 5, 16);
 pub const V3_5: Version = Version::new(3, 5, 30);
 
-pub fn name(text: &str) -> NodeName {
-    text.parse().unwrap()
-}
-
 /// `etcd-N` at 10.0.0.N.
 pub fn host(n: usize) -> DesiredHost {
-    let path = |text: &str| text.parse().unwrap();
-    let address = format!("10.0.0.{n}");
-    DesiredHost {
-        name: name(&format!("etcd-{n}")),
-        listen: address.parse().unwrap(),
-        address: address.parse().unwrap(),
-        sans: Vec::new(),
-        client_port: 2379,
-        peer_port: 2380,
-        metrics: None,
-        service: "etcd".parse().unwrap(),
-        user: "etcd".parse().unwrap(),
-        paths: Paths {
-            config: path("/etc/etcd/etcd-config.yml"),
-            pki: path("/etc/etcd/pki"),
-            data: path("/var/lib/etcd"),
-            wal: None,
-            bin: path("/opt/quorate/etcd"),
-            run: path("/run/quorate-etcd"),
-            lock: path("/run/quorate/etcd.lock"),
-        },
-        connection: Connection::Local,
-        service_manager: ServiceManager::Systemd,
-    }
+    samples::host(&format!("etcd-{n}"), &format!("10.0.0.{n}"))
 }
 
 pub fn cluster_name() -> ClusterName {

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::RealWorld;
 use crate::bundle::Program;
-use crate::host::{Account, Content, Directory, Generation, GenerationFile, Push, PushFile};
+use crate::host::{Account, Content, Directory, Generation, GenerationFile, MARKER, Push, PushFile};
 use crate::inventory::{DesiredHost, HostPath, NodeName, ServiceManager, UserName};
 use crate::ops::exec::StepError;
 use crate::ops::model::Fact;
@@ -13,9 +13,6 @@ use crate::ops::plan::{AuthorityTurn, FileChange, HostChange, ReleaseChange, Ste
 use crate::ops::safety::bootstrap::Marker;
 use crate::pki::{FileContent, host_files};
 use crate::report::{Event, Reporter, human_bytes};
-
-/// quorate's note of whose data this is, inside the data directory.
-const MARKER: &str = ".quorate-cluster";
 
 impl RealWorld {
     pub(super) async fn create_authority(&self) -> Result<String, StepError> {
