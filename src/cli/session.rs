@@ -45,6 +45,14 @@ pub struct Session {
     fleet: OnceLock<Arc<Fleet>>,
 }
 
+/// Whatever goes wrong with a command is printed after this: what its steps had to say comes first, and the live
+/// display is gone by then.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.reporter.end();
+    }
+}
+
 impl Session {
     /// Reads the inventory.
     ///

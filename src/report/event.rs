@@ -138,6 +138,9 @@ pub trait Reporter: Send + Sync {
 
     /// Takes the terminal again.
     fn resume(&self) {}
+
+    /// The run is over: shows what was held back (what failed, when no last event came) and leaves the terminal alone.
+    fn end(&self) {}
 }
 
 /// The terminal belongs to the caller (for a question, a password) until this is dropped.

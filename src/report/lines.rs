@@ -49,15 +49,19 @@ impl<W: Write + Send> Reporter for Lines<W> {
             state.write(&text);
         }
     }
+
+    fn end(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = state.summary.take_failures(Paint::PLAIN) {
+            state.write(&text);
+        }
+    }
 }
 
 /// A run that ended without its last event still tells what failed.
 impl<W: Write + Send> Drop for Lines<W> {
     fn drop(&mut self) {
-        let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = state.summary.take_failures(Paint::PLAIN) {
-            state.write(&text);
-        }
+        self.end();
     }
 }
 

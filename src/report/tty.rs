@@ -81,6 +81,12 @@ impl Reporter for Tty {
         screen.print(held);
         screen.draw();
     }
+
+    fn end(&self) {
+        let mut screen = lock(&self.screen);
+        screen.end();
+        screen.held = Some(Vec::new());
+    }
 }
 
 impl Drop for Tty {
@@ -90,16 +96,20 @@ impl Drop for Tty {
             // It cannot have panicked in a way that matters now.
             let _ = ticker.join();
         }
-        let mut screen = lock(&self.screen);
-        let held = screen.held.take().unwrap_or_default();
-        screen.clear();
-        screen.print(held);
-        let last = screen.live.last_words();
-        screen.print(last.into_iter().collect());
+        lock(&self.screen).end();
     }
 }
 
 impl Screen {
+    /// Takes the live lines away and says what has not been said yet.
+    fn end(&mut self) {
+        let held = self.held.take().unwrap_or_default();
+        self.clear();
+        self.print(held);
+        let last = self.live.last_words();
+        self.print(last.into_iter().collect());
+    }
+
     fn print(&mut self, lines: Vec<String>) {
         if let Some(held) = &mut self.held {
             held.extend(lines);

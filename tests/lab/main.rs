@@ -6,6 +6,7 @@
 mod cold_start;
 mod crash;
 mod drift;
+mod guards;
 #[allow(dead_code, unused_imports, reason = "a toolbox: not every tool of it has a user yet")]
 mod harness;
 mod hosts;

@@ -45,6 +45,7 @@ fn a_host_that_shows_another_key_is_not_talked_to_and_its_pin_stays() {
 
     lab.refuses(&["up", "--yes"], 5).says(&[
         &format!("n2: the host key of {}:22 is not the pinned one", host.address),
+        "remove line 2 of",
         "pki/known_hosts",
         "somebody may be in between",
     ]);
@@ -83,7 +84,7 @@ fn sudo_that_refuses_the_account_or_the_password_is_named() {
 
     inventory(&lab, "ssh:\n  user: opspw");
     lab.refuses(&["up", "--yes"], 5)
-        .says(&["n1: sudo on the host asks opspw", "a place to read the password from"]);
+        .says(&["n1: sudo on the host asks opspw", "--sudo-password-env"]);
 
     let wrong = lab.leaves_alone(|lab| {
         let arguments = ["up", "--yes", "--sudo-password-env", "PW"];
@@ -102,7 +103,7 @@ fn sudo_that_refuses_the_account_or_the_password_is_named() {
     lab.host("n1").sh("mv /usr/bin/sudo /usr/bin/sudo.away");
     inventory(&lab, "ssh:\n  user: ops");
     lab.refuses(&["up", "--yes"], 5)
-        .says(&["is not root, and the host has no sudo", "install sudo there"]);
+        .says(&["n1: ops is not root, and the host has no sudo", "install sudo there"]);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn data_of_another_cluster_is_never_touched() {
     host.sh(bootstrapped);
     lab.refuses(&["up", "--yes"], 4).says(&[
         "n1: /var/lib/etcd already carries an etcd member that quorate did not make",
-        "quorate did not make",
+        "another `service`",
     ]);
 
     host.sh("rm -r /var/lib/etcd/member/wal");
@@ -166,9 +166,10 @@ fn a_running_etcd_of_debians_package_is_left_alone() {
     let before = pid();
     // A running member writes: what is compared is the other host, and that this one still runs undisturbed.
     let n2 = lab.host("n2").look();
-    lab.quorate(&["up", "--yes"])
-        .code(4)
-        .says(&["n1: ", "files that are not etcd's"]);
+    lab.quorate(&["up", "--yes"]).code(4).says(&[
+        "n1: its unit etcd runs /usr/bin/etcd, which quorate did not install",
+        "another `service`",
+    ]);
     assert_eq!(lab.host("n2").look(), n2);
     assert_eq!(pid(), before);
     assert!(host.try_sh("test -e /etc/etcd || test -e /opt/quorate").status != Some(0));

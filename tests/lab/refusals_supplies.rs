@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Lab, Outcome, bundle, plain_inventory, release, releases};
+use crate::harness::{Lab, Outcome, plain_inventory, release, releases};
 
 /// Runs `up` with this bundle; it must end with `code` and leave every host alone.
 #[track_caller]
@@ -18,7 +18,8 @@ fn refuses_bundle(lab: &Lab, bundle: &Path, code: i32) -> Outcome {
 fn a_bundle_that_is_empty_cut_off_or_changed_is_refused() {
     let lab = Lab::start(1);
     lab.plain_inventory(&release("3.5"));
-    let good = fs::read(bundle()).expect("the bundle");
+    let good = pack(&lab, &programs(&lab, "good", |_| {}));
+    let good = fs::read(good).expect("the bundle");
 
     let empty = lab.write("empty.qbundle", "");
     refuses_bundle(&lab, &empty, 9).says(&["empty.qbundle is not a bundle", "empty"]);
@@ -29,7 +30,7 @@ fn a_bundle_that_is_empty_cut_off_or_changed_is_refused() {
         refuses_bundle(&lab, &cut, 9).says(&["cut.qbundle", "help:"]);
     }
 
-    // A bit of a program: seen at the latest when it has been unpacked on its way to the host, before anything starts.
+    // A single bit of a program.
     let tampered = lab.dir().join("tampered.qbundle");
     let mut bytes = good.clone();
     bytes[good.len() - good.len() / 10] ^= 1;

@@ -120,7 +120,8 @@ pub(super) fn refusal(node: &NodeName, who: &str, finding: &Finding) -> HostErro
         ),
         _ => (
             format!("sudo on the host asks {who} for a password, and there was nobody to ask"),
-            "run quorate on a terminal, name a place to read the password from, or allow the account NOPASSWD"
+            "run quorate on a terminal, name the password's place with --sudo-password-env or --sudo-password-fd, or allow \
+             the account NOPASSWD"
                 .to_owned(),
         ),
     };

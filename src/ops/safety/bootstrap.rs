@@ -118,6 +118,17 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
     let hint = format!(
         "look at it; if nobody needs it, move it away by hand (`mv {path} {path}.old`), or give this cluster other `paths.data`"
     );
+    let foreign = facts
+        .service
+        .running_exe
+        .as_ref()
+        .filter(|_| marker.is_none() && facts.service.pid.is_some() && facts.service.running_version.is_none());
+    if let Some(exe) = foreign {
+        let reason = format!("its unit {} runs {exe}, which quorate did not install", host.service);
+        let hint = "if nobody needs that etcd, stop and remove it; otherwise give this cluster another `service`, other ports and \
+                    other `paths`";
+        return Err(Blocked::new(Rule::ForeignData, reason, hint).on(&host.name));
+    }
     match (facts.data.state, &marker) {
         (DataState::Empty, Some(m)) if m.cluster != desired.cluster => Err(Blocked::new(
             Rule::ForeignData,

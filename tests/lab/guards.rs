@@ -1,0 +1,108 @@
+//! Members that answer "healthy" and are not what they should be (facts/etcd.md section 12): changed behind quorate's
+//! back, found by `health` and `status`, put right or refused by `up`.
+
+use std::time::Duration;
+
+use crate::harness::{Host, Lab, wait_until};
+
+const CONFIG: &str = "/etc/etcd/etcd-config.yml";
+
+/// Restarts etcd with `edit` (a sed script) made to its config; waits until it serves.
+#[track_caller]
+fn restart_with(host: &Host, edit: &str) {
+    host.sh(&format!(
+        "cp -p {CONFIG} /run/config.kept && sed -i '{edit}' {CONFIG} && systemctl restart etcd"
+    ));
+    assert_ne!(
+        host.sh(&format!("cmp {CONFIG} /run/config.kept || echo changed")),
+        "",
+        "{edit} changes nothing"
+    );
+    wait_until("etcd runs with the changed config", Duration::from_secs(20), || {
+        host.active("etcd")
+    });
+}
+
+#[test]
+fn a_client_port_in_plain_http_is_found_and_put_right() {
+    let lab = Lab::cluster(3);
+    lab.quorate(&["health"]).ok();
+    // A misspelt section: etcd takes it without a word.
+    let edit = "s/^client-transport-security:/client-transport-securty:/; /^listen-client-urls/s/https/http/g";
+    restart_with(lab.host("n2"), edit);
+
+    let health = lab.quorate(&["health"]).code(11);
+    assert!(
+        health.stdout.contains("n2 port 2379 answers in plain HTTP, to anybody"),
+        "{health}"
+    );
+    assert!(!health.stdout.contains("n1 port"), "{health}");
+    assert_eq!(
+        lab.quorate(&["status", "--output", "json"]).code(11).json()["healthy"],
+        false
+    );
+
+    lab.quorate(&["up", "--yes"]).ok();
+    lab.quorate(&["health"]).ok();
+    lab.assert_converged();
+}
+
+#[test]
+fn ports_without_client_authentication_are_found_even_when_the_file_was_put_back() {
+    let lab = Lab::cluster(3);
+    let host = lab.host("n3");
+    restart_with(host, "s/client-cert-auth: true/client-cert-auth: false/");
+    host.sh(&format!("cp -p /run/config.kept {CONFIG}"));
+
+    let health = lab.quorate(&["health"]).code(11);
+    for port in [2379, 2380] {
+        let open = format!("n3 port {port} lets in clients without a certificate");
+        assert!(health.stdout.contains(&open), "{open}\n{health}");
+    }
+    // What is on the disk is right; what runs was started with something else.
+    let plan = lab.quorate(&["plan"]).code(10);
+    assert!(plan.stdout.contains("it was started before"), "{plan}");
+    lab.quorate(&["up", "--yes"]).ok();
+    lab.quorate(&["health"]).ok();
+}
+
+#[test]
+fn a_sick_member_is_never_passed_off_as_nothing_to_do() {
+    let lab = Lab::cluster(3);
+    let host = lab.host("n2");
+    // A drop-in of somebody else: every file of quorate's is as it should be, and etcd runs with another one.
+    host.sh(&format!(
+        "sed 's/^client-transport-security:/x:/; /^listen-client-urls/s/https/http/g' {CONFIG} >/etc/etcd/other.yml
+         mkdir -p /etc/systemd/system/etcd.service.d
+         start=$(systemctl show etcd --property=ExecStart --value | sed 's/.*path=\\([^ ;]*\\).*/\\1/')
+         printf '[Service]\\nExecStart=\\nExecStart=%s --config-file /etc/etcd/other.yml\\n' \"$start\" \
+            >/etc/systemd/system/etcd.service.d/override.conf
+         systemctl daemon-reload && systemctl restart etcd"
+    ));
+    wait_until("etcd runs", Duration::from_secs(20), || host.active("etcd"));
+    let health = lab.quorate(&["health"]).code(11);
+    assert!(health.stdout.contains("n2 port 2379 answers in plain HTTP"), "{health}");
+    let up = lab.quorate(&["up", "--yes"]).code(6);
+    assert!(!up.to_string().contains("nothing to do"), "{up}");
+    up.says(&["n2", "not healthy", "quorate health"]);
+}
+
+/// Two clusters of which each says `"health":"true"`.
+#[test]
+fn a_member_that_founded_a_cluster_of_its_own_is_told_apart() {
+    let lab = Lab::cluster(3);
+    let host = lab.host("n3");
+    host.sh(&format!(
+        "systemctl stop etcd; mv /var/lib/etcd/member /root/member
+         sed -i 's/^initial-cluster:.*/initial-cluster: n3=https:\\/\\/{0}:2380/; \
+                 s/^initial-cluster-state:.*/initial-cluster-state: new/' {CONFIG}
+         systemctl start etcd",
+        host.address
+    ));
+    wait_until("n3 serves alone", Duration::from_secs(20), || host.active("etcd"));
+    let status = lab.quorate(&["status", "--output", "json"]).code(11);
+    assert!(status.stdout.contains("members of different clusters"), "{status}");
+    let before = lab.pids();
+    lab.quorate(&["up", "--yes"]).code(4).says(&["different clusters"]);
+    assert_eq!(lab.pids(), before);
+}
