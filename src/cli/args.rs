@@ -369,10 +369,31 @@ pub enum PkiCommand {
         after_help = "Writes NAME.crt, NAME.key (0600) and ca.crt.\n\nExamples:\n  quorate pki issue kube-apiserver --out /etc/kubernetes/pki/etcd\n  quorate pki issue backup --user root --validity 8h --out ./out"
     )]
     Issue(Issue),
-    /// Note that the certificates of a client are to be refused
+    /// Take back the certificates of a client
+    #[command(
+        after_help = "Members refuse them where the inventory has `pki.crl: true`, once `quorate up` has brought them the list.\n\nExample:\n  quorate pki revoke app && quorate up"
+    )]
     Revoke {
         /// The name it was issued under
         name: String,
+    },
+    /// Ask your company's CA for an intermediate CA: write the request
+    #[command(
+        after_help = "The key of the request is made here and sealed to the operators at once, like that of any CA; it leaves this machine\nin no other form. Run again, the same request is written again until `pki import` has taken the answer.\n\nExample:\n  quorate pki csr --out etcd.csr"
+    )]
+    Csr {
+        /// Where to write it
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Take what your company's CA returned: the cluster's CA from now on, or after `pki rotate-ca`
+    #[command(
+        after_help = "FILE holds the intermediate's certificate and all those above it up to the root (PEM, in any order). It is checked\nas a whole, and by issuing every host's certificates with it, before anything is changed.\n\nExample:\n  quorate pki import chain.pem && quorate pki rotate-ca"
+    )]
+    Import {
+        /// The certificates
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
     },
     /// Write the revocation list (DER, which every etcd reads)
     Crl {

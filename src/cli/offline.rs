@@ -73,6 +73,7 @@ pub fn check(global: &Global) -> Result<Exit, Failure> {
         render_host(desired, host, &initial_new(desired))
             .map_err(|e| Failure::new(Exit::Inventory, format!("{}: {e}", host.name)).hint(e.hint()))?;
     }
+    session.recipients()?;
     let ca = session.vault().dir().status()?;
     let ca_text = match ca.trusted.first() {
         None => "no CA yet: `quorate up` makes it".to_owned(),

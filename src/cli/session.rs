@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Global, OutputFormat};
 use super::draft::{self, Draft};
-use super::error::{Exit, Failure};
+use super::error::{Detail, Exit, Failure};
 use super::probe;
 use crate::bundle::Bundle;
 use crate::host::ssh::{SshEnvironment, connect};
@@ -22,6 +22,7 @@ use crate::ops::fleet::{Connector, Fleet};
 use crate::ops::model::{Observed, Policy, Supplies};
 use crate::ops::observe::{observe_cluster, observe_hosts};
 use crate::ops::vault::Vault;
+use crate::pki::{Recipient, RecipientError};
 use crate::report::{Event, OutputMode, ProbeReport, Reporter, quiet, reporter};
 
 /// What a command works with.
@@ -191,6 +192,15 @@ impl Session {
         Vault::new(self.desired(), self.base(), self.identities(), ask)
     }
 
+    /// Who the inventory says can open the CA key.
+    ///
+    /// # Errors
+    /// Every entry that cannot be used.
+    pub fn recipients(&self) -> Result<Vec<Recipient>, Failure> {
+        Recipient::parse_all(&self.desired().pki.recipients, self.base())
+            .map_err(|errors| unusable(Exit::Inventory, "`pki.recipients`: not every one can be used", errors))
+    }
+
     /// Every key file that the operator may own: those of the inventory and its hosts, then the usual ones.
     fn identities(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = self.desired().pki.identities.clone();
@@ -245,8 +255,9 @@ impl Session {
     /// What lies ready on this machine for the planner.
     ///
     /// # Errors
-    /// When `ca.crt` cannot be read.
+    /// When `ca.crt` cannot be read, or a recipient cannot be used.
     pub fn supplies(&self, bundle: Option<&Bundle>, vault: &Vault) -> Result<Supplies, Failure> {
+        self.recipients()?;
         let mut releases: BTreeMap<_, BTreeMap<_, BTreeMap<String, String>>> = BTreeMap::new();
         for release in bundle.iter().flat_map(|b| &b.manifest().releases) {
             let files = release
@@ -261,6 +272,7 @@ impl Session {
             ca_pem: vault.trusted_pem()?,
             next_ca: vault.next_ca()?,
             clients: vault.clients()?,
+            crl: vault.crl_digest()?,
         })
     }
 
@@ -312,6 +324,19 @@ fn warn(global: &Global, reporter: &dyn Reporter, loaded: &Loaded, shown: &[Prob
                 hint: Some(warning.help.clone()),
             }),
         }
+    }
+}
+
+/// Recipients that cannot be used, each with what to do.
+pub fn unusable(exit: Exit, message: &str, errors: Vec<RecipientError>) -> Failure {
+    let details = errors.into_iter().map(|error| Detail {
+        node: None,
+        message: error.to_string(),
+        hint: error.hint,
+    });
+    Failure {
+        details: details.collect(),
+        ..Failure::new(exit, message)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::ops::authorization::AuthChange;
 use crate::ops::plan::{Action, HostChange, Plan, Risk, Step, Target, Tolerance};
 use crate::report::{Paint, printable};
 
@@ -49,18 +50,28 @@ fn step(text: &mut String, step: &Step, paint: Paint, with_diffs: bool) {
             paint.dim(&format!("because {}", printable(why)))
         );
     }
+    if let Action::Authorize { changes } = &step.action {
+        for line in changes.iter().map(AuthChange::describe) {
+            let line = coloured(&printable(&line), paint);
+            let _ = writeln!(text, "   {:<14} {line}", "");
+        }
+    }
     if with_diffs {
         for file in change(&step.action).into_iter().flat_map(|c| &c.files) {
             for line in file.diff.lines() {
-                let line = printable(line);
-                let line = match line.chars().next() {
-                    Some('+') => paint.good(&line),
-                    Some('-') => paint.bad(&line),
-                    _ => paint.dim(&line),
-                };
+                let line = coloured(&printable(line), paint);
                 let _ = writeln!(text, "   {:<14} {line}", "");
             }
         }
+    }
+}
+
+/// A line of a diff.
+fn coloured(line: &str, paint: Paint) -> String {
+    match line.chars().next() {
+        Some('+') => paint.good(line),
+        Some('-') => paint.bad(line),
+        _ => paint.dim(line),
     }
 }
 

@@ -39,6 +39,8 @@ pub use http::{EtcdHttp, Health, PeerMembers, ServerVersion};
 pub use ids::{bootstrap_cluster_id, bootstrap_member_id};
 pub use metrics::{Latency, Metrics};
 pub use model::*;
+
+pub use crate::inventory::{Access, Permission};
 pub use probe::{PortSecurity, port_security};
 pub use snapshot::{SnapshotChecksum, SnapshotStream};
 pub use tally::ProbeFindings;

@@ -130,27 +130,6 @@ pub struct KeyValue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseId(pub i64);
 
-/// What a role may do with a range of keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
-pub enum Access {
-    Read,
-    Write,
-    ReadWrite,
-}
-
-/// One permission of a role.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Permission {
-    /// What it allows.
-    pub access: Access,
-    /// First key of the range.
-    pub key: Vec<u8>,
-    /// End of the range, exclusive; empty for the single key, `\0` for all keys from `key` on.
-    pub range_end: Vec<u8>,
-}
-
 /// Why etcd did not do what it was asked. One variant per thing the caller may want to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EtcdError {

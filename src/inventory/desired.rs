@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::authorization::AuthPolicy;
 use super::names::{Address, ClusterName, HostPath, NodeName, PeerUrl, ServiceName, UserName, Version};
 
 /// One cluster as its inventory wants it.
@@ -20,6 +21,9 @@ pub struct Desired {
     pub options: BTreeMap<String, serde_json::Value>,
     /// Certificates.
     pub pki: PkiPolicy,
+    /// etcd's own authentication.
+    #[serde(default)]
+    pub auth: AuthPolicy,
     /// Every host, by name.
     pub hosts: BTreeMap<NodeName, DesiredHost>,
     /// Host names in the order of the file, for display.
@@ -39,6 +43,9 @@ pub struct PkiPolicy {
     pub leaf_validity: Duration,
     /// A leaf with less than this left is renewed by `up`.
     pub renew_before: Duration,
+    /// Whether members refuse revoked certificates by a list that quorate brings to them.
+    #[serde(default)]
+    pub crl: bool,
     /// Who can open the CA key: age or SSH public keys as typed, or absolute paths of files of them.
     /// Empty: the public halves of the SSH identities.
     pub recipients: Vec<String>,

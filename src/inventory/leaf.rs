@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::authorization::Access;
 use super::desired::{Jump, KeyType, ServiceManager, Sudo};
 use super::names::{Address, ClusterName, HostPath, NodeName, ServiceName, UserName, Version};
 use super::quantity;
@@ -207,6 +208,49 @@ choice_leaf! { Sudo, "a sudo mode", "auto" => Sudo::Auto, "always" => Sudo::Alwa
 choice_leaf! {
     KeyType, "a key type",
     "ecdsa-p256" => KeyType::EcdsaP256, "ed25519" => KeyType::Ed25519, "rsa-3072" => KeyType::Rsa3072
+}
+
+choice_leaf! {
+    Access, "an access to keys",
+    "read" => Access::Read, "write" => Access::Write, "readwrite" => Access::ReadWrite
+}
+
+/// The name of one of etcd's users or roles. A user's is the common name of its certificate, and that has its limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrincipalName(pub String);
+impl Leaf for PrincipalName {
+    fn read(text: &str) -> Result<Self, Refusal> {
+        if !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Ok(PrincipalName(text.to_owned()));
+        }
+        Err(Refusal::new(
+            text,
+            "cannot name a user or a role",
+            "use 1 to 64 printable ASCII characters without spaces",
+        ))
+    }
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^[!-~]+$", "maxLength": 64})
+    }
+}
+
+/// A key of etcd's, or the beginning of keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyText(pub String);
+impl Leaf for KeyText {
+    fn read(text: &str) -> Result<Self, Refusal> {
+        match text.contains('\0') {
+            false => Ok(KeyText(text.to_owned())),
+            true => Err(Refusal::new(
+                text,
+                "is not a key that can be written here",
+                "leave the zero byte out; for all keys there is `prefix: \"\"`",
+            )),
+        }
+    }
+    fn schema() -> Value {
+        json!({"type": "string"})
+    }
 }
 
 /// A name that SSH resolves: a DNS name, an address, or an alias of `~/.ssh/config`.

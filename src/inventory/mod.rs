@@ -8,6 +8,7 @@
 //! building blocks, [`leaf`] the single values, [`desired`] is the fully resolved result that every other room works
 //! from, [`options`] knows etcd's own options by version.
 
+pub mod authorization;
 pub mod desired;
 pub mod edit;
 pub mod init;
@@ -25,7 +26,9 @@ mod parse;
 mod paths;
 mod read;
 mod resolve;
+mod resolve_auth;
 
+pub use authorization::{Access, AuthMode, AuthPolicy, Permission, ROOT};
 pub use desired::*;
 pub use names::*;
 pub use parse::{Environment, Loaded, load, parse};

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use std::net::IpAddr;
 
+use super::authorization::Access;
 use super::desired::{Jump, KeyType, ServiceManager, Sudo};
-use super::leaf::{ConnectionKind, Leaf, LocalPath, Login, Period, Port, Recipient, SshName};
+use super::leaf::{ConnectionKind, KeyText, Leaf, LocalPath, Login, Period, Port, PrincipalName, Recipient, SshName};
 use super::names::{Address, ClusterName, HostPath, NodeName, ServiceName, UserName, Version};
 use super::problem::Place;
 use super::tree::Entry;
@@ -84,6 +85,11 @@ pub struct RawInventory {
     pub pki: Option<RawPki>,
     /// How hosts are reached; each host can override each key.
     pub ssh: Option<RawSsh>,
+    /// etcd's users, with `etcd.auth: true`. A user is whoever shows a certificate with its name as common name
+    /// (`quorate pki issue NAME --user USER`); there are no passwords.
+    pub users: Option<Vec<RawUser>>,
+    /// etcd's roles, with `etcd.auth: true`.
+    pub roles: Option<Vec<RawRole>>,
     /// The hosts, one member on each. 3 or 5 for production.
     #[schemars(required, length(min = 1))]
     pub hosts: Option<Vec<RawHost>>,
@@ -102,6 +108,9 @@ pub struct RawEtcd {
     /// Any option of etcd's configuration file by its own name, checked against the version. Durations and sizes
     /// may be human (`8h`, `8GiB`). What quorate sets itself (names, addresses, certificates) is refused with a hint.
     pub config: Option<RawOptions>,
+    /// etcd's own authentication: `true` switches it on and keeps `users` and `roles` as they are listed, `false`
+    /// switches it off. Not set: left as it is. Not for Kubernetes, whose API server would have to be `root`.
+    pub auth: Option<Field<bool>>,
     /// Port for clients.
     #[schemars(extend("default" = 2379))]
     pub client_port: Option<Field<Port>>,
@@ -165,10 +174,64 @@ pub struct RawPki {
     /// A certificate with less than this left is renewed by `quorate up`.
     #[schemars(extend("default" = "30d"))]
     pub renew_before: Option<Field<Period>>,
+    /// Whether members refuse what `quorate pki revoke` took back: `quorate up` brings them the list (`crl.der`
+    /// beside the CA), and they read it at every handshake. Changing this restarts them, changing the list does not.
+    #[schemars(extend("default" = false))]
+    pub crl: Option<Field<bool>>,
     /// Who can open the CA key: age or SSH public keys, or files of them (relative to the inventory). Empty: the SSH
     /// identities.
     #[schemars(extend("default" = []))]
     pub recipients: Option<OneOrMany<Recipient>>,
+}
+
+/// One of etcd's users.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RawUser {
+    /// Where the entry starts.
+    #[schemars(skip)]
+    pub at: Place,
+    /// The common name of its certificate. `root` is quorate's own.
+    #[schemars(required)]
+    pub name: Option<Field<PrincipalName>>,
+    /// What it is: names out of `roles`, or `root`, which may do everything.
+    #[schemars(extend("default" = []))]
+    pub roles: Option<OneOrMany<PrincipalName>>,
+}
+
+/// One of etcd's roles.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RawRole {
+    /// Where the entry starts.
+    #[schemars(skip)]
+    pub at: Place,
+    /// Its name.
+    #[schemars(required)]
+    pub name: Option<Field<PrincipalName>>,
+    /// What it may do.
+    #[schemars(extend("default" = []))]
+    pub permissions: Option<Vec<RawPermission>>,
+}
+
+/// What a role may do with some keys: those of one of `key`, `prefix`, or `from` and `to`.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RawPermission {
+    /// Where the entry starts.
+    #[schemars(skip)]
+    pub at: Place,
+    /// What it allows.
+    #[schemars(required)]
+    pub access: Option<Field<Access>>,
+    /// One key.
+    pub key: Option<Field<KeyText>>,
+    /// Every key that begins like this; `""` for all keys.
+    pub prefix: Option<Field<KeyText>>,
+    /// The first key of a range.
+    pub from: Option<Field<KeyText>>,
+    /// The first key that is not in the range any more.
+    pub to: Option<Field<KeyText>>,
 }
 
 /// How to log in. What is typed here wins over `~/.ssh/config`, which wins over the defaults.

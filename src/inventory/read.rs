@@ -3,7 +3,10 @@
 
 use super::leaf::{Leaf, all_of, nearest};
 use super::problem::{Place, Problem};
-use super::raw::{Field, OneOrMany, RawEtcd, RawHost, RawInventory, RawOptions, RawPaths, RawPki, RawSsh};
+use super::raw::{
+    Field, OneOrMany, RawEtcd, RawHost, RawInventory, RawOptions, RawPaths, RawPermission, RawPki, RawRole, RawSsh,
+    RawUser,
+};
 use super::tree::{Entry, Kind, Node};
 
 /// Something that can be read from a node. `None`: it could not, and the reason is among the problems.
@@ -165,6 +168,8 @@ impl FromNode for RawInventory {
             etcd: section.required("etcd", "{version: \"3.5.30\"}"),
             pki: section.optional("pki"),
             ssh: section.optional("ssh"),
+            users: section.optional("users"),
+            roles: section.optional("roles"),
             hosts: section.required("hosts", "[{name: etcd-1, address: 10.0.0.11}]"),
             hosts_at: section.place("hosts"),
         };
@@ -179,6 +184,7 @@ impl FromNode for RawEtcd {
         let raw = Self {
             version: section.required("version", "\"3.5.30\""),
             config: section.optional("config"),
+            auth: section.optional("auth"),
             client_port: section.optional("client_port"),
             peer_port: section.optional("peer_port"),
             metrics_port: section.optional("metrics_port"),
@@ -216,7 +222,50 @@ impl FromNode for RawPki {
             ca_validity: section.optional("ca_validity"),
             leaf_validity: section.optional("leaf_validity"),
             renew_before: section.optional("renew_before"),
+            crl: section.optional("crl"),
             recipients: section.optional("recipients"),
+        };
+        section.finish();
+        Some(raw)
+    }
+}
+
+impl FromNode for RawUser {
+    fn from_node(node: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut section = Section::open(node, "a user", problems)?;
+        let raw = Self {
+            at: section.at,
+            name: section.required("name", "app"),
+            roles: section.optional("roles"),
+        };
+        section.finish();
+        Some(raw)
+    }
+}
+
+impl FromNode for RawRole {
+    fn from_node(node: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut section = Section::open(node, "a role", problems)?;
+        let raw = Self {
+            at: section.at,
+            name: section.required("name", "app-writer"),
+            permissions: section.optional("permissions"),
+        };
+        section.finish();
+        Some(raw)
+    }
+}
+
+impl FromNode for RawPermission {
+    fn from_node(node: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut section = Section::open(node, "a permission", problems)?;
+        let raw = Self {
+            at: section.at,
+            access: section.required("access", "readwrite"),
+            key: section.optional("key"),
+            prefix: section.optional("prefix"),
+            from: section.optional("from"),
+            to: section.optional("to"),
         };
         section.finish();
         Some(raw)

@@ -45,6 +45,9 @@ pub fn reference_markdown() -> String {
         ("paths (below etcd, or a host)", &["etcd", "paths"]),
         ("pki", &["pki"]),
         ("ssh (at the top, or below a host)", &["ssh"]),
+        ("users", &["users"]),
+        ("roles", &["roles"]),
+        ("permissions (below a role)", &["roles", "permissions"]),
         ("hosts", &["hosts"]),
     ] {
         section(&mut text, title, section_schema(&schema, path), &schema);

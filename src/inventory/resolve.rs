@@ -16,6 +16,7 @@ use super::parse::Environment;
 use super::paths;
 use super::problem::{Place, Problem, Severity};
 use super::raw::{Field, OneOrMany, RawEtcd, RawHost, RawInventory, RawOptions, RawPki, RawSsh};
+use super::resolve_auth;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -59,6 +60,7 @@ pub fn resolve(raw: &RawInventory, env: &Environment, problems: &mut Vec<Problem
         version: etcd.version.as_ref()?.value,
         options,
         pki,
+        auth: resolve_auth::auth(raw, etcd, problems),
         order: sited.iter().map(|s| s.host.name.clone()).collect(),
         hosts: sited.into_iter().map(|s| (s.host.name.clone(), s.host)).collect(),
     })
@@ -158,6 +160,7 @@ impl Resolver<'_> {
             ca_validity: period(&raw.ca_validity, DAY * 3650),
             leaf_validity: period(&raw.leaf_validity, DAY * 365),
             renew_before: period(&raw.renew_before, DAY * 30),
+            crl: raw.crl.as_ref().is_some_and(|crl| crl.value),
             recipients: raw
                 .recipients
                 .iter()

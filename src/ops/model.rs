@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::etcd::{Alarm, Member, MemberStatus};
 use crate::host::HostFacts;
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
+use crate::ops::authorization::AuthState;
 use crate::ops::restore::RestoreOrder;
 use crate::pki::{IssuedRecord, Stage};
 
@@ -58,6 +59,8 @@ pub struct Observed {
     pub hosts: BTreeMap<NodeName, Fact<HostFacts>>,
     /// The cluster. `Absent`: nothing answers and no reachable host carries data.
     pub cluster: Fact<Membership>,
+    /// etcd's users and roles. `Absent`: nobody was asked, because the inventory says nothing about them.
+    pub auth: Fact<AuthState>,
 }
 
 /// The cluster as its members see it.
@@ -262,6 +265,9 @@ pub struct Supplies {
     /// The certificate that each client uses, as far as quorate issued it.
     #[serde(default)]
     pub clients: Vec<IssuedRecord>,
+    /// SHA-256 (hex) of the revocation list, while it holds all that is revoked.
+    #[serde(default)]
+    pub crl: Option<String>,
 }
 
 /// A change of the CA, as the operator's `pki` directory tells it.

@@ -1,5 +1,7 @@
 //! Looks at hosts and etcd, all at once, and changes nothing. A failure is a fact of its own and never an error.
 
+mod auth;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +9,17 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 
+pub use self::auth::read_auth;
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::{DataState, FactsQuery, HostError, HostFacts};
-use crate::inventory::{ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
+use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
+use crate::ops::authorization::AuthState;
 use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::plan::{managed_files, pki_manifest};
 use crate::ops::restore::RestoreNote;
+use crate::render::CRL;
 
 /// A member that is well answers within milliseconds; one without a quorum never does.
 const STATUS_LIMIT: Duration = Duration::from_secs(3);
@@ -42,10 +47,12 @@ pub async fn observe_cluster(
             .is_some_and(|facts| facts.service.pid.is_some())
     };
     let cluster = look_at_cluster(fleet, tls, &hosts, &running).await;
+    let auth = look_at_auth(fleet, tls, &cluster).await;
     Observed {
         at: Timestamp::now(),
         hosts,
         cluster,
+        auth,
     }
 }
 
@@ -77,6 +84,7 @@ pub async fn look_again(
         at: Timestamp::now(),
         hosts,
         cluster,
+        auth: before.auth.clone(),
     }
 }
 
@@ -140,7 +148,7 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
     contents.extend([pki("ca.crt"), pki("server.crt"), pki("peer.crt"), pki_manifest(spec)]);
     FactsQuery {
         contents,
-        hashes: vec![pki("server.key"), pki("peer.key")],
+        hashes: vec![pki("server.key"), pki("peer.key"), pki(CRL)],
         ports: [
             Some(spec.client_port),
             Some(spec.peer_port),
@@ -212,6 +220,28 @@ async fn look_at_cluster(
             silence(&answers)
         )),
         None => Fact::Unknown(format!("no member answers: {}", silence(&answers))),
+    }
+}
+
+/// etcd's users and roles, from a healthy member; only where the inventory has a say in them.
+async fn look_at_auth(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, cluster: &Fact<Membership>) -> Fact<AuthState> {
+    let (Fact::Known(membership), Some(tls)) = (cluster, tls) else {
+        return Fact::Absent;
+    };
+    if fleet.desired().auth.mode == AuthMode::LeftAlone {
+        return Fact::Absent;
+    }
+    let healthy = fleet.desired().hosts.values().find(|spec| {
+        let member = membership.of(spec);
+        member.is_some_and(|m| !m.learner && membership.healthy(m.id))
+    });
+    let Some(spec) = healthy else {
+        return Fact::Unknown("no member is healthy".into());
+    };
+    let read = async { read_auth(&fleet.client(spec, tls).await?).await };
+    match read.await {
+        Ok(state) => Fact::Known(state),
+        Err(error) => Fact::Unknown(error.to_string()),
     }
 }
 

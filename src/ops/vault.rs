@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use age::secrecy::SecretString;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::backup::{BackupError, Source, Unlocked};
@@ -14,8 +15,8 @@ use crate::ops::exec::StepError;
 use crate::ops::model::NextCa;
 use crate::ops::plan::AuthorityTurn;
 use crate::pki::{
-    Authority, AuthorityError, CaStatus, Certificate, Issued, IssuedRecord, LeafSpec, PkiDir, Recipient, StoreError,
-    bundle_pem, operator_spec, peer_spec, server_spec,
+    Authority, AuthorityError, CaStatus, Certificate, Expectations, Imported, Issued, IssuedRecord, LeafSpec, PkiDir,
+    Recipient, StoreError, bundle_pem, operator_spec, peer_spec, server_spec,
 };
 
 /// Asks for the passphrase of a key file; `None` when nobody can answer.
@@ -94,6 +95,24 @@ impl Vault {
     pub fn clients(&self) -> Result<Vec<IssuedRecord>, StoreError> {
         let issued = self.dir.issued()?;
         Ok(issued.current(Timestamp::now()).into_values().cloned().collect())
+    }
+
+    /// SHA-256 (hex) of the revocation list that members are given; `None` while it has to be made.
+    ///
+    /// # Errors
+    /// When it or `issued.yml` cannot be read.
+    pub fn crl_digest(&self) -> Result<Option<String>, StoreError> {
+        let der = self.dir.current_crl()?;
+        Ok(der.map(|der| hex::encode(Sha256::digest(der))))
+    }
+
+    /// The revocation list that members are given, DER; made when it has to be.
+    ///
+    /// # Errors
+    /// As [`Vault::authority`]; also when it cannot be written.
+    pub async fn crl(&self) -> Result<Vec<u8>, StoreError> {
+        let authority = self.authority().await?;
+        self.dir.crl(&authority, Timestamp::now())
     }
 
     /// Makes the CA and seals its key; says who can open it.
@@ -180,13 +199,16 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::authority`].
-    pub async fn operator(&self) -> Result<ClientTls, StepError> {
+    pub async fn operator(&self) -> Result<ClientTls, StoreError> {
         let mut slot = self.operator.lock().await;
         if let Some(identity) = slot.as_ref() {
             return Ok(identity.clone());
         }
         let authority = self.authority().await?;
-        let issued = authority.issue(&operator_spec(self.policy.key_type), Timestamp::now())?;
+        let spec = operator_spec(self.policy.key_type);
+        let issued = authority
+            .issue(&spec, Timestamp::now())
+            .map_err(|e| self.dir.cannot_use(e))?;
         let identity = ClientTls {
             ca_pem: bundle_pem(&self.dir.trusted()?),
             cert_pem: issued.cert_pem.clone(),
@@ -201,15 +223,52 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::authority`]; also when `issued.yml` cannot be read or written.
-    pub async fn issue_client(&self, name: &str, spec: &LeafSpec) -> Result<(Vec<Certificate>, Issued), StepError> {
+    pub async fn issue_client(&self, name: &str, spec: &LeafSpec) -> Result<(Vec<Certificate>, Issued), StoreError> {
         let authority = self.authority().await?;
         let now = Timestamp::now();
-        let issued = authority.issue(spec, now)?;
+        let issued = authority.issue(spec, now).map_err(|e| self.dir.cannot_use(e))?;
         let mut list = self.dir.issued()?;
         list.records
             .push(IssuedRecord::of(name, &issued.facts, authority.certificate().facts()));
         self.dir.write_issued(&list, now)?;
-        Ok((self.dir.trusted()?, issued))
+        Ok((self.dir.trusted()?, self.shown(issued, &authority)?))
+    }
+
+    /// A certificate as it is shown: with those between its CA and a company's root, where there are any.
+    fn shown(&self, issued: Issued, authority: &Authority) -> Result<Issued, StoreError> {
+        let chain = self.dir.shown_with(authority.certificate())?;
+        Ok(Issued {
+            cert_pem: issued.cert_pem + &bundle_pem(&chain),
+            ..issued
+        })
+    }
+
+    /// A request for an intermediate CA, PEM; the one that waits already, if one does.
+    ///
+    /// # Errors
+    /// When nobody could open its key, or a file cannot be written.
+    pub fn request(&self) -> Result<String, StepError> {
+        let recipients = self.recipients()?;
+        let ask = &mut |path: &Path| (self.ask)(path);
+        let (dir, now) = (&self.dir, Timestamp::now());
+        Ok(dir.request(&self.policy, &recipients, &self.identities, ask, now)?)
+    }
+
+    /// Takes what a company's CA made of the request.
+    ///
+    /// # Errors
+    /// Every problem with it; nothing is changed then.
+    pub fn import(&self, desired: &Desired, answer: &str) -> Result<Imported, StoreError> {
+        let recipients = self.recipients().unwrap_or_default();
+        let specs = |host| [server_spec(desired, host), peer_spec(desired, host)];
+        let leaves: Vec<LeafSpec> = desired.hosts.values().flat_map(specs).collect();
+        let expected = Expectations {
+            now: Timestamp::now(),
+            leaf_validity: self.policy.leaf_validity,
+            leaves: &leaves,
+        };
+        let ask = &mut |path: &Path| (self.ask)(path);
+        self.dir.import(answer, &expected, &recipients, &self.identities, ask)
     }
 
     /// Seals the CA key to exactly `recipients`; a key that was brought along in the clear is sealed and removed.
@@ -242,7 +301,7 @@ impl Vault {
     ///
     /// # Errors
     /// When there is a CA that cannot be opened.
-    pub async fn operator_if_valid(&self) -> Result<Option<ClientTls>, StepError> {
+    pub async fn operator_if_valid(&self) -> Result<Option<ClientTls>, StoreError> {
         if self.dir.status()?.is_empty() {
             return Ok(None);
         }
@@ -251,7 +310,7 @@ impl Vault {
                 source: AuthorityError::Expired { .. },
                 ..
             }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
             Ok(_) => self.operator().await.map(Some),
         }
     }
@@ -296,6 +355,7 @@ impl Vault {
         let now = Timestamp::now();
         let server = authority.issue(&server_spec(desired, host), now)?;
         let peer = authority.issue(&peer_spec(desired, host), now)?;
+        let (server, peer) = (self.shown(server, &authority)?, self.shown(peer, &authority)?);
         Ok((self.dir.trusted()?, server, peer))
     }
 }

@@ -150,6 +150,24 @@ impl Authority {
         })
     }
 
+    /// A request (PKCS #10, PEM) that a company's CA make this key an intermediate CA, `CLUSTER etcd CA`, which signs
+    /// leaves only.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Issue`] when the cryptographic library refuses.
+    pub(super) fn request(&self, cluster: &ClusterName) -> Result<String, AuthorityError> {
+        let common_name = format!("{cluster} etcd CA");
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, &common_name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let request = params.serialize_request(&*self.signer);
+        request
+            .and_then(|request| request.pem())
+            .map_err(|e| cannot_issue(&common_name, e))
+    }
+
     /// Takes up an existing CA: the certificate in `ca_cert_pem` (a bundle, while a CA is being rotated) that `key`
     /// belongs to. Keys in PKCS#8, PKCS#1 and SEC1 are read.
     ///

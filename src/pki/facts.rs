@@ -101,7 +101,7 @@ fn common_name(x509: &X509Certificate<'_>) -> String {
 }
 
 /// Without the zero byte that DER puts before a number whose top bit is set.
-fn serial(raw: &[u8]) -> String {
+pub(super) fn serial(raw: &[u8]) -> String {
     hex::encode(raw.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(raw))
 }
 

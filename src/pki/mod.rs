@@ -3,13 +3,15 @@
 //! [`spec`] and [`mod@audit`] decide (pure), [`authority`] issues, [`certificate`] and [`facts`] read, and
 //! [`layout`] says which files a host gets. The CA key is sealed ([`sealed`]) to [`recipient`]s, opened with
 //! the operator's own key files ([`identity`], [`ssh_key`]) and kept beside the inventory ([`store`]). A CA gives way to
-//! the next in three turns ([`rotation`]); [`issued`] remembers what clients got, [`crl`] takes it back.
+//! the next in three turns ([`rotation`]); [`issued`] remembers what clients got, [`crl`] takes it back; [`external`]
+//! puts a company's CA above it.
 //! The clock is always handed in.
 
 pub mod audit;
 pub mod authority;
 pub mod certificate;
 pub mod crl;
+pub mod external;
 pub mod facts;
 pub mod identity;
 pub mod issued;
@@ -22,6 +24,7 @@ pub mod secret;
 pub mod spec;
 pub mod ssh_key;
 pub mod store;
+mod trial;
 
 #[cfg(test)]
 mod handshake_tests;
@@ -35,6 +38,7 @@ mod test_keys;
 pub use audit::{AuditContext, LeafFinding, audit, must_reissue};
 pub use authority::{Authority, AuthorityError, Issued};
 pub use certificate::{CertError, Certificate, bundle_pem};
+pub use external::{Expectations, Imported};
 pub use facts::CertFacts;
 pub use identity::{AskPassphrase, FittingKey, OpenError, Tried};
 pub use issued::{IssuedList, IssuedRecord};

@@ -96,6 +96,14 @@ impl PkiDir {
         Ok(next)
     }
 
+    /// The first turn with a CA that was made elsewhere: its key sealed as `sealed`.
+    pub(super) fn adopt_next(&self, sealed: &str, next: &Certificate) -> Result<(), StoreError> {
+        let mut trusted = self.trusted()?;
+        self.write_next(sealed, next, trusted.first())?;
+        trusted.push(next.clone());
+        self.write_trusted(&trusted)
+    }
+
     /// A key without `ca-next.crt` is what an earlier attempt left: nobody trusts it yet, and it is replaced.
     fn write_next(&self, sealed: &str, new: &Certificate, old: Option<&Certificate>) -> Result<(), StoreError> {
         let both: Vec<Certificate> = [Some(new), old].into_iter().flatten().cloned().collect();

@@ -7,6 +7,9 @@
 //! | `ca.key` | a key brought along in the clear, until it is sealed | the operator's |
 //! | `ca-next.crt`, `ca-next.key.age` | only during a CA rotation, see [`super::rotation`] | 0644 |
 //! | `issued.yml` | what was issued to clients, see [`super::issued`] | 0644 |
+//! | `crl.der` | what of it was revoked, see [`super::crl`] | 0644 |
+//! | `ca-request.csr`, `ca-request.key.age` | a request that waits for a company's CA, see [`super::external`] | 0644 |
+//! | `ca-chain.crt` | the certificates above an intermediate CA, see [`super::external`] | 0644 |
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
@@ -101,6 +104,15 @@ pub enum StoreError {
     /// A turn of a rotation was asked for that is not due.
     #[error("no CA rotation is under way in {}", dir.display())]
     NotRotating { dir: PathBuf },
+    /// A request for an intermediate CA was not made, or was answered already.
+    #[error("no request for an intermediate CA waits for an answer in {}", dir.display())]
+    NoRequest { dir: PathBuf },
+    /// What a company's CA returned cannot be the cluster's CA.
+    #[error("this cannot be the cluster's CA: {}", problems.join("; "))]
+    Answer { problems: Vec<String> },
+    /// A rotation is under way, and something else would begin one.
+    #[error("the change to the CA `{new}` has not ended yet")]
+    Rotating { new: String },
     /// `issued.yml` cannot be understood.
     #[error("{} is not a list of issued certificates: {why}", path.display())]
     IssuedList { path: PathBuf, why: String },
@@ -140,6 +152,13 @@ impl StoreError {
             }
             StoreError::OtherCa { .. } => "ca.crt and ca.key.age must come from the same CA: take both from one commit",
             StoreError::NotRotating { .. } => "begin one with `quorate pki rotate-ca`",
+            StoreError::NoRequest { .. } => "make one with `quorate pki csr --out FILE`",
+            StoreError::Answer { .. } => {
+                "have the request signed again as what it asks for: CA:TRUE, path length 0, keyCertSign and cRLSign, no \
+                 extended key usages (or both serverAuth and clientAuth), no name constraints that leave hosts out; and put \
+                 every certificate up to the root into the file"
+            }
+            StoreError::Rotating { .. } => "end it with `quorate pki rotate-ca`, then give the answer again",
             StoreError::IssuedList { .. } => "take issued.yml from version control",
         };
         text.to_owned()
@@ -296,6 +315,14 @@ impl PkiDir {
         self.dir.join("ca.key")
     }
 
+    /// What keeps the opened CA from being used, with the file it is in.
+    pub fn cannot_use(&self, source: AuthorityError) -> StoreError {
+        StoreError::Authority {
+            path: self.sealed_path(),
+            source,
+        }
+    }
+
     pub(super) fn without_sealed_key(&self, has_certificate: bool) -> StoreError {
         match (self.plain_path().exists(), has_certificate) {
             (true, _) => StoreError::PlainKey {
@@ -365,11 +392,11 @@ impl PkiDir {
     }
 
     /// Replaces a file in one step: a crash leaves the old one or the new one, whole.
-    pub(super) fn write(&self, path: &Path, text: &str) -> Result<(), StoreError> {
+    pub(super) fn write(&self, path: &Path, content: impl AsRef<[u8]>) -> Result<(), StoreError> {
         let replace = || -> io::Result<()> {
             fs::create_dir_all(&self.dir)?;
             let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-            file.write_all(text.as_bytes())?;
+            file.write_all(content.as_ref())?;
             file.as_file().set_permissions(Permissions::from_mode(0o644))?;
             file.as_file().sync_all()?;
             file.persist(path)?;

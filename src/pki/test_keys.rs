@@ -33,6 +33,7 @@ pub fn policy(key_type: KeyType) -> PkiPolicy {
         ca_validity: 3650 * DAY,
         leaf_validity: 365 * DAY,
         renew_before: 30 * DAY,
+        crl: false,
         recipients: Vec::new(),
         identities: Vec::new(),
     }
@@ -48,6 +49,7 @@ pub fn desired() -> Desired {
         version: Version::new(3, 5, 30),
         options: BTreeMap::new(),
         pki: policy(KeyType::EcdsaP256),
+        auth: Default::default(),
         hosts: BTreeMap::new(),
         order: Vec::new(),
     }

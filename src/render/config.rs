@@ -9,9 +9,14 @@ use serde_json::Value;
 use super::{InitialCluster, RenderError, defaults, templates, yaml};
 use crate::inventory::{Desired, DesiredHost, Paths};
 
+/// The revocation list, below `paths.pki`.
+pub const CRL: &str = "crl.der";
+
 /// What the template sets itself; an option of one of these names would stand in the file twice, and etcd would silently
 /// take one of the two.
-const MANAGED: [&str; 13] = [
+const MANAGED: [&str; 15] = [
+    "ClientTLSInfo",
+    "PeerTLSInfo",
     "advertise-client-urls",
     "client-transport-security",
     "data-dir",
@@ -55,6 +60,8 @@ struct PkiFiles {
     server_key: String,
     peer_crt: String,
     peer_key: String,
+    /// Only where revoked certificates are to be refused.
+    crl: Option<String>,
 }
 
 /// One line of the file, its value already YAML.
@@ -83,7 +90,7 @@ pub(super) fn text(desired: &Desired, host: &DesiredHost, initial: &InitialClust
         initial_cluster: initial.text(),
         initial_state: initial.state.as_str(),
         initial_token: &initial.token,
-        pki: pki_files(&host.paths),
+        pki: pki_files(&host.paths, desired.pki.crl),
         defaults: settings(defaults),
         options: settings(options),
     };
@@ -95,7 +102,7 @@ fn url(scheme: &str, address: IpAddr, port: u16) -> String {
     format!("{scheme}://{}", SocketAddr::new(address, port))
 }
 
-fn pki_files(paths: &Paths) -> PkiFiles {
+fn pki_files(paths: &Paths, crl: bool) -> PkiFiles {
     let file = |name: &str| paths.pki.join(name).to_string();
     PkiFiles {
         ca_crt: file("ca.crt"),
@@ -103,6 +110,7 @@ fn pki_files(paths: &Paths) -> PkiFiles {
         server_key: file("server.key"),
         peer_crt: file("peer.crt"),
         peer_key: file("peer.key"),
+        crl: crl.then(|| file(CRL)),
     }
 }
 
@@ -124,7 +132,6 @@ fn refuse_unusable_options(desired: &Desired, host: &DesiredHost) -> Result<(), 
                 option: option.clone(),
             });
         }
-        // `ClientTLSInfo` and `PeerTLSInfo` (the only way to a CRL) are spelt with capitals.
         if option.is_empty() || !option.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
             return Err(RenderError::OptionName {
                 node: host.name.clone(),

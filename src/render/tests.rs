@@ -22,9 +22,11 @@ fn cluster(version: Version, hosts: Vec<DesiredHost>) -> Desired {
             ca_validity: Duration::from_secs(10 * 365 * 86400),
             leaf_validity: Duration::from_secs(365 * 86400),
             renew_before: Duration::from_secs(30 * 86400),
+            crl: false,
             recipients: vec![],
             identities: vec![],
         },
+        auth: Default::default(),
         order: hosts.iter().map(|h| h.name.clone()).collect(),
         hosts: hosts.into_iter().map(|h| (h.name.clone(), h)).collect(),
     }
@@ -222,4 +224,24 @@ fn hostile_values_stay_values() {
     assert_eq!(config["name"], "etcd-1");
     assert_eq!(config["cors"], desired.options["cors"]);
     assert_eq!(config["client-transport-security"]["client-cert-auth"], true);
+}
+
+/// 3.6 as well: the structures have these names in every release.
+#[test]
+fn a_revocation_list_is_named_where_every_release_finds_it() {
+    for version in [Version::new(3, 4, 23), Version::new(3, 5, 30), Version::new(3, 6, 14)] {
+        let mut desired = three(version);
+        assert!(!first_host(&desired).contains("CRLFile"));
+        desired.pki.crl = true;
+        let text = first_host(&desired);
+        for section in ["ClientTLSInfo:", "PeerTLSInfo:"] {
+            let entry = format!("{section}\n  CRLFile: ");
+            let at = text.find(&entry).unwrap_or_else(|| panic!("{entry} in\n{text}"));
+            assert!(
+                text[at + entry.len()..]
+                    .trim_start_matches(['"', '\''])
+                    .starts_with("/etc/etcd/pki/crl.der")
+            );
+        }
+    }
 }

@@ -34,6 +34,7 @@ impl World {
             at: stock::epoch() + Duration::from_millis(self.now),
             hosts,
             cluster,
+            auth: Fact::Absent,
         }
     }
 

@@ -42,6 +42,7 @@ pub fn inventory(hosts: impl IntoIterator<Item = usize>, version: Version) -> De
         version,
         options: BTreeMap::new(),
         pki: pki_policy(),
+        auth: Default::default(),
         order: hosts.iter().map(|h| h.name.clone()).collect(),
         hosts: hosts.into_iter().map(|h| (h.name.clone(), h)).collect(),
     }
@@ -54,6 +55,7 @@ fn pki_policy() -> PkiPolicy {
         ca_validity: 3650 * DAY,
         leaf_validity: 365 * DAY,
         renew_before: 30 * DAY,
+        crl: false,
         recipients: Vec::new(),
         identities: Vec::new(),
     }
@@ -75,6 +77,7 @@ pub fn supplies(ca: bool) -> Supplies {
         ca_pem: ca.then(|| AUTHORITY.certificate().to_pem()),
         next_ca: None,
         clients: Vec::new(),
+        crl: None,
     }
 }
 

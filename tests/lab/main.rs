@@ -10,6 +10,7 @@ mod guards;
 #[allow(dead_code, unused_imports, reason = "a toolbox: not every tool of it has a user yet")]
 mod harness;
 mod hosts;
+mod leaks;
 mod lock;
 mod matrix;
 mod members_join;
@@ -17,6 +18,9 @@ mod members_leave;
 mod members_refusals;
 mod members_versions;
 mod pki;
+mod pki_clients;
+mod pki_company;
+mod pki_mistakes;
 mod refusals_access;
 mod refusals_ca;
 mod refusals_hosts;

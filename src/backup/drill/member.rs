@@ -130,6 +130,7 @@ fn certificates(scratch: &Path) -> Result<ClientTls, DrillError> {
         ca_validity: VALIDITY,
         leaf_validity: VALIDITY,
         renew_before: Duration::ZERO,
+        crl: false,
         identities: Vec::new(),
         recipients: Vec::new(),
     };

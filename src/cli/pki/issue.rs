@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use super::super::args::Issue;
 use super::super::error::{Exit, Failure};
 use super::super::session::Session;
-use crate::ops::exec::StepError;
 use crate::pki::{bundle_pem, client_spec};
 use crate::report::Event;
 
@@ -57,11 +56,11 @@ pub async fn issue(session: &Session, args: &Issue) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// `pki revoke`: notes that a client's certificates are to be refused.
+/// `pki revoke`: notes that a client's certificates are to be refused, and writes the new revocation list.
 ///
 /// # Errors
-/// When nothing was issued under this name.
-pub fn revoke(session: &Session, name: &str) -> Result<Exit, Failure> {
+/// When nothing was issued under this name, or the CA cannot be opened; nothing is noted then.
+pub async fn revoke(session: &Session, name: &str) -> Result<Exit, Failure> {
     let vault = session.vault();
     let now = Timestamp::now();
     let mut list = vault.dir().issued()?;
@@ -73,26 +72,31 @@ pub fn revoke(session: &Session, name: &str) -> Result<Exit, Failure> {
                 .hint(format!("those in use are: {}", names.join(", "))),
         );
     }
+    // Only who can open the CA may take back what it gave.
+    vault.authority().await?;
     vault.dir().write_issued(&list, now)?;
+    vault.crl().await?;
+    let next = match session.desired().pki.crl {
+        true => {
+            "`quorate up` brings the list to the members, without a restart: they refuse it from the next handshake on, \
+                 while connections that are open stay open"
+        }
+        false => "members do not read the list (`crl.der` beside the CA) unless `pki.crl: true` is in the inventory",
+    };
     session.finish(
         true,
         revoked,
-        format!("`{name}` is revoked; `quorate pki crl --out FILE` writes the list that servers refuse it by"),
+        format!("`{name}` is revoked; {next}; commit the pki directory"),
     );
     Ok(Exit::Done)
 }
 
-/// `pki crl`: the revocation list, in DER, which every etcd reads.
+/// `pki crl`: the revocation list that members are given, in DER, which every etcd reads.
 ///
 /// # Errors
 /// When the CA cannot be opened or the file cannot be written.
 pub async fn crl(session: &Session, out: &Path) -> Result<Exit, Failure> {
-    let vault = session.vault();
-    let authority = vault.authority().await?;
-    let list = vault.dir().issued()?;
-    let der = authority
-        .revocation_list(&list.records, Timestamp::now())
-        .map_err(StepError::from)?;
+    let der = session.vault().crl().await?;
     fs::write(out, der).map_err(|e| cannot_write(out, &e))?;
     session.finish(true, 1, format!("{} (DER)", out.display()));
     Ok(Exit::Done)

@@ -1,5 +1,6 @@
 //! `pki`: certificates for the life of the cluster.
 
+mod company;
 mod issue;
 mod seal;
 mod show;
@@ -21,8 +22,10 @@ pub async fn pki(global: &Global, command: &PkiCommand) -> Result<Exit, Failure>
         PkiCommand::Renew => renew(&session).await,
         PkiCommand::RotateCa { compromised } => rotate_ca(&session, *compromised).await,
         PkiCommand::Issue(args) => issue::issue(&session, args).await,
-        PkiCommand::Revoke { name } => issue::revoke(&session, name),
+        PkiCommand::Revoke { name } => issue::revoke(&session, name).await,
         PkiCommand::Crl { out } => issue::crl(&session, out).await,
+        PkiCommand::Csr { out } => company::csr(&session, out),
+        PkiCommand::Import { file } => company::import(&session, file),
         PkiCommand::Seal(args) => seal::seal(&session, args).await,
     }
 }

@@ -1,9 +1,9 @@
 //! `pki seal`: who can open the CA key.
 
 use super::super::args::Seal;
-use super::super::error::{Detail, Exit, Failure};
-use super::super::session::Session;
-use crate::pki::{Recipient, RecipientError};
+use super::super::error::{Exit, Failure};
+use super::super::session::{Session, unusable};
+use crate::pki::Recipient;
 
 /// Seals the CA key anew, after adding and removing recipients.
 ///
@@ -11,9 +11,11 @@ use crate::pki::{Recipient, RecipientError};
 /// When a recipient cannot be read or found, or none of the operator's keys opens the CA.
 pub async fn seal(session: &Session, args: &Seal) -> Result<Exit, Failure> {
     let vault = session.vault();
-    let fixed = Recipient::parse_all(&session.desired().pki.recipients, session.base()).map_err(unusable)?;
+    let fixed = session.recipients()?;
     let mut everybody = vault.recipients()?;
-    for added in Recipient::parse_all(&args.recipient, session.base()).map_err(unusable)? {
+    let added = Recipient::parse_all(&args.recipient, session.base())
+        .map_err(|errors| unusable(Exit::Usage, "not every recipient can be used", errors))?;
+    for added in added {
         if !everybody.iter().any(|known| known.public_key() == added.public_key()) {
             everybody.push(added);
         }
@@ -73,16 +75,4 @@ fn remove(everybody: &mut Vec<Recipient>, fixed: &[Recipient], wanted: &str) -> 
 
 fn is_among(recipient: &Recipient, list: &[Recipient]) -> bool {
     list.iter().any(|other| other.public_key() == recipient.public_key())
-}
-
-fn unusable(errors: Vec<RecipientError>) -> Failure {
-    let details = errors.into_iter().map(|error| Detail {
-        node: None,
-        message: error.to_string(),
-        hint: error.hint,
-    });
-    Failure {
-        details: details.collect(),
-        ..Failure::new(Exit::Usage, "not every recipient can be used")
-    }
 }

@@ -31,6 +31,8 @@ struct Overview {
     recipients: Vec<String>,
     /// How far a change of the CA has come.
     rotation: Option<Stage>,
+    /// A request for an intermediate CA waits for `pki import`.
+    request_waits: bool,
     certificates: Vec<Leaf>,
     clients: Vec<Client>,
     /// What is wrong, in sentences.
@@ -93,6 +95,7 @@ async fn look(session: &Session) -> Result<Overview, Failure> {
         ca: authorities(&status, now),
         recipients: status.recipients.clone(),
         rotation: rotation.map(|rotation| rotation.stage),
+        request_waits: false,
         certificates: Vec::new(),
         clients: clients(&vault.clients()?, &trusted, now),
         problems: ca_problems(desired, &status, now),
@@ -120,6 +123,7 @@ async fn look(session: &Session) -> Result<Overview, Failure> {
         let text = format!("a CA rotation is under way ({next}): go on with `quorate pki rotate-ca`");
         overview.problems.push(text);
     }
+    overview.request_waits = vault.dir().request_waits();
     let renew_before = desired.pki.renew_before;
     let ends_soon = |c: &&Client| c.record.not_after.duration_since(now).unsigned_abs() < renew_before;
     overview
@@ -220,6 +224,7 @@ impl Judge<'_> {
             say.push(format!(
                 "its clock is {offset:.0} s off: certificates may not be valid there"
             ));
+            say.extend(outside(host, facts, self.now));
         }
         overview
             .problems
@@ -249,6 +254,25 @@ impl Judge<'_> {
     }
 }
 
+/// Certificates that are good here and outside their validity by the host's own clock: etcd there would call them bad.
+fn outside(host: &DesiredHost, facts: &HostFacts, now: Timestamp) -> Vec<String> {
+    let offset = jiff::SignedDuration::try_from_secs_f64(facts.system.clock_offset_seconds).unwrap_or_default();
+    let there = now.checked_add(offset).unwrap_or(now);
+    let judge = |name: &str| {
+        let text = facts.files.get(&host.paths.pki.join(name))?.content.as_deref()?;
+        let leaf = Certificate::from_pem(text).ok()?;
+        let (from, to) = (leaf.facts().not_before, leaf.facts().not_after);
+        let good = |at: Timestamp| from <= at && at < to;
+        let why = match there < from {
+            true => format!("{name} begins at {from}"),
+            false => format!("{name} ended at {to}"),
+        };
+        (good(now) && !good(there))
+            .then(|| format!("by its clock ({there:.0}) {why}: set the clock, the certificate is good"))
+    };
+    ["server.crt", "peer.crt"].into_iter().filter_map(judge).collect()
+}
+
 fn print(overview: &Overview) {
     let paint = Paint::from_env(true);
     for ca in &overview.ca {
@@ -259,6 +283,9 @@ fn print(overview: &Overview) {
             ca.facts.key_type,
             ca.days_left
         );
+    }
+    if overview.request_waits {
+        anstream::println!("  a request for an intermediate CA waits for `quorate pki import`");
     }
     for recipient in &overview.recipients {
         anstream::println!("  its key can be opened by {}", printable(recipient));

@@ -43,6 +43,30 @@ impl EtcdClient {
         asked.with(answer.header, answer.enabled)
     }
 
+    /// Is authentication on? On every release: 3.4 has no call that tells, but refuses a token to somebody it has never
+    /// heard of for another reason when authentication is off (`CheckPassword`, auth/store.go).
+    ///
+    /// # Errors
+    /// Any [`EtcdError`].
+    pub async fn auth_is_on(&self) -> Result<bool, EtcdError> {
+        match self.auth_status().await {
+            Err(EtcdError::Other { code, .. }) if code == "Unimplemented" => {}
+            told => return told.map(|answer| answer.value),
+        }
+        let (asked, mut auth) = self.auth("auth status");
+        let request = pb::AuthenticateRequest {
+            name: "quorate-asks-whether-authentication-is-on".to_owned(),
+            password: String::new(),
+        };
+        let says = |message: &str, text: &str| message.contains(text);
+        match asked.answer(auth.authenticate(request)).await {
+            Err(EtcdError::Refused { message, .. }) if says(&message, "authentication is not enabled") => Ok(false),
+            Err(EtcdError::Other { message, .. }) if says(&message, "authentication failed") => Ok(true),
+            Err(error) => Err(error),
+            Ok(_) => Ok(true),
+        }
+    }
+
     /// Creates a user; without a password it can only come in by its certificate's common name.
     ///
     /// # Errors

@@ -25,7 +25,13 @@ reload() {
 start() {
     reload
     systemctl reset-failed "$unit" 2>/dev/null || :
-    systemctl start --no-block "$unit" || fail "systemd refuses to start $unit"
+    # A unit that waits for its automatic restart (RestartSec) only queues a start until that wait is over, and looks
+    # failed meanwhile; a restart begins at once (systemd.service(5), `Restart=`).
+    how=start
+    case $(show SubState) in
+    SubState=auto-restart*) how=restart ;;
+    esac
+    systemctl "$how" --no-block "$unit" || fail "systemd refuses to start $unit"
 }
 
 # Comes back when the old process is gone, so that nobody takes its last breath for the new one's first.

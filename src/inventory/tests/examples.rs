@@ -48,6 +48,7 @@ fn no_example_is_untested() {
         "shared-hosts-b.yml",
         "single.yml",
         "three-ssh.yml",
+        "users-and-roles.yml",
     ];
     assert_eq!(names, tested);
 }
@@ -99,6 +100,7 @@ fn single_has_every_default() {
             ca_validity: Duration::from_secs(3650 * DAY),
             leaf_validity: Duration::from_secs(365 * DAY),
             renew_before: Duration::from_secs(30 * DAY),
+            crl: false,
             recipients: vec![],
             identities: vec![],
         }
@@ -229,4 +231,15 @@ fn is_sample(line: &str) -> bool {
     rest.trim_start()
         .split_once(':')
         .is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+}
+
+#[test]
+fn users_and_roles_and_a_revocation_list() {
+    let desired = example("users-and-roles.yml");
+    assert!(desired.pki.crl);
+    assert_eq!(desired.auth.mode, AuthMode::On);
+    assert_eq!(desired.auth.users["reporter"].iter().collect::<Vec<_>>(), ["reader"]);
+    let everything = Permission::prefix(Access::Read, "");
+    assert_eq!(desired.auth.roles["reader"].iter().collect::<Vec<_>>(), [&everything]);
+    assert_eq!(desired.auth.roles["billing"].len(), 2);
 }

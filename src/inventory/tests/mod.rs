@@ -3,6 +3,7 @@
 mod examples;
 mod mistakes;
 mod traps;
+mod users;
 
 use std::path::{Path, PathBuf};
 

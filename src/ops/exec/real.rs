@@ -1,5 +1,7 @@
 //! The real world: hosts over their connections, etcd through them.
 
+mod authorize;
+mod certificates;
 mod inspect;
 mod lifecycle;
 mod membership;
@@ -79,7 +81,7 @@ impl RealWorld {
     }
 
     async fn tls(&self) -> Result<ClientTls, StepError> {
-        self.vault.operator().await
+        Ok(self.vault.operator().await?)
     }
 
     async fn client(&self, spec: &DesiredHost) -> Result<EtcdClient, StepError> {
@@ -145,6 +147,7 @@ impl World for RealWorld {
             (Action::CompareMembers { at_least }, _) => self.compare_members(*at_least).await,
             (Action::ForgetRestore { at, note }, Target::Node(node)) => self.forget_restore(node, at, note).await,
             (Action::Snapshot { reason }, _) => self.snapshot(step, reason, reporter).await,
+            (Action::Authorize { changes }, _) => self.authorize(changes).await,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id, reporter).await,
             (action, target) => Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),
         }

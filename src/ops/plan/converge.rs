@@ -4,7 +4,7 @@ use super::bootstrap::{from_nothing, known_hosts};
 use super::drift::{Drift, drift};
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, HostChange, Risk, Situation, Target, join, leave, roll};
+use super::{Action, HostChange, Risk, Situation, Target, authorize, join, leave, roll};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, NodeName};
@@ -63,6 +63,9 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let cured = peers.iter().filter(|p| comes_back(p)).map(|p| p.member.id).collect();
     join::missing(situation, membership, &covered, &cured, &mut draft)?;
     leave::unlisted(situation, membership, prune, &mut draft)?;
+    if limit.is_empty() {
+        authorize::users_and_roles(situation, membership, prune, &mut draft)?;
+    }
     draft.wave(
         "note that the members are complete",
         Effect::None,

@@ -9,7 +9,7 @@ use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
 use crate::render::{
-    InitialCluster, RenderedFile, etcdctl_path, render_host, same_but_initial, unified_diff, unit_path,
+    CRL, InitialCluster, RenderedFile, etcdctl_path, render_host, same_but_initial, unified_diff, unit_path,
 };
 
 /// How a host differs.
@@ -79,6 +79,7 @@ pub fn drift(
 
     drift.certificates = certificates(situation, host, facts)?;
     drift.now.certificates = !drift.certificates.is_empty();
+    drift.now.crl = crl_is_due(situation, host, facts);
     if running && drift.restart.is_empty() {
         if let Verdict::Fails(why) = runs_current(facts, Some(situation.desired.version)) {
             drift.restart.push(why);
@@ -222,7 +223,11 @@ pub(super) fn certificates(
             }
         }
     }
-    due.extend(tampered(host, facts));
+    due.extend(
+        tampered(host, facts)
+            .iter()
+            .map(|path| format!("{path} is not what quorate put there")),
+    );
     for (name, spec) in [
         ("server", server_spec(situation.desired, host)),
         ("peer", peer_spec(situation.desired, host)),
@@ -232,13 +237,19 @@ pub(super) fn certificates(
     Ok(due)
 }
 
+/// Whether the host lacks the newest revocation list, where it is to have one.
+fn crl_is_due(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> bool {
+    let there = facts.files.get(&host.paths.pki.join(CRL)).map(|file| &file.sha256);
+    situation.desired.pki.crl && (there.is_none() || there != situation.supplies.crl.as_ref())
+}
+
 /// quorate's own list of what it put into the directory: `SHA256  NAME` lines.
 pub fn pki_manifest(host: &DesiredHost) -> HostPath {
     host.paths.pki.join("current").join("MANIFEST")
 }
 
 /// Files that are no longer what was put there; a key that does not fit its certificate shows only here.
-fn tampered(host: &DesiredHost, facts: &HostFacts) -> Vec<String> {
+pub(super) fn tampered(host: &DesiredHost, facts: &HostFacts) -> Vec<HostPath> {
     let listed = facts
         .files
         .get(&pki_manifest(host))
@@ -248,7 +259,7 @@ fn tampered(host: &DesiredHost, facts: &HostFacts) -> Vec<String> {
     lines
         .map(|(sha, name)| (sha, host.paths.pki.join(name)))
         .filter(|(sha, path)| facts.files.get(path).is_some_and(|f| f.sha256 != *sha))
-        .map(|(_, path)| format!("{path} is not what quorate put there"))
+        .map(|(_, path)| path)
         .collect()
 }
 

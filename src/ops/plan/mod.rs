@@ -8,6 +8,7 @@ pub mod lint;
 pub mod preflight;
 pub mod step;
 
+mod authorize;
 mod bootstrap;
 mod join;
 mod leave;
@@ -17,6 +18,9 @@ mod roll;
 mod rotate_ca;
 mod startable;
 mod waves;
+
+#[cfg(test)]
+mod certificates_tests;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
 pub use drift::{managed_files, pki_manifest};

@@ -140,6 +140,13 @@ impl<'a> Scene<'a> {
             Effect::None,
             vec![turn_authority(AuthorityTurn::Prepare, risk).because(why)],
         );
+        if self.signer().facts().issuer != self.signer().facts().subject {
+            draft.notes.push(
+                "the new CA will be quorate's own, not an intermediate of your company's: for that `quorate pki csr` and \
+                 `quorate pki import` come first"
+                    .into(),
+            );
+        }
         let clients: Vec<&str> = self
             .situation
             .supplies
@@ -183,11 +190,15 @@ impl<'a> Scene<'a> {
             self.teach(membership, &self.cas, "trust both CAs", &mut draft, |turn| turn);
             return Ok(draft);
         }
-        accepted?;
+        let due: Vec<&Place<'_>> = self.hosts.iter().filter(|place| !place.trust.shows(new)).collect();
+        // With every certificate new already nothing is signed: a member whose restart without the old CA was cut off
+        // has another file than its process, which is all that can be told, and only has to be restarted.
+        if !due.is_empty() {
+            accepted?;
+        }
         if !self.compromised && !self.situation.policy.accept_outage {
             clients_are_ready(new, &self.situation.supplies.clients).map_err(|refusal| vec![refusal])?;
         }
-        let due: Vec<&Place<'_>> = self.hosts.iter().filter(|place| !place.trust.shows(new)).collect();
         let steps = due.iter().map(|place| {
             self.hosts
                 .iter()

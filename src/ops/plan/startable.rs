@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Situation;
-use super::drift::Drift;
+use super::drift::{Drift, tampered};
 use crate::host::HostFacts;
 use crate::inventory::{DesiredHost, HostPath, ServiceManager};
+use crate::ops::safety::leaves::{HostLeaves, may_come_back};
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::unit_path;
 
@@ -18,8 +19,18 @@ pub(super) fn lacks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFa
         needed.push(unit_path(&host.service));
     }
     let file = needed.into_iter().find(|path| !facts.files.contains_key(path));
+    // A key that does not fit its certificate shows only as a file that is not the one that was put there.
     file.map(|path| path.to_string())
+        .or_else(|| tampered(host, facts).into_iter().next().map(|path| path.to_string()))
         .or_else(|| release(situation, facts, drift))
+}
+
+/// The refusal to stop a running member whose peers would not let it back in: streams that are open live on with a
+/// certificate that has expired or does not fit, the next handshake fails (facts/etcd.md section 12, mistakes 9 to 12).
+pub(super) fn shut_out(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
+    let leaves = HostLeaves::of(situation.desired, host, facts, situation.observed.at);
+    let refusal = may_come_back(&leaves, &host.address.to_string()).err()?;
+    Some(refusal.on(&host.name))
 }
 
 /// The release that the unit on disk names: the wanted one where the unit is as wanted, else what runs now.

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::backup::{RestoreTool, SnapshotDigest};
 use crate::inventory::{Arch, ClusterId, ClusterName, HostPath, MemberId, NodeName, PeerUrl, Version};
+use crate::ops::authorization::AuthChange;
 use crate::ops::check::Check;
 use crate::ops::model::Intent;
 use crate::ops::restore::{RestoreData, RestoreNote};
@@ -223,6 +224,11 @@ pub enum Action {
         /// The note.
         note: HostPath,
     },
+    /// Changes etcd's users, roles and permissions, or switches its authentication.
+    Authorize {
+        /// One after the other.
+        changes: Vec<AuthChange>,
+    },
     /// Looks whether every port speaks TLS, refuses strangers, shows the right certificate and ids, and sees its peers.
     LookAgain {
         /// Whose ports.
@@ -256,6 +262,9 @@ pub struct HostChange {
     /// Another `ca.crt` beside the certificates that are there. etcd reads it at its next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<FileChange>,
+    /// The revocation list, beside the certificates that are there. etcd reads it at every handshake.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub crl: bool,
     /// What to write beside the data directory.
     pub marker: Option<Marker>,
     /// Make the unit start at boot (also: it is not yet).
@@ -342,6 +351,11 @@ impl Action {
             },
             Action::CompareMembers { .. } => "compare the data of all members".into(),
             Action::ForgetRestore { .. } => "remove the note of the restore".into(),
+            Action::Authorize { changes } => match changes.as_slice() {
+                [AuthChange::Enable] => "switch etcd's authentication ON".into(),
+                [AuthChange::Disable] => "switch etcd's authentication OFF".into(),
+                _ => format!("change users and roles ({})", count(changes.len(), "change")),
+            },
             Action::LookAgain { nodes, .. } => {
                 format!(
                     "look again: TLS, identity and peers of {}",
@@ -360,6 +374,9 @@ impl HostChange {
         }
         if self.certificates {
             parts.push("certificates".into());
+        }
+        if self.crl {
+            parts.push("the revocation list".into());
         }
         parts.extend(
             self.trust

@@ -10,10 +10,14 @@
 //! 6. [`version::may_change_version`]: one minor at a time, above the published floors.
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently.
 //! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
+//!    [`leaves::may_come_back`]: nobody is stopped whom the others would not let back in.
+//!    [`clients::may_require_users`]: authentication is switched on only when every known client is a user.
 //! 9. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
 //!    nothing else until it is finished.
 
 pub mod bootstrap;
+pub mod clients;
+pub mod leaves;
 pub mod membership;
 pub mod quorum;
 pub mod restore;
@@ -53,6 +57,8 @@ pub enum Rule {
     Inventory,
     /// Certificates.
     Certificates,
+    /// Clients would be locked out.
+    LocksOut,
     /// A restore is under way.
     RestoreUnderWay,
     /// Older data would take the place of what is there.

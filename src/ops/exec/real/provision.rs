@@ -5,13 +5,12 @@ use sha2::{Digest, Sha256};
 
 use super::RealWorld;
 use crate::bundle::Program;
-use crate::host::{Account, Content, Directory, Generation, GenerationFile, MARKER, Push, PushFile};
+use crate::host::{Account, Content, Directory, MARKER, Push, PushFile};
 use crate::inventory::{DesiredHost, HostPath, NodeName, ServiceManager, UserName};
 use crate::ops::exec::StepError;
 use crate::ops::model::Fact;
-use crate::ops::plan::{AuthorityTurn, FileChange, HostChange, ReleaseChange, Step};
+use crate::ops::plan::{AuthorityTurn, HostChange, ReleaseChange, Step};
 use crate::ops::safety::bootstrap::Marker;
-use crate::pki::{FileContent, host_files};
 use crate::report::{Event, Reporter, human_bytes};
 
 impl RealWorld {
@@ -97,11 +96,7 @@ impl RealWorld {
         if let Some(marker) = &change.marker {
             push.files.push(marker_file(spec, marker, owner.clone()));
         }
-        if change.certificates {
-            push.generations.push(self.certificates(spec, owner).await?);
-        } else if let Some(ca) = &change.trust {
-            push.generations.push(self.trust(spec, ca, owner).await?);
-        }
+        push.generations.extend(self.generation(spec, change, owner).await?);
         if spec.service_manager == ServiceManager::Systemd {
             push.daemon_reload = change
                 .files
@@ -145,63 +140,6 @@ impl RealWorld {
         }
         push.prove = Some(place.join("etcd"));
         Ok(())
-    }
-
-    async fn certificates(&self, spec: &DesiredHost, owner: Option<UserName>) -> Result<Generation, StepError> {
-        let (trusted, server, peer) = self.vault.member_certificates(self.desired(), spec).await?;
-        let files = host_files(&trusted, &server, &peer)
-            .into_iter()
-            .map(|file| GenerationFile {
-                name: file.name.to_owned(),
-                mode: file.mode,
-                sha256: hex::encode(Sha256::digest(file.content.expose_bytes())),
-                content: match &file.content {
-                    FileContent::Public(text) => Content::Plain(Bytes::from(text.clone())),
-                    FileContent::Secret(key) => Content::secret(key.expose_pem().as_bytes().to_vec()),
-                },
-            });
-        Ok(Generation {
-            dir: spec.paths.pki.clone(),
-            owner,
-            files: files.collect(),
-        })
-    }
-
-    /// Another `ca.crt` beside the certificates and keys that are there.
-    async fn trust(
-        &self,
-        spec: &DesiredHost,
-        ca: &FileChange,
-        owner: Option<UserName>,
-    ) -> Result<Generation, StepError> {
-        let seen = self.seen.lock().await;
-        let Some(Fact::Known(facts)) = seen.hosts.get(&spec.name) else {
-            return Err(StepError::new("the host was not looked at"));
-        };
-        let mut files = vec![GenerationFile {
-            name: "ca.crt".into(),
-            mode: ca.mode,
-            sha256: ca.sha256.clone(),
-            content: Content::Plain(Bytes::from(ca.text.clone())),
-        }];
-        for name in ["server.crt", "server.key", "peer.crt", "peer.key"] {
-            let path = spec.paths.pki.join(name);
-            let file = facts
-                .files
-                .get(&path)
-                .ok_or_else(|| StepError::new(format!("{path} is missing")))?;
-            files.push(GenerationFile {
-                name: name.into(),
-                mode: file.mode,
-                sha256: file.sha256.clone(),
-                content: Content::Existing(path),
-            });
-        }
-        Ok(Generation {
-            dir: spec.paths.pki.clone(),
-            owner,
-            files,
-        })
     }
 
     pub(super) async fn has_gzip(&self, node: &NodeName) -> bool {

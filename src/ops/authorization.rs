@@ -1,0 +1,168 @@
+//! etcd's users and roles as they are, and what makes them what the inventory wants. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::inventory::{AuthMode, AuthPolicy, Permission, ROOT};
+
+/// etcd's own users and roles, as it tells them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthState {
+    /// Whether authentication is on.
+    pub enabled: bool,
+    /// The roles of each user.
+    pub users: BTreeMap<String, BTreeSet<String>>,
+    /// The permissions of each role.
+    pub roles: BTreeMap<String, BTreeSet<Permission>>,
+}
+
+/// One change to them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum AuthChange {
+    AddRole { role: String },
+    Grant { role: String, permission: Permission },
+    Revoke { role: String, permission: Permission },
+    DeleteRole { role: String },
+    AddUser { user: String },
+    GrantRole { user: String, role: String },
+    RevokeRole { user: String, role: String },
+    DeleteUser { user: String },
+    Enable,
+    Disable,
+}
+
+impl AuthChange {
+    /// As a line of a diff.
+    pub fn describe(&self) -> String {
+        match self {
+            AuthChange::AddRole { role } => format!("+ role {role}"),
+            AuthChange::Grant { role, permission } => format!("+ role {role}: {permission}"),
+            AuthChange::Revoke { role, permission } => format!("- role {role}: {permission}"),
+            AuthChange::DeleteRole { role } => format!("- role {role}"),
+            AuthChange::AddUser { user } => format!("+ user {user}"),
+            AuthChange::GrantRole { user, role } => format!("+ user {user}: role {role}"),
+            AuthChange::RevokeRole { user, role } => format!("- user {user}: role {role}"),
+            AuthChange::DeleteUser { user } => format!("- user {user}"),
+            AuthChange::Enable => "+ authentication".into(),
+            AuthChange::Disable => "- authentication".into(),
+        }
+    }
+
+    /// Whether somebody may do less afterwards.
+    pub fn takes_away(&self) -> bool {
+        self.describe().starts_with('-') || *self == AuthChange::Enable
+    }
+
+    /// Whether it has been done.
+    pub fn holds(&self, state: &AuthState) -> bool {
+        let permits = |role: &str, wanted: &Permission| state.roles.get(role).is_some_and(|p| p.contains(wanted));
+        let has = |user: &str, role: &str| state.users.get(user).is_some_and(|roles| roles.contains(role));
+        match self {
+            AuthChange::AddRole { role } => state.roles.contains_key(role),
+            AuthChange::Grant { role, permission } => permits(role, permission),
+            AuthChange::Revoke { role, permission } => !permits(role, permission),
+            AuthChange::DeleteRole { role } => !state.roles.contains_key(role),
+            AuthChange::AddUser { user } => state.users.contains_key(user),
+            AuthChange::GrantRole { user, role } => has(user, role),
+            AuthChange::RevokeRole { user, role } => !has(user, role),
+            AuthChange::DeleteUser { user } => !state.users.contains_key(user),
+            AuthChange::Enable => state.enabled,
+            AuthChange::Disable => !state.enabled,
+        }
+    }
+}
+
+/// Users and roles that etcd has and the inventory does not list, by name. `root` is quorate's own.
+pub fn unlisted(policy: &AuthPolicy, state: &AuthState) -> (Vec<String>, Vec<String>) {
+    let users = state.users.keys().filter(|name| !policy.users.contains_key(*name));
+    let roles = state.roles.keys().filter(|name| !policy.roles.contains_key(*name));
+    let others = |name: &&String| *name != ROOT;
+    (
+        users.filter(others).cloned().collect(),
+        roles.filter(others).cloned().collect(),
+    )
+}
+
+/// What makes users and roles those of the inventory, in an order in which nobody loses what it is to keep: what is
+/// given comes before what is taken. Whoever is not listed goes only with `prune`.
+pub fn principals(policy: &AuthPolicy, state: &AuthState, prune: bool) -> Vec<AuthChange> {
+    if policy.mode != AuthMode::On {
+        return Vec::new();
+    }
+    let mut changes = Vec::new();
+    let mut taken = Vec::new();
+    let (no_permission, no_role) = (BTreeSet::new(), BTreeSet::new());
+    let root_role = (ROOT.to_owned(), BTreeSet::new());
+    let root_user = (ROOT.to_owned(), BTreeSet::from([ROOT.to_owned()]));
+
+    for (role, wanted) in policy.roles.iter().chain([(&root_role.0, &root_role.1)]) {
+        let have = state.roles.get(role);
+        changes.extend(have.is_none().then(|| AuthChange::AddRole { role: role.clone() }));
+        // The role `root` may do everything, whatever permissions it has.
+        let have = have.filter(|_| role != ROOT).unwrap_or(&no_permission);
+        permissions(role, wanted, have, &mut changes, &mut taken);
+    }
+    for (user, wanted) in policy.users.iter().chain([(&root_user.0, &root_user.1)]) {
+        let have = state.users.get(user);
+        changes.extend(have.is_none().then(|| AuthChange::AddUser { user: user.clone() }));
+        let have = have.unwrap_or(&no_role);
+        let of = |role: &String| (user.clone(), role.clone());
+        let (gives, takes) = (wanted.difference(have).map(of), have.difference(wanted).map(of));
+        changes.extend(gives.map(|(user, role)| AuthChange::GrantRole { user, role }));
+        if user != ROOT {
+            taken.extend(takes.map(|(user, role)| AuthChange::RevokeRole { user, role }));
+        }
+    }
+    changes.extend(taken);
+    if prune {
+        let (users, roles) = unlisted(policy, state);
+        changes.extend(users.into_iter().map(|user| AuthChange::DeleteUser { user }));
+        changes.extend(roles.into_iter().map(|role| AuthChange::DeleteRole { role }));
+    }
+    changes
+}
+
+/// Another access to the same keys is granted in place, except where the role has a second range that begins with the
+/// same key: etcd finds the first of them only, and would add a duplicate (`roleGrantPermission`, auth/store.go).
+fn permissions(
+    role: &str,
+    wanted: &BTreeSet<Permission>,
+    have: &BTreeSet<Permission>,
+    changes: &mut Vec<AuthChange>,
+    taken: &mut Vec<AuthChange>,
+) {
+    let revoke = |permission: &Permission| AuthChange::Revoke {
+        role: role.to_owned(),
+        permission: permission.clone(),
+    };
+    for permission in wanted.difference(have) {
+        let replaced = have.iter().find(|old| old.same_keys(permission));
+        let begins_alike = have.iter().filter(|old| old.key == permission.key).count();
+        changes.extend(replaced.filter(|_| begins_alike > 1).map(revoke));
+        changes.push(AuthChange::Grant {
+            role: role.to_owned(),
+            permission: permission.clone(),
+        });
+    }
+    let gone = have.difference(wanted);
+    taken.extend(
+        gone.filter(|old| !wanted.iter().any(|new| new.same_keys(old)))
+            .map(revoke),
+    );
+}
+
+/// Whether authentication is to be switched on or off; the last thing that is done.
+pub fn switch(policy: &AuthPolicy, state: &AuthState) -> Option<AuthChange> {
+    match (policy.mode, state.enabled) {
+        (AuthMode::On, false) => Some(AuthChange::Enable),
+        (AuthMode::Off, true) => Some(AuthChange::Disable),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "authorization_tests.rs"]
+mod tests;
