@@ -163,6 +163,8 @@ fn facts(host: &SimHost) -> HostFacts {
             exe_replaced: false,
             active_seconds: None,
             restarts: u32::from(host.unit.failed.is_some()),
+            drop_ins: Vec::new(),
+            ignored_environment: Vec::new(),
         },
         data: DataFacts {
             state: match host.data {
