@@ -254,12 +254,11 @@ impl Vault {
         Ok(dir.request(&self.policy, &recipients, &self.identities, ask, now)?)
     }
 
-    /// Takes what a company's CA made of the request.
+    /// Takes what a company's CA made of the request; its key is sealed to `recipients`.
     ///
     /// # Errors
     /// Every problem with it; nothing is changed then.
-    pub fn import(&self, desired: &Desired, answer: &str) -> Result<Imported, StoreError> {
-        let recipients = self.recipients().unwrap_or_default();
+    pub fn import(&self, desired: &Desired, answer: &str, recipients: &[Recipient]) -> Result<Imported, StoreError> {
         let specs = |host| [server_spec(desired, host), peer_spec(desired, host)];
         let leaves: Vec<LeafSpec> = desired.hosts.values().flat_map(specs).collect();
         let expected = Expectations {
@@ -268,7 +267,7 @@ impl Vault {
             leaves: &leaves,
         };
         let ask = &mut |path: &Path| (self.ask)(path);
-        self.dir.import(answer, &expected, &recipients, &self.identities, ask)
+        self.dir.import(answer, &expected, recipients, &self.identities, ask)
     }
 
     /// Seals the CA key to exactly `recipients`; a key that was brought along in the clear is sealed and removed.

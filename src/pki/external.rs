@@ -173,7 +173,7 @@ impl PkiDir {
         self.dir.join("ca-request.csr")
     }
 
-    fn request_key_path(&self) -> PathBuf {
+    pub(super) fn request_key_path(&self) -> PathBuf {
         self.dir.join("ca-request.key.age")
     }
 

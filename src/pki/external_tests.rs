@@ -147,7 +147,7 @@ fn the_first_answer_becomes_the_ca_and_what_it_issues_leads_to_the_companys_root
     let ca = Certificate::from_pem(&intermediate).unwrap();
     assert_eq!(
         desk.dir.trusted().unwrap(),
-        [ca.clone()],
+        std::slice::from_ref(&ca),
         "members trust nothing of the company's but this"
     );
     let authority = desk.unlock();
@@ -242,7 +242,10 @@ fn constraints_anywhere_above_are_found_by_issuing_with_it() {
     );
     let shallow = Company::new(|root| root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
     let answer = format!("{}{}", shallow.sign(&desk.request(), |_| {}), shallow.root_pem);
-    assert!(desk.problems(&answer)[0].contains("not accepted"));
+    assert!(desk.problems(&answer)[0].contains("does not allow a CA below it"));
+    let servers = Company::new(|root| root.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]);
+    let answer = format!("{}{}", servers.sign(&desk.request(), |_| {}), servers.root_pem);
+    assert!(desk.problems(&answer)[0].contains("clientAuth"));
 }
 
 #[test]
@@ -251,4 +254,23 @@ fn an_answer_nobody_asked_for_is_refused() {
     let error = desk.import("").unwrap_err();
     assert!(matches!(error, StoreError::NoRequest { .. }));
     assert!(error.hint().contains("pki csr"));
+}
+
+#[test]
+fn an_operator_who_is_removed_cannot_open_the_key_of_a_request_either() {
+    let desk = Desk::new();
+    let other = write_ssh_key(desk.place.path(), "other", &ssh_ed25519(2));
+    let both = Recipient::of_identities(&[desk.key.clone(), other.clone()]).unwrap();
+    let keys = std::slice::from_ref(&desk.key);
+    let policy = policy(KeyType::EcdsaP256);
+    desk.dir.request(&policy, &both, keys, &mut |_| None, now()).unwrap();
+    let path = desk.dir.request_key_path();
+    let opens = |key: &PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let opened = desk.dir.unseal(&path, &text, std::slice::from_ref(key), &mut |_| None);
+        opened.is_ok()
+    };
+    assert!(opens(&desk.key) && opens(&other));
+    desk.dir.reseal(&desk.recipients(), keys, &mut |_| None).unwrap();
+    assert!(opens(&desk.key) && !opens(&other));
 }

@@ -120,7 +120,7 @@ impl PkiDir {
             path: path.clone(),
             why: error.to_string(),
         })?;
-        self.write(&path, &format!("{HEAD}{body}"))
+        self.write(&path, format!("{HEAD}{body}"))
     }
 
     fn issued_path(&self) -> PathBuf {

@@ -25,10 +25,10 @@ impl PkiDir {
     /// When it cannot be written.
     pub fn write_recipients(&self, recipients: &[Recipient]) -> Result<(), StoreError> {
         let lines: String = recipients.iter().map(|r| format!("{}\n", r.public_line())).collect();
-        self.write(&self.recipients_path(), &format!("{HEAD}{lines}"))
+        self.write(&self.recipients_path(), format!("{HEAD}{lines}"))
     }
 
-    /// Seals the CA key anew, and that of the next CA during a rotation: from now on exactly `recipients` can open the
+    /// Seals the CA key anew, that of the next CA during a rotation, and that of a request: from now on exactly `recipients` can open the
     /// files. Copies of the old files (in version control, in backups) stay open to whoever could open them.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl PkiDir {
         ask: &mut AskPassphrase<'_>,
     ) -> Result<(), StoreError> {
         let mut opened = Vec::new();
-        for path in [self.sealed_path(), self.next_sealed_path()] {
+        for path in [self.sealed_path(), self.next_sealed_path(), self.request_key_path()] {
             if let Some(text) = self.read(&path)? {
                 opened.push((path.clone(), self.unseal(&path, &text, identities, ask)?));
             }

@@ -108,7 +108,7 @@ impl PkiDir {
     fn write_next(&self, sealed: &str, new: &Certificate, old: Option<&Certificate>) -> Result<(), StoreError> {
         let both: Vec<Certificate> = [Some(new), old].into_iter().flatten().cloned().collect();
         self.write(&self.next_sealed_path(), sealed)?;
-        self.write(&self.next_path(), &bundle_pem(&both))
+        self.write(&self.next_path(), bundle_pem(&both))
     }
 
     /// Second turn: from now on the new CA signs. The old CA's key leaves the directory; nothing needs it any more.

@@ -365,7 +365,7 @@ impl PkiDir {
     }
 
     pub(super) fn write_trusted(&self, certificates: &[Certificate]) -> Result<(), StoreError> {
-        self.write(&self.cert_path(), &bundle_pem(certificates))
+        self.write(&self.cert_path(), bundle_pem(certificates))
     }
 
     fn read_trusted(&self) -> Result<Option<Vec<Certificate>>, StoreError> {

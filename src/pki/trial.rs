@@ -10,6 +10,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use x509_parser::parse_x509_certificate;
 
 use super::authority::Authority;
 use super::certificate::{Certificate, bundle_pem};
@@ -97,10 +98,26 @@ fn chain(own: &Certificate, bundle: &[Certificate], now: Timestamp, problems: &m
                 facts.subject, facts.not_before, facts.not_after
             ));
         }
+        // A TLS library need not judge what the root says of itself; Go's does, and etcd is written in Go.
+        if !facts.ca || path_length(issuer).is_some_and(|most| (most as usize) < above.len() + 1) {
+            problems.push(format!("`{}` above it does not allow a CA below it", facts.subject));
+        }
+        if !(facts.server_auth && facts.client_auth) {
+            problems.push(format!(
+                "the extended key usages of `{}` above it leave out serverAuth or clientAuth",
+                facts.subject
+            ));
+        }
         above.push(issuer.clone());
         last = issuer;
     }
     above
+}
+
+/// How many CAs may stand between a CA and the leaf, where that is limited.
+fn path_length(ca: &Certificate) -> Option<u32> {
+    let (_, x509) = parse_x509_certificate(ca.der()).ok()?;
+    x509.basic_constraints().ok()??.value.path_len_constraint
 }
 
 /// Issues every certificate that hosts need, and has them checked from the root down.

@@ -17,6 +17,7 @@ async fn root_by_common_name_keeps_working_and_others_get_what_their_roles_say()
             "no root user yet"
         );
 
+        assert!(!root.auth_is_on().await.unwrap(), "{version}");
         root.user_add("root", None).await.unwrap();
         root.role_add("root").await.unwrap();
         root.user_grant_role("root", "root").await.unwrap();
@@ -44,6 +45,7 @@ async fn root_by_common_name_keeps_working_and_others_get_what_their_roles_say()
         );
 
         root.auth_enable().await.unwrap();
+        assert!(root.auth_is_on().await.unwrap(), "{version}");
         if version != V34 {
             assert!(root.auth_status().await.unwrap().value);
         }

@@ -40,7 +40,9 @@ pub fn import(session: &Session, file: &Path) -> Result<Exit, Failure> {
         Failure::new(Exit::Usage, format!("cannot read {}: {e}", file.display()))
             .hint("give the certificates in PEM; DER becomes that with `openssl x509 -inform der -in FILE`")
     })?;
-    let imported = session.vault().import(session.desired(), &answer).map_err(refusal)?;
+    let vault = session.vault();
+    let recipients = vault.recipients()?;
+    let imported = vault.import(session.desired(), &answer, &recipients).map_err(refusal)?;
     let next = match imported {
         Imported::First => "the cluster's CA is an intermediate of your company's; go on with `quorate up`",
         Imported::Next => "the next CA is an intermediate of your company's; change over with `quorate pki rotate-ca`",

@@ -49,7 +49,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         quiet_changes(&peers),
     );
     let stopped = stopped(&peers);
-    let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.certificates);
+    let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.certificates || p.drift.now.crl);
     draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
     if touched {
         draft.wave(

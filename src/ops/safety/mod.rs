@@ -15,12 +15,16 @@
 //! 9. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
 //!    nothing else until it is finished.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 pub mod bootstrap;
 pub mod clients;
 pub mod leaves;
 pub mod membership;
 pub mod quorum;
 pub mod restore;
+#[cfg(test)]
+mod rule_tests;
 pub mod trust;
 pub mod version;
 

@@ -335,6 +335,8 @@ fn facts() -> HostFacts {
             last_exit: None,
             active_seconds: None,
             restarts: 0,
+            drop_ins: Vec::new(),
+            ignored_environment: Vec::new(),
         },
         data: DataFacts {
             state: DataState::Bootstrapped,
