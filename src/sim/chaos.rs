@@ -55,8 +55,9 @@ impl Fault {
     }
 }
 
-/// What the faults of a run have left behind is put right: machines go on, ways are mended.
-pub fn mend(world: &mut World) {
+/// What the faults of a run have left behind is put right: machines go on, ways are mended. True when a machine started
+/// a member that has forgotten everything: what comes of that is nobody's fault.
+pub fn mend(world: &mut World) -> bool {
     let nodes: Vec<NodeName> = world.hosts.keys().cloned().collect();
     for node in nodes {
         let host = world.host(&node);
@@ -65,6 +66,10 @@ pub fn mend(world: &mut World) {
         }
     }
     world.pass(world.now + 10_000);
+    let happened = std::mem::take(&mut world.happened);
+    happened
+        .iter()
+        .any(|h| matches!(h, Happening::Founded { again: true, .. } | Happening::Joined { again: true, .. }))
 }
 
 /// A world, what is wanted of it, and whether anything in it keeps a run from succeeding that no look can show.
@@ -117,8 +122,7 @@ pub fn case(dice: &mut Dice) -> Case {
         world.pass(world.now + dice.next() % 9_000);
     }
     world.happened.clear();
-    // How many votes there are, and where, cannot be seen while nobody answers.
-    hidden |= world.observe(&desired).cluster.known().is_none() && !in_reach(&world, &desired);
+    hidden |= out_of_sight(&world, &desired);
     let intent = intent(&desired, dice);
     let policy = Policy {
         accept_outage: dice.chance(25),
@@ -131,6 +135,11 @@ pub fn case(dice: &mut Dice) -> Case {
         policy,
         hidden,
     }
+}
+
+/// How many votes there are, and where, cannot be seen while nobody answers.
+pub fn out_of_sight(world: &World, desired: &Desired) -> bool {
+    world.observe(desired).cluster.known().is_none() && !in_reach(world, desired)
 }
 
 /// Whether the hosts of the inventory have the data of a quorum.

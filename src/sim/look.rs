@@ -95,7 +95,8 @@ impl World {
         let (disk, process) = host.live().filter(|_| host.link == Link::Up)?;
         let cluster = self.clusters.get(&disk.cluster)?;
         let voter = cluster.members.get(&disk.member).is_some_and(|m| !m.learner);
-        (process.ready && voter && cluster.leader.is_some()).then_some(disk.cluster)
+        let answers = process.ready && voter && cluster.leader.is_some();
+        (answers && cluster.has_quorum(&self.live(disk.cluster))).then_some(disk.cluster)
     }
 
     fn status(&self, host: &SimHost) -> Fact<MemberStatus> {

@@ -16,6 +16,8 @@
 //! | `oracle` | judges every state in between, knowing nothing of `ops/safety` |
 //! | `dice` | seeded chance |
 //! | `chaos` | random worlds, intents and faults |
+//! | `scenes` | small worlds that a reader can hold in their head |
+//! | `lint_rules` | each rule of the lint, broken on purpose |
 //! | `arbitrary` | observations that no world could give |
 
 mod apply;
@@ -25,9 +27,11 @@ mod chaos;
 mod dice;
 mod drive;
 mod host;
+mod lint_rules;
 mod look;
 mod oracle;
 mod raft;
+pub mod scenes;
 mod stock;
 mod world;
 

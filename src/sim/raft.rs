@@ -89,6 +89,11 @@ impl Cluster {
         self.voters().filter(|id| live.contains_key(id)).collect()
     }
 
+    /// Whether reads that need a quorum are answered: a leader notices the loss of it only after a while.
+    pub fn has_quorum(&self, live: &BTreeMap<MemberId, Live>) -> bool {
+        self.live_voters(live).len() >= quorum(self.voters().count())
+    }
+
     pub fn lose_leader(&mut self, now: u64) {
         self.leader = None;
         self.leaderless_since = now;

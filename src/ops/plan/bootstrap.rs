@@ -72,6 +72,9 @@ fn members_among(situation: Situation<'_>, limit: &[NodeName]) -> Result<Vec<Nod
             members.push(host.name.clone());
         }
     }
+    // What runs beside them must be theirs, too, or nobody could tell how they are.
+    let others = known_hosts(situation).filter(|(host, facts)| !covered(&host.name) && facts.service.pid.is_some());
+    blocked.extend(others.filter_map(|(host, facts)| data_belongs(situation.desired, host, facts).err()));
     if members.is_empty() && blocked.is_empty() {
         blocked.push(Blocked::new(
             Rule::Inventory,
