@@ -1,6 +1,7 @@
 //! Every rule of the lint: a plan that the planner made passes, and the same plan with one thing spoilt is caught.
 
 use super::host::Data;
+use super::papers::Keys;
 use super::scenes::{Scene, UP, node};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Intent, Membership, Observed};
@@ -53,7 +54,7 @@ fn cold_start() -> Scene {
 /// A bootstrap of which one host's first start was cut off.
 fn aborted() -> Scene {
     let mut scene = Scene::bare(3).with_data(2, Data::Aborted);
-    scene.world.ca = true;
+    scene.world.keys = Some(Keys::FIRST);
     let marker = Marker {
         cluster: scene.desired.cluster.clone(),
         cluster_id: crate::ops::plan::expected_cluster_id(&scene.desired),

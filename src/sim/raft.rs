@@ -33,6 +33,8 @@ pub struct Cluster {
     pub leaderless_since: u64,
     /// A leader was elected that lacks acknowledged entries.
     pub forgot: bool,
+    /// The minor release that all members have reached; a cluster never goes back.
+    pub version: Option<(u32, u32)>,
     /// Counts members added at run time: their ids cannot be foretold.
     pub added: u64,
 }
@@ -76,6 +78,7 @@ impl Cluster {
             term: 1,
             leaderless_since: now,
             forgot: false,
+            version: None,
             added: 0,
         }
     }
@@ -122,6 +125,11 @@ impl Cluster {
         indexes.sort_unstable_by(|a, b| b.cmp(a));
         let held_by_quorum = indexes[quorum(self.voters().count()) - 1];
         self.committed = self.committed.max(held_by_quorum);
+        let everybody = self.members.keys().all(|id| live.contains_key(id));
+        if everybody {
+            let slowest = live.values().map(|m| m.version.series()).min();
+            self.version = self.version.max(slowest);
+        }
     }
 
     fn elect(&mut self, live: &BTreeMap<MemberId, Live>, voters: &[MemberId]) {

@@ -281,9 +281,9 @@ fn start_or_change(peer: &Peer<'_>) -> Action {
     }
 }
 
-/// Whether this run starts the member anew.
+/// Whether this run starts the member anew, or gives it certificates with which it can be talked to.
 pub(super) fn comes_back(peer: &Peer<'_>) -> bool {
-    !runs(peer.facts) || !peer.drift.restart.is_empty()
+    !runs(peer.facts) || !peer.drift.restart.is_empty() || peer.drift.now.certificates
 }
 
 pub(super) fn runs(facts: &HostFacts) -> bool {

@@ -228,7 +228,7 @@ impl<'a> Lint<'a> {
     fn provision(&mut self, step: &Step, node: &NodeName, change: &HostChange) {
         let empty = self.facts(node).is_some_and(|f| f.data.state == DataState::Empty);
         let mut initial = change.files.iter().filter_map(|f| initial_of(&f.text));
-        if self.membership().is_some() && empty && initial.any(|i| i.state == InitialState::New) {
+        if self.membership().is_some() && !self.restores() && empty && initial.any(|i| i.state == InitialState::New) {
             self.fatal(
                 &step.id,
                 "tells a host without data to found a cluster beside a living one",
@@ -257,12 +257,13 @@ impl<'a> Lint<'a> {
         }
     }
 
-    /// A host without data starts only where that was made sure of: nothing there at a bootstrap, or on the list.
+    /// A host without data starts only where that was made sure of: nothing there at a bootstrap, or on the list, or
+    /// restored by then.
     fn start(&mut self, step: &Step, node: &NodeName) {
         let bootstrapped = self
             .facts(node)
             .is_some_and(|f| f.data.state == DataState::Bootstrapped);
-        let sure = |c: &Check| matches!(c, Check::NoData { .. } | Check::Listed { .. });
+        let sure = |c: &Check| matches!(c, Check::NoData { .. } | Check::Listed { .. } | Check::Restored { .. });
         if !bootstrapped && !step.requires.iter().any(sure) {
             self.fatal(
                 &step.id,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::converge::{Peer, comes_back, initial_existing, look_again, own_data, runs, unreachable};
 use super::drift::drift;
-use super::startable::{lacks, would_stay_down};
+use super::startable::{certificates_ended, ended, lacks, would_stay_down};
 use super::waves::{Draft, Effect, on};
 use super::{Action, HostChange, Risk, Situation, living};
 use crate::etcd::Member;
@@ -139,7 +139,9 @@ fn stays_down(
         return Some(refusal);
     }
     match drift(situation, host, facts, &initial_existing(membership, facts, host)) {
-        Ok(drift) => lacks(situation, host, facts, &drift).map(|what| would_stay_down(host, &what)),
+        Ok(drift) => lacks(situation, host, facts, &drift)
+            .map(|what| would_stay_down(host, &what))
+            .or_else(|| Some(certificates_ended(host, ended(situation, host, facts)?))),
         Err(refusal) => Some(refusal),
     }
 }
