@@ -139,16 +139,15 @@ impl Lab {
         }
     }
 
-    /// The leader has to be a host of the inventory that can be reached.
+    /// Somebody to ask: the leader, or any healthy voter in reach, which passes the request on.
     fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
-        let leader = membership
-            .leader()
-            .and_then(|id| membership.members.iter().find(|m| m.id == id));
-        let spec = leader.and_then(|m| host_of(&self.desired, m));
-        let spec = spec.ok_or_else(|| StepError::new("no host of the inventory leads the cluster"))?;
-        match self.now().world.hosts[&spec.name].link {
-            Link::Up => Ok(membership.cluster_id),
-            Link::Cut | Link::Dead => Err(StepError::new(format!("{} does not answer", spec.name))),
+        let mut ours = membership
+            .voters()
+            .filter(|m| membership.healthy(m.id))
+            .filter_map(|m| host_of(&self.desired, m));
+        match ours.any(|spec| self.now().world.hosts[&spec.name].link == Link::Up) {
+            true => Ok(membership.cluster_id),
+            false => Err(StepError::new("no healthy member is a host of the inventory")),
         }
     }
 

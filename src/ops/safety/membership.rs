@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::bootstrap::Marker;
 use super::quorum::{Strength, quorum, quorum_lost};
 use super::{Blocked, Rule};
 use crate::inventory::{MemberId, PeerUrl};
@@ -136,6 +137,14 @@ pub fn may_wipe(membership: &Membership, url: &PeerUrl) -> Result<(), Blocked> {
     Ok(())
 }
 
+/// Is the data of a host that is not a member what a join of this very cluster left behind, one that quorate undid itself
+/// (the learner never caught up) or that never came to its end? Then nobody has to ask for it to be moved aside before
+/// the next try: it was never seen to be a voter's, and [`may_wipe`] is asked all the same.
+pub fn left_by_a_join(membership: &Membership, url: &PeerUrl, marker: Option<&Marker>) -> bool {
+    let unfinished = marker.is_some_and(|m| !m.complete && m.cluster_id == membership.cluster_id);
+    unfinished && may_wipe(membership, url).is_ok()
+}
+
 /// No change is under way and everybody (but the one concerned) is healthy.
 fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
     if !membership.by_quorum {
@@ -185,4 +194,114 @@ fn urls(member: &crate::etcd::Member) -> String {
         .map(|u| u.0.as_str())
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::safety::samples::{cluster, learner, silent, url};
+
+    const NO: Policy = Policy {
+        accept_outage: false,
+        accept_data_loss: false,
+    };
+
+    fn one(k: u64) -> MemberId {
+        MemberId(k)
+    }
+
+    #[test]
+    fn a_learner_is_added_only_to_a_settled_cluster() {
+        assert_eq!(may_add(&cluster(3)), Ok(()));
+        assert_eq!(may_add(&cluster(1)), Ok(()), "a learner costs a single voter nothing");
+        let sick = may_add(&silent(cluster(3), 3)).unwrap_err();
+        assert_eq!(
+            (sick.rule, sick.reason.as_str()),
+            (Rule::NotSettled, "n3 is not healthy")
+        );
+        let cured = BTreeSet::from([one(3)]);
+        assert_eq!(may_add_once(&silent(cluster(3), 3), &cured), Ok(()));
+        let begun = may_add(&learner(cluster(4), 4, 10)).unwrap_err();
+        assert!(
+            begun.reason.contains("n4 is a learner that has not been promoted yet"),
+            "{begun}"
+        );
+        let mut unstarted = cluster(4);
+        unstarted.members[3].name.clear();
+        let unstarted = may_add(&unstarted).unwrap_err();
+        assert!(
+            unstarted.reason.contains("was added but has never started"),
+            "{unstarted}"
+        );
+        let lost = may_add(&silent(silent(cluster(3), 3), 2)).unwrap_err();
+        assert_eq!(lost.rule, Rule::QuorumLost);
+    }
+
+    #[test]
+    fn a_learner_is_promoted_when_it_is_close_and_everybody_else_is_well() {
+        let at = |index| learner(cluster(4), 4, index);
+        assert_eq!(may_promote(&at(1000 - PROMOTION_LAG), one(4)), Ok(()));
+        let behind = may_promote(&at(1000 - PROMOTION_LAG - 1), one(4)).unwrap_err();
+        assert_eq!(behind.reason, "the learner is 501 entries behind, 500 are allowed");
+        let sick = may_promote(&silent(at(1000), 2), one(4)).unwrap_err();
+        assert_eq!(sick.reason, "n2 is not healthy");
+        let mute = may_promote(&silent(at(1000), 4), one(4)).unwrap_err();
+        assert_eq!(mute.rule, Rule::Unknown);
+    }
+
+    #[test]
+    fn a_member_leaves_only_where_the_rest_is_a_quorum_by_itself() {
+        assert_eq!(may_remove(&cluster(3), one(3), NO), Ok(()));
+        assert_eq!(may_remove(&silent(cluster(3), 3), one(3), NO), Ok(()), "a dead one");
+        let another = may_remove(&silent(cluster(5), 3), one(2), NO).unwrap_err();
+        assert_eq!(
+            another.reason, "n3 is not healthy",
+            "a dead one goes before a healthy one"
+        );
+        let only = may_remove(&cluster(1), one(1), NO).unwrap_err();
+        assert!(only.reason.contains("the only voter"), "{only}");
+        let two = may_remove(&cluster(2), one(2), NO).unwrap_err();
+        assert!(two.hint.contains("--accept-outage"), "{two}");
+        let outage = Policy {
+            accept_outage: true,
+            ..NO
+        };
+        assert_eq!(may_remove(&cluster(2), one(2), outage), Ok(()));
+        let one_of_two = may_remove(&silent(cluster(2), 2), one(2), outage).unwrap_err();
+        assert_eq!(one_of_two.rule, Rule::QuorumLost, "etcd itself could not agree on it");
+        assert_eq!(may_remove(&learner(cluster(4), 4, 0), one(4), NO), Ok(()));
+    }
+
+    #[test]
+    fn data_is_touched_only_when_a_quorum_says_that_its_member_has_left() {
+        let three = cluster(3);
+        assert_eq!(may_wipe(&three, &url(4)), Ok(()));
+        assert_eq!(may_wipe(&three, &url(3)).unwrap_err().rule, Rule::NotSettled);
+        let local = Membership {
+            by_quorum: false,
+            ..three
+        };
+        assert_eq!(may_wipe(&local, &url(4)).unwrap_err().rule, Rule::Unknown);
+    }
+
+    #[test]
+    fn only_what_an_unfinished_join_of_this_cluster_left_makes_way_by_itself() {
+        let three = cluster(3);
+        let marker = |complete, id| Marker {
+            cluster: "lab".parse().unwrap(),
+            cluster_id: id,
+            member: "n4".parse().unwrap(),
+            complete,
+        };
+        let id = three.cluster_id;
+        let left = |k, marker: Option<Marker>| left_by_a_join(&three, &url(k), marker.as_ref());
+        assert!(left(4, Some(marker(false, id))));
+        assert!(!left(4, Some(marker(true, id))), "it was a member once");
+        assert!(
+            !left(4, Some(marker(false, crate::inventory::ClusterId(7)))),
+            "another cluster's"
+        );
+        assert!(!left(4, None), "nobody knows whose");
+        assert!(!left(3, Some(marker(false, id))), "it is listed");
+    }
 }

@@ -8,7 +8,7 @@ use super::RealWorld;
 use crate::etcd::EtcdError;
 use crate::inventory::{MemberId, PeerUrl};
 use crate::ops::exec::StepError;
-use crate::ops::model::{Membership, host_of, label};
+use crate::ops::model::{Membership, label};
 use crate::ops::plan::Step;
 use crate::ops::safety::membership::{PROMOTION_LAG, may_promote};
 use crate::report::{Event, Reporter};
@@ -157,8 +157,7 @@ impl RealWorld {
         let Some(heir) = heir(&membership, from.id) else {
             return Ok("there is nobody to hand over to".into());
         };
-        let spec = host_of(self.desired(), from).ok_or_else(|| StepError::new("the leader is not in the inventory"))?;
-        self.client(spec).await?.move_leader(heir).await?;
+        self.member(&membership, from).await?.move_leader(heir).await?;
         let name = membership
             .members
             .iter()
