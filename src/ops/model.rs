@@ -33,6 +33,9 @@ impl<T> Fact<T> {
     }
 }
 
+/// How the reason of an unknown cluster begins when hosts run members of different ones, which no start mends.
+pub const DIFFERENT_CLUSTERS: &str = "the hosts run members of different clusters";
+
 /// The two lines of what a [`Fact::Unknown`] says: why, and what to do about it.
 pub fn why_and_help(unknown: &str) -> (&str, Option<&str>) {
     let (why, help) = match unknown.split_once('\n') {

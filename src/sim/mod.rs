@@ -28,7 +28,7 @@ mod host;
 mod look;
 mod oracle;
 mod raft;
-mod stock;
-mod world;
+pub mod stock;
+pub mod world;
 
 mod properties;

@@ -22,7 +22,6 @@ fn a_login_with_sudo_makes_a_cluster_as_well_as_root() {
 }
 
 #[test]
-#[ignore = "open: the hint does not name --sudo-password-fd yet"]
 fn a_sudo_password_comes_from_the_place_the_operator_names() {
     let lab = Lab::start(1);
     inventory_as(&lab, "opspw");

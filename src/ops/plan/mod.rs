@@ -8,6 +8,7 @@ pub mod lint;
 pub mod preflight;
 pub mod step;
 
+mod advice;
 mod bootstrap;
 mod join;
 mod leave;
@@ -77,6 +78,7 @@ pub fn plan(
         Intent::RotateLeaves { limit } => renew::renew(situation, limit)?,
         Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
+    draft.notes.extend(advice::advice(situation));
     draft.number();
     Ok(Plan {
         header: Header {

@@ -51,30 +51,3 @@ pub fn before_a_join(membership: &Membership, ours: impl Fn(&Member) -> bool) ->
         )),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::safety::samples::{cluster, silent};
-
-    #[test]
-    fn a_leader_that_answers_hands_over_and_one_that_does_not_is_voted_out() {
-        let three = cluster(3);
-        assert_eq!(before_a_removal(&three, MemberId(2)), Succession::NotNeeded);
-        assert_eq!(before_a_removal(&three, MemberId(1)), Succession::HandOver);
-        let cut = silent(three, 1);
-        assert_eq!(before_a_removal(&cut, MemberId(1)), Succession::Election);
-    }
-
-    #[test]
-    fn a_stranger_that_leads_hands_over_before_a_join_or_blocks_it() {
-        let three = cluster(3);
-        let ours = |m: &Member| m.id != MemberId(1);
-        assert_eq!(before_a_join(&three, |_| true), Ok(None));
-        let hands_over = before_a_join(&three, ours).unwrap().map(|m| m.id);
-        assert_eq!(hands_over, Some(MemberId(1)));
-        let refused = before_a_join(&silent(three, 1), ours).unwrap_err();
-        assert!(refused.reason.contains("n1 (1)"), "{refused}");
-        assert!(refused.hint.contains("up --prune"), "{refused}");
-    }
-}

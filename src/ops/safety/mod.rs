@@ -19,7 +19,7 @@ pub mod membership;
 pub mod quorum;
 pub mod restore;
 #[cfg(test)]
-mod samples;
+mod rule_tests;
 pub mod trust;
 pub mod version;
 
