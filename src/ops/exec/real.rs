@@ -3,6 +3,7 @@
 mod inspect;
 mod lifecycle;
 mod membership;
+mod promote;
 mod provision;
 mod restore;
 mod snapshot;

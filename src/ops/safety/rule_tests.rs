@@ -258,7 +258,8 @@ fn a_stranger_that_leads_hands_over_before_a_join_or_blocks_it() {
     let ours = |m: &Member| m.id != id(1);
     assert_eq!(before_a_join(&three, |_| true), Ok(None));
     assert_eq!(before_a_join(&three, ours).unwrap().map(|m| m.id), Some(id(1)));
-    let outcome = before_a_join(&cluster(&[Sick, Well, Well]), ours);
+    let cut = cluster(&[Sick, Well, Well]);
+    let outcome = before_a_join(&cut, ours);
     assert_eq!(
         refused(outcome, "led by etcd-1 (1), which is not in the inventory"),
         Rule::Inventory
