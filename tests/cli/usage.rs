@@ -65,14 +65,16 @@ fn a_limit_that_names_no_host_suggests_the_nearest() {
 
 #[test]
 fn every_command_that_takes_a_node_suggests_the_nearest() {
-    let hosts = "hosts:\n  - {name: etcd-1, address: 10.0.0.1}\n  - {name: etcd-2, address: 10.0.0.2}\n";
-    let desk = Desk::with(&format!("cluster: a\netcd:\n  version: 3.5.30\n{hosts}"));
+    let hosts: String = (1..=3)
+        .map(|n| format!("  - {{name: etcd-{n}, address: 10.0.0.{n}}}\n"))
+        .collect();
+    let desk = Desk::with(&format!("cluster: a\netcd:\n  version: 3.5.30\nhosts:\n{hosts}"));
     for arguments in [
         &["up", "--limit", "etcd-22"][..],
         &["restart", "--limit", "etcd-22"],
         &["pki", "renew", "--limit", "etcd-22"],
         &["remove-node", "etcd-22"],
-        &["replace-node", "etcd-22", "etcd-3", "--address", "10.0.0.3"],
+        &["replace-node", "etcd-22", "etcd-4", "--address", "10.0.0.4"],
         &["ok-to-stop", "etcd-22"],
         &["logs", "etcd-22"],
         &["ssh", "etcd-22"],

@@ -163,6 +163,7 @@ fn while_a_member_is_on_its_way_in_every_other_change_waits() {
         let n5 = &lab.host("n5").address;
         says(&q(&["add-node", "n5", "--address", n5]).code(4), texts);
         says(&q(&["remove-node", "n2"]).code(4), texts);
+        says(&q(&["restart"]).code(4), texts);
         let inventory = std::fs::read_to_string(lab.dir().join("inventory.yml")).expect("the inventory");
         assert!(inventory.contains("n2") && !inventory.contains("n5"), "{inventory}");
     };
@@ -172,7 +173,6 @@ fn while_a_member_is_on_its_way_in_every_other_change_waits() {
         "finish that change first",
         "`quorate up`",
     ]);
-    says(&q(&["restart"]).code(4), &["is not healthy would leave no reserve"]);
     join("n4", "after:w1.n4");
     others_wait(&["n4 is a learner that has not been promoted yet", "quorate remove-node"]);
     // The learner that is already there is gone on with.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
 use super::leader::{Succession, before_a_join, before_a_removal};
-use super::membership::{left_by_a_join, may_add, may_finish, may_promote, may_remove, may_wipe};
+use super::membership::{left_by_a_join, may_add, may_finish, may_promote, may_remove, may_wipe, nobody_is_joining};
 use super::quorum::may_stop;
 use super::{Blocked, Rule};
 use crate::etcd::{Header, Member, MemberStatus};
@@ -176,6 +176,11 @@ fn nothing_is_added_while_anything_is_unfinished() {
         refused(may_add(&hearsay), "could not be read from a quorum"),
         Rule::Unknown
     );
+    for unfinished in [Learner(0), NeverStarted] {
+        let outcome = nobody_is_joining(&cluster(&[Well, unfinished]));
+        assert_eq!(refused(outcome, ""), Rule::NotSettled);
+    }
+    assert_eq!(nobody_is_joining(&cluster(&[Well, Sick])), Ok(()));
     // The change itself may be gone on with.
     assert_eq!(
         may_finish(&cluster(&[Well, Learner(0)]), id(2), &BTreeSet::new()),
