@@ -1,5 +1,7 @@
 //! What was observed, what is wanted of it, and what the operator allowed.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

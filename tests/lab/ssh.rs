@@ -225,14 +225,12 @@ fn kill(pid: u32) {
 }
 
 #[test]
-#[ignore = "open: races with the supervisor that restarts a member between two looks"]
 fn local_members_run_as_root() {
     let lab = Lab::start(1);
     local_members(&lab, |arguments| lab.quorate(arguments));
 }
 
 #[test]
-#[ignore = "open: races with the supervisor that restarts a member between two looks"]
 fn local_members_run_without_any_privilege() {
     let lab = Lab::start(1);
     // The checkout may lie where nobody else can look.

@@ -2,6 +2,8 @@
 //!
 //! [`plan`] names the situation and hands over to one file per intent; each reads as a list of named waves.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 pub mod converge;
 pub mod drift;
 pub mod lint;

@@ -13,6 +13,8 @@
 //! 9. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
 //!    nothing else until it is finished.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 pub mod bootstrap;
 pub mod leader;
 pub mod membership;
