@@ -78,8 +78,9 @@ impl PkiDir {
         };
         let named = serials(&der).unwrap_or_default();
         let is_list = serials(&der).is_some();
-        let revoked = self.issued()?.records.into_iter().filter(|r| r.revoked.is_some());
-        let complete = revoked.into_iter().all(|record| named.contains(&record.serial));
+        let records = self.issued()?.records;
+        let mut revoked = records.iter().filter(|r| r.revoked.is_some());
+        let complete = revoked.all(|record| named.contains(&record.serial));
         Ok((is_list && complete).then_some(der))
     }
 

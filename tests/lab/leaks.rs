@@ -298,9 +298,6 @@ fn no_core_file(lab: &Lab) {
     assert!(others.is_ok());
     let anybody_else = cores();
     anybody_else.iter().for_each(|core| fs::remove_file(core).unwrap());
-    let unlimited = |command: &mut Command| {
-        command.env("QUORATE_FAULT", "#1");
-    };
     let program = env!("CARGO_BIN_EXE_quorate");
     let mut command = lab.as_operator("sh");
     command
@@ -308,8 +305,8 @@ fn no_core_file(lab: &Lab) {
             "-c",
             &format!("ulimit -c unlimited; exec {program} pki renew --yes --limit n1"),
         ])
+        .env("QUORATE_FAULT", "#1")
         .stdin(std::process::Stdio::null());
-    unlimited(&mut command);
     let died = command.output().unwrap().status;
     assert_eq!(died.signal(), Some(6), "it was to abort: {died}");
     assert!(!died.core_dumped());

@@ -2,6 +2,7 @@
 
 use super::bootstrap::{from_nothing, known_hosts};
 use super::drift::{Drift, drift};
+use super::leave::Strays;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, HostChange, Risk, Situation, Target, authorize, join, leave, roll};
@@ -58,11 +59,12 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
             vec![look_again(situation, membership, &peers)],
         );
     }
-    roll::changed(situation, membership, &peers, &mut draft)?;
+    let left = leave::prune(situation, membership, prune, Strays::Down, &mut draft)?;
+    roll::changed(situation, &left, &peers, &mut draft)?;
     // Stopped members are started, and sick ones rolled, before anybody joins.
     let cured = peers.iter().filter(|p| comes_back(p)).map(|p| p.member.id).collect();
-    join::missing(situation, membership, &covered, &cured, &mut draft)?;
-    leave::unlisted(situation, membership, prune, &mut draft)?;
+    join::missing(situation, &left, &covered, &cured, &mut draft)?;
+    leave::prune(situation, &left, prune, Strays::Well, &mut draft)?;
     if limit.is_empty() {
         authorize::users_and_roles(situation, membership, prune, &mut draft)?;
     }
@@ -256,11 +258,19 @@ fn stopped(peers: &[Peer<'_>]) -> Vec<super::Step> {
         .iter()
         .filter(|p| !runs(p.facts))
         .map(|p| {
-            on(&p.host.name, start_or_change(p), Risk::Reversible)
-                .ensures(Check::Started {
-                    node: p.host.name.clone(),
-                })
-                .because([format!("it is {}", state(p.facts))])
+            let node = p.host.name.clone();
+            let mut start = on(&node, start_or_change(p), Risk::Reversible)
+                .ensures(Check::Started { node: node.clone() })
+                .because([format!("it is {}", state(p.facts))]);
+            if matches!(start.action, Action::Restart { .. }) {
+                // One that has come back by itself meanwhile is a voter again, and waits for its turn.
+                start = start.requires(Check::Stopped { node: node.clone() });
+            }
+            if p.facts.data.state != DataState::Bootstrapped {
+                let url = p.host.peer_url();
+                start = start.requires(Check::NoData { node }).requires(Check::Listed { url });
+            }
+            start
         })
         .collect()
 }
@@ -276,9 +286,9 @@ fn start_or_change(peer: &Peer<'_>) -> Action {
     }
 }
 
-/// Whether this run starts the member anew.
+/// Whether this run starts the member anew, or gives it certificates with which it can be talked to.
 pub(super) fn comes_back(peer: &Peer<'_>) -> bool {
-    !runs(peer.facts) || !peer.drift.restart.is_empty()
+    !runs(peer.facts) || !peer.drift.restart.is_empty() || peer.drift.now.certificates
 }
 
 pub(super) fn runs(facts: &HostFacts) -> bool {

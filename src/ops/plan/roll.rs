@@ -11,6 +11,7 @@ use crate::etcd::Member;
 use crate::inventory::{DesiredHost, MemberId, NodeName, Version};
 use crate::ops::check::Check;
 use crate::ops::model::Membership;
+use crate::ops::safety::membership::nobody_is_joining;
 use crate::ops::safety::quorum::{Strength, may_stop_once};
 use crate::ops::safety::{Blocked, Rule};
 
@@ -98,6 +99,9 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
         }
     }
     turns.sort_by_key(|(_, member)| turn(membership, member.id));
+    if turns.iter().any(|(_, member)| member.started() && !member.learner) {
+        blocked.extend(nobody_is_joining(membership).err());
+    }
     let cured = turns
         .iter()
         .map(|(_, m)| m.id)
@@ -160,7 +164,8 @@ impl Turn<'_> {
     pub(super) fn step(self, situation: Situation<'_>, membership: &Membership) -> super::Step {
         let url = self.host.peer_url();
         let voters = membership.voters().count();
-        let risk = match (membership.healthy(self.member.id) && !self.member.learner, voters) {
+        // One that reports a corrupt database votes all the same.
+        let risk = match (membership.takes_part(self.member.id) && !self.member.learner, voters) {
             (false, _) => Risk::Reversible,
             (true, 1 | 2) => Risk::Outage,
             (true, _) => Risk::ReducesRedundancy,
@@ -195,12 +200,13 @@ impl Turn<'_> {
 /// Entries a restarted member may be behind the highest index before the next one is touched: a moment's writes.
 const CAUGHT_UP: u64 = 100;
 
-/// The order of a roll.
+/// The order of a roll. A leader that is unwell, but leads, is the last one all the same.
 pub(super) fn turn(membership: &Membership, id: MemberId) -> (u8, MemberId) {
-    let rank = match (membership.healthy(id), membership.leader() == Some(id)) {
-        (false, _) => 0,
+    let leads = membership.leader() == Some(id) && membership.takes_part(id);
+    let rank = match (membership.healthy(id), leads) {
+        (_, true) => 2,
         (true, false) => 1,
-        (true, true) => 2,
+        (false, false) => 0,
     };
     (rank, id)
 }

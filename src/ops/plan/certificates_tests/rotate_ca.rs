@@ -122,11 +122,8 @@ fn the_old_ca_goes_only_after_every_certificate_is_new() {
         .steps()
         .find(|s| matches!(s.action, Action::RotateAuthority { .. }));
     assert_eq!(retire.unwrap().requires.len(), 3);
-    let drops = plan.steps().filter(|s| matches!(s.action, Action::Restart { .. }));
-    assert!(
-        drops.into_iter().all(|s| s.requires.len() == 4),
-        "safe to stop, and all three new"
-    );
+    let mut drops = plan.steps().filter(|s| matches!(s.action, Action::Restart { .. }));
+    assert!(drops.all(|s| s.requires.len() == 4), "safe to stop, and all three new");
 }
 
 #[test]
