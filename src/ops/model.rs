@@ -118,14 +118,17 @@ impl Membership {
         (count > self.voters().count() / 2).then_some(id)
     }
 
-    /// Healthy: it answered, it has a leader, it reports no error of its own, it belongs to this cluster.
-    pub fn healthy(&self, id: MemberId) -> bool {
+    /// It answered as itself, belongs to this cluster and has a leader: raft counts on it, whatever errors it reports.
+    pub fn takes_part(&self, id: MemberId) -> bool {
         self.status_of(id).is_some_and(|s| {
-            s.header.cluster_id == self.cluster_id
-                && s.header.member_id == id
-                && s.leader.0 != 0
-                && s.errors.iter().all(|e| e.contains("NOSPACE"))
+            s.header.cluster_id == self.cluster_id && s.header.member_id == id && s.leader.0 != 0
         })
+    }
+
+    /// Healthy: it takes part, and reports no error of its own.
+    pub fn healthy(&self, id: MemberId) -> bool {
+        let sound = |s: &MemberStatus| s.errors.iter().all(|e| e.contains("NOSPACE"));
+        self.takes_part(id) && self.status_of(id).is_some_and(sound)
     }
 
     /// How far a member's applied index is behind the highest index any member has.

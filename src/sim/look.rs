@@ -45,7 +45,7 @@ impl World {
     }
 
     fn look_at_cluster(&self, desired: &Desired, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Fact<Membership> {
-        if !self.ca {
+        if self.keys.is_none() {
             return nothing_answers(hosts, "there is no CA yet to talk to etcd with");
         }
         let asked: Vec<(&DesiredHost, &SimHost)> = desired
@@ -92,16 +92,22 @@ impl World {
 
     /// The cluster whose member list this member can read from a quorum: it runs, is a voter, and somebody leads.
     fn quorum_list(&self, host: &SimHost) -> Option<ClusterId> {
-        let (disk, process) = host.live().filter(|_| host.link == Link::Up)?;
+        let (disk, process) = host.live().filter(|_| self.can_ask(host))?;
         let cluster = self.clusters.get(&disk.cluster)?;
         let voter = cluster.members.get(&disk.member).is_some_and(|m| !m.learner);
-        (process.ready && voter && cluster.leader.is_some()).then_some(disk.cluster)
+        let answers = process.ready && voter && cluster.leader.is_some();
+        (answers && cluster.has_quorum(&self.live(disk.cluster))).then_some(disk.cluster)
+    }
+
+    /// Whether the operator can talk to the member on a host.
+    fn can_ask(&self, host: &SimHost) -> bool {
+        host.link == Link::Up && host.answers(self.keys, self.now)
     }
 
     fn status(&self, host: &SimHost) -> Fact<MemberStatus> {
         let answer = host
             .live()
-            .filter(|(_, process)| host.link == Link::Up && process.ready);
+            .filter(|(_, process)| self.can_ask(host) && process.ready);
         let Some((disk, process)) = answer else {
             return Fact::Unknown("it did not answer status within 3 s".into());
         };
