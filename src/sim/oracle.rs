@@ -67,7 +67,12 @@ impl Oracle {
             down: BTreeSet::new(),
             acquainted: BTreeSet::new(),
             homes: world.cluster_of(desired).into_iter().collect(),
-            alive: world.clusters.iter().filter(|(_, c)| c.leader.is_some()).map(|(id, _)| *id).collect(),
+            alive: world
+                .clusters
+                .iter()
+                .filter(|(_, c)| c.leader.is_some())
+                .map(|(id, _)| *id)
+                .collect(),
             violations: Vec::new(),
         };
         oracle.begin(world);
@@ -123,7 +128,9 @@ impl Oracle {
             Happening::TooOld { node } => self.say(format!("{node} was started with a release that is too old by now")),
             Happening::Upgraded { node, cluster } => {
                 if self.alive.contains(cluster) && world.backups == 0 {
-                    self.say(format!("{node} went to another minor release before a snapshot was taken"));
+                    self.say(format!(
+                        "{node} went to another minor release before a snapshot was taken"
+                    ));
                 }
             }
             Happening::Restored { node, cluster } => self.restored(world, node, *cluster),
@@ -213,7 +220,10 @@ impl Oracle {
         let runs = ours.filter(|h| h.live().is_some_and(|(disk, _)| disk.cluster == cluster));
         let names: Vec<String> = runs.map(|h| h.spec.name.to_string()).collect();
         if !names.is_empty() {
-            self.say(format!("data are exchanged while {} still runs with the old ones", names.join(", ")));
+            self.say(format!(
+                "data are exchanged while {} still runs with the old ones",
+                names.join(", ")
+            ));
         }
     }
 

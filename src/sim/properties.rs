@@ -21,7 +21,12 @@ fn in_every_world(worlds: u64, property: fn(u64) -> Result<(), String>) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("QUORATE_SEED") {
         let case = case(&mut Dice::new(seed));
-        println!("{:#?}\n{}, {:?}", summary(&case.world), asked(&case.intent), case.policy);
+        println!(
+            "{:#?}\n{}, {:?}",
+            summary(&case.world),
+            asked(&case.intent),
+            case.policy
+        );
         property(seed).unwrap_or_else(|why| panic!("world {seed}: {why}"));
         return;
     }

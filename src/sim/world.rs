@@ -190,7 +190,10 @@ impl World {
             return;
         };
         for host in self.hosts.values() {
-            let Some((disk, _)) = host.live().filter(|(disk, process)| disk.cluster == id && process.ready) else {
+            let Some((disk, _)) = host
+                .live()
+                .filter(|(disk, process)| disk.cluster == id && process.ready)
+            else {
                 continue;
             };
             if let Some(member) = cluster.members.get_mut(&disk.member) {
