@@ -116,8 +116,28 @@ impl Fleet {
         Arc::new(Tunnel {
             fleet: self.clone(),
             node: spec.name.clone(),
+            address: None,
             port,
         })
+    }
+
+    /// A client for a private etcd on the host's own loopback, which shows the member's certificate.
+    ///
+    /// # Errors
+    /// When the identity cannot be used.
+    pub fn private_client(
+        self: &Arc<Self>,
+        spec: &DesiredHost,
+        port: u16,
+        tls: &ClientTls,
+    ) -> Result<EtcdClient, EtcdError> {
+        let dial = Arc::new(Tunnel {
+            fleet: self.clone(),
+            node: spec.name.clone(),
+            address: Some("127.0.0.1"),
+            port,
+        });
+        EtcdClient::connect(dial, endpoint(spec, port), tls)
     }
 
     /// The version that the cluster as a whole works at, from the first member that knows. It follows the oldest member
@@ -164,6 +184,8 @@ pub fn endpoint(spec: &DesiredHost, port: u16) -> Endpoint {
 struct Tunnel {
     fleet: Arc<Fleet>,
     node: NodeName,
+    /// Where, as seen from the host; `None` for the member's own address.
+    address: Option<&'static str>,
     port: u16,
 }
 
@@ -174,9 +196,10 @@ impl Dial for Tunnel {
             return Err(io::Error::other("the host left the inventory"));
         };
         let host = self.fleet.host(spec).await.map_err(io::Error::other)?;
+        let address = self.address.map_or_else(|| spec.address.to_string(), str::to_owned);
         let stream = host
             .transport()
-            .tunnel(&spec.address.to_string(), self.port)
+            .tunnel(&address, self.port)
             .await
             .map_err(io::Error::other)?;
         Ok(Box::new(stream))

@@ -123,6 +123,7 @@ pub fn case(dice: &mut Dice) -> Case {
     let policy = Policy {
         accept_outage: dice.chance(25),
         accept_data_loss: dice.chance(5),
+        no_snapshot: false,
     };
     Case {
         world,

@@ -3,6 +3,7 @@
 //! Built with the feature `lab` and run as root by `make test`. One file per capability; every test boots hosts of its
 //! own (under a second) and takes them away again, also when it panics or is killed.
 
+mod backup;
 mod cold_start;
 mod crash;
 mod drift;
@@ -17,10 +18,14 @@ mod members_leave;
 mod members_refusals;
 mod members_versions;
 mod pki;
+mod places;
+mod recover;
 mod refusals_access;
 mod refusals_ca;
 mod refusals_hosts;
 mod refusals_push;
 mod refusals_supplies;
+mod restore;
 mod ssh;
 mod up;
+mod upkeep;
