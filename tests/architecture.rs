@@ -43,7 +43,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "sim",
-        &["bundle", "etcd", "host", "inventory", "ops", "pki", "render", "report"],
+        &[
+            "backup",
+            "bundle",
+            "etcd",
+            "host",
+            "inventory",
+            "ops",
+            "pki",
+            "render",
+            "report",
+        ],
     ),
     ("cli", EVERY_ROOM),
 ];

@@ -84,3 +84,7 @@ fn tolerance(t: Tolerance) -> String {
     }
     format!("{voters}, can lose {} -> {during} -> {}", t.before, t.after)
 }
+
+#[cfg(test)]
+#[path = "show_tests.rs"]
+mod tests;

@@ -1,5 +1,7 @@
 //! What was observed, what is wanted of it, and what the operator allowed.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -33,6 +35,9 @@ impl<T> Fact<T> {
         }
     }
 }
+
+/// How the reason of an unknown cluster begins when hosts run members of different ones, which no start mends.
+pub const DIFFERENT_CLUSTERS: &str = "the hosts run members of different clusters";
 
 /// The two lines of what a [`Fact::Unknown`] says: why, and what to do about it.
 pub fn why_and_help(unknown: &str) -> (&str, Option<&str>) {
@@ -114,14 +119,16 @@ impl Membership {
         (count > self.voters().count() / 2).then_some(id)
     }
 
-    /// Healthy: it answered, it has a leader, it reports no error of its own, it belongs to this cluster.
+    /// It answered as itself, belongs to this cluster and has a leader: raft counts on it, whatever errors it reports.
+    pub fn takes_part(&self, id: MemberId) -> bool {
+        self.status_of(id)
+            .is_some_and(|s| s.header.cluster_id == self.cluster_id && s.header.member_id == id && s.leader.0 != 0)
+    }
+
+    /// Healthy: it takes part, and reports no error of its own.
     pub fn healthy(&self, id: MemberId) -> bool {
-        self.status_of(id).is_some_and(|s| {
-            s.header.cluster_id == self.cluster_id
-                && s.header.member_id == id
-                && s.leader.0 != 0
-                && s.errors.iter().all(|e| e.contains("NOSPACE"))
-        })
+        let sound = |s: &MemberStatus| s.errors.iter().all(|e| e.contains("NOSPACE"));
+        self.takes_part(id) && self.status_of(id).is_some_and(sound)
     }
 
     /// How far a member's applied index is behind the highest index any member has.

@@ -12,7 +12,7 @@ use crate::host::{DataState, FactsQuery, HostError, HostFacts};
 use crate::inventory::{ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
 use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
-use crate::ops::model::{Fact, Membership, Observed};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed};
 use crate::ops::plan::{managed_files, pki_manifest};
 use crate::ops::restore::RestoreNote;
 
@@ -259,10 +259,7 @@ fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>
     let ids: BTreeSet<ClusterId> = lists.iter().map(|l| l.header.cluster_id).collect();
     if ids.len() > 1 {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        return Some(Fact::Unknown(format!(
-            "the hosts run members of different clusters: {}",
-            ids.join(", ")
-        )));
+        return Some(Fact::Unknown(format!("{DIFFERENT_CLUSTERS}: {}", ids.join(", "))));
     }
     // Members that lag behind may still show an older list: the one of the highest term and revision is the newest.
     let newest = lists

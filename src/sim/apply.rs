@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::drive::Lab;
-use super::host::{Data, Link};
+use super::host::Data;
+use super::papers::{Keys, issued};
 use super::raft::Refusal;
-use super::stock::{Papers, papers};
 use super::world::{Happening, World};
 use crate::host::FileFacts;
-use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl};
+use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::exec::{StepError, World as _};
 use crate::ops::model::{Fact, Membership, host_of};
 use crate::ops::plan::{Action, HostChange, Step, Target};
@@ -23,9 +23,18 @@ const POLL: Duration = Duration::from_millis(200);
 impl Lab {
     pub(super) async fn act(&self, step: &Step) -> Result<String, StepError> {
         match (&step.action, &step.target) {
-            (Action::CreateAuthority, _) => self.stroke(|w| w.ca = true)?,
+            (Action::CreateAuthority, _) => self.stroke(|w| w.keys = w.keys.or(Some(Keys::FIRST))).map(drop)?,
+            (Action::RotateAuthority { turn }, _) => self
+                .stroke(|w| {
+                    let keys = w.keys.ok_or("there is no CA yet")?;
+                    w.keys = Some(keys.turn(*turn)?);
+                    Ok(())
+                })?
+                .map_err(|why: String| StepError::new(why))?,
             (Action::Provision { change }, Target::Node(node)) => self.provision(node, change)?,
-            (Action::ClearAborted | Action::SetAside, Target::Node(node)) => self.take_data(node, false)?,
+            (Action::ClearAborted | Action::SetAside | Action::MakeRoom, Target::Node(node)) => {
+                self.take_data(node, false)?;
+            }
             (Action::Wipe, Target::Node(node)) => self.take_data(node, true)?,
             (Action::Start, Target::Node(node)) => self.on(node, |w| w.start(node))?,
             (Action::Restart { change, url }, Target::Node(node)) => self.restart(node, change, url).await?,
@@ -41,6 +50,11 @@ impl Lab {
                 self.membership().await?;
                 self.stroke(|w| w.backups += 1)?;
             }
+            (Action::NoteRestore { note }, Target::Node(node)) => self.note_restore(node, note)?,
+            (Action::StageSnapshot { .. }, Target::Node(node)) => self.stage_snapshot(node)?,
+            (Action::RestoreData(data), Target::Node(node)) => self.restore_data(node, data)?,
+            (Action::CompareMembers { at_least }, _) => self.compare_members(*at_least).await?,
+            (Action::ForgetRestore { note, .. }, Target::Node(node)) => self.forget_restore(node, note)?,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id).await?,
             (action, target) => return Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),
         }
@@ -69,7 +83,21 @@ impl Lab {
         }
         if change.certificates {
             // A certificate and its key change in one step.
-            self.on(node, |w| w.host(node).files.extend(papers(node, Papers::Fresh).clone()))?;
+            self.on(node, |w| {
+                let keys = w.keys.ok_or_else(|| StepError::new("there is no CA yet"))?;
+                let host = w.host(node);
+                let files = issued(&host.spec, keys);
+                host.files.extend(files);
+                Ok::<(), StepError>(())
+            })??;
+        } else if let Some(ca) = &change.trust {
+            let facts = FileFacts {
+                sha256: ca.sha256.clone(),
+                mode: ca.mode,
+                owner: ca.owner.clone(),
+                content: Some(ca.text.clone()),
+            };
+            self.on(node, |w| w.host(node).files.insert(ca.path.clone(), facts))?;
         }
         if let Some(marker) = &change.marker {
             self.on(node, |w| w.host(node).marker = Some(marker.to_text()))?;
@@ -82,6 +110,7 @@ impl Lab {
 
     async fn restart(&self, node: &NodeName, change: &HostChange, url: &PeerUrl) -> Result<(), StepError> {
         self.hand_over(url).await?;
+        let came_from = self.now().world.hosts[node].unit.process.as_ref().map(|p| p.version);
         let before: Vec<(HostPath, FileFacts)> = {
             let state = self.now();
             let files = &state.world.hosts[node].files;
@@ -97,6 +126,11 @@ impl Lab {
         sleep(POLL).await;
         let failed = self.now().world.hosts[node].unit.failed.clone();
         let Some(why) = failed else { return Ok(()) };
+        if self.now().world.moved_on(node, came_from) {
+            return Err(StepError::new(format!(
+                "{why}; it is left as it is: the cluster has moved on"
+            )));
+        }
         if !before.is_empty() {
             self.on(node, |w| w.host(node).files.extend(before))?;
             self.on(node, |w| {
@@ -131,7 +165,7 @@ impl Lab {
         })?
     }
 
-    async fn membership(&self) -> Result<Membership, StepError> {
+    pub(super) async fn membership(&self) -> Result<Membership, StepError> {
         match self.look(&std::collections::BTreeMap::new()).await.cluster {
             Fact::Known(membership) => Ok(membership),
             Fact::Absent => Err(StepError::new("no cluster answers")),
@@ -139,16 +173,15 @@ impl Lab {
         }
     }
 
-    /// The leader has to be a host of the inventory that can be reached.
+    /// Whoever passes requests on to the leader: a healthy voter of the inventory that can be asked.
     fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
-        let leader = membership
-            .leader()
-            .and_then(|id| membership.members.iter().find(|m| m.id == id));
-        let spec = leader.and_then(|m| host_of(&self.desired, m));
-        let spec = spec.ok_or_else(|| StepError::new("no host of the inventory leads the cluster"))?;
-        match self.now().world.hosts[&spec.name].link {
-            Link::Up => Ok(membership.cluster_id),
-            Link::Cut | Link::Dead => Err(StepError::new(format!("{} does not answer", spec.name))),
+        let asked = membership
+            .voters()
+            .filter(|m| membership.healthy(m.id))
+            .find_map(|m| host_of(&self.desired, m));
+        match asked {
+            Some(_) => Ok(membership.cluster_id),
+            None => Err(StepError::new("no healthy member is a host of the inventory")),
         }
     }
 
@@ -279,6 +312,17 @@ impl Lab {
             }
         }
         Ok(())
+    }
+}
+
+impl World {
+    /// Whether the cluster as a whole has reached a later minor release than a member came from.
+    fn moved_on(&self, node: &NodeName, came_from: Option<Version>) -> bool {
+        let cluster = self.hosts[node]
+            .disk()
+            .and_then(|disk| self.clusters.get(&disk.cluster));
+        let reached = cluster.and_then(|c| c.version);
+        came_from.is_some_and(|version| reached.is_some_and(|reached| reached > version.series()))
     }
 }
 

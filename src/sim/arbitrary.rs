@@ -81,7 +81,7 @@ fn cluster(membership: &mut Membership, dice: &mut Dice) {
             n => Some(dice.below(n)),
         };
         let any = chosen.map(|at| membership.members[at].id);
-        match (dice.below(12), chosen) {
+        match (dice.below(13), chosen) {
             (0, _) => membership.by_quorum = false,
             (1, Some(at)) => drop(membership.members.remove(at)),
             (2, Some(at)) => membership.members[at].learner ^= true,
@@ -100,6 +100,11 @@ fn cluster(membership: &mut Membership, dice: &mut Dice) {
             (9, _) => membership.alarms.push(Alarm {
                 member: MemberId(0),
                 kind: AlarmKind::Corrupt,
+            }),
+            (10, _) => membership.status.values_mut().for_each(|status| {
+                if let Fact::Known(status) = status {
+                    status.errors = vec!["memberID:1 alarm:CORRUPT".into()];
+                }
             }),
             _ => {
                 if let Some(Fact::Known(status)) = any.and_then(|id| membership.status.get_mut(&id)) {

@@ -1,5 +1,7 @@
 //! What etcd does when its unit is started: facts/etcd.md section 3.
 
+use std::cmp::Ordering;
+
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
 use crate::inventory::{ClusterId, MemberId, NodeName, Version};
 use crate::render::{InitialCluster, InitialState, initial_of};
@@ -71,7 +73,7 @@ impl World {
             .text(&host.spec.paths.config)
             .ok_or("no configuration file")?
             .to_owned();
-        if host.poison.as_ref() == Some(&stock::sha256(&config)) {
+        if host.likes.as_ref().is_some_and(|only| *only != stock::sha256(&config)) {
             return Err("etcd does not like its configuration".into());
         }
         for file in ["ca.crt", "server.crt", "server.key", "peer.crt", "peer.key"] {
@@ -82,11 +84,31 @@ impl World {
         match host.data.clone() {
             Data::Foreign => Err("the data directory holds something else".into()),
             Data::Aborted => Err("a database without a write-ahead log".into()),
-            Data::Member(disk) => self.resume(disk).map(|()| version),
+            Data::Member(disk) => {
+                self.fits(node, disk, version)?;
+                self.resume(disk).map(|()| version)
+            }
             Data::Empty => {
                 let initial = initial_of(&config).ok_or("no initial-cluster")?;
                 self.first_start(node, &initial).map(|()| version)
             }
+        }
+    }
+
+    /// A server refuses a cluster that has reached a later minor (`invalid downgrade`).
+    fn fits(&mut self, node: &NodeName, disk: Disk, version: Version) -> Result<(), String> {
+        let reached = self.clusters.get(&disk.cluster).and_then(|c| c.version);
+        match reached.map(|reached| version.series().cmp(&reached)) {
+            Some(Ordering::Less) => {
+                self.happened.push(Happening::TooOld { node: node.clone() });
+                Err("invalid downgrade".into())
+            }
+            Some(Ordering::Greater) => {
+                let (node, cluster) = (node.clone(), disk.cluster);
+                self.happened.push(Happening::Upgraded { node, cluster });
+                Ok(())
+            }
+            Some(Ordering::Equal) | None => Ok(()),
         }
     }
 
@@ -207,7 +229,7 @@ impl World {
             .members
             .iter()
             .filter_map(|(_, url)| self.behind(url))
-            .filter(|h| h.spec.name != *node);
+            .filter(|h| h.spec.name != *node && h.reaches(&self.hosts[node], self.now));
         others
             .filter_map(SimHost::live)
             .find(|(_, process)| process.ready)

@@ -3,8 +3,10 @@
 
 use super::dice::Dice;
 use super::host::{Data, Disk, Link, Process, SimHost};
+use super::papers::{Keys, Papers, papers};
 use super::raft::{Cluster, quorum};
-use super::stock::{self, Papers, papers};
+use super::restore::order;
+use super::stock;
 use super::world::{Happening, World};
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
 use crate::inventory::{ClusterId, Desired, MemberId, NodeName, Version};
@@ -24,6 +26,10 @@ pub enum Fault {
     Cut(NodeName),
     /// The leader is voted out.
     Election,
+    /// The machine goes off and comes back after some seconds.
+    Reboot(NodeName),
+    /// Its disk hardly keeps up any more.
+    Slow(NodeName),
 }
 
 impl Fault {
@@ -44,27 +50,50 @@ impl Fault {
                 world.host(node).link = Link::Dead;
             }
             Fault::Cut(node) => world.host(node).link = Link::Cut,
+            Fault::Reboot(node) => {
+                world.stop(node);
+                let now = world.now;
+                let host = world.host(node);
+                host.link = Link::Dead;
+                host.back_at = Some(now + 4_000);
+            }
+            Fault::Slow(node) => world.host(node).speed = SLOW,
             Fault::Election => {
                 let now = world.now;
                 world.clusters.values_mut().for_each(|c| c.lose_leader(now));
             }
         }
-        if let Fault::Crash(node) | Fault::PowerOff(node) | Fault::Cut(node) = self {
+        if let Fault::Crash(node) | Fault::PowerOff(node) | Fault::Cut(node) | Fault::Reboot(node) = self {
             world.happened.push(Happening::Fault { node: node.clone() });
         }
     }
 }
 
-/// What the faults of a run have left behind is put right: machines go on, ways are mended.
-pub fn mend(world: &mut World) {
+/// Raft entries per millisecond that a slow disk takes in: as many as clients write, so it never catches up.
+const SLOW: u64 = 1;
+
+/// What the faults of a run have left behind is put right: machines go on, ways are mended. True when a machine started
+/// a member that has forgotten everything: what comes of that is nobody's fault.
+pub fn mend(world: &mut World) -> bool {
     let nodes: Vec<NodeName> = world.hosts.keys().cloned().collect();
     for node in nodes {
         let host = world.host(&node);
+        host.back_at = None;
+        if host.speed == SLOW {
+            host.speed = 10_000;
+        }
         if std::mem::replace(&mut host.link, Link::Up) == Link::Dead && host.unit.enabled {
             world.start(&node);
         }
     }
     world.pass(world.now + 10_000);
+    let happened = std::mem::take(&mut world.happened);
+    happened.iter().any(|h| {
+        matches!(
+            h,
+            Happening::Founded { again: true, .. } | Happening::Joined { again: true, .. }
+        )
+    })
 }
 
 /// A world, what is wanted of it, and whether anything in it keeps a run from succeeding that no look can show.
@@ -80,15 +109,22 @@ pub struct Case {
 /// The case of a seed.
 pub fn case(dice: &mut Dice) -> Case {
     let n = *dice.pick(&[1, 1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7, 9]);
-    let version = if dice.chance(15) { stock::V3_4 } else { stock::V3_5 };
+    let version = match dice.below(20) {
+        0..=2 => stock::V3_4,
+        3 => stock::V3_5_OLD,
+        _ => stock::V3_5,
+    };
     let mut desired = stock::inventory(1..=n, version);
     let mut world = World::bare(1..=stock::MOST_HOSTS);
     let mut hidden = false;
     if !dice.chance(15) {
         let members = if dice.chance(70) { n } else { 1 + dice.below(n) };
+        // Upgrades, a patch and a minor; and going back, which etcd allows for a patch.
         let before = match (version, dice.below(10)) {
             (stock::V3_5, 0) => stock::V3_4,
             (stock::V3_5, 1) => stock::V3_5_OLD,
+            (stock::V3_4, 0) => stock::V3_5,
+            (stock::V3_5_OLD, 0..=3) => stock::V3_5,
             _ => version,
         };
         mature(&mut world, &stock::inventory(1..=members, before));
@@ -103,10 +139,23 @@ pub fn case(dice: &mut Dice) -> Case {
                 .options
                 .insert("snapshot-count".into(), serde_json::json!(10_000 + dice.below(3)));
         }
+        if dice.chance(8) {
+            // Nobody has looked for a year.
+            let kind = *dice.pick(&[Papers::Ageing, Papers::Expired]);
+            for host in world.hosts.values_mut().filter(|h| h.disk().is_some()) {
+                host.files.extend(papers(&host.spec.name, kind));
+            }
+        }
         if dice.chance(12) {
             for k in 1..=n {
                 world.stop(&stock::host(k).name);
             }
+        }
+        if dice.chance(4) {
+            // One on which nothing but today's configuration comes up.
+            let host = world.host(&stock::host(1 + dice.below(members)).name);
+            host.likes = host.files.get(&host.spec.paths.config).map(|f| f.sha256.clone());
+            hidden = true;
         }
     }
     for _ in 0..*dice.pick(&[0, 0, 1, 1, 1, 2, 3]) {
@@ -117,12 +166,11 @@ pub fn case(dice: &mut Dice) -> Case {
         world.pass(world.now + dice.next() % 9_000);
     }
     world.happened.clear();
-    // How many votes there are, and where, cannot be seen while nobody answers.
-    hidden |= world.observe(&desired).cluster.known().is_none() && !in_reach(&world, &desired);
-    let intent = intent(&desired, dice);
+    hidden |= out_of_sight(&world, &desired);
+    let intent = intent(&world, &desired, dice);
     let policy = Policy {
         accept_outage: dice.chance(25),
-        accept_data_loss: dice.chance(5),
+        accept_data_loss: matches!(intent, Intent::Restore(_)) && dice.chance(80),
         no_snapshot: false,
     };
     Case {
@@ -132,6 +180,11 @@ pub fn case(dice: &mut Dice) -> Case {
         policy,
         hidden,
     }
+}
+
+/// How many votes there are, and where, cannot be seen while nobody answers.
+pub fn out_of_sight(world: &World, desired: &Desired) -> bool {
+    world.observe(desired).cluster.known().is_none() && !in_reach(world, desired)
 }
 
 /// Whether the hosts of the inventory have the data of a quorum.
@@ -146,10 +199,20 @@ fn in_reach(world: &World, desired: &Desired) -> bool {
         >= quorum(cluster.voters().count())
 }
 
-fn intent(desired: &Desired, dice: &mut Dice) -> Intent {
+fn intent(world: &World, desired: &Desired, dice: &mut Dice) -> Intent {
     let some = |dice: &mut Dice| dice.pick(&desired.order).clone();
     let limit = |dice: &mut Dice| if dice.chance(20) { vec![some(dice)] } else { Vec::new() };
-    match dice.below(8) {
+    match dice.below(12) {
+        8 => Intent::RotateLeaves { limit: limit(dice) },
+        9 => Intent::RotateCa {
+            compromised: dice.chance(20),
+            begin: true,
+        },
+        10 => {
+            let dead = |node: &&NodeName| world.hosts[*node].link == Link::Dead;
+            let gone = desired.order.iter().filter(dead).cloned().collect();
+            Intent::Restore(Box::new(order(desired, gone)))
+        }
         0 => Intent::Restart { limit: limit(dice) },
         1 => Intent::Remove {
             node: some(dice),
@@ -169,7 +232,7 @@ fn intent(desired: &Desired, dice: &mut Dice) -> Intent {
 
 /// A cluster of this inventory, as `up` leaves it behind, a minute ago.
 pub fn mature(world: &mut World, founders: &Desired) -> ClusterId {
-    world.ca = true;
+    world.keys = Some(Keys::FIRST);
     world.now += 60_000;
     let initial = initial_new(founders);
     let id = expected_cluster_id(founders);
@@ -212,7 +275,7 @@ pub fn mature(world: &mut World, founders: &Desired) -> ClusterId {
 
 fn install(host: &mut SimHost, desired: &Desired, initial: &crate::render::InitialCluster) {
     let files = render_host(desired, &host.spec, initial).expect("a plain inventory");
-    host.files = papers(&host.spec.name, Papers::Fresh).clone();
+    host.files = papers(&host.spec.name, Papers::Fresh);
     host.files.extend(files.into_iter().map(|f| {
         let facts = crate::host::FileFacts {
             sha256: f.sha256,
@@ -455,7 +518,7 @@ fn files(host: &mut SimHost, dice: &mut Dice) -> bool {
         n => {
             let kind = [Papers::Ageing, Papers::Expired, Papers::Foreign][n - 4];
             if host.files.contains_key(&host.spec.paths.pki.join("ca.crt")) {
-                host.files.extend(papers(&host.spec.name, kind).clone());
+                host.files.extend(papers(&host.spec.name, kind));
             }
         }
     }
@@ -480,10 +543,12 @@ pub fn faults(desired: &Desired, dice: &mut Dice) -> Vec<(u64, Fault)> {
     let count = 1 + dice.below(2);
     let one = |dice: &mut Dice| {
         let node = dice.pick(&desired.order).clone();
-        let fault = match dice.below(4) {
+        let fault = match dice.below(6) {
             0 => Fault::Crash(node),
             1 => Fault::PowerOff(node),
             2 => Fault::Cut(node),
+            3 => Fault::Reboot(node),
+            4 => Fault::Slow(node),
             _ => Fault::Election,
         };
         (dice.next() % 30, fault)

@@ -22,7 +22,7 @@ use crate::ops::safety::Blocked;
 use crate::report::{Recorder, Reporter};
 
 /// As in `cli/converge.rs`.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 6;
 
 /// A world under a run of quorate.
 pub struct Lab {
@@ -118,9 +118,12 @@ fn consent(intent: &Intent, policy: Policy) -> Consent {
         Intent::Remove { node, wipe: true } => Some(node.clone()),
         _ => None,
     };
+    let restore = matches!(intent, Intent::Restore(_));
     Consent {
-        outage: policy.accept_outage,
+        // Whoever restores knows that everybody stops.
+        outage: policy.accept_outage || restore,
         wipe,
+        restore,
     }
 }
 
@@ -146,6 +149,7 @@ impl Lab {
     }
 
     async fn rounds(&self, intent: &Intent, policy: Policy, reporter: &Recorder, plans: &mut Vec<Plan>) -> Outcome {
+        let mut intent = intent.clone();
         for _ in 0..ROUNDS {
             let (seen, supplies) = {
                 let mut state = self.now();
@@ -153,7 +157,7 @@ impl Lab {
                 state.seen = Some(seen.clone());
                 (seen, state.world.supplies())
             };
-            let plan = match plan(intent, &self.desired, &seen, policy, &supplies) {
+            let plan = match plan(&intent, &self.desired, &seen, policy, &supplies) {
                 Ok(plan) => plan,
                 Err(blocked) => return Outcome::Blocked(blocked),
             };
@@ -167,8 +171,10 @@ impl Lab {
             plans.push(plan);
             match ended {
                 _ if self.now().crashed => return Outcome::Crashed,
-                Ok(()) if matches!(intent, Intent::Converge { .. }) => {}
-                Ok(()) => return Outcome::Done,
+                Ok(()) => match intent.again() {
+                    Some(next) => intent = next,
+                    None => return Outcome::Done,
+                },
                 Err(error) => return Outcome::Stopped(error),
             }
         }

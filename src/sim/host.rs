@@ -23,8 +23,12 @@ pub struct SimHost {
     pub set_aside: usize,
     /// Raft entries it takes in per millisecond.
     pub speed: u64,
-    /// A configuration with which etcd does not come up here.
-    pub poison: Option<String>,
+    /// The only configuration with which etcd comes up here, by digest; `None`: with any.
+    pub likes: Option<String>,
+    /// When a reboot ends, on the world's clock.
+    pub back_at: Option<u64>,
+    /// A snapshot that was brought here lies ready.
+    pub staged: bool,
 }
 
 /// Who can reach it.
@@ -92,7 +96,9 @@ impl SimHost {
             marker: None,
             set_aside: 0,
             speed: 10_000,
-            poison: None,
+            likes: None,
+            back_at: None,
+            staged: false,
         }
     }
 

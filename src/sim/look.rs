@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::etcd::{Header, MemberStatus};
 use crate::host::{DataFacts, DataState, HostFacts, ServiceFacts, ServiceState};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName};
-use crate::ops::model::{Fact, Membership, Observed};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed};
 
 use super::host::{Data, Link, SimHost};
 use super::raft::Cluster;
@@ -45,7 +45,7 @@ impl World {
     }
 
     fn look_at_cluster(&self, desired: &Desired, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Fact<Membership> {
-        if !self.ca {
+        if self.keys.is_none() {
             return nothing_answers(hosts, "there is no CA yet to talk to etcd with");
         }
         let asked: Vec<(&DesiredHost, &SimHost)> = desired
@@ -66,7 +66,7 @@ impl World {
         let (Some(id), true) = (ids.first().copied(), ids.len() < 2) else {
             return Fact::Unknown(match ids.len() {
                 0 => "no member answers".into(),
-                _ => "the hosts run members of different clusters".into(),
+                _ => DIFFERENT_CLUSTERS.into(),
             });
         };
         let cluster = &self.clusters[&id];
@@ -92,16 +92,20 @@ impl World {
 
     /// The cluster whose member list this member can read from a quorum: it runs, is a voter, and somebody leads.
     fn quorum_list(&self, host: &SimHost) -> Option<ClusterId> {
-        let (disk, process) = host.live().filter(|_| host.link == Link::Up)?;
+        let (disk, process) = host.live().filter(|_| self.can_ask(host))?;
         let cluster = self.clusters.get(&disk.cluster)?;
         let voter = cluster.members.get(&disk.member).is_some_and(|m| !m.learner);
-        (process.ready && voter && cluster.leader.is_some()).then_some(disk.cluster)
+        let answers = process.ready && voter && cluster.leader.is_some();
+        (answers && cluster.has_quorum(&self.live(disk.cluster))).then_some(disk.cluster)
+    }
+
+    /// Whether the operator can talk to the member on a host.
+    fn can_ask(&self, host: &SimHost) -> bool {
+        host.link == Link::Up && host.answers(self.keys, self.now)
     }
 
     fn status(&self, host: &SimHost) -> Fact<MemberStatus> {
-        let answer = host
-            .live()
-            .filter(|(_, process)| host.link == Link::Up && process.ready);
+        let answer = host.live().filter(|(_, process)| self.can_ask(host) && process.ready);
         let Some((disk, process)) = answer else {
             return Fact::Unknown("it did not answer status within 3 s".into());
         };
@@ -163,6 +167,8 @@ fn facts(host: &SimHost) -> HostFacts {
             exe_replaced: false,
             active_seconds: None,
             restarts: u32::from(host.unit.failed.is_some()),
+            drop_ins: Vec::new(),
+            ignored_environment: Vec::new(),
         },
         data: DataFacts {
             state: match host.data {

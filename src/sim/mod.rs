@@ -5,17 +5,22 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `stock` | what worlds are made of: inventories, releases, certificates made once |
+//! | `stock` | what worlds are made of: inventories, releases, machines |
+//! | `papers` | CAs and certificates, real and made once |
 //! | `host` | one machine: files, unit, data directory |
 //! | `raft` | one cluster: votes, leader, log, and etcd's rules about changing its members |
+//! | `talk` | who can talk to whom, by the certificates they show and know |
 //! | `world` | hosts and clusters under one clock |
 //! | `boot` | what happens when a unit is started |
 //! | `look` | the world as `observe` sees it |
 //! | `apply` | what each action does, stroke by stroke |
+//! | `restore` | what the steps of a restore do |
 //! | `drive` | the world as the executor's, with crashes between strokes, and rounds of plan and apply |
 //! | `oracle` | judges every state in between, knowing nothing of `ops/safety` |
 //! | `dice` | seeded chance |
 //! | `chaos` | random worlds, intents and faults |
+//! | `scenes` | small worlds that a reader can hold in their head |
+//! | `lint_rules` | each rule of the lint, broken on purpose |
 //! | `arbitrary` | observations that no world could give |
 
 mod apply;
@@ -23,12 +28,17 @@ mod arbitrary;
 mod boot;
 mod chaos;
 mod dice;
-mod drive;
-mod host;
+pub mod drive;
+pub mod host;
+mod lint_rules;
 mod look;
 mod oracle;
+mod papers;
 mod raft;
-mod stock;
-mod world;
+mod restore;
+pub mod scenes;
+pub mod stock;
+mod talk;
+pub mod world;
 
 mod properties;

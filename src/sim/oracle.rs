@@ -15,6 +15,8 @@ pub struct Consent {
     pub outage: bool,
     /// The host whose data may be deleted.
     pub wipe: Option<NodeName>,
+    /// Older data may take the place of what is there, on all hosts together.
+    pub restore: bool,
 }
 
 /// Remembers what it has seen of one world.
@@ -29,6 +31,12 @@ pub struct Oracle {
     basis: BTreeMap<ClusterId, BTreeSet<MemberId>>,
     /// Healthy voters that quorate stopped and that are not back yet.
     down: BTreeSet<NodeName>,
+    /// Pairs of members that could shake hands at some time.
+    acquainted: BTreeSet<(NodeName, NodeName)>,
+    /// Clusters that this inventory has had.
+    homes: BTreeSet<ClusterId>,
+    /// Clusters that were alive when the run began.
+    alive: BTreeSet<ClusterId>,
     /// What went wrong.
     pub violations: Vec<String>,
 }
@@ -57,6 +65,14 @@ impl Oracle {
             lists: lists(world),
             basis: BTreeMap::new(),
             down: BTreeSet::new(),
+            acquainted: BTreeSet::new(),
+            homes: world.cluster_of(desired).into_iter().collect(),
+            alive: world
+                .clusters
+                .iter()
+                .filter(|(_, c)| c.leader.is_some())
+                .map(|(id, _)| *id)
+                .collect(),
             violations: Vec::new(),
         };
         oracle.begin(world);
@@ -79,6 +95,11 @@ impl Oracle {
         }
         self.membership(world);
         self.recovered(world);
+        self.handshakes(world);
+        let leading = |id: &&ClusterId| world.clusters.get(id).is_some_and(|c| c.leader.is_some());
+        if self.homes.iter().filter(leading).count() > 1 {
+            self.say("the cluster before and the one after a restore live at the same time".into());
+        }
         if self.down.len() > 1 && !self.consent.outage {
             self.say(format!("more than one voter is down because of us: {:?}", self.down));
         }
@@ -102,7 +123,17 @@ impl Oracle {
             Happening::Moved { node, data, deleted } => self.moved(world, node, data, *deleted),
             Happening::Fault { node } => {
                 self.down.remove(node);
+                self.acquainted.retain(|(a, b)| a != node && b != node);
             }
+            Happening::TooOld { node } => self.say(format!("{node} was started with a release that is too old by now")),
+            Happening::Upgraded { node, cluster } => {
+                if self.alive.contains(cluster) && world.backups == 0 {
+                    self.say(format!(
+                        "{node} went to another minor release before a snapshot was taken"
+                    ));
+                }
+            }
+            Happening::Restored { node, cluster } => self.restored(world, node, *cluster),
         }
     }
 
@@ -157,7 +188,10 @@ impl Oracle {
             Data::Foreign => self.say(format!("what is not etcd's was moved on {node}")),
             Data::Member(disk) => {
                 let cluster = world.clusters.get(&disk.cluster);
-                if cluster.is_some_and(|c| c.members.contains_key(&disk.member)) {
+                let listed = cluster.is_some_and(|c| c.members.contains_key(&disk.member));
+                if listed && self.consent.restore {
+                    self.nobody_runs(world, disk.cluster);
+                } else if listed {
                     self.say(format!("the data of a listed member was taken from {node}"));
                 }
                 if self.home.is_some_and(|home| home != disk.cluster) {
@@ -165,6 +199,50 @@ impl Oracle {
                 }
             }
             Data::Empty | Data::Aborted => {}
+        }
+    }
+
+    /// Restored data lie down only where that was asked for, and while nobody of the cluster before runs.
+    fn restored(&mut self, world: &World, node: &NodeName, cluster: ClusterId) {
+        if !self.consent.restore {
+            self.say(format!("{node} got older data, and nobody asked for a restore"));
+        }
+        let before: Vec<ClusterId> = self.homes.iter().copied().filter(|id| *id != cluster).collect();
+        for id in before {
+            self.nobody_runs(world, id);
+        }
+        self.homes.insert(cluster);
+        self.home = Some(cluster);
+    }
+
+    fn nobody_runs(&mut self, world: &World, cluster: ClusterId) {
+        let ours = world.hosts.values().filter(|h| self.inventory.contains(&h.spec.name));
+        let runs = ours.filter(|h| h.live().is_some_and(|(disk, _)| disk.cluster == cluster));
+        let names: Vec<String> = runs.map(|h| h.spec.name.to_string()).collect();
+        if !names.is_empty() {
+            self.say(format!(
+                "data are exchanged while {} still runs with the old ones",
+                names.join(", ")
+            ));
+        }
+    }
+
+    /// Two members that could talk to each other must go on being able to, whenever they have to connect anew.
+    fn handshakes(&mut self, world: &World) {
+        let ours = world.hosts.values().filter(|h| self.inventory.contains(&h.spec.name));
+        let running: Vec<_> = ours.filter(|h| h.live().is_some()).collect();
+        for (at, one) in running.iter().enumerate() {
+            for other in &running[at + 1..] {
+                let pair = (one.spec.name.clone(), other.spec.name.clone());
+                match one.reaches(other, world.now) {
+                    true => drop(self.acquainted.insert(pair)),
+                    false if self.acquainted.contains(&pair) => {
+                        self.violations
+                            .push(format!("{} and {} cannot talk to each other any more", pair.0, pair.1));
+                    }
+                    false => {}
+                }
+            }
         }
     }
 

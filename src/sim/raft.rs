@@ -33,6 +33,8 @@ pub struct Cluster {
     pub leaderless_since: u64,
     /// A leader was elected that lacks acknowledged entries.
     pub forgot: bool,
+    /// The minor release that all members have reached; a cluster never goes back.
+    pub version: Option<(u32, u32)>,
     /// Counts members added at run time: their ids cannot be foretold.
     pub added: u64,
 }
@@ -76,6 +78,7 @@ impl Cluster {
             term: 1,
             leaderless_since: now,
             forgot: false,
+            version: None,
             added: 0,
         }
     }
@@ -87,6 +90,11 @@ impl Cluster {
     /// Voters among the live.
     fn live_voters(&self, live: &BTreeMap<MemberId, Live>) -> Vec<MemberId> {
         self.voters().filter(|id| live.contains_key(id)).collect()
+    }
+
+    /// Whether reads that need a quorum are answered: a leader notices the loss of it only after a while.
+    pub fn has_quorum(&self, live: &BTreeMap<MemberId, Live>) -> bool {
+        self.live_voters(live).len() >= quorum(self.voters().count())
     }
 
     pub fn lose_leader(&mut self, now: u64) {
@@ -117,6 +125,11 @@ impl Cluster {
         indexes.sort_unstable_by(|a, b| b.cmp(a));
         let held_by_quorum = indexes[quorum(self.voters().count()) - 1];
         self.committed = self.committed.max(held_by_quorum);
+        let everybody = self.members.keys().all(|id| live.contains_key(id));
+        if everybody {
+            let slowest = live.values().map(|m| m.version.series()).min();
+            self.version = self.version.max(slowest);
+        }
     }
 
     fn elect(&mut self, live: &BTreeMap<MemberId, Live>, voters: &[MemberId]) {

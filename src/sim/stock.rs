@@ -1,18 +1,17 @@
-//! What worlds are made of. Certificates are real and made once: the planner parses and checks them.
+//! What worlds are made of: inventories, releases, machines.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::host::{DiskFacts, FileFacts, SystemFacts};
+use super::papers::Keys;
+use crate::host::{DiskFacts, SystemFacts};
 use crate::inventory::samples;
-use crate::inventory::{Arch, ClusterName, Desired, DesiredHost, HostPath, KeyType, NodeName, PkiPolicy, Version};
+use crate::inventory::{Arch, ClusterName, Desired, DesiredHost, KeyType, PkiPolicy, Version};
 use crate::ops::model::Supplies;
-use crate::pki::{Authority, FileContent, host_files, peer_spec, server_spec};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -47,7 +46,7 @@ pub fn inventory(hosts: impl IntoIterator<Item = usize>, version: Version) -> De
     }
 }
 
-fn pki_policy() -> PkiPolicy {
+pub fn pki_policy() -> PkiPolicy {
     PkiPolicy {
         dir: PathBuf::from("/unused"),
         key_type: KeyType::EcdsaP256,
@@ -68,12 +67,12 @@ pub fn binaries(version: Version) -> BTreeMap<String, String> {
 }
 
 /// What the operator has: a bundle with three releases, and the CA once there is one.
-pub fn supplies(ca: bool) -> Supplies {
+pub fn supplies(keys: Option<Keys>) -> Supplies {
     let arch = |version| BTreeMap::from([(Arch::Amd64, binaries(version))]);
     Supplies {
         releases: [V3_4, V3_5_OLD, V3_5].into_iter().map(|v| (v, arch(v))).collect(),
-        ca_pem: ca.then(|| AUTHORITY.certificate().to_pem()),
-        next_ca: None,
+        ca_pem: keys.map(Keys::pem),
+        next_ca: keys.and_then(Keys::next_ca),
         clients: Vec::new(),
     }
 }
@@ -82,70 +81,8 @@ pub fn sha256(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 
-static AUTHORITY: LazyLock<Authority> = LazyLock::new(authority);
-static STRANGER: LazyLock<Authority> = LazyLock::new(authority);
-
-fn authority() -> Authority {
-    Authority::create(&cluster_name(), &pki_policy(), epoch() - 1000 * DAY).unwrap()
-}
-
-/// The certificates that a host may carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Papers {
-    /// Issued on the first day.
-    Fresh,
-    /// Due for renewal.
-    Ageing,
-    /// Ended.
-    Expired,
-    /// Of a CA that nobody here knows.
-    Foreign,
-}
-
-type Generation = BTreeMap<HostPath, FileFacts>;
-
-static PAPERS: LazyLock<BTreeMap<(NodeName, Papers), Generation>> = LazyLock::new(|| {
-    let kinds = [Papers::Fresh, Papers::Ageing, Papers::Expired, Papers::Foreign];
-    let all = (1..=MOST_HOSTS).flat_map(|n| kinds.map(|kind| (n, kind)));
-    all.map(|(n, kind)| ((host(n).name, kind), issue(&host(n), kind)))
-        .collect()
-});
-
 /// Inventories have nine hosts at most; the rest are strays.
 pub const MOST_HOSTS: usize = 11;
-
-/// The five files of a host's `paths.pki`.
-pub fn papers(node: &NodeName, kind: Papers) -> &'static Generation {
-    &PAPERS[&(node.clone(), kind)]
-}
-
-fn issue(host: &DesiredHost, kind: Papers) -> Generation {
-    let (ca, at) = match kind {
-        Papers::Fresh => (&*AUTHORITY, epoch()),
-        Papers::Ageing => (&*AUTHORITY, epoch() - 350 * DAY),
-        Papers::Expired => (&*AUTHORITY, epoch() - 400 * DAY),
-        Papers::Foreign => (&*STRANGER, epoch()),
-    };
-    let desired = inventory([], V3_5);
-    let server = ca.issue(&server_spec(&desired, host), at).unwrap();
-    let peer = ca.issue(&peer_spec(&desired, host), at).unwrap();
-    let files = host_files(&[ca.certificate().clone()], &server, &peer);
-    let facts = files.into_iter().map(|file| {
-        let content = match &file.content {
-            FileContent::Public(text) => Some(text.clone()),
-            FileContent::Secret(_) => None,
-        };
-        let sha256 = hex::encode(Sha256::digest(file.content.expose_bytes()));
-        let facts = FileFacts {
-            sha256,
-            mode: file.mode,
-            owner: "etcd".into(),
-            content,
-        };
-        (host.paths.pki.join(file.name), facts)
-    });
-    facts.collect()
-}
 
 /// A machine on which nothing is wrong.
 pub fn system(host: &DesiredHost) -> SystemFacts {

@@ -6,6 +6,7 @@ use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, Peer
 use crate::ops::model::Supplies;
 
 use super::host::{Data, Link, SimHost};
+use super::papers::Keys;
 use super::raft::{Cluster, Live, Refusal, quorum};
 use super::stock;
 
@@ -16,8 +17,8 @@ pub struct World {
     pub now: u64,
     pub hosts: BTreeMap<NodeName, SimHost>,
     pub clusters: BTreeMap<ClusterId, Cluster>,
-    /// Whether the operator has a CA.
-    pub ca: bool,
+    /// The operator's CA, once there is one.
+    pub keys: Option<Keys>,
     /// Snapshots taken.
     pub backups: usize,
     /// What has happened since the oracle last looked.
@@ -41,6 +42,12 @@ pub enum Happening {
     Moved { node: NodeName, data: Data, deleted: bool },
     /// Something that quorate did not do: a crash, a lost disk.
     Fault { node: NodeName },
+    /// A member came up with a later minor release than the cluster as a whole has reached.
+    Upgraded { node: NodeName, cluster: ClusterId },
+    /// An earlier minor release was started on what the cluster as a whole has left behind, and ended at once.
+    TooOld { node: NodeName },
+    /// A snapshot became a member's data.
+    Restored { node: NodeName, cluster: ClusterId },
 }
 
 /// Longer steps than this would skip elections.
@@ -54,14 +61,14 @@ impl World {
             now: 0,
             hosts: hosts.map(|h| (h.spec.name.clone(), h)).collect(),
             clusters: BTreeMap::new(),
-            ca: false,
+            keys: None,
             backups: 0,
             happened: Vec::new(),
         }
     }
 
     pub fn supplies(&self) -> Supplies {
-        stock::supplies(self.ca)
+        stock::supplies(self.keys)
     }
 
     pub fn host(&mut self, node: &NodeName) -> &mut SimHost {
@@ -79,21 +86,6 @@ impl World {
             .hosts
             .keys()
             .find_map(|node| Some(self.hosts.get(node)?.disk()?.cluster))
-    }
-
-    /// A cluster's running members.
-    pub fn live(&self, cluster: ClusterId) -> BTreeMap<MemberId, Live> {
-        let running = self.hosts.values().filter_map(|host| {
-            let (disk, process) = host.live().filter(|(disk, _)| disk.cluster == cluster)?;
-            let live = Live {
-                version: process.version,
-                since: process.since,
-                index: disk.index,
-                speed: host.speed,
-            };
-            Some((disk.member, live))
-        });
-        running.collect()
     }
 
     /// Whether the member on a host runs, is listed, has answered clients once and has a leader.
@@ -114,6 +106,7 @@ impl World {
     }
 
     fn tick(&mut self, elapsed: u64) {
+        self.wake();
         let due = |host: &SimHost| host.unit.failed.is_some() && self.now >= host.unit.retry_at;
         let again: Vec<NodeName> = self
             .hosts
@@ -136,6 +129,25 @@ impl World {
                 settle(host, id, &cluster, &live);
             }
             self.publish(id);
+        }
+    }
+
+    /// Machines that were rebooting are back, and systemd starts what is enabled.
+    fn wake(&mut self) {
+        let due = |host: &SimHost| host.back_at.is_some_and(|at| self.now >= at);
+        let awake: Vec<NodeName> = self
+            .hosts
+            .values()
+            .filter(|h| due(h))
+            .map(|h| h.spec.name.clone())
+            .collect();
+        for node in awake {
+            let host = self.host(&node);
+            host.back_at = None;
+            host.link = Link::Up;
+            if host.unit.enabled {
+                self.start(&node);
+            }
         }
     }
 
@@ -178,7 +190,10 @@ impl World {
             return;
         };
         for host in self.hosts.values() {
-            let Some((disk, _)) = host.live().filter(|(disk, _)| disk.cluster == id) else {
+            let Some((disk, _)) = host
+                .live()
+                .filter(|(disk, process)| disk.cluster == id && process.ready)
+            else {
                 continue;
             };
             if let Some(member) = cluster.members.get_mut(&disk.member) {
@@ -204,8 +219,11 @@ fn settle(host: &mut SimHost, id: ClusterId, cluster: &Cluster, live: &BTreeMap<
     }
     let Some(process) = &mut host.unit.process else { return };
     if cluster.members.contains_key(&disk.member) {
-        disk.index = live.get(&disk.member).map_or(disk.index, |m| m.index);
-        process.ready = true;
+        // One that cannot talk to the others goes on waiting for them.
+        if let Some(live) = live.get(&disk.member) {
+            disk.index = live.index;
+            process.ready = true;
+        }
     } else {
         // It ends with status 0, and systemd lets it.
         host.unit.process = None;

@@ -4,7 +4,7 @@ use super::converge::unreachable;
 use super::drift::drift;
 use super::join::{self, clear_aborted, is_on_its_way};
 use super::preflight::preflight;
-use super::startable::lacks;
+use super::startable::{certificates_ended, ended, lacks};
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Step, Target};
 use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
@@ -12,11 +12,10 @@ use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::Fact;
-use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap};
+use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
 use crate::ops::safety::quorum::quorum;
 use crate::ops::safety::version::may_change_version;
 use crate::ops::safety::{Blocked, Rule};
-use crate::pki::Certificate;
 use crate::render::{InitialCluster, InitialState, initial_of, initial_token};
 
 /// What every member of a new cluster of this inventory is told about the others.
@@ -46,6 +45,7 @@ pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
 
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
 pub(super) fn from_nothing(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
+    one_cluster(situation.observed).map_err(|blocked| vec![blocked])?;
     if !limit.is_empty() {
         return cold_start(situation, &members_among(situation, limit)?);
     }
@@ -72,6 +72,9 @@ fn members_among(situation: Situation<'_>, limit: &[NodeName]) -> Result<Vec<Nod
             members.push(host.name.clone());
         }
     }
+    // What runs beside them must be theirs, too, or nobody could tell how they are.
+    let others = known_hosts(situation).filter(|(host, facts)| !covered(&host.name) && facts.service.pid.is_some());
+    blocked.extend(others.filter_map(|(host, facts)| data_belongs(situation.desired, host, facts).err()));
     if members.is_empty() && blocked.is_empty() {
         blocked.push(Blocked::new(
             Rule::Inventory,
@@ -241,18 +244,8 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
 
 /// Members with expired certificates cannot form a quorum however often they are started.
 fn expired(situation: Situation<'_>) -> Result<(), Vec<Blocked>> {
-    let at = situation.observed.at;
-    let ended = |host: &DesiredHost, facts: &HostFacts, name: &str| {
-        let file = facts.files.get(&host.paths.pki.join(name))?;
-        let leaf = Certificate::from_pem(file.content.as_deref()?).ok()?;
-        (at >= leaf.facts().not_after).then(|| leaf.facts().not_after)
-    };
     let blocked: Vec<Blocked> = known_hosts(situation)
-        .filter_map(|(host, facts)| {
-            let end = ended(host, facts, "server.crt").or_else(|| ended(host, facts, "peer.crt"))?;
-            let hint = "renew them with `quorate pki renew`: it works over SSH alone";
-            Some(Blocked::new(Rule::Certificates, format!("its certificates expired at {end}"), hint).on(&host.name))
-        })
+        .filter_map(|(host, facts)| Some(certificates_ended(host, ended(situation, host, facts)?)))
         .collect();
     if blocked.is_empty() { Ok(()) } else { Err(blocked) }
 }

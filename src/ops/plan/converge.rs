@@ -247,11 +247,19 @@ fn stopped(peers: &[Peer<'_>]) -> Vec<super::Step> {
         .iter()
         .filter(|p| !runs(p.facts))
         .map(|p| {
-            on(&p.host.name, start_or_change(p), Risk::Reversible)
-                .ensures(Check::Started {
-                    node: p.host.name.clone(),
-                })
-                .because([format!("it is {}", state(p.facts))])
+            let node = p.host.name.clone();
+            let mut start = on(&node, start_or_change(p), Risk::Reversible)
+                .ensures(Check::Started { node: node.clone() })
+                .because([format!("it is {}", state(p.facts))]);
+            if matches!(start.action, Action::Restart { .. }) {
+                // One that has come back by itself meanwhile is a voter again, and waits for its turn.
+                start = start.requires(Check::Stopped { node: node.clone() });
+            }
+            if p.facts.data.state != DataState::Bootstrapped {
+                let url = p.host.peer_url();
+                start = start.requires(Check::NoData { node }).requires(Check::Listed { url });
+            }
+            start
         })
         .collect()
 }
@@ -267,9 +275,9 @@ fn start_or_change(peer: &Peer<'_>) -> Action {
     }
 }
 
-/// Whether this run starts the member anew.
+/// Whether this run starts the member anew, or gives it certificates with which it can be talked to.
 pub(super) fn comes_back(peer: &Peer<'_>) -> bool {
-    !runs(peer.facts) || !peer.drift.restart.is_empty()
+    !runs(peer.facts) || !peer.drift.restart.is_empty() || peer.drift.now.certificates
 }
 
 pub(super) fn runs(facts: &HostFacts) -> bool {

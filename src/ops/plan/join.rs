@@ -7,7 +7,7 @@ use super::converge::{own_data, runs};
 use super::drift::drift;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, Risk, Situation, Step, Target};
+use super::{Action, Risk, Situation, Step, Target, roll};
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName, PeerUrl};
 use crate::ops::check::Check;
@@ -176,18 +176,35 @@ pub(super) fn one(
     let running = runs(facts) && !aborted;
     let again = running && !drift.restart.is_empty();
     if again {
-        // A learner that runs with other files than it should: they take effect with a restart, which costs nobody.
-        let restart = Action::Restart {
-            change,
-            url: url.clone(),
-        };
-        let step = on(&host.name, restart, Risk::Reversible)
-            .ensures(Check::RunsCurrent {
-                node: host.name.clone(),
-                version: Some(situation.desired.version),
-            })
-            .because(drift.restart);
-        draft.wave(format!("restart {}", host.name), Effect::None, vec![step]);
+        let title = format!("restart {}", host.name);
+        match listed.filter(|m| !m.learner) {
+            // Cut short after its promotion: it is a voter like the others by now.
+            Some(member) => {
+                let one = roll::Turn {
+                    host,
+                    member,
+                    change,
+                    version: Some(situation.desired.version),
+                    why: drift.restart,
+                };
+                let effect = roll::effect(membership, member);
+                draft.wave(title, effect, vec![one.step(situation, membership)]);
+            }
+            // A learner that runs with other files than it should: they take effect with a restart, which costs nobody.
+            None => {
+                let restart = Action::Restart {
+                    change,
+                    url: url.clone(),
+                };
+                let step = on(&host.name, restart, Risk::Reversible)
+                    .ensures(Check::RunsCurrent {
+                        node: host.name.clone(),
+                        version: Some(situation.desired.version),
+                    })
+                    .because(drift.restart);
+                draft.wave(title, Effect::None, vec![step]);
+            }
+        }
     } else if !change.is_empty() {
         draft.wave(
             format!("prepare {}", host.name),

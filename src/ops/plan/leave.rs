@@ -58,6 +58,10 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
                 .on(old),
             );
         }
+        if old != new && !begun && membership.of(new_host).is_some() {
+            let hint = format!("name a host that is none yet; to take {old} out alone: `quorate remove-node {old}`");
+            blocked.push(Blocked::new(Rule::Inventory, "it is a member of the cluster already", hint).on(new));
+        }
         if let Err(refusal) = may_remove(membership, member.id, situation.policy) {
             blocked.push(refusal.on(old));
         }

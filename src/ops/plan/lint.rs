@@ -1,7 +1,7 @@
 //! A second opinion on a plan: reads it as data against what was observed, and shares no code with the planner or the
 //! safety rules. A fatal finding means that the planner is wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Action, HostChange, Plan, Risk, Step, Target, Wave};
@@ -121,11 +121,31 @@ impl<'a> Lint<'a> {
                         self.fatal(&step.id, "removes the leader without a hand-over");
                     }
                 }
+                Action::Retire if self.retires_a_voter(step, &steps[..at]) => {
+                    self.fatal(&step.id, "stops a voter for good that is still on the list");
+                }
                 _ => {}
             }
         }
         self.leader_last(&steps);
         self.together();
+    }
+
+    /// Whether it stops for good whose vote counts, and none of the steps before takes that member off the list. A
+    /// restore stops everybody.
+    fn retires_a_voter(&self, step: &Step, before: &[&Step]) -> bool {
+        let (Target::Node(node), Some(membership)) = (&step.target, self.membership()) else {
+            return false;
+        };
+        let Some(member) = self.listed(node).filter(|m| !m.learner && answers(membership, m)) else {
+            return false;
+        };
+        let removes = |s: &&Step| matches!(&s.action, Action::RemoveMember { id, .. } if *id == member.id);
+        !self.restores() && !before.iter().any(removes)
+    }
+
+    fn restores(&self) -> bool {
+        matches!(self.plan.header.intent, Intent::Restore(_))
     }
 
     fn leader_last(&mut self, steps: &[&Step]) {
@@ -174,6 +194,9 @@ impl<'a> Lint<'a> {
                 self.fatal(&step.id, "there is no aborted start to clear away");
             }
             (Action::SetAside | Action::Wipe, Target::Node(node)) => self.take_data(step, node),
+            (Action::MakeRoom | Action::RestoreData(_), _) if !self.restores() => {
+                self.fatal(&step.id, "exchanges data, and no restore was asked for");
+            }
             (Action::AddLearner { .. }, _) => self.needs(step, "SafeToAdd", |c| matches!(c, Check::SafeToAdd)),
             (Action::Promote { url }, _) => {
                 let voter = |c: &Check| matches!(c, Check::HealthyVoter { url: u } if u == url);
@@ -205,7 +228,7 @@ impl<'a> Lint<'a> {
     fn provision(&mut self, step: &Step, node: &NodeName, change: &HostChange) {
         let empty = self.facts(node).is_some_and(|f| f.data.state == DataState::Empty);
         let mut initial = change.files.iter().filter_map(|f| initial_of(&f.text));
-        if self.membership().is_some() && empty && initial.any(|i| i.state == InitialState::New) {
+        if self.membership().is_some() && !self.restores() && empty && initial.any(|i| i.state == InitialState::New) {
             self.fatal(
                 &step.id,
                 "tells a host without data to found a cluster beside a living one",
@@ -223,7 +246,7 @@ impl<'a> Lint<'a> {
             |c| matches!(c, Check::SafeToStop { url: u, .. } if u == url),
         );
         if step.risk < Risk::ReducesRedundancy {
-            self.fatal(&step.id, "takes a healthy voter down and calls that no risk");
+            self.fatal(&step.id, "takes a voter down and calls that no risk");
         }
         if !step
             .ensures
@@ -234,12 +257,13 @@ impl<'a> Lint<'a> {
         }
     }
 
-    /// A host without data starts only where that was made sure of: nothing there at a bootstrap, or on the list.
+    /// A host without data starts only where that was made sure of: nothing there at a bootstrap, or on the list, or
+    /// restored by then.
     fn start(&mut self, step: &Step, node: &NodeName) {
         let bootstrapped = self
             .facts(node)
             .is_some_and(|f| f.data.state == DataState::Bootstrapped);
-        let sure = |c: &Check| matches!(c, Check::NoData { .. } | Check::Listed { .. });
+        let sure = |c: &Check| matches!(c, Check::NoData { .. } | Check::Listed { .. } | Check::Restored { .. });
         if !bootstrapped && !step.requires.iter().any(sure) {
             self.fatal(
                 &step.id,
@@ -270,13 +294,14 @@ impl<'a> Lint<'a> {
         self.membership()?.members.iter().find(|m| m.name == node.as_str())
     }
 
-    /// Whether the step stops a voter that is healthy now.
+    /// Whether the step stops a member whose vote counts now. One that must be down when its turn comes is started only.
     fn takes_a_voter(&self, step: &Step) -> bool {
         let Action::Restart { url, .. } = &step.action else {
             return false;
         };
-        self.membership()
-            .is_some_and(|m| at(m, url).is_some_and(|x| !x.learner && answers(m, x)))
+        let must_be_down = step.requires.iter().any(|c| matches!(c, Check::Stopped { .. }));
+        let votes = |m: &Membership| at(m, url).is_some_and(|x| !x.learner && answers(m, x));
+        !must_be_down && self.membership().is_some_and(votes)
     }
 }
 
@@ -284,12 +309,11 @@ fn at<'a>(membership: &'a Membership, url: &PeerUrl) -> Option<&'a Member> {
     membership.members.iter().find(|m| m.peer_urls.contains(url))
 }
 
-/// It answers and follows somebody.
+/// It answers as itself for this cluster, and follows somebody: raft counts on its vote, whatever alarms it reports.
 fn answers(membership: &Membership, member: &Member) -> bool {
-    let leaders: BTreeMap<_, _> = membership
-        .status
-        .iter()
-        .filter_map(|(id, fact)| Some((*id, fact.known()?.leader)))
-        .collect();
-    leaders.get(&member.id).is_some_and(|leader| leader.0 != 0)
+    let status = membership.status.get(&member.id).and_then(Fact::known);
+    status.is_some_and(|says| {
+        let itself = (says.header.cluster_id, says.header.member_id) == (membership.cluster_id, member.id);
+        itself && says.leader.0 != 0
+    })
 }

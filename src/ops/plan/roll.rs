@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::converge::{Peer, comes_back, initial_existing, look_again, own_data, runs, unreachable};
 use super::drift::drift;
-use super::startable::{lacks, would_stay_down};
+use super::startable::{certificates_ended, ended, lacks, would_stay_down};
 use super::waves::{Draft, Effect, on};
 use super::{Action, HostChange, Risk, Situation, living};
 use crate::etcd::Member;
@@ -139,7 +139,9 @@ fn stays_down(
         return Some(refusal);
     }
     match drift(situation, host, facts, &initial_existing(membership, facts, host)) {
-        Ok(drift) => lacks(situation, host, facts, &drift).map(|what| would_stay_down(host, &what)),
+        Ok(drift) => lacks(situation, host, facts, &drift)
+            .map(|what| would_stay_down(host, &what))
+            .or_else(|| Some(certificates_ended(host, ended(situation, host, facts)?))),
         Err(refusal) => Some(refusal),
     }
 }
@@ -158,7 +160,8 @@ impl Turn<'_> {
     pub(super) fn step(self, situation: Situation<'_>, membership: &Membership) -> super::Step {
         let url = self.host.peer_url();
         let voters = membership.voters().count();
-        let risk = match (membership.healthy(self.member.id) && !self.member.learner, voters) {
+        // One that reports a corrupt database votes all the same.
+        let risk = match (membership.takes_part(self.member.id) && !self.member.learner, voters) {
             (false, _) => Risk::Reversible,
             (true, 1 | 2) => Risk::Outage,
             (true, _) => Risk::ReducesRedundancy,
@@ -193,12 +196,13 @@ impl Turn<'_> {
 /// Entries a restarted member may be behind the highest index before the next one is touched: a moment's writes.
 const CAUGHT_UP: u64 = 100;
 
-/// The order of a roll.
+/// The order of a roll. A leader that is unwell, but leads, is the last one all the same.
 pub(super) fn turn(membership: &Membership, id: MemberId) -> (u8, MemberId) {
-    let rank = match (membership.healthy(id), membership.leader() == Some(id)) {
-        (false, _) => 0,
+    let leads = membership.leader() == Some(id) && membership.takes_part(id);
+    let rank = match (membership.healthy(id), leads) {
+        (_, true) => 2,
         (true, false) => 1,
-        (true, true) => 2,
+        (false, false) => 0,
     };
     (rank, id)
 }

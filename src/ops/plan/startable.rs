@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::Situation;
 use super::drift::Drift;
 use crate::host::HostFacts;
 use crate::inventory::{DesiredHost, HostPath, ServiceManager};
 use crate::ops::safety::{Blocked, Rule};
+use crate::pki::Certificate;
 use crate::render::unit_path;
 
 /// What is missing on the host without which etcd does not start; `None` when nothing is.
@@ -40,6 +43,24 @@ fn release(situation: Situation<'_>, facts: &HostFacts, drift: &Drift) -> Option
         .iter()
         .any(|(name, sha)| there.and_then(|t| t.get(name)) != Some(sha));
     (there.is_none() || differs).then(|| format!("etcd {version}"))
+}
+
+/// When the certificates of a host have ended, if they have. What is connected stays connected; a member that starts with
+/// them can talk to nobody.
+pub(super) fn ended(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<Timestamp> {
+    let end = |name: &str| {
+        let file = facts.files.get(&host.paths.pki.join(name))?;
+        let leaf = Certificate::from_pem(file.content.as_deref()?).ok()?;
+        let end = leaf.facts().not_after;
+        (situation.observed.at >= end).then_some(end)
+    };
+    end("server.crt").or_else(|| end("peer.crt"))
+}
+
+/// The refusal to start a member with certificates that have ended.
+pub(super) fn certificates_ended(host: &DesiredHost, end: Timestamp) -> Blocked {
+    let hint = "renew them with `quorate pki renew`: it works over SSH alone";
+    Blocked::new(Rule::Certificates, format!("its certificates expired at {end}"), hint).on(&host.name)
 }
 
 /// The refusal to stop a member that would not come up again.

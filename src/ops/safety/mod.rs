@@ -16,11 +16,15 @@
 //! 11. [`upkeep::may_defragment`], [`upkeep::has_room`], [`upkeep::may_disarm`]: one member at a time, and an alarm is taken
 //!     back only when its cause is gone.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 pub mod bootstrap;
 pub mod membership;
 pub mod quorum;
 pub mod recover;
 pub mod restore;
+#[cfg(test)]
+mod rule_tests;
 pub mod trust;
 pub mod upkeep;
 pub mod version;

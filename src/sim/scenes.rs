@@ -1,0 +1,311 @@
+//! Small worlds that a reader can hold in their head: where the tests of lint and the golden plans begin.
+
+use crate::inventory::{Desired, NodeName, Version};
+use crate::ops::model::{Intent, Observed, Policy};
+use crate::ops::plan::{Plan, plan};
+use crate::ops::safety::Blocked;
+
+use super::chaos::mature;
+use super::drive::{Aftermath, Trouble, bring_about};
+use super::host::{Data, Link};
+use super::papers::{Papers, papers};
+use super::restore::order;
+use super::stock;
+use super::world::World;
+
+/// A world, the inventory and what is asked for.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    pub world: World,
+    pub desired: Desired,
+    pub intent: Intent,
+    pub policy: Policy,
+}
+
+/// `up` without any flags.
+pub const UP: Intent = Intent::Converge {
+    prune: false,
+    limit: Vec::new(),
+};
+
+/// A scene with its name and what has happened before.
+pub type Told = (&'static str, &'static str, Scene);
+
+/// The worlds that a reader should know what quorate does about.
+pub fn all() -> Vec<Told> {
+    let renew = || Intent::RotateLeaves { limit: Vec::new() };
+    let rotate = || Intent::RotateCa {
+        compromised: false,
+        begin: true,
+    };
+    let replace = |old, new| Intent::Replace {
+        old: node(old),
+        new: node(new),
+    };
+    let remove = |n, wipe| Intent::Remove { node: node(n), wipe };
+    let restart = || Intent::Restart { limit: Vec::new() };
+    let mut scenes = vec![
+        ("bare-hosts", "three hosts, nothing on them", Scene::bare(3)),
+        (
+            "foreign-data",
+            "three hosts, and somebody else's files in one data directory",
+            Scene::bare(3).with_data(2, Data::Foreign),
+        ),
+        ("nothing-to-do", "three members, all as wanted", Scene::healthy(3)),
+        (
+            "changed-option",
+            "three members; the inventory sets snapshot-count",
+            Scene::healthy(3).with_option("snapshot-count", 12_345.into()),
+        ),
+        (
+            "upgrade",
+            "three members of etcd 3.4; the inventory wants 3.5",
+            Scene::of_version(3, stock::V3_4),
+        ),
+        (
+            "changed-option-of-a-single-member",
+            "one member; the inventory sets snapshot-count",
+            Scene::healthy(1).with_option("snapshot-count", 12_345.into()),
+        ),
+        (
+            "stopped-member",
+            "three members, of which etcd-3 was stopped",
+            Scene::healthy(3).stopped(3).a_moment_later(),
+        ),
+        (
+            "stopped-cluster",
+            "three members, all stopped",
+            Scene::healthy(3).stopped(1).stopped(2).stopped(3),
+        ),
+        (
+            "wiped-member",
+            "three members; the disk of etcd-3 was wiped",
+            Scene::healthy(3).wiped(3).a_moment_later(),
+        ),
+        (
+            "wiped-member-replaced",
+            "three members; the disk of etcd-3 was wiped",
+            Scene::healthy(3).wiped(3).a_moment_later().asked(replace(3, 3)),
+        ),
+        (
+            "two-dead-of-five",
+            "five members; the hosts of etcd-4 and etcd-5 are off",
+            Scene::healthy(5).dead(4).dead(5).a_moment_later(),
+        ),
+        (
+            "two-dead-of-five-one-removed",
+            "five members; the hosts of etcd-4 and etcd-5 are off",
+            Scene::healthy(5)
+                .dead(4)
+                .dead(5)
+                .a_moment_later()
+                .asked(remove(5, false)),
+        ),
+        (
+            "quorum-lost",
+            "three members; the disks of etcd-2 and etcd-3 were wiped",
+            Scene::healthy(3).wiped(2).wiped(3).a_moment_later(),
+        ),
+        (
+            "stray-learner",
+            "three members and a learner that was added and never started: etcd-4 of the inventory",
+            Scene::healthy(3).inventory_of(4).with_learner(4),
+        ),
+        (
+            "two-newcomers",
+            "one member; the inventory lists three hosts",
+            Scene::healthy(1).inventory_of(3),
+        ),
+        (
+            "leader-removed",
+            "three members, led by etcd-2",
+            Scene::healthy(3).asked(remove(2, false)),
+        ),
+        ("restart-of-two", "two members", Scene::healthy(2).asked(restart())),
+        (
+            "restart-beside-a-dead-member",
+            "three members; the host of etcd-3 is off",
+            Scene::healthy(3).dead(3).a_moment_later().asked(restart()),
+        ),
+        (
+            "expired-leaves",
+            "three members, stopped; all their certificates have ended",
+            Scene::healthy(3)
+                .expired(1)
+                .expired(2)
+                .expired(3)
+                .stopped(1)
+                .stopped(2)
+                .stopped(3),
+        ),
+        (
+            "expired-leaves-renewed",
+            "three members, stopped; all their certificates have ended",
+            Scene::healthy(3)
+                .expired(1)
+                .expired(2)
+                .expired(3)
+                .stopped(1)
+                .stopped(2)
+                .stopped(3)
+                .asked(renew()),
+        ),
+        ("another-ca", "three members", Scene::healthy(3).asked(rotate())),
+        (
+            "removed-from-the-inventory",
+            "five members; the inventory lists four of them, and prunes",
+            Scene::healthy(5).inventory_of(4).asked(Intent::Converge {
+                prune: true,
+                limit: Vec::new(),
+            }),
+        ),
+    ];
+    let lost = Scene::healthy(3).wiped(2).wiped(3).a_moment_later();
+    let order = order(&lost.desired, Vec::new());
+    let restore = Intent::Restore(Box::new(order));
+    scenes.push((
+        "restore",
+        "three members; the disks of etcd-2 and etcd-3 were wiped; a backup is at hand",
+        lost.asked(restore).accepting_data_loss(),
+    ));
+    scenes
+}
+
+/// `etcd-N`.
+pub fn node(n: usize) -> NodeName {
+    stock::host(n).name
+}
+
+impl Scene {
+    /// Hosts on which nothing has ever been done.
+    pub fn bare(hosts: usize) -> Self {
+        Self {
+            world: World::bare(1..=stock::MOST_HOSTS),
+            desired: stock::inventory(1..=hosts, stock::V3_5),
+            intent: UP,
+            policy: Policy::default(),
+        }
+    }
+
+    /// A healthy cluster of that many members, as `up` left it.
+    pub fn healthy(members: usize) -> Self {
+        Self::of_version(members, stock::V3_5)
+    }
+
+    /// The same with members of another release; the inventory wants the newest.
+    pub fn of_version(members: usize, runs: Version) -> Self {
+        let mut scene = Self::bare(members);
+        mature(&mut scene.world, &stock::inventory(1..=members, runs));
+        scene.world.happened.clear();
+        scene
+    }
+
+    /// Asks for something else than `up`.
+    pub fn asked(mut self, intent: Intent) -> Self {
+        self.intent = intent;
+        self
+    }
+
+    /// The world after it, and how the run ended.
+    pub fn run(self) -> Aftermath {
+        bring_about(self.world, &self.desired, &self.intent, self.policy, Trouble::default())
+    }
+
+    /// `--accept-outage`.
+    pub fn accepting_an_outage(mut self) -> Self {
+        self.policy.accept_outage = true;
+        self
+    }
+
+    /// `--accept-data-loss`.
+    pub fn accepting_data_loss(mut self) -> Self {
+        self.policy.accept_data_loss = true;
+        self
+    }
+
+    /// The inventory lists that many hosts.
+    pub fn inventory_of(mut self, hosts: usize) -> Self {
+        self.desired = stock::inventory(1..=hosts, self.desired.version);
+        self
+    }
+
+    /// The inventory gives etcd another option.
+    pub fn with_option(mut self, name: &str, value: serde_json::Value) -> Self {
+        self.desired.options.insert(name.into(), value);
+        self
+    }
+
+    /// Stops a member, as `systemctl stop` does.
+    pub fn stopped(mut self, n: usize) -> Self {
+        self.world.stop(&node(n));
+        self
+    }
+
+    /// The host goes off.
+    pub fn dead(mut self, n: usize) -> Self {
+        self.world.stop(&node(n));
+        self.world.host(&node(n)).link = Link::Dead;
+        self
+    }
+
+    /// The disk of a member is wiped, quorate's marker with it.
+    pub fn wiped(mut self, n: usize) -> Self {
+        self.world.stop(&node(n));
+        let host = self.world.host(&node(n));
+        host.data = Data::Empty;
+        host.marker = None;
+        self
+    }
+
+    /// Something else has this data directory, or an aborted start does.
+    pub fn with_data(mut self, n: usize, data: Data) -> Self {
+        self.world.stop(&node(n));
+        self.world.host(&node(n)).data = data;
+        self
+    }
+
+    /// The member's certificates have ended.
+    pub fn expired(mut self, n: usize) -> Self {
+        let expired = papers(&node(n), Papers::Expired);
+        self.world.host(&node(n)).files.extend(expired);
+        self
+    }
+
+    /// A host was added as a learner and never started.
+    pub fn with_learner(mut self, n: usize) -> Self {
+        let url = stock::host(n).peer_url();
+        self.settled(10_000);
+        let id = self.world.cluster_of(&self.desired).expect("a cluster");
+        let added = self
+            .world
+            .change(id, |cluster, now, live| cluster.add_learner(&url, now, live));
+        added.expect("etcd takes a learner");
+        self
+    }
+
+    /// Time passes: leaders are elected, removed members end.
+    pub fn settled(&mut self, milliseconds: u64) {
+        self.world.pass(self.world.now + milliseconds);
+        self.world.happened.clear();
+    }
+
+    /// The same after a moment.
+    pub fn a_moment_later(mut self) -> Self {
+        self.settled(5_000);
+        self
+    }
+
+    /// What is seen of it.
+    pub fn seen(&self) -> Observed {
+        self.world.observe(&self.desired)
+    }
+
+    /// What quorate would do.
+    ///
+    /// # Errors
+    /// Why it would do nothing.
+    pub fn plan(&self) -> Result<Plan, Vec<Blocked>> {
+        let supplies = self.world.supplies();
+        plan(&self.intent, &self.desired, &self.seen(), self.policy, &supplies)
+    }
+}

@@ -1,0 +1,99 @@
+//! Who can talk to whom: each side must show a certificate that is valid now, from a CA that the other one's process was
+//! started with. What was connected stays connected (facts/etcd.md section 2).
+
+use std::collections::BTreeMap;
+
+use super::host::{Disk, Process, SimHost};
+use super::papers::{Ca, Keys, signer, trusted_by};
+use super::raft::Live;
+use super::world::World;
+use crate::inventory::{ClusterId, MemberId};
+
+impl SimHost {
+    /// The CAs that its process knows; those on its disk while none runs.
+    fn knows(&self) -> &'static [Ca] {
+        let path = self.spec.paths.pki.join("ca.crt");
+        let sha256 = match &self.unit.process {
+            Some(process) => process.started_with.get(&path).map(String::as_str),
+            None => self.files.get(&path).map(|file| file.sha256.as_str()),
+        };
+        sha256.map_or(&[], trusted_by)
+    }
+
+    /// Who signed the certificate that it shows, if that is valid.
+    fn shows(&self, file: &str, now: u64) -> Option<Ca> {
+        let shown = self.files.get(&self.spec.paths.pki.join(file))?;
+        let (ca, end) = signer(&shown.sha256)?;
+        (i64::try_from(now).is_ok_and(|now| now < end)).then_some(ca)
+    }
+
+    /// Whether a new handshake between two members succeeds.
+    pub fn reaches(&self, other: &SimHost, now: u64) -> bool {
+        let accepts = |a: &SimHost, b: &SimHost| b.shows("peer.crt", now).is_some_and(|ca| a.knows().contains(&ca));
+        accepts(self, other) && accepts(other, self)
+    }
+
+    /// Whether the operator's client and the member accept each other.
+    pub fn answers(&self, keys: Option<Keys>, now: u64) -> bool {
+        keys.is_some_and(|keys| {
+            let server = self.shows("server.crt", now);
+            server.is_some_and(|ca| keys.trusted().contains(&ca)) && self.knows().contains(&keys.signs)
+        })
+    }
+}
+
+impl World {
+    /// A cluster's running members that are in touch with each other.
+    pub fn live(&self, cluster: ClusterId) -> BTreeMap<MemberId, Live> {
+        let running: Vec<(&SimHost, Disk, &Process)> = self
+            .hosts
+            .values()
+            .filter_map(|host| {
+                let (disk, process) = host.live()?;
+                (disk.cluster == cluster).then_some((host, disk, process))
+            })
+            .collect();
+        let all_connected = running.iter().all(|(_, _, process)| process.ready);
+        let hub = match all_connected {
+            true => None,
+            false => self.hub(cluster, &running),
+        };
+        let in_touch = |host: &SimHost, process: &Process| match hub {
+            None => true,
+            Some(hub) => {
+                let connected = process.ready && hub.unit.process.as_ref().is_some_and(|p| p.ready);
+                connected || host.spec.name == hub.spec.name || host.reaches(hub, self.now)
+            }
+        };
+        running
+            .into_iter()
+            .filter(|(host, _, process)| in_touch(host, process))
+            .map(|(host, disk, process)| {
+                let live = Live {
+                    version: process.version,
+                    since: process.since,
+                    index: disk.index,
+                    speed: host.speed,
+                };
+                (disk.member, live)
+            })
+            .collect()
+    }
+
+    /// The member around which the others gather: the leader, else one that is connected, else whoever reaches most.
+    fn hub<'a>(&self, cluster: ClusterId, running: &[(&'a SimHost, Disk, &Process)]) -> Option<&'a SimHost> {
+        let leader = self.clusters.get(&cluster).and_then(|c| c.leader);
+        let leads = running.iter().find(|(_, disk, _)| Some(disk.member) == leader);
+        let connected = || running.iter().find(|(_, _, process)| process.ready);
+        let most = || {
+            let reach = |host: &SimHost| {
+                running
+                    .iter()
+                    .filter(|(other, ..)| host.reaches(other, self.now))
+                    .count()
+            };
+            running.iter().rev().max_by_key(|(host, ..)| reach(host))
+        };
+        leads.or_else(connected).or_else(most).map(|(host, ..)| *host)
+    }
+}
