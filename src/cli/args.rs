@@ -160,6 +160,7 @@ pub enum Command {
     #[command(subcommand)]
     Alarm(AlarmCommand),
     /// Compare the data of all members: etcd's hash of everything at one revision (exit code 11: they differ)
+    #[command(after_help = "Example:\n  quorate check-hashes")]
     CheckHashes,
     /// Show, renew and issue certificates; change the CA
     #[command(subcommand)]

@@ -173,6 +173,7 @@ pub struct Recover {
 #[derive(Debug, Subcommand)]
 pub enum AlarmCommand {
     /// The alarms that are on (exit code 11 when there is one)
+    #[command(after_help = "Example:\n  quorate alarm list")]
     List,
     /// NOSPACE: compact, defragment every member, then disarm. CORRUPT: only when all members hold the same data
     #[command(after_help = "Example:\n  quorate alarm disarm --yes")]

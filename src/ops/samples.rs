@@ -96,6 +96,8 @@ pub fn facts(desired: &Desired, n: usize) -> HostFacts {
             last_exit: None,
             active_seconds: Some(60),
             restarts: 0,
+            drop_ins: Vec::new(),
+            ignored_environment: Vec::new(),
         },
         data: DataFacts {
             state: DataState::Bootstrapped,

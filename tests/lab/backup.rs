@@ -248,3 +248,44 @@ impl Drop for Tmpfs {
         let _ = Command::new("umount").arg(&self.0).status();
     }
 }
+
+/// The most memory that `backup create` takes, in KiB, and the size of the snapshot.
+fn peak(lab: &Lab) -> (u64, u64) {
+    let running = lab.spawn(&["--output", "json", "backup", "create"]);
+    let status = format!("/proc/{}/status", running.pid());
+    let (done, watch) = std::sync::mpsc::channel::<()>();
+    let watcher = std::thread::spawn(move || {
+        let mut peak = 0;
+        while watch.recv_timeout(std::time::Duration::from_millis(20))
+            == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+        {
+            let told = fs::read_to_string(&status).unwrap_or_default();
+            let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+            peak = peak.max(kib.unwrap_or(0));
+        }
+        peak
+    });
+    let told = running.wait().ok().events_of("backup").remove(0);
+    drop(done);
+    let peak = watcher.join().expect("the watcher");
+    assert!(peak > 0, "nothing was measured");
+    (peak, told["manifest"]["snapshot"]["size"].as_u64().expect("a size"))
+}
+
+#[test]
+fn memory_stays_flat_however_large_the_snapshot() {
+    let lab = Lab::cluster(1);
+    let (small, _) = peak(&lab);
+    lab.host("n1").sh("head -c 1400000 /dev/urandom >/run/value");
+    for n in 0..150 {
+        lab.host("n1").etcdctl(&format!("put big/{n} </run/value")).ok();
+    }
+    let (large, size) = peak(&lab);
+    assert!(size > 200_000_000, "{size}");
+    println!("peak memory: {small} KiB for an empty cluster, {large} KiB for {size} bytes");
+    assert!(
+        large < small + 64 * 1024,
+        "{small} KiB became {large} KiB for {size} bytes"
+    );
+}

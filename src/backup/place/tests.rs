@@ -1,8 +1,4 @@
 use std::fs;
-use std::time::{Duration, Instant};
-
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
 
 use super::*;
 
