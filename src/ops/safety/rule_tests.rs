@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
-use super::membership::{may_add, may_finish, may_promote, may_remove, may_wipe};
+use super::leader::{Succession, before_a_join, before_a_removal};
+use super::membership::{left_by_a_join, may_add, may_finish, may_promote, may_remove, may_wipe, nobody_is_joining};
 use super::quorum::may_stop;
 use super::{Blocked, Rule};
 use crate::etcd::{Header, Member, MemberStatus};
@@ -177,6 +178,11 @@ fn nothing_is_added_while_anything_is_unfinished() {
         refused(may_add(&hearsay), "could not be read from a quorum"),
         Rule::Unknown
     );
+    for unfinished in [Learner(0), NeverStarted] {
+        let outcome = nobody_is_joining(&cluster(&[Well, unfinished]));
+        assert_eq!(refused(outcome, ""), Rule::NotSettled);
+    }
+    assert_eq!(nobody_is_joining(&cluster(&[Well, Sick])), Ok(()));
     // The change itself may be gone on with.
     assert_eq!(
         may_finish(&cluster(&[Well, Learner(0)]), id(2), &BTreeSet::new()),
@@ -230,6 +236,40 @@ fn data_is_moved_aside_only_when_a_quorum_says_that_its_member_is_gone() {
     assert_eq!(
         refused(may_wipe(&hearsay, &url(4)), "does not come from a quorum"),
         Rule::Unknown
+    );
+}
+
+#[test]
+fn only_what_an_unfinished_join_of_this_cluster_left_makes_way_by_itself() {
+    let three = cluster(&[Well; 3]);
+    let left = |n, marker: Option<Marker>| left_by_a_join(&three, &url(n), marker.as_ref());
+    assert!(left(4, Some(marker(4, 7, false))));
+    assert!(!left(4, Some(marker(4, 7, true))), "it was a member once");
+    assert!(!left(4, Some(marker(4, 8, false))), "another cluster's");
+    assert!(!left(4, None), "nobody knows whose");
+    assert!(!left(3, Some(marker(3, 7, false))), "it is listed");
+}
+
+#[test]
+fn a_leader_that_answers_hands_over_before_it_goes_and_one_that_does_not_is_voted_out() {
+    let three = cluster(&[Well; 3]);
+    assert_eq!(before_a_removal(&three, id(2)), Succession::NotNeeded);
+    assert_eq!(before_a_removal(&three, id(1)), Succession::HandOver);
+    let cut = cluster(&[Sick, Well, Well]);
+    assert_eq!(before_a_removal(&cut, id(1)), Succession::Election);
+}
+
+#[test]
+fn a_stranger_that_leads_hands_over_before_a_join_or_blocks_it() {
+    let three = cluster(&[Well; 3]);
+    let ours = |m: &Member| m.id != id(1);
+    assert_eq!(before_a_join(&three, |_| true), Ok(None));
+    assert_eq!(before_a_join(&three, ours).unwrap().map(|m| m.id), Some(id(1)));
+    let cut = cluster(&[Sick, Well, Well]);
+    let outcome = before_a_join(&cut, ours);
+    assert_eq!(
+        refused(outcome, "led by etcd-1 (1), which is not in the inventory"),
+        Rule::Inventory
     );
 }
 
