@@ -4,6 +4,7 @@
 //! own (under a second) and takes them away again, also when it panics or is killed.
 
 mod airgap;
+mod backup;
 mod cold_start;
 mod crash;
 mod drift;
@@ -18,10 +19,14 @@ mod members_leave;
 mod members_refusals;
 mod members_versions;
 mod pki;
+mod places;
+mod recover;
 mod refusals_access;
 mod refusals_ca;
 mod refusals_hosts;
 mod refusals_push;
 mod refusals_supplies;
+mod restore;
 mod ssh;
 mod up;
+mod upkeep;

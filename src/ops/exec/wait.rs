@@ -28,6 +28,7 @@ impl Patience {
         Patience(Duration::from_secs(match &step.action {
             // A large database takes minutes to replay its log.
             Action::Restart { .. } | Action::Promote { .. } => 600,
+            Action::Defragment { .. } => 600,
             Action::Start | Action::LookAgain { .. } => 120,
             _ => 30,
         }))
