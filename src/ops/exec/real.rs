@@ -2,13 +2,16 @@
 
 mod authorize;
 mod certificates;
+mod hashes;
 mod inspect;
 mod lifecycle;
 mod membership;
 mod promote;
 mod provision;
+mod rescue;
 mod restore;
 mod snapshot;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +32,8 @@ use crate::ops::observe::{look_again, observe};
 use crate::ops::plan::{Action, Step, Target};
 use crate::ops::vault::Vault;
 use crate::report::{Reporter, likely_cause};
+
+pub use hashes::MemberHash;
 
 /// Hosts, members, keys and releases of one cluster.
 pub struct RealWorld {
@@ -160,6 +165,10 @@ impl World for RealWorld {
             (Action::RestoreData(data), Target::Node(node)) => self.restore_data(node, data).await,
             (Action::CompareMembers { at_least }, _) => self.compare_members(*at_least).await,
             (Action::ForgetRestore { at, note }, Target::Node(node)) => self.forget_restore(node, at, note).await,
+            (Action::Rescue(rescue), Target::Node(node)) => self.rescue(step, node, rescue, reporter).await,
+            (Action::Defragment { .. }, Target::Node(node)) => self.defragment(node).await,
+            (Action::Compact { revision }, _) => self.compact(*revision).await,
+            (Action::Disarm { kind }, _) => self.disarm(*kind).await,
             (Action::Snapshot { reason }, _) => self.snapshot(step, reason, reporter).await,
             (Action::Authorize { changes }, _) => self.authorize(changes).await,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id, reporter).await,

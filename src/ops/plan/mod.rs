@@ -12,14 +12,17 @@ pub mod step;
 
 mod advice;
 mod authorize;
+mod beforehand;
 mod bootstrap;
 mod join;
 mod leave;
+mod recover;
 mod renew;
 mod restore;
 mod roll;
 mod rotate_ca;
 mod startable;
+mod upkeep;
 mod waves;
 
 #[cfg(test)]
@@ -81,6 +84,10 @@ pub fn plan(
         Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,
         Intent::Replace { old, new } => leave::replace(situation, old, new)?,
         Intent::Restore(order) => restore::restore(situation, order)?,
+        Intent::Recover(order) => recover::recover(situation, order)?,
+        Intent::Defragment { limit, force } => upkeep::defragment(situation, limit, *force)?,
+        Intent::Compact { keep } => upkeep::compact(situation, *keep)?,
+        Intent::Disarm => upkeep::disarm(situation)?,
         Intent::RotateLeaves { limit } => renew::renew(situation, limit)?,
         Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
