@@ -40,10 +40,10 @@ fn a_full_database_is_compacted_defragmented_and_only_then_disarmed() {
     lab.quorate(&["alarm", "disarm", "--yes"])
         .ok()
         .says(&["no alarm is on"]);
+    let leader = lab.leader();
     fill(&lab);
     let listed = lab.quorate(&["alarm", "list"]).code(11);
     assert!(listed.stdout.contains("NOSPACE"), "{listed}");
-    let leader = lab.leader();
     let done = lab.quorate(&["--output", "json", "alarm", "disarm", "--yes"]).ok();
     let order: Vec<String> = done
         .events_of("step_started")

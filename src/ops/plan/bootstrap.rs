@@ -269,7 +269,7 @@ fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Bl
             quorum(members)
         ),
         "start the others with them (`quorate up` without `--limit`); when the data of a majority is gone for good, \
-         `quorate restore FILE`",
+         `quorate recover`, or from a backup `quorate restore FILE`",
     )])
 }
 

@@ -134,7 +134,7 @@ pub fn quorum_lost(now: Strength) -> Blocked {
             now.voters,
             quorum(now.voters)
         ),
-        "start the members that are down (`quorate up`); when a majority is gone for good, `quorate restore FILE`",
+        "start the members that are down (`quorate up`); when a majority is gone for good, `quorate recover`",
     )
 }
 
