@@ -20,7 +20,10 @@ fn every_scene() {
 }
 
 fn tell(before: &str, scene: &Scene) -> String {
-    let mut text = format!("Before: {before}.\n\n$ quorate {}\n", command(&scene.intent, scene.policy));
+    let mut text = format!(
+        "Before: {before}.\n\n$ quorate {}\n",
+        command(&scene.intent, scene.policy)
+    );
     match scene.plan() {
         Ok(made) if made.is_empty() && made.notes.is_empty() => text.push_str("nothing to do\n"),
         Ok(made) => text.push_str(&plan(&made, Paint::PLAIN, false)),

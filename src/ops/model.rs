@@ -115,9 +115,8 @@ impl Membership {
 
     /// It answered as itself, belongs to this cluster and has a leader: raft counts on it, whatever errors it reports.
     pub fn takes_part(&self, id: MemberId) -> bool {
-        self.status_of(id).is_some_and(|s| {
-            s.header.cluster_id == self.cluster_id && s.header.member_id == id && s.leader.0 != 0
-        })
+        self.status_of(id)
+            .is_some_and(|s| s.header.cluster_id == self.cluster_id && s.header.member_id == id && s.leader.0 != 0)
     }
 
     /// Healthy: it takes part, and reports no error of its own.

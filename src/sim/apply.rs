@@ -24,12 +24,13 @@ impl Lab {
     pub(super) async fn act(&self, step: &Step) -> Result<String, StepError> {
         match (&step.action, &step.target) {
             (Action::CreateAuthority, _) => self.stroke(|w| w.keys = w.keys.or(Some(Keys::FIRST))).map(drop)?,
-            (Action::RotateAuthority { turn }, _) => self.stroke(|w| {
-                let keys = w.keys.ok_or("there is no CA yet")?;
-                w.keys = Some(keys.turn(*turn)?);
-                Ok(())
-            })?
-            .map_err(|why: String| StepError::new(why))?,
+            (Action::RotateAuthority { turn }, _) => self
+                .stroke(|w| {
+                    let keys = w.keys.ok_or("there is no CA yet")?;
+                    w.keys = Some(keys.turn(*turn)?);
+                    Ok(())
+                })?
+                .map_err(|why: String| StepError::new(why))?,
             (Action::Provision { change }, Target::Node(node)) => self.provision(node, change)?,
             (Action::ClearAborted | Action::SetAside | Action::MakeRoom, Target::Node(node)) => {
                 self.take_data(node, false)?;
@@ -126,7 +127,9 @@ impl Lab {
         let failed = self.now().world.hosts[node].unit.failed.clone();
         let Some(why) = failed else { return Ok(()) };
         if self.now().world.moved_on(node, came_from) {
-            return Err(StepError::new(format!("{why}; it is left as it is: the cluster has moved on")));
+            return Err(StepError::new(format!(
+                "{why}; it is left as it is: the cluster has moved on"
+            )));
         }
         if !before.is_empty() {
             self.on(node, |w| w.host(node).files.extend(before))?;
@@ -315,7 +318,9 @@ impl Lab {
 impl World {
     /// Whether the cluster as a whole has reached a later minor release than a member came from.
     fn moved_on(&self, node: &NodeName, came_from: Option<Version>) -> bool {
-        let cluster = self.hosts[node].disk().and_then(|disk| self.clusters.get(&disk.cluster));
+        let cluster = self.hosts[node]
+            .disk()
+            .and_then(|disk| self.clusters.get(&disk.cluster));
         let reached = cluster.and_then(|c| c.version);
         came_from.is_some_and(|version| reached.is_some_and(|reached| reached > version.series()))
     }

@@ -3,10 +3,10 @@
 
 use super::dice::Dice;
 use super::host::{Data, Disk, Link, Process, SimHost};
+use super::papers::{Keys, Papers, papers};
 use super::raft::{Cluster, quorum};
 use super::restore::order;
 use super::stock;
-use super::papers::{Keys, Papers, papers};
 use super::world::{Happening, World};
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
 use crate::inventory::{ClusterId, Desired, MemberId, NodeName, Version};
@@ -88,9 +88,12 @@ pub fn mend(world: &mut World) -> bool {
     }
     world.pass(world.now + 10_000);
     let happened = std::mem::take(&mut world.happened);
-    happened
-        .iter()
-        .any(|h| matches!(h, Happening::Founded { again: true, .. } | Happening::Joined { again: true, .. }))
+    happened.iter().any(|h| {
+        matches!(
+            h,
+            Happening::Founded { again: true, .. } | Happening::Joined { again: true, .. }
+        )
+    })
 }
 
 /// A world, what is wanted of it, and whether anything in it keeps a run from succeeding that no look can show.

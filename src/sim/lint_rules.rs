@@ -203,7 +203,9 @@ fn an_aborted_start_that_is_none() {
 #[test]
 fn a_member_added_without_looking_whether_it_may_be() {
     let caught = found(&join(), |plan, _| {
-        step(plan, |action| matches!(action, Action::AddLearner { .. })).requires.clear();
+        step(plan, |action| matches!(action, Action::AddLearner { .. }))
+            .requires
+            .clear();
     });
     assert_eq!(caught, "w2.cluster: does not require SafeToAdd");
 }
@@ -211,7 +213,9 @@ fn a_member_added_without_looking_whether_it_may_be() {
 #[test]
 fn a_new_voter_that_nobody_waits_for() {
     let caught = found(&join(), |plan, _| {
-        step(plan, |action| matches!(action, Action::Promote { .. })).ensures.clear();
+        step(plan, |action| matches!(action, Action::Promote { .. }))
+            .ensures
+            .clear();
     });
     assert_eq!(caught, "w4.cluster: does not wait until the new voter is healthy");
 }
@@ -219,7 +223,9 @@ fn a_new_voter_that_nobody_waits_for() {
 #[test]
 fn a_member_removed_without_looking_whether_it_may_be() {
     let caught = found(&leave(), |plan, _| {
-        step(plan, |action| matches!(action, Action::RemoveMember { .. })).requires.clear();
+        step(plan, |action| matches!(action, Action::RemoveMember { .. }))
+            .requires
+            .clear();
     });
     assert_eq!(caught, "w2.cluster: does not require SafeToRemove");
 }
@@ -236,7 +242,9 @@ fn a_member_removed_by_a_list_of_one_member() {
 #[test]
 fn a_newcomer_told_to_found_a_cluster_of_its_own() {
     let founding = Scene::bare(3).plan().unwrap();
-    let files = founding.steps().find_map(|s| s.action.change().map(|c| c.files.clone()));
+    let files = founding
+        .steps()
+        .find_map(|s| s.action.change().map(|c| c.files.clone()));
     let files: Vec<FileChange> = files.expect("a config");
     let caught = found(&join(), |plan, _| {
         let prepare = step(plan, |action| matches!(action, Action::Provision { .. }));

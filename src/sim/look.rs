@@ -105,9 +105,7 @@ impl World {
     }
 
     fn status(&self, host: &SimHost) -> Fact<MemberStatus> {
-        let answer = host
-            .live()
-            .filter(|(_, process)| self.can_ask(host) && process.ready);
+        let answer = host.live().filter(|(_, process)| self.can_ask(host) && process.ready);
         let Some((disk, process)) = answer else {
             return Fact::Unknown("it did not answer status within 3 s".into());
         };

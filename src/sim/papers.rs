@@ -109,8 +109,15 @@ type Files = BTreeMap<HostPath, FileFacts>;
 
 static CAS: LazyLock<BTreeMap<Ca, Authority>> = LazyLock::new(|| {
     let born = [(Ca::First, 1000), (Ca::Second, 3), (Ca::Third, 2), (Ca::Stranger, 1)];
-    let made = born.map(|(ca, days)| (ca, Authority::create(&cluster_name(), &pki_policy(), epoch() - days * DAY)));
-    made.into_iter().map(|(ca, authority)| (ca, authority.unwrap())).collect()
+    let made = born.map(|(ca, days)| {
+        (
+            ca,
+            Authority::create(&cluster_name(), &pki_policy(), epoch() - days * DAY),
+        )
+    });
+    made.into_iter()
+        .map(|(ca, authority)| (ca, authority.unwrap()))
+        .collect()
 });
 
 fn certificates(cas: &[Ca]) -> Vec<Certificate> {

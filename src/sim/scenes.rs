@@ -95,7 +95,11 @@ pub fn all() -> Vec<Told> {
         (
             "two-dead-of-five-one-removed",
             "five members; the hosts of etcd-4 and etcd-5 are off",
-            Scene::healthy(5).dead(4).dead(5).a_moment_later().asked(remove(5, false)),
+            Scene::healthy(5)
+                .dead(4)
+                .dead(5)
+                .a_moment_later()
+                .asked(remove(5, false)),
         ),
         (
             "quorum-lost",
@@ -126,7 +130,13 @@ pub fn all() -> Vec<Told> {
         (
             "expired-leaves",
             "three members, stopped; all their certificates have ended",
-            Scene::healthy(3).expired(1).expired(2).expired(3).stopped(1).stopped(2).stopped(3),
+            Scene::healthy(3)
+                .expired(1)
+                .expired(2)
+                .expired(3)
+                .stopped(1)
+                .stopped(2)
+                .stopped(3),
         ),
         (
             "expired-leaves-renewed",
@@ -266,7 +276,9 @@ impl Scene {
         let url = stock::host(n).peer_url();
         self.settled(10_000);
         let id = self.world.cluster_of(&self.desired).expect("a cluster");
-        let added = self.world.change(id, |cluster, now, live| cluster.add_learner(&url, now, live));
+        let added = self
+            .world
+            .change(id, |cluster, now, live| cluster.add_learner(&url, now, live));
         added.expect("etcd takes a learner");
         self
     }

@@ -86,7 +86,12 @@ impl World {
         let leads = running.iter().find(|(_, disk, _)| Some(disk.member) == leader);
         let connected = || running.iter().find(|(_, _, process)| process.ready);
         let most = || {
-            let reach = |host: &SimHost| running.iter().filter(|(other, ..)| host.reaches(other, self.now)).count();
+            let reach = |host: &SimHost| {
+                running
+                    .iter()
+                    .filter(|(other, ..)| host.reaches(other, self.now))
+                    .count()
+            };
             running.iter().rev().max_by_key(|(host, ..)| reach(host))
         };
         leads.or_else(connected).or_else(most).map(|(host, ..)| *host)

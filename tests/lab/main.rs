@@ -16,6 +16,7 @@ mod members_join;
 mod members_leave;
 mod members_refusals;
 mod members_versions;
+mod model;
 mod pki;
 mod refusals_access;
 mod refusals_ca;
