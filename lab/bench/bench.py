@@ -37,10 +37,10 @@ def operator(*command, **options):
 
 
 class Round:
-    """Three bare hosts, and a directory with what the contenders are given beforehand."""
+    """Bare hosts, and a directory with what the contenders are given beforehand."""
 
-    def __init__(self):
-        check(LAB, "up", "3")
+    def __init__(self, hosts=3):
+        check(LAB, "up", str(hosts))
         listed = [line.split() for line in check(LAB, "list").splitlines()]
         self.addresses = [fields[2] for fields in listed if fields[0] == os.environ["LAB"]]
         self.dir = Path(tempfile.mkdtemp(prefix="quorate-bench-"))
@@ -200,26 +200,33 @@ def help_text():
     return {"quorate --help, ms": statistics.median(timed(lambda: check(QUORATE, "--help")) for _ in range(20)) * 1000}
 
 
-def main():
-    contenders = [floor, quorate, ansible, help_text] + ([role] if ROLE else [])
+def show(title, contenders, runs):
+    """Runs every contender in every round and prints the table; returns what was measured."""
     chosen = os.environ.get("ONLY")
     figures = {}
-    for number in range(RUNS):
+    for number in range(runs):
         for contender in contenders:
             if chosen and contender.__name__ not in chosen.split(","):
                 continue
-            print(f"bench: round {number + 1} of {RUNS}: {contender.__name__}", file=sys.stderr)
+            print(f"bench: round {number + 1} of {runs}: {contender.__name__}", file=sys.stderr)
             for what, value in contender().items():
                 figures.setdefault(what, []).append(value)
 
-    print(f"\n| three hosts, etcd {RELEASE.name}, {RUNS} rounds | median | min | max |\n|---|---|---|---|")
+    print(f"\n| {title}, etcd {RELEASE.name}, {runs} rounds | median | min | max |\n|---|---|---|---|")
     for what, values in figures.items():
         print(f"| {what} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
+    print()
+    return figures
 
-    def ratio(one, other, wanted):
-        if one in figures and other in figures:
-            times = statistics.median(figures[one]) / statistics.median(figures[other])
-            print(f"{one} / {other}: {times:.2f} ({wanted})")
+
+def ratio(figures, one, other, wanted):
+    if one in figures and other in figures:
+        times = statistics.median(figures[one]) / statistics.median(figures[other])
+        print(f"{one} / {other}: {times:.2f} ({wanted})")
+
+
+def main():
+    figures = show("three hosts", [floor, quorate, ansible, help_text] + ([role] if ROLE else []), RUNS)
 
     def in_turn(one, other):
         """The ratio within each round: what else this machine does weighs on both."""
@@ -227,12 +234,12 @@ def main():
             ratios = [a / b for a, b in zip(figures[one], figures[other])]
             print(f"{one} / {other}, median of the rounds' own ratios: {statistics.median(ratios):.2f}")
 
-    print()
-    ratio("quorate", "floor", "wanted: 1.5 or less")
+    ratio(figures, "quorate", "floor", "wanted: 1.5 or less")
     in_turn("quorate", "floor")
     for other in ["ansible", "role"]:
-        ratio(other, "quorate", "wanted: 8 or more")
-        ratio(f"{other} again", "quorate again", "wanted: 20 or more")
+        ratio(figures, other, "quorate", "wanted: 8 or more")
+        ratio(figures, f"{other} again", "quorate again", "wanted: 20 or more")
 
 
-main()
+if __name__ == "__main__":
+    main()

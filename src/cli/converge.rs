@@ -133,22 +133,27 @@ async fn rounds(
             not_stale(saved, &plan)?;
         }
         if plan.is_empty() {
-            for note in &plan.notes {
-                session
-                    .reporter
-                    .event(&crate::report::Event::Note { text: note.clone() });
-            }
+            plan.notes.iter().for_each(|note| session.note(note));
             return well(session, &intent, &seen);
         }
         if held.is_none() {
             parts.releases_are_whole(&plan)?;
             show_and_ask(session, &plan)?;
             *held = Some(session.phase("lock", lock::take(session, &parts.fleet, stop)).await?);
-            // Somebody else may have held the lock until now: what was agreed to must still be what is needed.
+            // Somebody else may have held the lock until now, or a member came back by itself: what was agreed to must
+            // still be what is needed.
             seen = parts.look(session, &intent).await?;
             let now = parts.plan(session, &intent, &seen)?;
             if now.steps_digest != plan.steps_digest {
-                return Err(stale("the hosts changed while the plan was on the screen"));
+                let changed = "the hosts changed while the plan was on the screen";
+                if saved.is_some() {
+                    return Err(stale(changed));
+                }
+                session.note(&format!("{changed}: this is the plan now"));
+                if now.is_empty() {
+                    return well(session, &intent, &seen);
+                }
+                show_and_ask(session, &now)?;
             }
             plan = now;
         }

@@ -7,7 +7,7 @@ use super::error::{Exit, Failure};
 use super::session::Session;
 use super::trust;
 use crate::inventory::edit::{self, HostEntry};
-use crate::inventory::{Address, DesiredHost, NodeName};
+use crate::inventory::{Address, DesiredHost, NodeName, leaf};
 use crate::ops::model::{Fact, Intent, Membership};
 use crate::ops::plan::count;
 use crate::ops::safety::quorum::{Strength, may_stop, quorum};
@@ -232,8 +232,12 @@ fn enter(
         return Ok(Entered::Already);
     }
     let Some(address) = address else {
-        return Err(Failure::new(Exit::Usage, format!("the inventory has no host `{name}`"))
-            .hint("say where it is: `--address ADDRESS`"));
+        let near = leaf::nearest(name.as_str(), session.desired().order.iter().map(NodeName::as_str));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`? A new host takes its address with it: `--address ADDRESS`"),
+            None => "say where it is: `--address ADDRESS`".to_owned(),
+        };
+        return Err(Failure::new(Exit::Usage, format!("the inventory has no host `{name}`")).hint(hint));
     };
     if let Some(taken) = session.desired().hosts.values().find(|h| h.address == *address) {
         return Err(

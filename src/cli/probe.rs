@@ -4,7 +4,7 @@ use super::converge::Parts;
 use super::session::Session;
 use crate::etcd::{EtcdClient, ProbeFindings, ProbeSettings, WriteProbe};
 use crate::ops::model::Observed;
-use crate::report::{Event, ProbeReport};
+use crate::report::ProbeReport;
 
 /// Writes per second: gaps are measured to a hundredth of a second, and a small disk does not notice.
 const RATE: u32 = 100;
@@ -17,7 +17,7 @@ pub async fn start(session: &Session, parts: &Parts, seen: &Observed) -> Option<
     }
     let clients = clients(parts, seen).await;
     if clients.is_empty() {
-        note(session, "the write probe was not started: no member answers yet");
+        session.note("the write probe was not started: no member answers yet");
         return None;
     }
     let settings = ProbeSettings {
@@ -27,7 +27,7 @@ pub async fn start(session: &Session, parts: &Parts, seen: &Observed) -> Option<
     match WriteProbe::start(clients, settings).await {
         Ok(probe) => Some(probe),
         Err(error) => {
-            note(session, &format!("the write probe was not started: {error}"));
+            session.note(&format!("the write probe was not started: {error}"));
             None
         }
     }
@@ -38,8 +38,7 @@ pub async fn start(session: &Session, parts: &Parts, seen: &Observed) -> Option<
 pub async fn finish(session: &Session, probe: WriteProbe, went_well: bool) {
     match probe.finish().await {
         Ok(findings) if went_well => session.probed(report(&findings)),
-        Ok(f) => note(
-            session,
+        Ok(f) => session.note(
             &format!(
                 "until then the write probe saw {} acknowledged writes, {} lost, {} failed attempts, a longest gap of {} ms \
                  and {} elections",
@@ -50,8 +49,7 @@ pub async fn finish(session: &Session, probe: WriteProbe, went_well: bool) {
                 f.elections
             ),
         ),
-        Err(error) => note(
-            session,
+        Err(error) => session.note(
             &format!("the write probe could not read back what it wrote: {error}"),
         ),
     }
@@ -96,10 +94,6 @@ async fn clients(parts: &Parts, seen: &Observed) -> Vec<EtcdClient> {
         }
     }
     clients
-}
-
-fn note(session: &Session, text: &str) {
-    session.reporter.event(&Event::Note { text: text.to_owned() });
 }
 
 /// A name that no other run has.

@@ -289,6 +289,11 @@ impl Session {
         Ok(observe_cluster(fleet, tls?.as_ref(), hosts).await)
     }
 
+    /// Says something worth knowing.
+    pub fn note(&self, text: &str) {
+        self.reporter.event(&Event::Note { text: text.to_owned() });
+    }
+
     /// The host of this name.
     ///
     /// # Errors

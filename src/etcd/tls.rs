@@ -54,6 +54,16 @@ impl fmt::Display for Endpoint {
 }
 
 impl Endpoint {
+    /// The port that a client URL names; `None` where that is not `https://HOST:PORT`.
+    pub fn of_url(url: &str) -> Option<Self> {
+        let uri: tonic::transport::Uri = url.parse().ok()?;
+        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+        (uri.scheme_str() == Some("https")).then_some(Self {
+            host: host.to_owned(),
+            port: uri.port_u16()?,
+        })
+    }
+
     /// The name to verify.
     pub(super) fn server_name(&self) -> Result<ServerName<'static>, EtcdError> {
         ServerName::try_from(self.host.clone())
@@ -145,6 +155,20 @@ mod tests {
         };
         assert_eq!(v6.to_string(), "[fd00::1]:2379");
         assert_eq!(endpoint().to_string(), "10.0.0.1:2379");
+    }
+
+    #[test]
+    fn an_endpoint_is_read_from_the_url_that_a_member_publishes() {
+        let read = |url| Endpoint::of_url(url).map(|e| (e.host, e.port));
+        assert_eq!(read("https://10.0.0.1:2379"), Some(("10.0.0.1".to_owned(), 2379)));
+        assert_eq!(read("https://[fd00::1]:2379"), Some(("fd00::1".to_owned(), 2379)));
+        assert_eq!(
+            read("https://etcd-1.example.com:2379"),
+            Some(("etcd-1.example.com".to_owned(), 2379))
+        );
+        for other in ["http://10.0.0.1:2379", "https://10.0.0.1", "unix://sock", ""] {
+            assert_eq!(read(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -123,6 +123,10 @@ pub struct ServiceFacts {
     pub active_seconds: Option<u64>,
     /// Restarts by the manager since it was loaded.
     pub restarts: u32,
+    /// Files that change the unit beside the one quorate writes (`systemctl edit`).
+    pub drop_ins: Vec<String>,
+    /// Names of `ETCD_*` variables that the process has and ignores: it takes its options from its config file alone.
+    pub ignored_environment: Vec<String>,
 }
 
 /// What the service manager says of the unit.

@@ -45,6 +45,8 @@ pub(super) fn service(answer: &Answer<'_>, bin: &HostPath) -> ServiceFacts {
             seconds.max(0.0) as u64
         }),
         restarts: manager.restarts,
+        drop_ins: manager.drop_ins,
+        ignored_environment: answer.all("ignored").map(str::to_owned).collect(),
     }
 }
 
@@ -56,6 +58,7 @@ struct Manager {
     last_exit: Option<String>,
     active_since: Option<f64>,
     restarts: u32,
+    drop_ins: Vec<String>,
 }
 
 fn unit(answer: &Answer<'_>) -> Manager {
@@ -87,6 +90,7 @@ fn unit(answer: &Answer<'_>) -> Manager {
             .filter(|_| state == ServiceState::Running)
             .map(|micros| micros / 1e6),
         restarts: get("NRestarts").parse().unwrap_or(0),
+        drop_ins: get("DropInPaths").split_whitespace().map(str::to_owned).collect(),
     }
 }
 
@@ -116,5 +120,6 @@ fn supervised(answer: &Answer<'_>, line: &str) -> Manager {
         last_exit,
         active_since: since.map(|ticks| ticks / TICKS_PER_SECOND),
         restarts,
+        drop_ins: Vec::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! A condition on the observed world. One function judges it, for planner, executor, simulator and tests.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};

@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use crate::etcd::{ClientTls, Dial, Endpoint, EtcdClient, EtcdError, EtcdHttp, Stream};
+use crate::etcd::{ClientTls, Dial, Endpoint, EtcdClient, EtcdError, EtcdHttp, Member, Stream};
 use crate::host::{Host, HostError, Transport};
-use crate::inventory::{Desired, DesiredHost, NodeName, Version};
+use crate::inventory::{Desired, DesiredHost, MemberId, NodeName, Version};
 
 /// `/version` is answered from memory.
 const VERSION_LIMIT: Duration = Duration::from_secs(2);
@@ -30,6 +30,8 @@ pub struct Fleet {
     desired: Arc<Desired>,
     connector: Box<dyn Connector>,
     slots: BTreeMap<NodeName, Slot>,
+    /// gRPC channels to members that are no hosts of the inventory, each through the host that it was made with.
+    strangers: Mutex<BTreeMap<(NodeName, MemberId), EtcdClient>>,
 }
 
 #[derive(Default)]
@@ -52,6 +54,7 @@ impl Fleet {
             desired,
             connector,
             slots,
+            strangers: Mutex::default(),
         })
     }
 
@@ -87,6 +90,7 @@ impl Fleet {
         for slot in self.slots.values() {
             *slot.client.lock().await = None;
         }
+        self.strangers.lock().await.clear();
     }
 
     /// A gRPC client for the member on a host, through that host's connection.
@@ -103,6 +107,37 @@ impl Fleet {
         Ok(client)
     }
 
+    /// A gRPC client for a member that is no host of the inventory, by the client URL it publishes and through the
+    /// connection of a host that is.
+    ///
+    /// # Errors
+    /// When it publishes no usable URL, or the identity cannot be used.
+    pub async fn stranger(
+        self: &Arc<Self>,
+        member: &Member,
+        via: &DesiredHost,
+        tls: &ClientTls,
+    ) -> Result<EtcdClient, EtcdError> {
+        let mut strangers = self.strangers.lock().await;
+        let key = (via.name.clone(), member.id);
+        if let Some(client) = strangers.get(&key) {
+            return Ok(client.clone());
+        }
+        let published = member.client_urls.iter().find_map(|url| Endpoint::of_url(url));
+        let endpoint = published.ok_or_else(|| EtcdError::Unreachable {
+            endpoint: member.client_urls.join(","),
+            why: "it publishes no https client URL".into(),
+        })?;
+        let dial = Tunnel {
+            fleet: self.clone(),
+            node: via.name.clone(),
+            to: endpoint.clone(),
+        };
+        let client = EtcdClient::connect(Arc::new(dial), endpoint, tls)?;
+        strangers.insert(key, client.clone());
+        Ok(client)
+    }
+
     /// etcd's HTTP side on one of the member's two ports.
     ///
     /// # Errors
@@ -116,7 +151,7 @@ impl Fleet {
         Arc::new(Tunnel {
             fleet: self.clone(),
             node: spec.name.clone(),
-            port,
+            to: endpoint(spec, port),
         })
     }
 
@@ -160,11 +195,11 @@ pub fn endpoint(spec: &DesiredHost, port: u16) -> Endpoint {
     }
 }
 
-/// A port of a member, dialled from its own host through the fleet's connection.
+/// A port of a member, dialled from a host (its own, where that is in the inventory) through the fleet's connection.
 struct Tunnel {
     fleet: Arc<Fleet>,
     node: NodeName,
-    port: u16,
+    to: Endpoint,
 }
 
 #[async_trait]
@@ -176,7 +211,7 @@ impl Dial for Tunnel {
         let host = self.fleet.host(spec).await.map_err(io::Error::other)?;
         let stream = host
             .transport()
-            .tunnel(&spec.address.to_string(), self.port)
+            .tunnel(&self.to.host, self.to.port)
             .await
             .map_err(io::Error::other)?;
         Ok(Box::new(stream))

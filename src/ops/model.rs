@@ -1,5 +1,7 @@
 //! What was observed, what is wanted of it, and what the operator allowed.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -32,6 +34,9 @@ impl<T> Fact<T> {
         }
     }
 }
+
+/// How the reason of an unknown cluster begins when hosts run members of different ones, which no start mends.
+pub const DIFFERENT_CLUSTERS: &str = "the hosts run members of different clusters";
 
 /// The two lines of what a [`Fact::Unknown`] says: why, and what to do about it.
 pub fn why_and_help(unknown: &str) -> (&str, Option<&str>) {

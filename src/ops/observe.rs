@@ -12,7 +12,7 @@ use crate::host::{DataState, FactsQuery, HostError, HostFacts};
 use crate::inventory::{ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
 use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
-use crate::ops::model::{Fact, Membership, Observed};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed, host_of};
 use crate::ops::plan::{managed_files, pki_manifest};
 use crate::ops::restore::RestoreNote;
 
@@ -200,8 +200,13 @@ async fn look_at_cluster(
     if answers.is_empty() {
         return nothing_answers(hosts, "no member runs".into());
     }
-    if let Some(membership) = from_answers(&answers) {
-        return membership;
+    match from_answers(&answers) {
+        Some(Fact::Known(mut membership)) => {
+            ask_strangers(fleet, tls, &answers, &mut membership).await;
+            return Fact::Known(membership);
+        }
+        Some(other) => return other,
+        None => {}
     }
     // Nobody stands behind a list: a member's own copy, from the port that answers without a quorum.
     let local = join_all(answers.iter().map(|(spec, _)| local_list(fleet, spec, tls))).await;
@@ -213,6 +218,32 @@ async fn look_at_cluster(
         )),
         None => Fact::Unknown(format!("no member answers: {}", silence(&answers))),
     }
+}
+
+/// Members that are no hosts of the inventory count and may lead like any other: they are asked through a host whose own
+/// member answered.
+async fn ask_strangers(
+    fleet: &Arc<Fleet>,
+    tls: &ClientTls,
+    answers: &[(&DesiredHost, Answered)],
+    membership: &mut Membership,
+) {
+    let Some((via, _)) = answers.iter().find(|(_, answer)| answer.status.is_ok()) else {
+        return;
+    };
+    let strangers = membership
+        .members
+        .iter()
+        .filter(|member| member.published() && host_of(fleet.desired(), member).is_none());
+    let asks = strangers.map(|member| async move {
+        let asked = async { fleet.stranger(member, via, tls).await?.status(STATUS_LIMIT).await };
+        let fact = asked
+            .await
+            .map_or_else(|error| Fact::Unknown(error.to_string()), Fact::Known);
+        (member.id, fact)
+    });
+    let told = join_all(asks).await;
+    membership.status.extend(told);
 }
 
 async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answered {
@@ -259,10 +290,7 @@ fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>
     let ids: BTreeSet<ClusterId> = lists.iter().map(|l| l.header.cluster_id).collect();
     if ids.len() > 1 {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        return Some(Fact::Unknown(format!(
-            "the hosts run members of different clusters: {}",
-            ids.join(", ")
-        )));
+        return Some(Fact::Unknown(format!("{DIFFERENT_CLUSTERS}: {}", ids.join(", "))));
     }
     // Members that lag behind may still show an older list: the one of the highest term and revision is the newest.
     let newest = lists

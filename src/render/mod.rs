@@ -13,6 +13,8 @@
 //!
 //! No file made here holds a secret: keys are made and pushed by other rooms.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 mod config;
 mod defaults;
 mod diff;

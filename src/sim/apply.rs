@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::drive::Lab;
-use super::host::Data;
+use super::host::{Data, Link};
 use super::papers::{Keys, issued};
 use super::raft::Refusal;
 use super::world::{Happening, World};
@@ -173,15 +173,15 @@ impl Lab {
         }
     }
 
-    /// Whoever passes requests on to the leader: a healthy voter of the inventory that can be asked.
+    /// Somebody to ask: the leader, or any healthy voter in reach, which passes the request on.
     fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
-        let asked = membership
+        let mut ours = membership
             .voters()
             .filter(|m| membership.healthy(m.id))
-            .find_map(|m| host_of(&self.desired, m));
-        match asked {
-            Some(_) => Ok(membership.cluster_id),
-            None => Err(StepError::new("no healthy member is a host of the inventory")),
+            .filter_map(|m| host_of(&self.desired, m));
+        match ours.any(|spec| self.now().world.hosts[&spec.name].link == Link::Up) {
+            true => Ok(membership.cluster_id),
+            false => Err(StepError::new("no healthy member is a host of the inventory")),
         }
     }
 

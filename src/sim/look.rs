@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::etcd::{Header, MemberStatus};
 use crate::host::{DataFacts, DataState, HostFacts, ServiceFacts, ServiceState};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName};
-use crate::ops::model::{Fact, Membership, Observed};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed};
 
 use super::host::{Data, Link, SimHost};
 use super::raft::Cluster;
@@ -66,7 +66,7 @@ impl World {
         let (Some(id), true) = (ids.first().copied(), ids.len() < 2) else {
             return Fact::Unknown(match ids.len() {
                 0 => "no member answers".into(),
-                _ => "the hosts run members of different clusters".into(),
+                _ => DIFFERENT_CLUSTERS.into(),
             });
         };
         let cluster = &self.clusters[&id];
@@ -167,6 +167,8 @@ fn facts(host: &SimHost) -> HostFacts {
             exe_replaced: false,
             active_seconds: None,
             restarts: u32::from(host.unit.failed.is_some()),
+            drop_ins: Vec::new(),
+            ignored_environment: Vec::new(),
         },
         data: DataFacts {
             state: match host.data {

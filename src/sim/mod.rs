@@ -37,7 +37,7 @@ mod papers;
 mod raft;
 mod restore;
 pub mod scenes;
-mod stock;
+pub mod stock;
 mod talk;
 pub mod world;
 

@@ -64,6 +64,40 @@ fn a_limit_that_names_no_host_suggests_the_nearest() {
 }
 
 #[test]
+fn every_command_that_takes_a_node_suggests_the_nearest() {
+    let hosts: String = (1..=3)
+        .map(|n| format!("  - {{name: etcd-{n}, address: 10.0.0.{n}}}\n"))
+        .collect();
+    let desk = Desk::with(&format!("cluster: a\netcd:\n  version: 3.5.30\nhosts:\n{hosts}"));
+    for arguments in [
+        &["up", "--limit", "etcd-22"][..],
+        &["restart", "--limit", "etcd-22"],
+        &["pki", "renew", "--limit", "etcd-22"],
+        &["remove-node", "etcd-22"],
+        &["replace-node", "etcd-22", "etcd-4", "--address", "10.0.0.4"],
+        &["ok-to-stop", "etcd-22"],
+        &["logs", "etcd-22"],
+        &["ssh", "etcd-22"],
+    ] {
+        let said = desk.run(arguments).code(2);
+        assert_eq!(
+            said.stderr, "error: the inventory has no host `etcd-22`\nhelp: did you mean `etcd-2`?\n",
+            "{arguments:?}"
+        );
+    }
+    // These two may name a host that is new: then it takes an address, and a typo is named all the same.
+    for arguments in [&["add-node", "etcd-22"][..], &["replace-node", "etcd-1", "etcd-22"]] {
+        let said = desk.run(arguments).code(2);
+        assert_eq!(
+            said.stderr,
+            "error: the inventory has no host `etcd-22`\n\
+             help: did you mean `etcd-2`? A new host takes its address with it: `--address ADDRESS`\n",
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
 fn a_saved_plan_that_is_none_is_a_usage_error() {
     let desk = Desk::with("cluster: a\netcd:\n  version: 3.5.30\nhosts:\n  - {name: etcd-1, address: 10.0.0.1}\n");
     desk.write("plan.json", "{}");

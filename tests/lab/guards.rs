@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Host, Lab, wait_until};
+use crate::harness::{Host, Lab, release, wait_until};
 
 const CONFIG: &str = "/etc/etcd/etcd-config.yml";
 
@@ -47,18 +47,22 @@ fn a_client_port_in_plain_http_is_found_and_put_right() {
     lab.assert_converged();
 }
 
+/// etcd asks for certificates while it has a CA to check them with, whatever `client-cert-auth` says: both have to be gone.
 #[test]
-fn ports_without_client_authentication_are_found_even_when_the_file_was_put_back() {
+fn a_port_without_client_authentication_is_found_even_when_the_file_was_put_back() {
     let lab = Lab::cluster(3);
     let host = lab.host("n3");
-    restart_with(host, "s/client-cert-auth: true/client-cert-auth: false/");
+    restart_with(
+        host,
+        "/^client-transport-security:/,/^peer-transport-security:/ { s/client-cert-auth: true/client-cert-auth: false/; \
+         /trusted-ca-file/d }",
+    );
     host.sh(&format!("cp -p /run/config.kept {CONFIG}"));
 
     let health = lab.quorate(&["health"]).code(11);
-    for port in [2379, 2380] {
-        let open = format!("n3 port {port} lets in clients without a certificate");
-        assert!(health.stdout.contains(&open), "{open}\n{health}");
-    }
+    let open = "n3 port 2379 lets in clients without a certificate";
+    assert!(health.stdout.contains(open), "{health}");
+    assert!(!health.stdout.contains("port 2380"), "{health}");
     // What is on the disk is right; what runs was started with something else.
     let plan = lab.quorate(&["plan"]).code(10);
     assert!(plan.stdout.contains("it was started before"), "{plan}");
@@ -85,6 +89,37 @@ fn a_sick_member_is_never_passed_off_as_nothing_to_do() {
     let up = lab.quorate(&["up", "--yes"]).code(6);
     assert!(!up.to_string().contains("nothing to do"), "{up}");
     up.says(&["n2", "not healthy", "quorate health"]);
+}
+
+/// etcd that is given a config file ignores its environment without a word.
+#[test]
+fn options_in_the_environment_are_named_as_ignored() {
+    let lab = Lab::cluster(1);
+    let host = lab.host("n1");
+    host.sh("mkdir -p /etc/systemd/system/etcd.service.d
+         printf '[Service]\\nEnvironment=ETCD_QUOTA_BACKEND_BYTES=1\\n' >/etc/systemd/system/etcd.service.d/quota.conf
+         systemctl daemon-reload && systemctl restart etcd");
+    let plan = lab.quorate(&["plan"]).ok();
+    for said in [
+        "n1: the unit etcd is changed by /etc/systemd/system/etcd.service.d/quota.conf",
+        "n1: etcd has ETCD_QUOTA_BACKEND_BYTES in its environment and ignores it",
+    ] {
+        assert!(plan.stdout.contains(said), "{said}\n{plan}");
+    }
+}
+
+/// A `dd` that takes its time stands in for a slow disk: 32 synced writes in 0.8 s.
+#[test]
+fn a_slow_disk_is_named_while_the_member_is_made() {
+    let lab = Lab::start(1);
+    lab.plain_inventory(&release("3.5"));
+    lab.host("n1").sh("mv /usr/bin/dd /usr/bin/dd.real
+         printf '#!/bin/sh\\ncase $* in *dsync*) sleep 0.8 ;; esac\\nexec /usr/bin/dd.real \"$@\"\\n' >/usr/bin/dd
+         chmod 755 /usr/bin/dd");
+    lab.quorate(&["up", "--yes"])
+        .ok()
+        .says(&["n1", "ms for a synced write: etcd wants 10 ms or less", "an SSD"]);
+    assert_eq!(lab.host("n1").sh("ls -A /var/lib/etcd | grep gauge || :").trim(), "");
 }
 
 /// Two clusters of which each says `"health":"true"`.

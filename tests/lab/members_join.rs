@@ -1,6 +1,8 @@
 //! Members that come: from one to three to five, under writes, the inventory's text kept.
 
-use crate::harness::{Lab, Writer, release};
+use std::time::Duration;
+
+use crate::harness::{Lab, Writer, plain_inventory, release, wait_until};
 
 /// An inventory of the first hosts of a lab, with comments that must survive.
 fn commented(lab: &Lab, version: &str, members: usize) {
@@ -81,4 +83,94 @@ fn a_refused_newcomer_leaves_the_inventory_as_it_was() {
         .code(4);
     assert!(refused.stderr.contains("holds files that are not etcd's"), "{refused}");
     assert_eq!(inventory(), before);
+}
+
+#[test]
+fn up_takes_one_member_to_three_one_learner_after_the_other() {
+    let lab = Lab::start(3);
+    commented(&lab, &release("3.5"), 1);
+    lab.quorate(&["up", "--yes"]).ok();
+    let writer = Writer::start(&lab, lab.host("n1"));
+    commented(&lab, &release("3.5"), 3);
+    let up = lab.quorate(&["up", "--yes", "--output", "json"]).ok();
+    let changes: Vec<&str> = up
+        .events_of("step_started")
+        .iter()
+        .filter_map(|e| {
+            let what = e["what"].as_str()?;
+            let known = ["as a learner", "make it a voter"];
+            known.into_iter().find(|k| what.contains(k))
+        })
+        .collect();
+    // Never a voter at once, and never two at a time.
+    assert_eq!(
+        changes,
+        ["as a learner", "make it a voter", "as a learner", "make it a voter"],
+        "{up}"
+    );
+    // Each is told about the members of that moment and itself, and never that it founds a cluster.
+    for (newcomer, known) in [("n2", 2), ("n3", 3)] {
+        let config = lab.host(newcomer).sh("tr -d '\"' </etc/etcd/etcd-config.yml");
+        let members: Vec<String> = lab.hosts()[..known]
+            .iter()
+            .map(|h| format!("{}=https://{}:2380", h.name, h.address))
+            .collect();
+        assert!(config.contains("initial-cluster-state: existing"), "{config}");
+        let list = config
+            .lines()
+            .find_map(|line| line.strip_prefix("initial-cluster: "))
+            .expect("a list");
+        let mut told: Vec<&str> = list.split(',').collect();
+        told.sort_unstable();
+        assert_eq!(told, members, "{config}");
+    }
+    lab.assert_converged();
+    writer.judge();
+}
+
+#[test]
+fn a_learner_that_never_catches_up_is_taken_out_again_and_the_next_try_begins_anew() {
+    let lab = Lab::start(4);
+    lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..3]));
+    lab.quorate(&["trust", "--yes"]).ok();
+    lab.quorate(&["up", "--yes"]).ok();
+    let n4 = lab.host("n4");
+    let command = ["add-node", "n4", "--address", &n4.address, "--yes"];
+    let cut_short = |process: &mut std::process::Command| _ = process.env("QUORATE_FAULT", "after:w3.n4");
+    let killed = lab.quorate_with(&command, cut_short, b"");
+    assert_eq!(killed.status, None, "it dies after n4 was started\n{killed}");
+
+    // The operator reaches n4, and the other members do not.
+    let others = || lab.hosts()[..3].iter().map(|h| h.address.as_str());
+    let routes = |verb: &str| -> String {
+        others()
+            .map(|address| format!("ip route {verb} blackhole {address}/32; "))
+            .collect()
+    };
+    n4.sh(&routes("add"));
+    let writer = Writer::start(&lab, lab.host("n1"));
+    wait_until("writes that n4 does not get", Duration::from_secs(90), || {
+        writer.acked() > 600
+    });
+
+    let failed = lab.quorate(&command).code(6);
+    failed.says(&[
+        "the learner has come no closer for 120 s: it is",
+        "entries behind",
+        "it was taken out of the cluster again",
+        "quorate logs n4",
+    ]);
+    let status = lab.quorate(&["status", "--output", "json"]).json();
+    let members = status["members"].as_array().expect("members").iter();
+    assert_eq!(members.filter(|m| m["healthy"] == true).count(), 3, "{status}");
+
+    n4.sh(&routes("del"));
+    lab.quorate(&command).ok();
+    lab.assert_converged();
+    assert!(
+        n4.sh("ls -d /var/lib/etcd.quorate-aside/*/member")
+            .contains("left-the-cluster"),
+        "what the first try left is kept"
+    );
+    writer.judge();
 }

@@ -1,6 +1,8 @@
 //! What is refused before anything is touched, each with the text that says why and what to do.
 
-use crate::harness::{Lab, Outcome, plain_inventory, release};
+use std::time::Duration;
+
+use crate::harness::{Lab, Outcome, plain_inventory, release, releases, wait_until};
 
 #[track_caller]
 fn says(refused: &Outcome, texts: &[&str]) {
@@ -108,6 +110,12 @@ fn two_members_and_one() {
         &q(&["remove-node", "n2"]).code(4),
         &["one of two voters", "--accept-outage"],
     );
+    let mut versions = releases().into_iter().map(|(version, _)| version);
+    let older = versions.find(|v| v.starts_with("3.5.")).expect("an older 3.5");
+    says(
+        &q(&["downgrade", "--to", &older]).code(4),
+        &["would leave 1 of 2 voters", "grow to three", "--accept-outage"],
+    );
     lab.quorate(&["restart", "--yes", "--accept-outage"]).ok();
     lab.quorate(&["remove-node", "n2", "--yes", "--accept-outage"]).ok();
     says(
@@ -116,13 +124,61 @@ fn two_members_and_one() {
     );
 
     // Started again by hand, the removed member finds out that it is none; in the inventory it is not healed silently.
+    let n2 = lab.host("n2");
+    n2.sh("rm -rf /var/lib/etcd; cp -a /var/lib/etcd.quorate-aside/* /var/lib/etcd; systemctl start --no-block etcd");
+    wait_until("the removed member to end by itself", Duration::from_secs(60), || {
+        n2.sh("journalctl --no-pager -u etcd")
+            .contains("removed from the cluster")
+    });
+    assert!(!n2.active("etcd"));
+    assert_eq!(lab.status()["members"].as_array().map(Vec::len), Some(1));
     lab.inventory(|hosts| plain_inventory(&release("3.5"), hosts));
-    lab.host("n2")
-        .sh("rm -rf /var/lib/etcd; cp -a /var/lib/etcd.quorate-aside/* /var/lib/etcd");
-    says(
-        &q(&["up"]).code(4),
-        &["it is not a member any more", "quorate replace-node n2 n2"],
-    );
+    for command in [["up"].as_slice(), &["add-node", "n2"]] {
+        says(
+            &q(command).code(4),
+            &["it is not a member any more", "quorate replace-node n2 n2"],
+        );
+    }
+    lab.quorate(&["replace-node", "n2", "n2", "--yes"]).ok();
+    lab.assert_converged();
+}
+
+#[test]
+fn while_a_member_is_on_its_way_in_every_other_change_waits() {
+    let lab = Lab::start(5);
+    lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..3]));
+    lab.quorate(&["trust", "--yes"]).ok();
+    lab.quorate(&["up", "--yes"]).ok();
+    let q = |arguments: &[&str]| lab.quorate(&[arguments, &["--yes"]].concat());
+    let join = |name: &str, dies_after: &str| {
+        let address = &lab.host(name).address;
+        let outcome = lab.quorate_with(
+            &["add-node", name, "--address", address, "--yes"],
+            |process| _ = process.env("QUORATE_FAULT", dies_after),
+            b"",
+        );
+        assert_eq!(outcome.status, None, "it dies {dies_after}\n{outcome}");
+    };
+    let others_wait = |texts: &[&str]| {
+        let n5 = &lab.host("n5").address;
+        says(&q(&["add-node", "n5", "--address", n5]).code(4), texts);
+        says(&q(&["remove-node", "n2"]).code(4), texts);
+        says(&q(&["restart"]).code(4), texts);
+        let inventory = std::fs::read_to_string(lab.dir().join("inventory.yml")).expect("the inventory");
+        assert!(inventory.contains("n2") && !inventory.contains("n5"), "{inventory}");
+    };
+    join("n4", "after:w2.cluster");
+    others_wait(&[
+        "was added but has never started",
+        "finish that change first",
+        "`quorate up`",
+    ]);
+    join("n4", "after:w1.n4");
+    others_wait(&["n4 is a learner that has not been promoted yet", "quorate remove-node"]);
+    // The learner that is already there is gone on with.
+    let done = q(&["add-node", "n4"]).ok();
+    says(&done, &["n4 is a voting member of lab"]);
+    assert_eq!(lab.status()["members"].as_array().map(Vec::len), Some(4));
 }
 
 #[test]
@@ -136,4 +192,11 @@ fn options_that_the_next_release_no_longer_has() {
         .quorate(&["upgrade", "--to", &new, "--yes", "--accept-outage"])
         .code(4);
     says(&refused, &["debug", "does not fit etcd", "together in the inventory"]);
+    lab.plain_inventory(&old);
+    lab.quorate(&["up", "--yes", "--accept-outage"]).ok();
+    says(
+        &lab.quorate(&["upgrade", "--to", "3.5.1", "--yes", "--accept-outage"])
+            .code(4),
+        &["etcd 3.5.1 must not be used"],
+    );
 }

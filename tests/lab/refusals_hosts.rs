@@ -92,7 +92,7 @@ fn data_of_another_cluster_is_never_touched() {
     host.sh(bootstrapped);
     lab.refuses(&["up", "--yes"], 4).says(&[
         "n1: /var/lib/etcd already carries an etcd member that quorate did not make",
-        "another `service`",
+        "mv /var/lib/etcd",
     ]);
 
     host.sh("rm -r /var/lib/etcd/member/wal");

@@ -87,7 +87,7 @@ fn a_bundle_without_the_wanted_release_and_a_release_that_loses_data_are_refused
     lab.refuses(&["up", "--yes"], 9)
         .says(&["it needs etcd 3.5.31", "quorate bundle create"]);
     lab.plain_inventory("3.5.2");
-    lab.refuses(&["up", "--yes"], 9)
+    lab.refuses(&["up", "--yes"], 4)
         .says(&["etcd 3.5.2 must not be used", "or later"]);
 }
 

@@ -22,7 +22,6 @@ fn a_login_with_sudo_makes_a_cluster_as_well_as_root() {
 }
 
 #[test]
-#[ignore = "open: the hint does not name --sudo-password-fd yet"]
 fn a_sudo_password_comes_from_the_place_the_operator_names() {
     let lab = Lab::start(1);
     inventory_as(&lab, "opspw");
@@ -226,14 +225,12 @@ fn kill(pid: u32) {
 }
 
 #[test]
-#[ignore = "open: races with the supervisor that restarts a member between two looks"]
 fn local_members_run_as_root() {
     let lab = Lab::start(1);
     local_members(&lab, |arguments| lab.quorate(arguments));
 }
 
 #[test]
-#[ignore = "open: races with the supervisor that restarts a member between two looks"]
 fn local_members_run_without_any_privilege() {
     let lab = Lab::start(1);
     // The checkout may lie where nobody else can look.

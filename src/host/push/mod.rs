@@ -41,6 +41,8 @@ pub struct Push {
     /// An etcd binary (of this push, or there already) that must tell its version on the host before anything is
     /// replaced. What is pushed into its directory is noted as verified, so that `facts` need not hash it each time.
     pub prove: Option<HostPath>,
+    /// A directory whose disk is timed (32 synced writes of 2 KiB, at most 3 s); the file is removed again.
+    pub gauge: Option<HostPath>,
     /// Whether systemd must read its unit files again.
     pub daemon_reload: bool,
     /// Whether the unit must start at boot; `None` leaves it as it is. Implies the reload.
@@ -178,6 +180,8 @@ pub struct PushReport {
     pub bytes: u64,
     /// What the proved binary said, `etcd Version: 3.5.30`.
     pub proved: Option<String>,
+    /// What a synced write took there on average, when that was asked for.
+    pub synced_write: Option<Duration>,
 }
 
 impl Host {
@@ -230,11 +234,13 @@ impl Host {
             ));
         }
         progress(total, total);
+        let after = |word: &str| said.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
         Ok(PushReport {
             bytes: total,
-            proved: said
-                .lines()
-                .find_map(|line| line.strip_prefix("proved ").map(str::to_owned)),
+            proved: after("proved").map(str::to_owned),
+            synced_write: after("synced_write_us")
+                .and_then(|micros| micros.parse().ok())
+                .map(Duration::from_micros),
         })
     }
 

@@ -34,6 +34,7 @@ pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order>
         orders.push(Order::line(format!("account {} {}", account.name, account.home)));
     }
     orders.extend(push.directories.iter().map(directory));
+    orders.extend(push.gauge.iter().map(|dir| Order::line(format!("gauge {dir}"))));
     orders.extend(push.files.iter().map(|wanted| file(wanted, push.gzip)));
     for set in &push.generations {
         generation(set, push.gzip, &mut orders);

@@ -145,9 +145,9 @@ disk_space() {
     echo .
 }
 
-# owner_of INODE: sets $owner to "name (pid N)" of the process that has that socket open.
+# owner_of INODE: sets $owner to "name (pid N)" of the process that has that socket open, and $holder to its number.
 owner_of() {
-    owner='?'
+    owner='?' holder=
     set +f
     opened=$(ls -l /proc/[0-9]*/fd 2>/dev/null || :)
     set -f
@@ -164,6 +164,15 @@ owner_of() {
         esac
     done
     unset IFS
+}
+
+# is_member PID: whether that is the member's process now. Its manager may have started it while this script looked.
+is_member() {
+    if [ "$manager" = systemd ]; then
+        [ "$(systemctl show -p MainPID "$unit" 2>/dev/null || :)" = "MainPID=$1" ]
+    else
+        same_process "$run/etcd.pid" && [ "${saved%% *}" = "$1" ]
+    fi
 }
 
 # listeners: who listens on the ports asked about. The kernel lists listening sockets (0A) first.
@@ -187,7 +196,11 @@ listeners() {
                 *"socket:[$inode]"*) echo "listen ${port%%:*} ${local%%:*} ours" ;;
                 *)
                     owner_of "$inode"
-                    echo "listen ${port%%:*} ${local%%:*} other $owner"
+                    if [ "$owner" != '?' ] && is_member "$holder"; then
+                        echo "listen ${port%%:*} ${local%%:*} ours"
+                    else
+                        echo "listen ${port%%:*} ${local%%:*} other $owner"
+                    fi
                     ;;
                 esac
             done

@@ -42,6 +42,14 @@ directory() {
     chmod "$2" "$1" || fail "cannot set the mode of $1"
 }
 
+# gauge DIR: how long the disk takes for a small write that must be on it, which etcd does for every batch of entries.
+gauge() {
+    begun=$(date +%s%N) writes=32
+    timeout 3 dd if=/dev/zero of="$1/.quorate-gauge" bs=2048 count=$writes oflag=dsync status=none || :
+    echo "synced_write_us $((($(date +%s%N) - begun) / 1000 / writes))"
+    rm -f "$1/.quorate-gauge"
+}
+
 # stage PATH: sets $staging to a fresh name beside PATH. A file or link that is there already is in nobody's use.
 stage() {
     staging=${1%/*}/.${1##*/}$suffix
@@ -166,6 +174,7 @@ while :; do
     directory) directory "$one" "$two" "$three" ;;
     file) file "$one" "$two" "$three" "$four" "$five" "$six" "$seven" ;;
     copy) copy "$one" "$two" "$three" "$four" "$five" ;;
+    gauge) gauge "$one" ;;
     prove) prove "$one" ;;
     link | prune | remember | systemctl) after="$after$order $one $two$newline" ;;
     end) break ;;

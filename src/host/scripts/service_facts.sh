@@ -11,6 +11,7 @@ service_facts() {
         echo "pid $pid"
         exe=$(readlink "/proc/$pid/exe" || :)
         echo "exe $exe"
+        ignored_environment
     fi
     if [ -r "$run/started" ]; then
         while read -r sum path; do
@@ -21,11 +22,23 @@ service_facts() {
     echo "uptime $uptime"
 }
 
+# ignored_environment: names (never values) of variables that would be options, had etcd not been given a config file.
+ignored_environment() {
+    IFS=$newline
+    for line in $(tr '\000' '\n' <"/proc/$pid/environ" 2>/dev/null || :); do
+        case $line in
+        ETCD_UNSUPPORTED_ARCH=*) ;;
+        ETCD_*=*) echo "ignored ${line%%=*}" ;;
+        esac
+    done
+    unset IFS
+}
+
 systemd_facts() {
     [ -d /run/systemd/system ] || return 0
     shown=$(systemctl show -p Id -p LoadState -p ActiveState -p SubState -p Result -p UnitFileState -p NeedDaemonReload \
         -p MainPID -p NRestarts -p ActiveEnterTimestampMonotonic -p ExecMainExitTimestampMonotonic -p ExecMainCode \
-        -p ExecMainStatus "$unit" chronyd.service chrony.service systemd-timesyncd.service ntpd.service ntp.service \
+        -p ExecMainStatus -p DropInPaths "$unit" chronyd.service chrony.service systemd-timesyncd.service ntpd.service ntp.service \
         ntpsec.service openntpd.service) || fail "systemd does not answer"
     printf 'show\n%s\n.\n' "$shown"
     IFS=$newline

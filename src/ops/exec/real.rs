@@ -3,6 +3,7 @@
 mod inspect;
 mod lifecycle;
 mod membership;
+mod promote;
 mod provision;
 mod restore;
 mod snapshot;
@@ -16,12 +17,12 @@ use tokio::sync::Mutex;
 use super::{StepError, World};
 use crate::backup::Unlocked;
 use crate::bundle::Bundle;
-use crate::etcd::{ClientTls, EtcdClient, EtcdError};
+use crate::etcd::{ClientTls, EtcdClient, EtcdError, Member};
 use crate::host::{Host, HostError, ServiceState};
 use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
-use crate::ops::model::{Membership, Observed};
+use crate::ops::model::{Membership, Observed, host_of};
 use crate::ops::observe::{look_again, observe};
 use crate::ops::plan::{Action, Step, Target};
 use crate::ops::vault::Vault;
@@ -96,17 +97,30 @@ impl RealWorld {
         }
     }
 
+    /// A client of a member, through its own host or, where that is not in the inventory, through one that is.
+    async fn member(&self, membership: &Membership, member: &Member) -> Result<EtcdClient, StepError> {
+        if let Some(spec) = host_of(self.desired(), member) {
+            return self.client(spec).await;
+        }
+        let via = self.healthy_host(membership)?;
+        Ok(self.fleet.stranger(member, via, &self.tls().await?).await?)
+    }
+
     /// A client of the member that leads now; when that is none of ours, of a healthy one, which passes the request on.
     async fn leader(&self, membership: &Membership) -> Result<EtcdClient, StepError> {
+        self.client(self.healthy_host(membership)?).await
+    }
+
+    /// The host of the leader, or else of any healthy voter.
+    fn healthy_host(&self, membership: &Membership) -> Result<&DesiredHost, StepError> {
         let leader = membership.leader();
-        let spec = membership
+        membership
             .voters()
             .filter(|m| membership.healthy(m.id))
-            .filter_map(|m| Some((m.id, crate::ops::model::host_of(self.desired(), m)?)))
+            .filter_map(|m| Some((m.id, host_of(self.desired(), m)?)))
             .max_by_key(|(id, _)| Some(*id) == leader)
             .map(|(_, spec)| spec)
-            .ok_or_else(|| StepError::new("no healthy member is a host of the inventory"))?;
-        self.client(spec).await
+            .ok_or_else(|| StepError::new("no healthy member is a host of the inventory"))
     }
 }
 

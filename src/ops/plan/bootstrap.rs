@@ -12,7 +12,7 @@ use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::Fact;
-use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap};
+use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
 use crate::ops::safety::quorum::quorum;
 use crate::ops::safety::version::may_change_version;
 use crate::ops::safety::{Blocked, Rule};
@@ -45,6 +45,7 @@ pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
 
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
 pub(super) fn from_nothing(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
+    one_cluster(situation.observed).map_err(|blocked| vec![blocked])?;
     if !limit.is_empty() {
         return cold_start(situation, &members_among(situation, limit)?);
     }

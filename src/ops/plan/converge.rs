@@ -2,6 +2,7 @@
 
 use super::bootstrap::{from_nothing, known_hosts};
 use super::drift::{Drift, drift};
+use super::leave::Strays;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, HostChange, Risk, Situation, Target, join, leave, roll};
@@ -58,11 +59,12 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
             vec![look_again(situation, membership, &peers)],
         );
     }
-    roll::changed(situation, membership, &peers, &mut draft)?;
+    let left = leave::prune(situation, membership, prune, Strays::Down, &mut draft)?;
+    roll::changed(situation, &left, &peers, &mut draft)?;
     // Stopped members are started, and sick ones rolled, before anybody joins.
     let cured = peers.iter().filter(|p| comes_back(p)).map(|p| p.member.id).collect();
-    join::missing(situation, membership, &covered, &cured, &mut draft)?;
-    leave::unlisted(situation, membership, prune, &mut draft)?;
+    join::missing(situation, &left, &covered, &cured, &mut draft)?;
+    leave::prune(situation, &left, prune, Strays::Well, &mut draft)?;
     draft.wave(
         "note that the members are complete",
         Effect::None,

@@ -7,13 +7,14 @@ use super::converge::{own_data, runs};
 use super::drift::drift;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, Risk, Situation, Step, Target, roll};
+use super::{Action, Risk, Situation, Step, Target, leave, roll};
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName, PeerUrl};
 use crate::ops::check::Check;
-use crate::ops::model::Membership;
+use crate::ops::model::{Membership, host_of};
 use crate::ops::safety::bootstrap::Marker;
-use crate::ops::safety::membership::{PROMOTION_LAG, may_add_once, may_finish};
+use crate::ops::safety::leader::before_a_join;
+use crate::ops::safety::membership::{PROMOTION_LAG, left_by_a_join, may_add_once, may_finish};
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState};
 
@@ -40,7 +41,11 @@ pub(super) fn missing(
             Some(begun) => may_finish(membership, begun.id, cured).err(),
             None => may_add_once(membership, cured).err(),
         });
-        blocked.extend(super::leave::leader_in_reach(situation, membership).err());
+        match before_a_join(membership, |member| host_of(situation.desired, member).is_some()) {
+            Ok(None) => {}
+            Ok(Some(stranger)) => leave::hand_over(situation, stranger, draft),
+            Err(refusal) => blocked.push(refusal),
+        }
     }
     blocked.extend(
         newcomers
@@ -62,13 +67,20 @@ pub(super) fn missing(
         if !known.iter().any(|(_, url)| *url == host.peer_url()) {
             known.push((host.name.to_string(), host.peer_url()));
         }
-        one(situation, membership, host, facts, &known, draft).map_err(|refusal| vec![refusal])?;
+        let joined = if left_over(membership, host, facts) {
+            leave::retire(situation, host, false, draft)
+                .and_then(|()| one(situation, membership, host, &leave::blank(facts), &known, draft))
+        } else {
+            one(situation, membership, host, facts, &known, draft)
+        };
+        joined.map_err(|refusal| vec![refusal])?;
     }
     Ok(())
 }
 
-/// A host that is not on the list brings no data: what lies there is a former member's, or that of a member which the
-/// cluster knows by another address. A learner that has started has its own.
+/// A host that is not on the list brings no data but what an earlier join of its own left, which is moved aside: anything
+/// else is a former member's, or that of a member which the cluster knows by another address. A learner that has started
+/// has its own.
 ///
 /// # Errors
 /// What to do about it.
@@ -84,7 +96,7 @@ fn may_start(
         None => {}
     }
     listed_elsewhere(membership, host)?;
-    if facts.data.state != DataState::Bootstrapped {
+    if facts.data.state != DataState::Bootstrapped || left_over(membership, host, facts) {
         return Ok(());
     }
     Err(Blocked::new(
@@ -99,6 +111,12 @@ fn may_start(
         ),
     )
     .on(&host.name))
+}
+
+/// Whether the host still holds what an earlier join of its own left there.
+fn left_over(membership: &Membership, host: &DesiredHost, facts: &HostFacts) -> bool {
+    facts.data.state == DataState::Bootstrapped
+        && left_by_a_join(membership, &host.peer_url(), Marker::on(facts).as_ref())
 }
 
 /// A member's address is its identity: one that the cluster knows by another address is not this one, and its data is

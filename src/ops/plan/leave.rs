@@ -12,6 +12,7 @@ use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::bootstrap::data_belongs;
+use crate::ops::safety::leader::{Succession, before_a_removal};
 use crate::ops::safety::membership::{may_add, may_finish, may_remove};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::{Blocked, Rule};
@@ -23,7 +24,6 @@ pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> R
     let mut draft = Draft::new(Some(Strength::of(membership)));
     if let Some(member) = membership.of(host) {
         may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal.on(node)])?;
-        leader_in_reach(situation, membership).map_err(|refusal| vec![refusal])?;
         take_off(situation, membership, member, &mut draft);
     }
     retire(situation, host, wipe, &mut draft).map_err(|refusal| vec![refusal])?;
@@ -63,7 +63,6 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
         if let Err(refusal) = may_remove(membership, member.id, situation.policy) {
             blocked.push(refusal.on(old));
         }
-        blocked.extend(leader_in_reach(situation, membership).err());
         draft.wave(
             "take a snapshot first",
             Effect::None,
@@ -102,72 +101,69 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
     Ok(draft)
 }
 
-/// Members that the inventory does not list: pruned when asked, named otherwise.
-pub(super) fn unlisted(
+/// Members that the inventory does not list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strays {
+    /// Those that are down: off the list first, because nobody is restarted or added beside them.
+    Down,
+    /// Those that are well: off the list last, because until then they carry their part.
+    Well,
+}
+
+/// Takes strays off the list when asked to, and names them otherwise. Returns the members that are left.
+///
+/// # Errors
+/// When one of them may not be removed.
+pub(super) fn prune(
     situation: Situation<'_>,
     membership: &Membership,
-    prune: bool,
+    asked: bool,
+    strays: Strays,
     draft: &mut Draft,
-) -> Result<(), Vec<Blocked>> {
-    let strays: Vec<&Member> = membership
+) -> Result<Membership, Vec<Blocked>> {
+    let mut left = membership.clone();
+    let concerned = membership
         .members
         .iter()
         .filter(|m| host_of(situation.desired, m).is_none())
-        .collect();
-    for member in strays {
+        .filter(|m| membership.healthy(m.id) == (strays == Strays::Well));
+    for member in concerned {
         let name = label(situation.desired, member);
-        if !prune {
+        if !asked {
             draft.notes.push(format!(
                 "the member {name} ({}) is not in the inventory: add it, or take it out with `quorate up --prune`",
                 member.id
             ));
             continue;
         }
-        may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal])?;
-        leader_in_reach(situation, membership).map_err(|refusal| vec![refusal])?;
-        take_off(situation, membership, member, draft);
+        may_remove(&left, member.id, situation.policy).map_err(|refusal| vec![refusal])?;
+        take_off(situation, &left, member, draft);
+        left = without(&left, Some(member));
         draft.notes.push(format!(
             "{name} is not in the inventory, so its process and its data are left as they are"
         ));
     }
-    Ok(())
+    Ok(left)
 }
 
-/// Changes to the member list are asked of the leader, so it has to be a host that can be reached.
-///
-/// # Errors
-/// When the leader is not in the inventory.
-pub(super) fn leader_in_reach(situation: Situation<'_>, membership: &Membership) -> Result<(), Blocked> {
-    let leader = membership
-        .leader()
-        .and_then(|id| membership.members.iter().find(|m| m.id == id));
-    match leader.filter(|m| host_of(situation.desired, m).is_none()) {
-        None => Ok(()),
-        Some(stranger) => Err(Blocked::new(
-            Rule::Inventory,
-            format!(
-                "the cluster is led by {} ({}), which is not in the inventory, and members are changed through the leader",
-                label(situation.desired, stranger),
-                stranger.id
-            ),
-            "add it to the inventory; it can be removed after that",
-        )),
-    }
+/// Hands leadership over from a member to the voter that is furthest ahead.
+pub(super) fn hand_over(situation: Situation<'_>, from: &Member, draft: &mut Draft) {
+    let Some(url) = from.peer_urls.first() else { return };
+    let step = step(Target::Cluster, Action::HandOver { url: url.clone() }, Risk::Reversible)
+        .ensures(Check::NotLeader { url: url.clone() });
+    let title = format!("hand leadership over from {}", label(situation.desired, from));
+    draft.wave(title, Effect::None, vec![step]);
 }
 
 fn take_off(situation: Situation<'_>, membership: &Membership, member: &Member, draft: &mut Draft) {
     let name = label(situation.desired, member);
-    // Only the leader itself hands over; one on a host that is not ours is taken off the list as it is.
-    let ours = host_of(situation.desired, member).is_some();
-    if let (Some(url), true) = (member.peer_urls.first(), ours && membership.leader() == Some(member.id)) {
-        draft.wave(
-            format!("hand leadership over from {name}"),
-            Effect::None,
-            vec![
-                step(Target::Cluster, Action::HandOver { url: url.clone() }, Risk::Reversible)
-                    .ensures(Check::NotLeader { url: url.clone() }),
-            ],
-        );
+    match before_a_removal(membership, member.id) {
+        Succession::NotNeeded => {}
+        Succession::HandOver => hand_over(situation, member, draft),
+        Succession::Election => draft.notes.push(format!(
+            "{name} leads and does not answer, so it cannot hand over: the others elect a leader once it is off the list, \
+             and take no writes for the second or two until then"
+        )),
     }
     let effect = if member.learner {
         Effect::None
@@ -197,7 +193,12 @@ fn take_off(situation: Situation<'_>, membership: &Membership, member: &Member, 
 ///
 /// # Errors
 /// When what lies there is not this member's.
-fn retire(situation: Situation<'_>, host: &DesiredHost, wipe: bool, draft: &mut Draft) -> Result<(), Blocked> {
+pub(super) fn retire(
+    situation: Situation<'_>,
+    host: &DesiredHost,
+    wipe: bool,
+    draft: &mut Draft,
+) -> Result<(), Blocked> {
     let Some(Fact::Known(facts)) = situation.observed.hosts.get(&host.name) else {
         draft.notes.push(format!(
             "{} cannot be reached: its etcd refuses to run as a removed member, but its data stays where it is",
@@ -265,7 +266,7 @@ fn complete(facts: &crate::host::HostFacts) -> bool {
 }
 
 /// The same host once its old data is out of the way.
-fn blank(facts: &HostFacts) -> HostFacts {
+pub(super) fn blank(facts: &HostFacts) -> HostFacts {
     let mut blank = facts.clone();
     blank.data.state = DataState::Empty;
     blank.data.marker = None;

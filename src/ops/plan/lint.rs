@@ -115,7 +115,10 @@ impl<'a> Lint<'a> {
                     }
                 }
                 Action::RemoveMember { id, .. } => {
-                    let leads = self.membership().is_some_and(|m| m.leader() == Some(*id));
+                    // One that does not answer cannot be told to.
+                    let leads = self.membership().is_some_and(|m| {
+                        m.leader() == Some(*id) && m.members.iter().any(|x| x.id == *id && answers(m, x))
+                    });
                     let handed_over = steps[..at].iter().any(|s| matches!(s.action, Action::HandOver { .. }));
                     if leads && !handed_over {
                         self.fatal(&step.id, "removes the leader without a hand-over");

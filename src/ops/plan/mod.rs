@@ -2,12 +2,15 @@
 //!
 //! [`plan`] names the situation and hands over to one file per intent; each reads as a list of named waves.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 pub mod converge;
 pub mod drift;
 pub mod lint;
 pub mod preflight;
 pub mod step;
 
+mod advice;
 mod bootstrap;
 mod join;
 mod leave;
@@ -77,6 +80,7 @@ pub fn plan(
         Intent::RotateLeaves { limit } => renew::renew(situation, limit)?,
         Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
+    draft.notes.extend(advice::advice(situation));
     draft.number();
     Ok(Plan {
         header: Header {

@@ -11,6 +11,7 @@ use crate::etcd::Member;
 use crate::inventory::{DesiredHost, MemberId, NodeName, Version};
 use crate::ops::check::Check;
 use crate::ops::model::Membership;
+use crate::ops::safety::membership::nobody_is_joining;
 use crate::ops::safety::quorum::{Strength, may_stop_once};
 use crate::ops::safety::{Blocked, Rule};
 
@@ -98,6 +99,9 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
         }
     }
     turns.sort_by_key(|(_, member)| turn(membership, member.id));
+    if turns.iter().any(|(_, member)| member.started() && !member.learner) {
+        blocked.extend(nobody_is_joining(membership).err());
+    }
     let cured = turns
         .iter()
         .map(|(_, m)| m.id)

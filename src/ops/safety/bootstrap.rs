@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Blocked, Rule};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, ClusterName, Desired, DesiredHost, NodeName};
-use crate::ops::model::{Fact, Observed, why_and_help};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Observed, why_and_help};
 
 /// What quorate leaves beside a member's data: whose it is, and whether the bootstrap was seen to succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,23 @@ pub enum Ground {
         /// The hosts that carry this cluster's data.
         with_data: Vec<NodeName>,
     },
+}
+
+/// Members that answer, each for a cluster of its own, are not "a cluster that does not answer": nothing is started or
+/// made while they run.
+///
+/// # Errors
+/// When the look found members of more than one cluster.
+pub fn one_cluster(observed: &Observed) -> Result<(), Blocked> {
+    match &observed.cluster {
+        Fact::Unknown(why) if why.starts_with(DIFFERENT_CLUSTERS) => Err(Blocked::new(
+            Rule::ForeignData,
+            why,
+            "`quorate status` shows who answers for which. Stop the member that does not belong, look at its data, and when \
+             nobody needs that: `quorate replace-node` joins it afresh",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// May a new cluster be made, or an unfinished one finished? Asked when no member answers.

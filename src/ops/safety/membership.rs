@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::bootstrap::Marker;
 use super::quorum::{Strength, quorum, quorum_lost};
 use super::{Blocked, Rule};
+use crate::etcd::Member;
 use crate::inventory::{MemberId, PeerUrl};
 use crate::ops::model::{Membership, Policy};
 
@@ -136,6 +138,14 @@ pub fn may_wipe(membership: &Membership, url: &PeerUrl) -> Result<(), Blocked> {
     Ok(())
 }
 
+/// Is the data of a host that is not a member what a join of this very cluster left behind, one that quorate undid itself
+/// (the learner never caught up) or that never came to its end? Then nobody has to ask for it to be moved aside before
+/// the next try: it was never seen to be a voter's, and [`may_wipe`] is asked all the same.
+pub fn left_by_a_join(membership: &Membership, url: &PeerUrl, marker: Option<&Marker>) -> bool {
+    let unfinished = marker.is_some_and(|m| !m.complete && m.cluster_id == membership.cluster_id);
+    unfinished && may_wipe(membership, url).is_ok()
+}
+
 /// No change is under way and everybody (but the one concerned) is healthy.
 fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
     if !membership.by_quorum {
@@ -146,26 +156,9 @@ fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSe
         ));
     }
     for member in membership.members.iter().filter(|m| Some(m.id) != concerned) {
-        let name = if member.started() {
-            member.name.clone()
-        } else {
-            member.id.to_string()
-        };
-        if !member.started() {
-            return Err(Blocked::new(
-                Rule::NotSettled,
-                format!("member {name} ({}) was added but has never started", urls(member)),
-                "finish that change first: `quorate up`, or take it out with `quorate remove-node`",
-            ));
-        }
-        if member.learner {
-            return Err(Blocked::new(
-                Rule::NotSettled,
-                format!("{name} is a learner that has not been promoted yet"),
-                "finish that change first: `quorate up`, or take it out with `quorate remove-node`",
-            ));
-        }
+        finished(member)?;
         if !membership.healthy(member.id) && !cured.contains(&member.id) {
+            let name = &member.name;
             return Err(Blocked::new(
                 Rule::NotSettled,
                 format!("{name} is not healthy"),
@@ -178,7 +171,33 @@ fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSe
     Ok(())
 }
 
-fn urls(member: &crate::etcd::Member) -> String {
+/// Is nobody on the way in? Asked before voters are restarted for no other reason than that it was asked for.
+///
+/// # Errors
+/// Who is.
+pub fn nobody_is_joining(membership: &Membership) -> Result<(), Blocked> {
+    membership.members.iter().try_for_each(finished)
+}
+
+/// Whether a member's addition has come to its end.
+fn finished(member: &Member) -> Result<(), Blocked> {
+    let what = match (member.started(), member.learner) {
+        (true, false) => return Ok(()),
+        (true, true) => format!("{} is a learner that has not been promoted yet", member.name),
+        (false, _) => format!(
+            "member {} ({}) was added but has never started",
+            member.id,
+            urls(member)
+        ),
+    };
+    Err(Blocked::new(
+        Rule::NotSettled,
+        what,
+        "finish that change first: `quorate up`, or take it out with `quorate remove-node`",
+    ))
+}
+
+fn urls(member: &Member) -> String {
     member
         .peer_urls
         .iter()

@@ -5,7 +5,7 @@
 //! 1. [`quorum::may_stop`]: at most one voter down because of us, and a quorum of the rest healthy.
 //! 2. one or two voters: stopping or removing one is an outage and takes `--accept-outage` (same functions).
 //! 3. [`membership::may_add`], [`membership::may_promote`]: one change at a time, learners first.
-//! 4. [`membership::may_remove`], [`membership::may_wipe`].
+//! 4. [`membership::may_remove`], [`membership::may_wipe`], and who leads meanwhile ([`leader`]).
 //! 5. [`bootstrap::may_bootstrap`]: a new cluster only where everything is known to be empty.
 //! 6. [`version::may_change_version`]: one minor at a time, above the published floors.
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently.
@@ -13,10 +13,15 @@
 //! 9. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
 //!    nothing else until it is finished.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 pub mod bootstrap;
+pub mod leader;
 pub mod membership;
 pub mod quorum;
 pub mod restore;
+#[cfg(test)]
+mod rule_tests;
 pub mod trust;
 pub mod version;
 

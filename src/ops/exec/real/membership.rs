@@ -8,19 +8,13 @@ use super::RealWorld;
 use crate::etcd::EtcdError;
 use crate::inventory::{MemberId, PeerUrl};
 use crate::ops::exec::StepError;
-use crate::ops::model::{Membership, host_of, label};
-use crate::ops::plan::Step;
-use crate::ops::safety::membership::{PROMOTION_LAG, may_promote};
-use crate::report::{Event, Reporter};
+use crate::ops::model::{Membership, label};
 
 /// An election, or a request that was lost in one, has passed within this time; so has etcd's own rule that every member
 /// must have been connected for 5 s before one is added.
-const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
-/// A learner that has come no closer for this long will not catch up.
-const STALLED: Duration = Duration::from_secs(120);
-
-const POLL: Duration = Duration::from_millis(200);
+pub(super) const POLL: Duration = Duration::from_millis(200);
 
 impl RealWorld {
     pub(super) async fn add_learner(&self, url: &PeerUrl) -> Result<String, StepError> {
@@ -44,81 +38,6 @@ impl RealWorld {
             // Also while not every member has been connected for 5 s (`HealthInterval`, server.go).
             Err(error @ EtcdError::Refused { .. }) => Err(Hitch::Passing(error.into())),
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Watches the learner come closer and promotes it; takes it out again when it never does.
-    pub(super) async fn promote(
-        &self,
-        step: &Step,
-        url: &PeerUrl,
-        reporter: &dyn Reporter,
-    ) -> Result<String, StepError> {
-        let mut best = u64::MAX;
-        let mut progress_at = Instant::now();
-        loop {
-            let membership = match self.membership().await {
-                Ok(membership) => membership,
-                // An election; the watch on progress ends the waiting when it does not pass.
-                Err(_) if progress_at.elapsed() < SETTLE_LIMIT => {
-                    sleep(POLL).await;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let Some(learner) = membership.at(url) else {
-                return Err(StepError::new("the learner is no longer on the member list"));
-            };
-            if !learner.learner {
-                return Ok("it has a vote".into());
-            }
-            let lag = membership.lag(learner.id);
-            if lag.is_some_and(|lag| lag < best) {
-                best = lag.unwrap_or(best);
-                progress_at = Instant::now();
-            }
-            if may_promote(&membership, learner.id).is_ok() {
-                match self.leader(&membership).await?.member_promote(learner.id).await {
-                    Ok(_) => continue,
-                    Err(EtcdError::LearnerNotReady) => {}
-                    Err(error) => match Hitch::from(error) {
-                        Hitch::Passing(_) => {}
-                        Hitch::Final(error) => return Err(error),
-                    },
-                }
-            }
-            if let Some(error) = crate::ops::exec::World::hopeless(self, step).await {
-                return Err(self.take_out(learner.id, error).await);
-            }
-            if progress_at.elapsed() > STALLED {
-                let seen = lag.map_or("it does not answer".to_owned(), |lag| {
-                    format!("it is {lag} entries behind")
-                });
-                let why = format!("the learner has come no closer for {} s: {seen}", STALLED.as_secs());
-                return Err(self.take_out(learner.id, StepError::new(why)).await);
-            }
-            reporter.event(&Event::StepWaiting {
-                step: step.id.clone(),
-                node: None,
-                on: match lag {
-                    Some(lag) if lag > PROMOTION_LAG => format!("{lag} entries behind the leader"),
-                    Some(_) => "the leader to find it in sync".into(),
-                    None => "its first answer".into(),
-                },
-            });
-            sleep(POLL).await;
-        }
-    }
-
-    /// A learner has no vote: taking it out again costs the cluster nothing.
-    async fn take_out(&self, id: MemberId, error: StepError) -> StepError {
-        let outcome = match self.remove_member(id).await {
-            Ok(_) => "it was taken out of the cluster again".to_owned(),
-            Err(failure) => format!("taking it out again failed: {failure}"),
-        };
-        StepError {
-            message: format!("{}; {outcome}", error.message),
-            ..error
         }
     }
 
@@ -157,8 +76,7 @@ impl RealWorld {
         let Some(heir) = heir(&membership, from.id) else {
             return Ok("there is nobody to hand over to".into());
         };
-        let spec = host_of(self.desired(), from).ok_or_else(|| StepError::new("the leader is not in the inventory"))?;
-        self.client(spec).await?.move_leader(heir).await?;
+        self.member(&membership, from).await?.move_leader(heir).await?;
         let name = membership
             .members
             .iter()
@@ -169,7 +87,7 @@ impl RealWorld {
 }
 
 /// What stood in the way of a change of the member list.
-enum Hitch {
+pub(super) enum Hitch {
     /// Looking again and asking again may help; the list tells whether the last request was done after all.
     Passing(StepError),
     /// It will not.

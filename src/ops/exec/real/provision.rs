@@ -1,5 +1,7 @@
 //! Puts releases, files and certificates in place: one exchange a host, whatever the change holds.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -13,6 +15,10 @@ use crate::ops::plan::{AuthorityTurn, FileChange, HostChange, ReleaseChange, Ste
 use crate::ops::safety::bootstrap::Marker;
 use crate::pki::{FileContent, host_files};
 use crate::report::{Event, Reporter, human_bytes};
+
+/// etcd's own guidance for the 99th percentile of what a write-ahead log's sync may take (facts/etcd.md section 12,
+/// mistake 20; etcd's hardware guide). This compares an average, so a disk that is warned about is clearly too slow.
+const SLOW_WRITE: Duration = Duration::from_millis(10);
 
 impl RealWorld {
     pub(super) async fn create_authority(&self) -> Result<String, StepError> {
@@ -61,9 +67,19 @@ impl RealWorld {
             .proved
             .map(|version| format!(", {version} runs here"))
             .unwrap_or_default();
+        let disk = report.synced_write.map(|took| {
+            if took > SLOW_WRITE {
+                reporter.event(&slow_disk(spec, took));
+            }
+            format!(
+                ", its disk takes {:.1} ms for a synced write",
+                took.as_secs_f64() * 1000.0
+            )
+        });
         Ok(format!(
-            "{} sent and checked on the host{proved}",
-            human_bytes(report.bytes)
+            "{} sent and checked on the host{proved}{}",
+            human_bytes(report.bytes),
+            disk.unwrap_or_default()
         ))
     }
 
@@ -81,6 +97,9 @@ impl RealWorld {
             });
         }
         push.directories = directories(spec);
+        if change.marker.as_ref().is_some_and(|marker| !marker.complete) {
+            push.gauge = Some(spec.paths.wal.clone().unwrap_or_else(|| spec.paths.data.clone()));
+        }
         if let Some(release) = &change.release {
             self.add_release(spec, release, &mut push)?;
         }
@@ -252,6 +271,19 @@ fn directories(spec: &DesiredHost) -> Vec<Directory> {
         });
     }
     dirs
+}
+
+fn slow_disk(spec: &DesiredHost, took: Duration) -> Event {
+    Event::Warning {
+        node: Some(spec.name.clone()),
+        text: format!(
+            "its disk takes {} ms for a synced write: etcd wants 10 ms or less, above that its leader changes under load",
+            took.as_millis()
+        ),
+        hint: Some(
+            "give `paths.data` (or `paths.wal`) a disk of its own, an SSD; do not share it with other writers".into(),
+        ),
+    }
 }
 
 fn marker_file(spec: &DesiredHost, marker: &Marker, owner: Option<UserName>) -> PushFile {

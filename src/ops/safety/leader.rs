@@ -1,0 +1,53 @@
+//! Who has to lead while members come and go.
+
+use super::{Blocked, Rule};
+use crate::etcd::Member;
+use crate::inventory::MemberId;
+use crate::ops::model::Membership;
+
+/// What becomes of leadership when a member is taken off the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Succession {
+    /// Somebody else leads.
+    NotNeeded,
+    /// It hands over first: no write fails.
+    HandOver,
+    /// It leads and does not answer, so it cannot be told to hand over. The others elect one of theirs as soon as it is
+    /// off the list; until then, a second or two, nobody takes writes.
+    Election,
+}
+
+/// How leadership leaves a member that is about to be removed. Whether it may be removed is another rule
+/// ([`super::membership::may_remove`]); any member passes the request on.
+pub fn before_a_removal(membership: &Membership, id: MemberId) -> Succession {
+    match (membership.leader() == Some(id), membership.healthy(id)) {
+        (false, _) => Succession::NotNeeded,
+        (true, true) => Succession::HandOver,
+        (true, false) => Succession::Election,
+    }
+}
+
+/// The member that has to hand leadership over before a learner is added and promoted: promotions are asked of the leader
+/// (passed on by a follower they fail with authentication on, before 3.5.28 and 3.6.6, etcd#20874), so it has to be
+/// `ours`, a host of the inventory.
+///
+/// # Errors
+/// When a stranger leads and does not answer.
+pub fn before_a_join(membership: &Membership, ours: impl Fn(&Member) -> bool) -> Result<Option<&Member>, Blocked> {
+    let leader = membership
+        .leader()
+        .and_then(|id| membership.members.iter().find(|m| m.id == id));
+    match leader.filter(|member| !ours(member)) {
+        None => Ok(None),
+        Some(stranger) if membership.healthy(stranger.id) => Ok(Some(stranger)),
+        Some(stranger) => Err(Blocked::new(
+            Rule::Inventory,
+            format!(
+                "the cluster is led by {} ({}), which is not in the inventory and does not answer, and members are added \
+                 through the leader",
+                stranger.name, stranger.id
+            ),
+            "take it out with `quorate up --prune`, or add it to the inventory",
+        )),
+    }
+}

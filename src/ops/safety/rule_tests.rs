@@ -1,0 +1,373 @@
+//! What each rule about quorum, members and data says, on clusters small enough to read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
+use super::leader::{Succession, before_a_join, before_a_removal};
+use super::membership::{left_by_a_join, may_add, may_finish, may_promote, may_remove, may_wipe, nobody_is_joining};
+use super::quorum::may_stop;
+use super::{Blocked, Rule};
+use crate::etcd::{Header, Member, MemberStatus};
+use crate::host::{DataState, HostFacts};
+use crate::inventory::{ClusterId, Desired, MemberId, PeerUrl};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed, Policy};
+use crate::sim::stock::{self, V3_5};
+use crate::sim::world::World;
+
+/// A member of a cluster drawn in one letter.
+#[derive(Clone, Copy, PartialEq)]
+enum Is {
+    Well,
+    Sick,
+    /// Has no vote, and is this many entries behind.
+    Learner(u64),
+    NeverStarted,
+}
+use Is::{Learner, NeverStarted, Sick, Well};
+
+const INDEX: u64 = 10_000;
+
+fn url(n: usize) -> PeerUrl {
+    stock::host(n).peer_url()
+}
+
+fn id(n: usize) -> MemberId {
+    MemberId(n as u64)
+}
+
+/// etcd-1, etcd-2, ... in these states.
+fn cluster(members: &[Is]) -> Membership {
+    let member = |(n, is): (usize, &Is)| Member {
+        id: id(n + 1),
+        name: if *is == NeverStarted {
+            String::new()
+        } else {
+            format!("etcd-{}", n + 1)
+        },
+        peer_urls: vec![url(n + 1)],
+        client_urls: Vec::new(),
+        learner: matches!(is, Learner(_)),
+    };
+    let status = |(n, is): (usize, &Is)| {
+        let behind = match is {
+            Well => 0,
+            Learner(behind) => *behind,
+            Sick | NeverStarted => return (id(n + 1), Fact::Unknown("it does not answer".into())),
+        };
+        (id(n + 1), Fact::Known(answer(id(n + 1), INDEX - behind)))
+    };
+    Membership {
+        cluster_id: ClusterId(7),
+        by_quorum: true,
+        members: members.iter().enumerate().map(member).collect(),
+        status: members.iter().enumerate().map(status).collect(),
+        alarms: Vec::new(),
+        peers: BTreeMap::new(),
+    }
+}
+
+fn answer(member_id: MemberId, index: u64) -> MemberStatus {
+    MemberStatus {
+        header: Header {
+            cluster_id: ClusterId(7),
+            member_id,
+            revision: 1,
+            raft_term: 2,
+        },
+        version: V3_5,
+        db_size: 0,
+        db_in_use: 0,
+        db_quota: 0,
+        leader: id(1),
+        raft_index: index,
+        raft_applied: index,
+        raft_term: 2,
+        errors: Vec::new(),
+        learner: false,
+        storage_version: None,
+    }
+}
+
+const STRICT: Policy = Policy {
+    accept_outage: false,
+    accept_data_loss: false,
+};
+const OUTAGE: Policy = Policy {
+    accept_outage: true,
+    accept_data_loss: false,
+};
+
+/// The rule, after a look that the refusal says `text` and names a way out.
+#[track_caller]
+fn refused<T: std::fmt::Debug>(outcome: Result<T, Blocked>, text: &str) -> Rule {
+    let blocked = outcome.expect_err("a refusal");
+    assert!(blocked.reason.contains(text), "{} instead of {text}", blocked.reason);
+    assert!(!blocked.hint.is_empty(), "{}", blocked.reason);
+    blocked.rule
+}
+
+#[test]
+fn a_voter_is_stopped_only_while_the_others_are_a_healthy_quorum() {
+    assert_eq!(may_stop(&cluster(&[Well; 3]), id(1), STRICT), Ok(()));
+    let degraded = cluster(&[Well, Well, Sick]);
+    let outcome = may_stop(&degraded, id(1), STRICT);
+    assert_eq!(
+        refused(outcome, "leave 1 of 3 voters, and 2 are needed"),
+        Rule::WouldLoseQuorum
+    );
+    // Five have one to spare, and it is not quorate that takes it while another is sick.
+    let outcome = may_stop(&cluster(&[Well, Well, Well, Well, Sick]), id(1), STRICT);
+    assert_eq!(refused(outcome, "while etcd-5 is not healthy"), Rule::NotSettled);
+    // What is down already, and what has no vote, costs nothing.
+    assert_eq!(may_stop(&degraded, id(3), STRICT), Ok(()));
+    assert_eq!(may_stop(&cluster(&[Well, Learner(0)]), id(2), STRICT), Ok(()));
+}
+
+#[test]
+fn one_or_two_voters_are_stopped_only_when_an_outage_is_accepted() {
+    for few in [1, 2] {
+        let few = cluster(&vec![Well; few]);
+        assert_eq!(
+            refused(may_stop(&few, id(1), STRICT), "without etcd meanwhile"),
+            Rule::WouldLoseQuorum
+        );
+        assert_eq!(may_stop(&few, id(1), OUTAGE), Ok(()));
+    }
+    let two = cluster(&[Well, Well]);
+    assert_eq!(
+        refused(may_remove(&two, id(2), STRICT), "one of two voters"),
+        Rule::WouldLoseQuorum
+    );
+    assert_eq!(may_remove(&two, id(2), OUTAGE), Ok(()));
+    // Nothing can be accepted that leaves no cluster at all.
+    assert_eq!(
+        refused(may_remove(&cluster(&[Well]), id(1), OUTAGE), "the only voter"),
+        Rule::WouldLoseQuorum
+    );
+}
+
+#[test]
+fn nothing_is_added_while_anything_is_unfinished() {
+    assert_eq!(may_add(&cluster(&[Well; 3])), Ok(()));
+    assert_eq!(
+        refused(may_add(&cluster(&[Well, Well, Sick])), "etcd-3 is not healthy"),
+        Rule::NotSettled
+    );
+    assert_eq!(
+        refused(may_add(&cluster(&[Well, Well, NeverStarted])), "never started"),
+        Rule::NotSettled
+    );
+    assert_eq!(
+        refused(
+            may_add(&cluster(&[Well, Learner(0)])),
+            "a learner that has not been promoted"
+        ),
+        Rule::NotSettled
+    );
+    assert_eq!(
+        refused(may_add(&cluster(&[Well, Sick, Sick])), "1 of 3 voters are healthy"),
+        Rule::QuorumLost
+    );
+    let hearsay = Membership {
+        by_quorum: false,
+        ..cluster(&[Well; 3])
+    };
+    assert_eq!(
+        refused(may_add(&hearsay), "could not be read from a quorum"),
+        Rule::Unknown
+    );
+    for unfinished in [Learner(0), NeverStarted] {
+        let outcome = nobody_is_joining(&cluster(&[Well, unfinished]));
+        assert_eq!(refused(outcome, ""), Rule::NotSettled);
+    }
+    assert_eq!(nobody_is_joining(&cluster(&[Well, Sick])), Ok(()));
+    // The change itself may be gone on with.
+    assert_eq!(
+        may_finish(&cluster(&[Well, Learner(0)]), id(2), &BTreeSet::new()),
+        Ok(())
+    );
+}
+
+#[test]
+fn a_learner_is_promoted_when_it_has_caught_up() {
+    assert_eq!(may_promote(&cluster(&[Well, Learner(500)]), id(2)), Ok(()));
+    let outcome = may_promote(&cluster(&[Well, Learner(501)]), id(2));
+    assert_eq!(
+        refused(outcome, "501 entries behind, 500 are allowed"),
+        Rule::NotSettled
+    );
+    let mut silent = cluster(&[Well, Learner(0)]);
+    silent.status.insert(id(2), Fact::Unknown("cut off".into()));
+    assert_eq!(refused(may_promote(&silent, id(2)), "does not answer"), Rule::Unknown);
+}
+
+#[test]
+fn a_member_is_removed_only_when_the_rest_keeps_a_quorum() {
+    assert_eq!(
+        may_remove(&cluster(&[Well, Well, Sick]), id(3), STRICT),
+        Ok(()),
+        "the dead one of three"
+    );
+    let outcome = may_remove(&cluster(&[Well, Well, Sick]), id(1), STRICT);
+    assert_eq!(refused(outcome, "etcd-3 is not healthy"), Rule::NotSettled);
+    let outcome = may_remove(&cluster(&[Well, Sick, Sick]), id(3), STRICT);
+    assert_eq!(refused(outcome, "quorum is lost"), Rule::QuorumLost);
+    assert_eq!(
+        may_remove(&cluster(&[Well, Learner(9)]), id(2), STRICT),
+        Ok(()),
+        "it has no vote"
+    );
+}
+
+#[test]
+fn data_is_moved_aside_only_when_a_quorum_says_that_its_member_is_gone() {
+    let three = cluster(&[Well; 3]);
+    assert_eq!(may_wipe(&three, &url(4)), Ok(()));
+    assert_eq!(
+        refused(may_wipe(&three, &url(3)), "is still on the list"),
+        Rule::NotSettled
+    );
+    let hearsay = Membership {
+        by_quorum: false,
+        ..three
+    };
+    assert_eq!(
+        refused(may_wipe(&hearsay, &url(4)), "does not come from a quorum"),
+        Rule::Unknown
+    );
+}
+
+#[test]
+fn only_what_an_unfinished_join_of_this_cluster_left_makes_way_by_itself() {
+    let three = cluster(&[Well; 3]);
+    let left = |n, marker: Option<Marker>| left_by_a_join(&three, &url(n), marker.as_ref());
+    assert!(left(4, Some(marker(4, 7, false))));
+    assert!(!left(4, Some(marker(4, 7, true))), "it was a member once");
+    assert!(!left(4, Some(marker(4, 8, false))), "another cluster's");
+    assert!(!left(4, None), "nobody knows whose");
+    assert!(!left(3, Some(marker(3, 7, false))), "it is listed");
+}
+
+#[test]
+fn a_leader_that_answers_hands_over_before_it_goes_and_one_that_does_not_is_voted_out() {
+    let three = cluster(&[Well; 3]);
+    assert_eq!(before_a_removal(&three, id(2)), Succession::NotNeeded);
+    assert_eq!(before_a_removal(&three, id(1)), Succession::HandOver);
+    let cut = cluster(&[Sick, Well, Well]);
+    assert_eq!(before_a_removal(&cut, id(1)), Succession::Election);
+}
+
+#[test]
+fn a_stranger_that_leads_hands_over_before_a_join_or_blocks_it() {
+    let three = cluster(&[Well; 3]);
+    let ours = |m: &Member| m.id != id(1);
+    assert_eq!(before_a_join(&three, |_| true), Ok(None));
+    assert_eq!(before_a_join(&three, ours).unwrap().map(|m| m.id), Some(id(1)));
+    let cut = cluster(&[Sick, Well, Well]);
+    let outcome = before_a_join(&cut, ours);
+    assert_eq!(
+        refused(outcome, "led by etcd-1 (1), which is not in the inventory"),
+        Rule::Inventory
+    );
+}
+
+/// Three bare hosts, changed by `paint`, as they are seen when no member answers.
+fn bare(paint: impl Fn(usize, &mut HostFacts)) -> (Desired, Observed) {
+    let desired = stock::inventory(1..=3, V3_5);
+    let mut seen = World::bare(1..=3).observe(&desired);
+    for n in 1..=3 {
+        if let Some(Fact::Known(facts)) = seen.hosts.get_mut(&stock::host(n).name) {
+            paint(n, facts);
+        }
+    }
+    (desired, seen)
+}
+
+/// Etcd's data on the host, with the marker of a bootstrap of `cluster_id` that was seen to succeed, or not.
+fn with_data(facts: &mut HostFacts, n: usize, cluster_id: u64, complete: bool) {
+    facts.data.state = DataState::Bootstrapped;
+    facts.data.marker = Some(marker(n, cluster_id, complete).to_text());
+}
+
+fn marker(n: usize, cluster_id: u64, complete: bool) -> Marker {
+    Marker {
+        cluster: stock::cluster_name(),
+        cluster_id: ClusterId(cluster_id),
+        member: stock::host(n).name,
+        complete,
+    }
+}
+
+fn ground(world: (Desired, Observed)) -> Result<Ground, Vec<Blocked>> {
+    may_bootstrap(&world.0, &world.1, ClusterId(7))
+}
+
+#[test]
+fn a_cluster_is_made_new_only_where_every_host_is_known_to_be_empty() {
+    assert_eq!(ground(bare(|_, _| ())), Ok(Ground::Fresh));
+    let (desired, mut seen) = bare(|_, _| ());
+    seen.hosts
+        .insert(stock::host(2).name, Fact::Unknown("no route to host".into()));
+    let refusals = ground((desired, seen)).unwrap_err();
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(refusals[0].rule, Rule::Unreachable);
+}
+
+#[test]
+fn a_bootstrap_that_was_cut_off_goes_on_and_a_stopped_cluster_is_never_made_anew() {
+    assert_eq!(
+        ground(bare(|n, facts| if n < 3 {
+            with_data(facts, n, 7, false)
+        })),
+        Ok(Ground::HalfMade)
+    );
+    let names = |hosts: &[usize]| hosts.iter().map(|n| stock::host(*n).name).collect();
+    assert_eq!(
+        ground(bare(|n, facts| if n < 3 {
+            with_data(facts, n, 7, true)
+        })),
+        Ok(Ground::Stopped {
+            with_data: names(&[1, 2])
+        })
+    );
+    // The marker is there and the data is not.
+    let refusals = ground(bare(|n, facts| facts.data.marker = Some(marker(n, 7, true).to_text()))).unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::DataGone);
+}
+
+#[test]
+fn data_of_somebody_else_blocks() {
+    let foreign = |paint: &dyn Fn(&mut HostFacts)| {
+        let (desired, seen) = bare(|_, facts| paint(facts));
+        let facts = seen.hosts[&stock::host(1).name].known().expect("facts");
+        data_belongs(&desired, &stock::host(1), facts)
+    };
+    assert_eq!(foreign(&|facts| with_data(facts, 1, 7, true)), Ok(()));
+    let outcome = foreign(&|facts| with_data(facts, 2, 7, true));
+    assert_eq!(refused(outcome, "belongs to the member etcd-2"), Rule::ForeignData);
+    let outcome = foreign(&|facts| facts.data.state = DataState::Bootstrapped);
+    assert_eq!(refused(outcome, "did not make"), Rule::ForeignData);
+    let outcome = foreign(&|facts| facts.data.state = DataState::Foreign);
+    assert_eq!(refused(outcome, "not etcd's"), Rule::ForeignData);
+    let outcome = foreign(&|facts| {
+        with_data(facts, 1, 7, true);
+        facts.data.state = DataState::Aborted;
+    });
+    assert_eq!(refused(outcome, "write-ahead log is gone"), Rule::DataGone);
+    let outcome = foreign(&|facts| {
+        facts.service.pid = Some(1);
+        facts.service.running_exe = Some("/usr/bin/etcd".into());
+    });
+    assert_eq!(refused(outcome, "runs /usr/bin/etcd"), Rule::ForeignData);
+}
+
+#[test]
+fn members_of_two_clusters_are_not_a_cluster_that_is_down() {
+    let (_, mut seen) = bare(|_, _| ());
+    assert_eq!(one_cluster(&seen), Ok(()));
+    seen.cluster = Fact::Unknown(format!("{DIFFERENT_CLUSTERS}: 7, 8"));
+    assert_eq!(
+        refused(one_cluster(&seen), "different clusters: 7, 8"),
+        Rule::ForeignData
+    );
+}
