@@ -10,7 +10,7 @@ use super::{Action, HostChange, Risk, Situation, Step, Target};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
-use crate::ops::safety::bootstrap::Marker;
+use crate::ops::safety::bootstrap::{Marker, data_belongs};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::{HostTrust, may_sign_with};
 use crate::ops::safety::{Blocked, Rule};
@@ -24,6 +24,7 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     let members: Vec<_> = members(situation).filter(|(host, _)| covered(&host.name)).collect();
     for (host, facts) in &members {
         clock(host, facts, &mut blocked);
+        blocked.extend(data_belongs(situation.desired, host, facts).err());
     }
     let trust = members
         .iter()
@@ -111,24 +112,32 @@ fn start(host: &DesiredHost) -> Step {
 fn look_again(situation: Situation<'_>, members: &[(&DesiredHost, &HostFacts)]) -> Option<Step> {
     let membership = situation.membership();
     let some_left_out = members.len() < situation.desired.hosts.len();
-    if membership.is_none() && some_left_out || members.is_empty() {
+    if membership.is_none() && some_left_out {
         return None;
     }
     let cluster_id = membership.map(|m| m.cluster_id);
-    let nodes = members.iter().map(|(host, _)| host.name.clone()).collect();
-    let look = step(Target::Cluster, Action::LookAgain { nodes, cluster_id }, Risk::ReadOnly);
-    if membership.is_some_and(|m| m.members.len() == members.len() && m.voters().count() == members.len()) {
-        return Some(look.ensures(Check::AllHealthy {
-            cluster_id,
-            members: members.len(),
-        }));
-    }
     let votes = |host: &DesiredHost, facts: &HostFacts| match membership {
         Some(membership) => membership.of(host).is_some_and(|m| !m.learner),
         None => Marker::on(facts).is_some_and(|marker| marker.complete),
     };
-    let voters = members.iter().filter(|(host, facts)| votes(host, facts));
-    Some(voters.fold(look, |look, (host, _)| {
-        look.ensures(Check::HealthyVoter { url: host.peer_url() })
-    }))
+    let voters: Vec<&DesiredHost> = members
+        .iter()
+        .filter(|(host, facts)| votes(host, facts))
+        .map(|(host, _)| *host)
+        .collect();
+    if voters.is_empty() {
+        return None;
+    }
+    let nodes = voters.iter().map(|host| host.name.clone()).collect();
+    let look = step(Target::Cluster, Action::LookAgain { nodes, cluster_id }, Risk::ReadOnly);
+    let all_vote = membership.is_some_and(|m| m.members.len() == voters.len());
+    Some(match all_vote {
+        true => look.ensures(Check::AllHealthy {
+            cluster_id,
+            members: voters.len(),
+        }),
+        false => voters.iter().fold(look, |look, host| {
+            look.ensures(Check::HealthyVoter { url: host.peer_url() })
+        }),
+    })
 }

@@ -20,6 +20,7 @@ use crate::host::HostFacts;
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::{Membership, host_of, label};
+use crate::ops::safety::bootstrap::data_belongs;
 use crate::ops::safety::quorum::{Strength, may_stop};
 use crate::ops::safety::trust::{HostTrust, clients_are_ready, may_sign_with, trusts, waiting};
 use crate::ops::safety::{Blocked, Rule};
@@ -75,6 +76,8 @@ impl<'a> Scene<'a> {
                 .into_iter()
                 .flat_map(|membership| strays(situation, membership)),
         );
+        let foreign = members(situation).filter_map(|(host, facts)| data_belongs(situation.desired, host, facts).err());
+        blocked.extend(foreign);
         if !blocked.is_empty() {
             return Err(blocked);
         }
