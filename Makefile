@@ -35,6 +35,7 @@ lint:
 bench:
 	lab/deps
 	lab/bench/run
+	lab/bench/backup
 
 # The simulator over many more worlds than `make test` takes the time for.
 WORLDS ?= 1000000

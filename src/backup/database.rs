@@ -18,30 +18,50 @@ const META: usize = PAGE_HEADER + SUMMED + 8;
 /// Page sizes that Go uses on the machines etcd runs on.
 const PAGE_SIZES: [u64; 3] = [4096, 16 * 1024, 64 * 1024];
 
-/// The length in bytes that a database must have at least, by the newest meta page that is intact; `None` when the file
-/// is no bbolt database.
+/// What the meta pages of a database tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// The length in bytes that it must have at least, by the newest meta page that is intact.
+    pub needed: u64,
+    /// It was written in one go, as a snapshot is (bbolt `Tx.WriteTo`): the second meta page repeats the first with the
+    /// transaction before it. A database that is written to has the state before its last write there.
+    pub copied: bool,
+}
+
+struct Meta {
+    transaction: u64,
+    needed: u64,
+    /// Everything but the transaction and the checksum.
+    rest: Vec<u8>,
+}
+
+/// What a file tells of itself; `None` when it is no bbolt database.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn needed_length(file: &File, length: u64) -> io::Result<Option<u64>> {
-    let mut newest: Option<(u64, u64)> = None;
+pub(super) fn shape(file: &File, length: u64) -> io::Result<Option<Shape>> {
+    let mut found: Vec<(u64, Meta)> = Vec::new();
     for at in [0].into_iter().chain(PAGE_SIZES) {
         if at + META as u64 > length {
             continue;
         }
         let mut page = [0; META];
         file.read_exact_at(&mut page, at)?;
-        if let Some((transaction, needed)) = meta(&page)
-            && newest.is_none_or(|(seen, _)| transaction > seen)
-        {
-            newest = Some((transaction, needed));
-        }
+        found.extend(meta(&page).map(|meta| (at, meta)));
     }
-    Ok(newest.map(|(_, needed)| needed))
+    let newest = found.iter().map(|(_, meta)| meta).max_by_key(|meta| meta.transaction);
+    let copied = match found.as_slice() {
+        [(0, first), (_, second)] => first.transaction == second.transaction + 1 && first.rest == second.rest,
+        _ => false,
+    };
+    Ok(newest.map(|meta| Shape {
+        needed: meta.needed,
+        copied,
+    }))
 }
 
-/// Transaction and needed length of an intact meta page.
-fn meta(page: &[u8; META]) -> Option<(u64, u64)> {
+/// An intact meta page.
+fn meta(page: &[u8; META]) -> Option<Meta> {
     let meta = &page[PAGE_HEADER..];
     let u32_at = |at: usize| Some(u32::from_le_bytes(meta.get(at..at + 4)?.try_into().ok()?));
     let u64_at = |at: usize| Some(u64::from_le_bytes(meta.get(at..at + 8)?.try_into().ok()?));
@@ -49,7 +69,11 @@ fn meta(page: &[u8; META]) -> Option<(u64, u64)> {
         return None;
     }
     let page_size = u64::from(u32_at(8)?);
-    Some((u64_at(48)?, u64_at(40)?.checked_mul(page_size)?))
+    Some(Meta {
+        transaction: u64_at(48)?,
+        needed: u64_at(40)?.checked_mul(page_size)?,
+        rest: meta.get(..48)?.to_vec(),
+    })
 }
 
 fn fnv1a(bytes: &[u8]) -> u64 {

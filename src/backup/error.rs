@@ -46,6 +46,9 @@ pub enum BackupError {
     /// The end is missing.
     #[error("{} is cut off", path.display())]
     Truncated { path: PathBuf },
+    /// A snapshot of etcd that lacks the checksum at its end.
+    #[error("{} is a snapshot without its checksum: its last 32 bytes are missing", path.display())]
+    NoChecksum { path: PathBuf },
     /// Its content is not what was written.
     #[error("{} is damaged: {why}", path.display())]
     Damaged { path: PathBuf, why: String },
@@ -97,6 +100,10 @@ impl BackupError {
             BackupError::TooNew { .. } => "use the quorate that wrote it, or a newer one",
             BackupError::Manifest { .. } | BackupError::Truncated { .. } | BackupError::Damaged { .. } => {
                 "nothing can be restored from it: take another one (`quorate backup list`)"
+            }
+            BackupError::NoChecksum { .. } => {
+                "nothing proves that the rest is whole: take another snapshot. If this is the `member/snap/db` of a stopped \
+                 member, say --bare"
             }
             BackupError::NotYours { sealed_to, .. } => {
                 let who = if sealed_to.is_empty() {

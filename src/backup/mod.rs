@@ -11,6 +11,7 @@
 //! | `database` | what a bbolt file tells of itself |
 //! | [`mod@list`], [`retention`] | the backups of a directory, and which of them to keep |
 //! | [`tool`], [`mod@drill`] | which program restores, and the proof that it can |
+//! | [`place`] | where sealed backups are kept besides `backups/` |
 //! | [`error`] | what can be wrong with any of it, and what to do |
 
 pub mod check;
@@ -20,6 +21,7 @@ pub mod error;
 pub mod format;
 pub mod list;
 pub mod manifest;
+pub mod place;
 pub mod retention;
 pub mod source;
 pub mod take;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::check::{CheckedSeal, CheckedSnapshot, Damage};
-use super::database::needed_length;
+use super::database::{Shape, shape};
 use super::error::BackupError;
 use super::format::{self, HEAD, MAGIC};
 use super::manifest::{FORMAT, Manifest, SnapshotDigest};
@@ -53,8 +53,22 @@ impl Source {
     /// Tells what a file is, from its first bytes and its length.
     ///
     /// # Errors
-    /// When it cannot be read, is something else, is cut off, or comes from a newer quorate.
+    /// When it cannot be read, is something else, is cut off, or comes from a newer quorate. A snapshot that lacks just
+    /// its checksum is cut off, too.
     pub fn open(path: &Path) -> Result<Self, BackupError> {
+        Self::look(path, false)
+    }
+
+    /// The same for a file that the operator calls the database of a stopped member. Such a one can look exactly like a
+    /// snapshot without its checksum: when it was restored from one and hardly written to.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn open_bare(path: &Path) -> Result<Self, BackupError> {
+        Self::look(path, true)
+    }
+
+    fn look(path: &Path, called_bare: bool) -> Result<Self, BackupError> {
         let read = |source| BackupError::Read {
             path: path.to_owned(),
             source,
@@ -82,7 +96,7 @@ impl Source {
                 manifest: Some(manifest),
             });
         }
-        let needed = needed_length(&file, size)
+        let Shape { needed, copied } = shape(&file, size)
             .map_err(read)?
             .ok_or_else(|| foreign("something else"))?;
         if size < needed {
@@ -91,6 +105,10 @@ impl Source {
         // Pages are multiples of 512, so only a checksum behind them leaves a remainder of 32.
         let kind = match size % 512 {
             32 => Kind::Snapshot { size },
+            // A member's own file is longer than its pages: bbolt grows it ahead of them.
+            0 if copied && size == needed && !called_bare => {
+                return Err(BackupError::NoChecksum { path: path.to_owned() });
+            }
             0 => Kind::Bare { size },
             _ => return Err(BackupError::Truncated { path: path.to_owned() }),
         };
@@ -307,6 +325,20 @@ fn read_beside(snapshot: &Path) -> Result<Option<Manifest>, BackupError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(BackupError::Read { path, source }),
     }
+}
+
+/// The manifest in the first bytes of a sealed backup.
+///
+/// # Errors
+/// When there is none that this quorate can read.
+pub(super) fn manifest_of(path: &Path, head: &[u8]) -> Result<Manifest, BackupError> {
+    if !head.starts_with(MAGIC) {
+        return Err(BackupError::NotABackup {
+            path: path.to_owned(),
+            what: "something else",
+        });
+    }
+    parse(path, head)
 }
 
 fn parse(path: &Path, text: &[u8]) -> Result<Manifest, BackupError> {

@@ -90,15 +90,21 @@ fn manifest() -> Manifest {
     }
 }
 
-/// A file that begins as a bbolt database of `pages` pages of 4 KiB does.
+/// A file that begins as a bbolt database of `pages` pages of 4 KiB does, last written to by transaction 9.
 fn database(pages: u64) -> Vec<u8> {
+    with_metas(pages, [(3, 8), (5, 9)])
+}
+
+/// The same with these root pages and transactions in its two meta pages.
+fn with_metas(pages: u64, metas: [(u64, u64); 2]) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..pages * 4096).map(|n| (n % 253) as u8).collect();
-    for (page, transaction) in [(0, 8u64), (1, 9)] {
+    for (page, (root, transaction)) in metas.into_iter().enumerate() {
         let meta = &mut bytes[page * 4096 + 16..page * 4096 + 80];
         meta.fill(0);
         meta[0..4].copy_from_slice(&0xED0C_DAEDu32.to_le_bytes());
         meta[4..8].copy_from_slice(&2u32.to_le_bytes());
         meta[8..12].copy_from_slice(&4096u32.to_le_bytes());
+        meta[16..24].copy_from_slice(&root.to_le_bytes());
         meta[40..48].copy_from_slice(&pages.to_le_bytes());
         meta[48..56].copy_from_slice(&transaction.to_le_bytes());
         let sum = meta[..56].iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
@@ -111,7 +117,7 @@ fn database(pages: u64) -> Vec<u8> {
 
 /// As etcd sends it: the database and its checksum.
 fn snapshot(pages: u64) -> Vec<u8> {
-    let mut bytes = database(pages);
+    let mut bytes = with_metas(pages, [(5, 9), (5, 8)]);
     let sum = Sha256::digest(&bytes);
     bytes.extend_from_slice(&sum);
     bytes
@@ -270,7 +276,15 @@ fn a_plain_snapshot_is_held_against_its_own_checksum() {
     plain[20_000] ^= 1;
     let error = bench.read(&bench.with_bytes(&plain)).unwrap_err();
     assert!(matches!(error, BackupError::Damaged { .. }), "{error}");
-    for length in [1, 4096, 8192, 20_000, plain.len() - 33] {
+    for length in [
+        1,
+        4096,
+        8192,
+        20_000,
+        plain.len() - 33,
+        plain.len() - 32,
+        plain.len() - 1,
+    ] {
         assert!(bench.read(&bench.with_bytes(&plain[..length])).is_err(), "{length}");
     }
 }
@@ -284,6 +298,25 @@ fn a_bare_database_is_taken_as_one_unless_its_end_is_missing() {
     assert_eq!(bench.read(&path).unwrap().sha256, hex::encode(Sha256::digest(&bare)));
     let error = bench.read(&bench.with_bytes(&bare[..5 * 4096])).unwrap_err();
     assert!(matches!(error, BackupError::Truncated { .. }), "{error}");
+}
+
+#[test]
+fn a_snapshot_without_its_checksum_is_no_bare_database_unless_it_is_called_one() {
+    let bench = Bench::new();
+    let plain = snapshot(6);
+    let path = bench.with_bytes(&plain[..plain.len() - 32]);
+    let error = bench.read(&path).unwrap_err();
+    assert!(matches!(error, BackupError::NoChecksum { .. }), "{error}");
+    assert!(error.hint().contains("--bare"));
+    let called = Source::open_bare(&path).unwrap();
+    assert_eq!(called.kind(), &Kind::Bare { size: 6 * 4096 });
+    // A member's own file is as a snapshot in its metas where its last write was empty, but longer than its pages.
+    let mut own = plain[..plain.len() - 32].to_vec();
+    own.resize(plain.len() - 32 + 8192, 0);
+    assert_eq!(
+        Source::open(&bench.with_bytes(&own)).unwrap().kind(),
+        &Kind::Bare { size: 8 * 4096 }
+    );
 }
 
 #[test]

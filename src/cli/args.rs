@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use super::backup_args::{BackupCommand, CreateArgs, PruneArgs, Restore};
+pub use super::backup_args::{AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore};
 use crate::inventory::{Address, NodeName, Version};
 
 /// Brings up and looks after etcd clusters over SSH.
@@ -60,6 +60,9 @@ pub struct Global {
     /// Allow steps that delete data or go back to older data
     #[arg(long, global = true)]
     pub accept_data_loss: bool,
+    /// Take no snapshot before an upgrade, a removal, a replacement or a restore
+    #[arg(long, global = true)]
+    pub no_snapshot: bool,
     /// Write to the cluster all the while and report gaps, failed attempts and elections (commands that change it)
     #[arg(long, global = true)]
     pub probe: bool,
@@ -133,6 +136,32 @@ pub enum Command {
     Backup(BackupCommand),
     /// Go back to a backup: a whole new cluster from one snapshot, on all hosts
     Restore(Restore),
+    /// Go on from what a minority still has: the majority is gone for good
+    Recover(Recover),
+    /// Give the free space inside the members' databases back to the disk, one by one, the leader last
+    #[command(
+        after_help = "A member answers nobody while it is defragmented; raft goes on without it. Left alone are those where it is not\nworth it: less than 80 % of the quota in use and less than 200 MiB free in the file.\n\nExamples:\n  quorate defrag\n  quorate defrag --limit etcd-2 --force"
+    )]
+    Defrag {
+        /// Also where it is not worth it
+        #[arg(long)]
+        force: bool,
+    },
+    /// Forget old revisions
+    #[command(
+        after_help = "Examples:\n  quorate compact               all but the newest 1000\n  quorate compact --keep 0      all but the present state"
+    )]
+    Compact {
+        /// How many of the newest revisions stay; who watches from an older one has to list anew
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        keep: u64,
+    },
+    /// List alarms, or remove their cause and then them
+    #[command(subcommand)]
+    Alarm(AlarmCommand),
+    /// Compare the data of all members: etcd's hash of everything at one revision (exit code 11: they differ)
+    #[command(after_help = "Example:\n  quorate check-hashes")]
+    CheckHashes,
     /// Show, renew and issue certificates; change the CA
     #[command(subcommand)]
     Pki(PkiCommand),

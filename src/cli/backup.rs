@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::args::{BackupCommand, CreateArgs, Global, PruneArgs};
+use super::backup_places as places;
 use super::confirm;
 use super::error::{Exit, Failure};
 use super::session::Session;
+use crate::backup::place::Address;
 use crate::backup::{
     BackupError, DrillError, Entry, Findings, Keep, Manifest, Programs, RestoreTool, Seal, Source, drill, expired, list,
 };
-use crate::bundle::{Bundle, Program};
+use crate::bundle::{Bundle, BundleError, Program};
 use crate::inventory::{Arch, Version};
 use crate::ops::exec::real::RealWorld;
 use crate::pki::Recipient;
@@ -26,9 +28,19 @@ pub async fn backup(global: &Global, command: &BackupCommand) -> Result<Exit, Fa
     let session = Session::open(global)?;
     match command {
         BackupCommand::Create(args) => create(&session, args).await,
-        BackupCommand::List { dir } => show(&session, dir.as_deref()),
-        BackupCommand::Verify { file, scratch } => verify(&session, file.as_deref(), scratch.as_deref()).await,
-        BackupCommand::Prune(args) => prune(&session, args),
+        BackupCommand::List {
+            dir: None,
+            at: Some(at),
+        } => show_at(&session, at).await,
+        BackupCommand::List { dir, .. } => show(&session, dir.as_deref()),
+        BackupCommand::Fetch { name, at, out } => places::fetch(&session, name.as_deref(), at, out.as_deref()).await,
+        BackupCommand::Verify { file, scratch, bare } => {
+            verify(&session, file.as_deref(), scratch.as_deref(), *bare).await
+        }
+        BackupCommand::Prune(args) => match &args.at {
+            Some(at) => prune_at(&session, args, at).await,
+            None => prune(&session, args),
+        },
     }
 }
 
@@ -80,6 +92,7 @@ async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
             json!({ "event": "backup", "file": taken.path, "manifest": taken.manifest })
         );
     }
+    places::put(session, &taken.path, &args.to).await?;
     let summary = format!(
         "{} holds everything up to revision {}",
         taken.path.display(),
@@ -120,25 +133,44 @@ fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
     } else if listing.entries.is_empty() {
         println!("{} holds no backup of {}", dir.display(), session.desired().cluster);
     } else {
-        anstream::println!("{}", table(&listing.entries));
+        let rows = listing.entries.iter().map(|e| (name(&e.path), e.sealed, &e.manifest));
+        anstream::println!("{}", table(rows));
     }
     Ok(Exit::Done)
 }
 
-fn table(entries: &[Entry]) -> String {
+/// The same for a place that is not a directory here.
+async fn show_at(session: &Session, at: &Address) -> Result<Exit, Failure> {
+    let kept = places::list(session, at).await?;
+    if session.json() {
+        let rows = kept
+            .iter()
+            .map(|k| json!({ "file": k.file.name, "bytes": k.file.bytes, "manifest": k.manifest }));
+        println!("{}", json!({ "backups": rows.collect::<Vec<_>>() }));
+    } else if kept.is_empty() {
+        println!("{at} holds no backup of {}", session.desired().cluster);
+    } else {
+        anstream::println!(
+            "{}",
+            table(kept.iter().map(|k| (k.file.name.clone(), true, &k.manifest)))
+        );
+    }
+    Ok(Exit::Done)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest)>) -> String {
     let columns = [
         "TAKEN", "REASON", "REVISION", "KEYS", "SNAPSHOT", "FROM", "ETCD", "FILE",
     ];
     let mut table = Table::new(columns).right(["REVISION", "KEYS", "SNAPSHOT"]);
-    for Entry {
-        path, sealed, manifest, ..
-    } in entries
-    {
-        let file = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let file = if *sealed {
+    for (file, sealed, manifest) in rows {
+        let file = if sealed {
             Cell::new(file)
         } else {
             Cell::new(format!("{file} (not sealed)")).tone(Tone::Warn)
@@ -167,12 +199,12 @@ fn warn_about(session: &Session, unusable: &[BackupError]) {
     }
 }
 
-async fn verify(session: &Session, file: Option<&Path>, scratch: Option<&Path>) -> Result<Exit, Failure> {
+async fn verify(session: &Session, file: Option<&Path>, scratch: Option<&Path>, bare: bool) -> Result<Exit, Failure> {
     let path = match file {
         Some(path) => path.to_owned(),
         None => newest(session)?,
     };
-    let backup = session.vault().unlock(Source::open(&path)?).await?;
+    let backup = session.vault().unlock(open(&path, bare)?).await?;
     let manifest = backup.source().manifest().cloned();
     let scratch = scratch_directory(scratch)?;
     let version = manifest.as_ref().map_or(session.desired().version, |m| m.etcd_version);
@@ -184,6 +216,14 @@ async fn verify(session: &Session, file: Option<&Path>, scratch: Option<&Path>) 
     } else {
         Exit::Unhealthy
     })
+}
+
+/// What a file is; one that the operator calls bare is taken at their word.
+pub(super) fn open(path: &Path, bare: bool) -> Result<Source, BackupError> {
+    match bare {
+        true => Source::open_bare(path),
+        false => Source::open(path),
+    }
 }
 
 fn newest(session: &Session) -> Result<PathBuf, Failure> {
@@ -245,8 +285,18 @@ fn extract(bundle: &Bundle, wanted: Version, dir: &Path) -> Result<Programs, Fai
         restore: dir.join(tool.program.as_str()),
         kind: tool.program,
     };
-    bundle.extract(etcd, arch, Program::Etcd, &programs.etcd)?;
-    bundle.extract(tool.version, arch, tool.program, &programs.restore)?;
+    let no_room = |error: BundleError| match &error {
+        BundleError::Write { .. } => Failure::new(Exit::StepFailed, chain(&error)).hint(
+            "a drill needs about three times the snapshot's size and 100 MiB: name a larger place with --scratch",
+        ),
+        _ => Failure::from(error),
+    };
+    bundle
+        .extract(etcd, arch, Program::Etcd, &programs.etcd)
+        .map_err(no_room)?;
+    bundle
+        .extract(tool.version, arch, tool.program, &programs.restore)
+        .map_err(no_room)?;
     Ok(programs)
 }
 
@@ -291,13 +341,44 @@ fn print(session: &Session, path: &Path, manifest: Option<&Manifest>, found: &Fi
     }
 }
 
-fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
+/// The rules of `prune`, which must keep something.
+fn rules(args: &PruneArgs) -> Result<Keep, Failure> {
     let keep = Keep::from(args.keep);
     if keep.is_nothing() {
         return Err(
             Failure::new(Exit::Usage, "these rules would delete every backup").hint("keep at least one: --keep-last 1")
         );
     }
+    Ok(keep)
+}
+
+async fn prune_at(session: &Session, args: &PruneArgs, at: &Address) -> Result<Exit, Failure> {
+    let keep = rules(args)?;
+    let kept = places::list(session, at).await?;
+    let taken: Vec<_> = kept.iter().map(|k| k.manifest.taken_at).collect();
+    let gone: Vec<_> = expired(&taken, &keep).into_iter().map(|index| &kept[index]).collect();
+    for one in &gone {
+        let text = format!("{} goes ({})", one.file.name, human_bytes(one.file.bytes));
+        session.reporter.event(&Event::Note { text });
+    }
+    if args.dry_run || gone.is_empty() {
+        session.finish(true, 0, format!("{} of {} backups would go", gone.len(), kept.len()));
+        return Ok(Exit::Done);
+    }
+    if !session.global.yes {
+        confirm::ask(&format!("Delete {} of {} backups in {at}?", gone.len(), kept.len()))?;
+    }
+    places::delete(session, at, &gone).await?;
+    session.finish(
+        true,
+        gone.len(),
+        format!("{} of {} backups were deleted", gone.len(), kept.len()),
+    );
+    Ok(Exit::Done)
+}
+
+fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
+    let keep = rules(args)?;
     let listing = list(&directory(session, args.dir.as_deref()), &session.desired().cluster)?;
     warn_about(session, &listing.unusable);
     let taken: Vec<_> = listing.entries.iter().map(|entry| entry.manifest.taken_at).collect();

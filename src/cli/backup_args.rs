@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::backup::Keep;
+use crate::backup::place::Address;
 use crate::inventory::NodeName;
 
 /// `backup ...`
@@ -12,14 +13,31 @@ use crate::inventory::NodeName;
 pub enum BackupCommand {
     /// Take a snapshot of the healthiest follower, sealed to the operators' keys
     #[command(
-        after_help = "Examples:\n  quorate backup create\n  quorate backup create --out /mnt/usb/prod.qbackup\n  quorate backup create --plain --out snapshot.db     as `etcdctl snapshot save` writes it"
+        after_help = "Examples:\n  quorate backup create\n  quorate backup create --out /mnt/usb/prod.qbackup\n  quorate backup create --plain --out snapshot.db     as `etcdctl snapshot save` writes it\n  quorate backup create --to s3://backups/etcd --to ssh://keeper@10.0.0.9/srv/etcd\n\nS3: credentials from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or ~/.aws/credentials; AWS_ENDPOINT_URL and AWS_REGION for\nstorage that is not Amazon's. SSH: the host's key has to be in ~/.ssh/known_hosts."
     )]
     Create(CreateArgs),
-    /// The backups of this cluster in a directory, newest first
+    /// The backups of this cluster in a directory or another place, newest first
     List {
         /// The directory [default: backups/ beside the inventory]
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+        /// Another place: a directory, s3://BUCKET/PREFIX or ssh://USER@HOST/DIR
+        #[arg(long, value_name = "PLACE", conflicts_with = "dir")]
+        at: Option<Address>,
+    },
+    /// Copy a backup from another place to here
+    #[command(
+        after_help = "Example:\n  quorate backup fetch --at s3://backups/etcd            the newest, into backups/"
+    )]
+    Fetch {
+        /// Its name there [default: the newest of this cluster]
+        name: Option<String>,
+        /// The place: a directory, s3://BUCKET/PREFIX or ssh://USER@HOST/DIR
+        #[arg(long, value_name = "PLACE")]
+        at: Address,
+        /// The file to be [default: backups/NAME beside the inventory]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Hold a restore drill: restore it into a scratch directory, start a private etcd on it, compare
     #[command(
@@ -31,6 +49,9 @@ pub enum BackupCommand {
         /// Where to restore it to for the drill; takes about three times the snapshot's size
         #[arg(long, value_name = "DIR")]
         scratch: Option<PathBuf>,
+        /// It is the member/snap/db of a stopped member, although it looks like a snapshot that lost its checksum
+        #[arg(long)]
+        bare: bool,
     },
     /// Delete backups that no rule keeps
     #[command(
@@ -51,6 +72,9 @@ pub struct CreateArgs {
     /// Seal it to this age or SSH public key (or file of them) instead of `pki.recipients` (may be repeated)
     #[arg(long, value_name = "KEY")]
     pub recipient: Vec<String>,
+    /// Also put it into this place: a directory, s3://BUCKET/PREFIX or ssh://USER@HOST/DIR (may be repeated)
+    #[arg(long, value_name = "PLACE", conflicts_with = "plain")]
+    pub to: Vec<Address>,
     /// What it is for; part of the file's name
     #[arg(long, default_value = "manual", value_name = "WORD")]
     pub reason: String,
@@ -62,6 +86,9 @@ pub struct PruneArgs {
     /// The directory [default: backups/ beside the inventory]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Another place: a directory, s3://BUCKET/PREFIX or ssh://USER@HOST/DIR
+    #[arg(long, value_name = "PLACE", conflicts_with = "dir")]
+    pub at: Option<Address>,
     /// What to keep
     #[command(flatten)]
     pub keep: KeepArgs,
@@ -117,10 +144,38 @@ pub struct Restore {
     /// Do not raise revisions: caches that outlive the restore go stale without noticing
     #[arg(long)]
     pub no_bump: bool,
-    /// Do not take a snapshot of what is there first
+    /// It is the member/snap/db of a stopped member, although it looks like a snapshot that lost its checksum
     #[arg(long)]
-    pub no_snapshot: bool,
+    pub bare: bool,
     /// Take a backup of a cluster with another name
     #[arg(long)]
     pub from_another_cluster: bool,
+}
+
+/// `recover`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Shows how far each raft log goes and what may be lost, stops what is left, takes a backup of the newest data into\nbackups/, and restores that on every host that takes part, as a new cluster. Interrupted? Run it again: it goes on.\n\nExamples:\n  quorate recover --accept-data-loss                          etcd-2 and etcd-3 are back, with empty disks\n  quorate recover --without etcd-2 --without etcd-3 --accept-data-loss    they are not coming back"
+)]
+pub struct Recover {
+    /// Leave this host out because it is gone (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub without: Vec<NodeName>,
+    /// Go on from this member instead of the one with the newest data
+    #[arg(long, value_name = "NAME")]
+    pub from: Option<NodeName>,
+    /// Do not raise revisions: caches that outlive the recovery go stale without noticing
+    #[arg(long)]
+    pub no_bump: bool,
+}
+
+/// `alarm ...`
+#[derive(Debug, Subcommand)]
+pub enum AlarmCommand {
+    /// The alarms that are on (exit code 11 when there is one)
+    #[command(after_help = "Example:\n  quorate alarm list")]
+    List,
+    /// NOSPACE: compact, defragment every member, then disarm. CORRUPT: only when all members hold the same data
+    #[command(after_help = "Example:\n  quorate alarm disarm --yes")]
+    Disarm,
 }

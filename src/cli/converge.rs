@@ -49,6 +49,16 @@ impl Parts {
         })
     }
 
+    /// Wires them for a command that installs nothing.
+    pub fn without_bundle(session: &Session) -> Self {
+        Self {
+            fleet: session.fleet(),
+            vault: session.vault(),
+            bundle: None,
+            backup: None,
+        }
+    }
+
     /// The same with a backup to restore.
     #[must_use]
     pub fn with_backup(mut self, backup: Unlocked) -> Self {
@@ -139,7 +149,11 @@ async fn rounds(
         if held.is_none() {
             parts.releases_are_whole(&plan)?;
             show_and_ask(session, &plan)?;
-            *held = Some(session.phase("lock", lock::take(session, &parts.fleet, stop)).await?);
+            *held = Some(
+                session
+                    .phase("lock", lock::take(session, &parts.fleet, intent.left_out(), stop))
+                    .await?,
+            );
             // Somebody else may have held the lock until now, or a member came back by itself: what was agreed to must
             // still be what is needed.
             seen = parts.look(session, &intent).await?;

@@ -1,7 +1,7 @@
 //! One run at a time: a lock on the hosts themselves, so that it works before there is a cluster.
 //!
 //! A run holds the lock on more than half of the inventory's hosts, so two runs of the same inventory can never both
-//! hold it, although a host may be down. On each host it is held by a small script that lives as long as this
+//! hold it, although a host may be down. (A restore that leaves hosts out holds it on all the others.) On each host it is held by a small script that lives as long as this
 //! program's connection: a killed program, a closed laptop or a rebooted host frees it.
 
 use std::sync::Arc;
@@ -37,15 +37,21 @@ impl Held {
     }
 }
 
-/// Takes the lock. When it is lost later (stolen, or the connection broke) `stop` is cancelled.
+/// Takes the lock. When it is lost later (stolen, or the connection broke) `stop` is cancelled. Hosts `without` are gone
+/// for good by the operator's word: then every other one must be held, since half of all may be out of reach.
 ///
 /// # Errors
 /// Who holds it, from where, since when, doing what.
-pub async fn take(session: &Session, fleet: &Arc<Fleet>, stop: &CancellationToken) -> Result<Held, Failure> {
+pub async fn take(
+    session: &Session,
+    fleet: &Arc<Fleet>,
+    without: &[NodeName],
+    stop: &CancellationToken,
+) -> Result<Held, Failure> {
     let me = myself();
     let begun = Instant::now();
     loop {
-        match try_once(session, fleet, &me).await {
+        match try_once(session, fleet, without, &me).await {
             Ok(guards) => return Ok(held(guards, stop, &session.reporter)),
             Err(Refusal::Taken(_)) if begun.elapsed() < GRACE => sleep(Duration::from_millis(250)).await,
             Err(refusal) => return Err(refusal.into()),
@@ -95,9 +101,11 @@ enum Refusal {
 async fn try_once(
     session: &Session,
     fleet: &Arc<Fleet>,
+    without: &[NodeName],
     me: &LockHolder,
 ) -> Result<Vec<(NodeName, LockGuard)>, Refusal> {
-    let specs: Vec<_> = session.desired().hosts.values().collect();
+    let hosts = session.desired().hosts.values();
+    let specs: Vec<_> = hosts.filter(|spec| !without.contains(&spec.name)).collect();
     let tries = specs.iter().map(|spec| async move {
         let host = fleet.host(spec).await.map_err(LockRefused::Host)?;
         host.lock(me).await
@@ -115,7 +123,10 @@ async fn try_once(
             }),
         }
     }
-    let needed = specs.len() / 2 + 1;
+    let needed = match without.is_empty() {
+        true => specs.len() / 2 + 1,
+        false => specs.len(),
+    };
     if taken.is_empty() && guards.len() >= needed {
         return Ok(guards);
     }

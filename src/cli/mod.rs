@@ -3,6 +3,7 @@
 mod args;
 mod backup;
 mod backup_args;
+mod backup_places;
 mod bundle;
 mod confirm;
 mod converge;
@@ -17,6 +18,7 @@ mod offline;
 mod pki;
 mod plan_json;
 mod probe;
+mod recover;
 mod restore;
 mod session;
 mod show;
@@ -24,6 +26,7 @@ mod status;
 mod trust;
 mod up;
 mod upgrade;
+mod upkeep;
 
 use std::process::ExitCode;
 
@@ -73,6 +76,11 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Bundle(BundleCommand::Embed { into }) => bundle::embed(global, into),
         Command::Backup(command) => backup::backup(global, command).await,
         Command::Restore(args) => restore::restore(global, args).await,
+        Command::Recover(args) => recover::recover(global, args).await,
+        Command::Defrag { force } => upkeep::defragment(global, *force).await,
+        Command::Compact { keep } => upkeep::compact(global, *keep).await,
+        Command::Alarm(command) => upkeep::alarm(global, command).await,
+        Command::CheckHashes => upkeep::check_hashes(global).await,
         Command::Ctl(args) => ctl::ctl(global, args).await,
         Command::Pki(command) => pki::pki(global, command).await,
         Command::Logs(args) => hosts::logs(global, args).await,

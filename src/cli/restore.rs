@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 
 use super::args::{Global, Restore};
+use super::backup::open;
 use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::session::Session;
-use crate::backup::{Kind, Source, Unlocked};
+use crate::backup::{Kind, Unlocked};
+use crate::inventory::NodeName;
 use crate::ops::model::Intent;
 use crate::ops::restore::RestoreOrder;
 use crate::report::{Event, human_bytes};
@@ -24,17 +26,21 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
         session.spec(name)?;
     }
     let vault = session.vault();
-    let backup = vault.unlock(Source::open(&args.file)?).await?;
-    let order = session.phase("check the backup", order(args, backup.clone())).await?;
+    let backup = vault.unlock(open(&args.file, args.bare)?).await?;
+    let terms = Terms {
+        without: args.without.clone(),
+        bump: !args.no_bump,
+        snapshot_first: !global.no_snapshot,
+        any_cluster: args.from_another_cluster,
+    };
+    let order = session.phase("check the backup", order(&terms, backup.clone())).await?;
     let size = human_bytes(order.snapshot.size);
     let text = format!("{}: {size}, every byte as it was written", args.file.display());
     session.reporter.event(&Event::Note { text });
 
     let parts = Parts::of(&session)?.with_backup(backup);
     let changed = bring_about(&session, parts, &Intent::Restore(Box::new(order)), None).await?;
-    let after = "Kubernetes: start the API servers again, then restart controller managers, schedulers and kubelets; \
-                 objects made after the backup are gone while what they started may still run";
-    session.reporter.event(&Event::Note { text: after.to_owned() });
+    say_what_is_next(&session);
     session.finish(
         true,
         changed,
@@ -47,8 +53,27 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// What follows once the data is back.
+pub(super) fn say_what_is_next(session: &Session) {
+    let after = "Kubernetes: start the API servers again, then restart controller managers, schedulers and kubelets; \
+                 objects made after the backup are gone while what they started may still run";
+    session.reporter.event(&Event::Note { text: after.to_owned() });
+}
+
+/// On what terms a backup is restored.
+pub(super) struct Terms {
+    /// Hosts that take no part.
+    pub without: Vec<NodeName>,
+    /// Raise revisions, so that nobody's cache goes stale unnoticed.
+    pub bump: bool,
+    /// Take a snapshot of what is there first.
+    pub snapshot_first: bool,
+    /// Take a backup of another cluster.
+    pub any_cluster: bool,
+}
+
 /// Reads the whole backup before anything is stopped for it.
-async fn order(args: &Restore, backup: Unlocked) -> Result<RestoreOrder, Failure> {
+pub(super) async fn order(terms: &Terms, backup: Unlocked) -> Result<RestoreOrder, Failure> {
     let source = backup.source();
     let (bare, manifest) = (matches!(source.kind(), Kind::Bare { .. }), source.manifest().cloned());
     let file = source
@@ -64,9 +89,9 @@ async fn order(args: &Restore, backup: Unlocked) -> Result<RestoreOrder, Failure
         bare,
         manifest,
         begun: Timestamp::now(),
-        bump: (!args.no_bump).then_some(BUMP),
-        without: args.without.clone(),
-        snapshot_first: !args.no_snapshot,
-        any_cluster: args.from_another_cluster,
+        bump: terms.bump.then_some(BUMP),
+        without: terms.without.clone(),
+        snapshot_first: terms.snapshot_first,
+        any_cluster: terms.any_cluster,
     })
 }

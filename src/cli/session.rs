@@ -101,6 +101,7 @@ impl Session {
         Policy {
             accept_outage: self.global.accept_outage,
             accept_data_loss: self.global.accept_data_loss,
+            no_snapshot: self.global.no_snapshot,
         }
     }
 
@@ -380,7 +381,8 @@ impl SecretSource for Prompts {
     }
 }
 
-fn home() -> Option<PathBuf> {
+/// The operator's home directory.
+pub(super) fn home() -> Option<PathBuf> {
     std::env::var_os("HOME").map(PathBuf::from)
 }
 

@@ -25,6 +25,7 @@ mod snapshot;
 mod tally;
 mod tls;
 mod version;
+mod wal;
 mod writer;
 
 /// Made from `proto/etcd.proto` by `tests/proto.rs`.
@@ -43,4 +44,5 @@ pub use probe::{PortSecurity, port_security};
 pub use snapshot::{SnapshotChecksum, SnapshotStream};
 pub use tally::ProbeFindings;
 pub use tls::{ClientTls, Endpoint};
+pub use wal::RaftLog;
 pub use writer::{ProbeSettings, WriteProbe};

@@ -102,6 +102,16 @@ pub enum AlarmKind {
     Corrupt,
 }
 
+impl AlarmKind {
+    /// etcd's own word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            AlarmKind::Nospace => "NOSPACE",
+            AlarmKind::Corrupt => "CORRUPT",
+        }
+    }
+}
+
 /// The hash of the whole key space at one revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KvHash {

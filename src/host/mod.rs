@@ -21,9 +21,11 @@ pub mod lock;
 pub mod observe;
 pub mod program;
 pub mod push;
+pub mod rescue;
 pub mod restore;
 pub mod secrets;
 pub mod service;
+pub mod shelf;
 pub mod ssh;
 pub mod transport;
 
@@ -42,5 +44,6 @@ pub use lock::{LockGuard, LockRefused};
 pub use observe::FactsQuery;
 pub use push::*;
 pub use secrets::*;
+pub use shelf::Shelf;
 pub use transport::*;
 pub use verbs::{Host, MARKER};

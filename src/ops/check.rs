@@ -13,7 +13,7 @@ use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
-use crate::ops::safety::{Blocked, membership, quorum, trust};
+use crate::ops::safety::{Blocked, membership, quorum, trust, upkeep};
 
 /// A condition that a step needs before it runs, or brings about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +96,18 @@ pub enum Check {
         /// What the operator allowed.
         policy: Policy,
     },
+    /// [`upkeep::may_defragment`].
+    SafeToDefragment {
+        /// Its peer URL.
+        url: PeerUrl,
+    },
+    /// [`upkeep::has_room`].
+    RoomForWrites {
+        /// The quota of members that do not tell it themselves, bytes; 0 for none.
+        quota: u64,
+    },
+    /// No alarm is on.
+    NoAlarm,
     /// The note of this restore lies on the host.
     RestoreNoted {
         /// The host.
@@ -257,6 +269,15 @@ impl Check {
             }),
             Check::SafeToRemove { id, policy } => in_cluster(seen, |m| safe(membership::may_remove(m, *id, *policy))),
             Check::SafeToWipe { url } => in_cluster(seen, |m| safe(membership::may_wipe(m, url))),
+            Check::SafeToDefragment { url } => in_cluster(seen, |m| match m.at(url) {
+                None => Verdict::Fails("it is not a member".into()),
+                Some(member) => safe(upkeep::may_defragment(m, member.id)),
+            }),
+            Check::RoomForWrites { quota } => in_cluster(seen, |m| safe(upkeep::has_room(m, *quota))),
+            Check::NoAlarm => in_cluster(seen, |m| match m.alarms.first() {
+                None => Verdict::Holds,
+                Some(alarm) => Verdict::Fails(format!("the alarm {} is on", alarm.kind.word())),
+            }),
             Check::RestoreNoted { node, at, token } => on_host(seen, node, |facts| {
                 let text = facts.files.get(at).and_then(|file| file.content.as_deref());
                 match text.and_then(|text| serde_json::from_str::<RestoreNote>(text).ok()) {

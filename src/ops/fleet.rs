@@ -155,6 +155,27 @@ impl Fleet {
         })
     }
 
+    /// A client for a private etcd on the host's own loopback, which shows the member's certificate.
+    ///
+    /// # Errors
+    /// When the identity cannot be used.
+    pub fn private_client(
+        self: &Arc<Self>,
+        spec: &DesiredHost,
+        port: u16,
+        tls: &ClientTls,
+    ) -> Result<EtcdClient, EtcdError> {
+        let dial = Arc::new(Tunnel {
+            fleet: self.clone(),
+            node: spec.name.clone(),
+            to: Endpoint {
+                host: "127.0.0.1".to_owned(),
+                port,
+            },
+        });
+        EtcdClient::connect(dial, endpoint(spec, port), tls)
+    }
+
     /// The version that the cluster as a whole works at, from the first member that knows. It follows the oldest member
     /// within some seconds (`monitorVersions`, server.go).
     pub async fn cluster_version(self: &Arc<Self>, tls: &ClientTls) -> Option<Version> {

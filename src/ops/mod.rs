@@ -9,8 +9,13 @@ pub mod fleet;
 pub mod inspect;
 pub mod model;
 pub mod observe;
+pub mod place;
 pub mod plan;
+pub mod recover;
 pub mod restore;
+#[cfg(test)]
+mod samples;
+
 pub mod safety;
 pub mod vault;
 

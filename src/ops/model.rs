@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::etcd::{Alarm, Member, MemberStatus};
 use crate::host::HostFacts;
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
+use crate::ops::recover::RecoverOrder;
 use crate::ops::restore::RestoreOrder;
 use crate::pki::{IssuedRecord, Stage};
 
 /// Something looked at. **Unreachable is never absent**: a rule that needs a fact is blocked by `Unknown`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fact<T> {
     /// Seen.
@@ -188,6 +189,22 @@ pub enum Intent {
     },
     /// `restore`: a whole new cluster from a backup.
     Restore(Box<RestoreOrder>),
+    /// `recover`, its first half: a backup of what a minority still has.
+    Recover(Box<RecoverOrder>),
+    /// `defrag`: every member whose file is worth it, one by one.
+    Defragment {
+        /// Only these hosts; empty means all.
+        limit: Vec<NodeName>,
+        /// Also where it is not worth it.
+        force: bool,
+    },
+    /// `compact`: forget old revisions.
+    Compact {
+        /// How many of the newest revisions stay.
+        keep: u64,
+    },
+    /// `alarm disarm`: remove the cause of every alarm, then the alarm.
+    Disarm,
     /// `pki renew`: new server and peer certificates, without a restart.
     RotateLeaves {
         /// Only these hosts; empty means all.
@@ -206,13 +223,15 @@ impl Intent {
     /// Whether a host is in the scope of this intent.
     pub fn covers(&self, node: &NodeName) -> bool {
         match self {
-            Intent::Converge { limit, .. } | Intent::Restart { limit } | Intent::RotateLeaves { limit } => {
-                limit.is_empty() || limit.contains(node)
-            }
-            Intent::RotateCa { .. } => true,
+            Intent::Converge { limit, .. }
+            | Intent::Restart { limit }
+            | Intent::Defragment { limit, .. }
+            | Intent::RotateLeaves { limit } => limit.is_empty() || limit.contains(node),
+            Intent::RotateCa { .. } | Intent::Compact { .. } | Intent::Disarm => true,
             Intent::Remove { node: only, .. } => node == only,
             Intent::Replace { old, new } => node == old || node == new,
             Intent::Restore(order) => !order.without.contains(node),
+            Intent::Recover(order) => !order.without.contains(node),
         }
     }
 
@@ -225,6 +244,15 @@ impl Intent {
                 begin: false,
             }),
             _ => None,
+        }
+    }
+
+    /// Hosts that are gone for good, by the operator's word.
+    pub fn left_out(&self) -> &[NodeName] {
+        match self {
+            Intent::Restore(order) => &order.without,
+            Intent::Recover(order) => &order.without,
+            _ => &[],
         }
     }
 
@@ -241,6 +269,10 @@ impl Intent {
             Intent::Remove { .. } => "remove-node",
             Intent::Replace { .. } => "replace-node",
             Intent::Restore(_) => "restore",
+            Intent::Recover(_) => "recover",
+            Intent::Defragment { .. } => "defrag",
+            Intent::Compact { .. } => "compact",
+            Intent::Disarm => "alarm disarm",
             Intent::RotateLeaves { .. } => "pki renew",
             Intent::RotateCa { .. } => "pki rotate-ca",
         }
@@ -254,6 +286,9 @@ pub struct Policy {
     pub accept_outage: bool,
     /// `--accept-data-loss`: older data, or none, may take the place of what is there.
     pub accept_data_loss: bool,
+    /// `--no-snapshot`: none is taken before what cannot be taken back.
+    #[serde(default)]
+    pub no_snapshot: bool,
 }
 
 /// What the planner works with besides the inventory and the observation: read from the operator's disk beforehand.

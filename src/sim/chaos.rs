@@ -171,6 +171,7 @@ pub fn case(dice: &mut Dice) -> Case {
     let policy = Policy {
         accept_outage: dice.chance(25),
         accept_data_loss: matches!(intent, Intent::Restore(_)) && dice.chance(80),
+        no_snapshot: false,
     };
     Case {
         world,

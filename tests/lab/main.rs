@@ -3,6 +3,8 @@
 //! Built with the feature `lab` and run as root by `make test`. One file per capability; every test boots hosts of its
 //! own (under a second) and takes them away again, also when it panics or is killed.
 
+mod airgap;
+mod backup;
 mod cold_start;
 mod crash;
 mod drift;
@@ -18,10 +20,14 @@ mod members_refusals;
 mod members_versions;
 mod model;
 mod pki;
+mod places;
+mod recover;
 mod refusals_access;
 mod refusals_ca;
 mod refusals_hosts;
 mod refusals_push;
 mod refusals_supplies;
+mod restore;
 mod ssh;
 mod up;
+mod upkeep;

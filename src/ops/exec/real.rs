@@ -1,12 +1,15 @@
 //! The real world: hosts over their connections, etcd through them.
 
+mod hashes;
 mod inspect;
 mod lifecycle;
 mod membership;
 mod promote;
 mod provision;
+mod rescue;
 mod restore;
 mod snapshot;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +30,8 @@ use crate::ops::observe::{look_again, observe};
 use crate::ops::plan::{Action, Step, Target};
 use crate::ops::vault::Vault;
 use crate::report::{Reporter, likely_cause};
+
+pub use hashes::MemberHash;
 
 /// Hosts, members, keys and releases of one cluster.
 pub struct RealWorld {
@@ -158,6 +163,10 @@ impl World for RealWorld {
             (Action::RestoreData(data), Target::Node(node)) => self.restore_data(node, data).await,
             (Action::CompareMembers { at_least }, _) => self.compare_members(*at_least).await,
             (Action::ForgetRestore { at, note }, Target::Node(node)) => self.forget_restore(node, at, note).await,
+            (Action::Rescue(rescue), Target::Node(node)) => self.rescue(step, node, rescue, reporter).await,
+            (Action::Defragment { .. }, Target::Node(node)) => self.defragment(node).await,
+            (Action::Compact { revision }, _) => self.compact(*revision).await,
+            (Action::Disarm { kind }, _) => self.disarm(*kind).await,
             (Action::Snapshot { reason }, _) => self.snapshot(step, reason, reporter).await,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id, reporter).await,
             (action, target) => Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),

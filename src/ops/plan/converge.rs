@@ -1,5 +1,6 @@
 //! `up`: bring hosts, config, version, certificates and members in line with the inventory.
 
+use super::beforehand::snapshot_first;
 use super::bootstrap::{from_nothing, known_hosts};
 use super::drift::{Drift, drift};
 use super::leave::Strays;
@@ -39,11 +40,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let peers = survey(situation, membership, &covered)?;
 
     let mut draft = Draft::new(Some(Strength::of(membership)));
-    draft.wave(
-        "take a snapshot first",
-        Effect::None,
-        before_another_version(situation, &peers),
-    );
+    before_another_version(situation, &peers, &mut draft);
     draft.wave(
         "put in place what needs no restart",
         Effect::None,
@@ -193,16 +190,13 @@ fn version_steps(situation: Situation<'_>, membership: &Membership) -> Vec<Block
 }
 
 /// A snapshot before the first member changes its release.
-fn before_another_version(situation: Situation<'_>, peers: &[Peer<'_>]) -> Vec<super::Step> {
+fn before_another_version(situation: Situation<'_>, peers: &[Peer<'_>], draft: &mut Draft) {
     let wanted = situation.desired.version;
     let moves = |p: &Peer<'_>| p.facts.service.running_version.is_some_and(|v| v != wanted);
-    if !peers.iter().any(moves) {
-        return Vec::new();
+    if peers.iter().any(moves) {
+        let why = format!("members move to etcd {wanted}");
+        snapshot_first(situation, format!("before-{wanted}"), Some(why), draft);
     }
-    let snapshot = Action::Snapshot {
-        reason: format!("before-{wanted}"),
-    };
-    vec![step(Target::Cluster, snapshot, Risk::ReadOnly).because([format!("members move to etcd {wanted}")])]
 }
 
 /// What a started member's config says about its first start stays as it was; only without a readable one is it told

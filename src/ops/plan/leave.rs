@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::beforehand::snapshot_first;
 use super::bootstrap::known_hosts;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Target, join, living};
@@ -24,6 +25,7 @@ pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> R
     let mut draft = Draft::new(Some(Strength::of(membership)));
     if let Some(member) = membership.of(host) {
         may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal.on(node)])?;
+        snapshot_first(situation, format!("before-remove-{node}"), None, &mut draft);
         take_off(situation, membership, member, &mut draft);
     }
     retire(situation, host, wipe, &mut draft).map_err(|refusal| vec![refusal])?;
@@ -63,17 +65,7 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
         if let Err(refusal) = may_remove(membership, member.id, situation.policy) {
             blocked.push(refusal.on(old));
         }
-        draft.wave(
-            "take a snapshot first",
-            Effect::None,
-            vec![step(
-                Target::Cluster,
-                Action::Snapshot {
-                    reason: format!("before-replace-{old}"),
-                },
-                Risk::ReadOnly,
-            )],
-        );
+        snapshot_first(situation, format!("before-replace-{old}"), None, &mut draft);
         take_off(situation, membership, member, &mut draft);
     }
     let after = without(membership, leaving);
@@ -137,6 +129,7 @@ pub(super) fn prune(
             continue;
         }
         may_remove(&left, member.id, situation.policy).map_err(|refusal| vec![refusal])?;
+        snapshot_first(situation, format!("before-remove-{name}"), None, draft);
         take_off(situation, &left, member, draft);
         left = without(&left, Some(member));
         draft.notes.push(format!(

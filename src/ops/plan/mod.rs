@@ -11,14 +11,17 @@ pub mod preflight;
 pub mod step;
 
 mod advice;
+mod beforehand;
 mod bootstrap;
 mod join;
 mod leave;
+mod recover;
 mod renew;
 mod restore;
 mod roll;
 mod rotate_ca;
 mod startable;
+mod upkeep;
 mod waves;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
@@ -77,6 +80,10 @@ pub fn plan(
         Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,
         Intent::Replace { old, new } => leave::replace(situation, old, new)?,
         Intent::Restore(order) => restore::restore(situation, order)?,
+        Intent::Recover(order) => recover::recover(situation, order)?,
+        Intent::Defragment { limit, force } => upkeep::defragment(situation, limit, *force)?,
+        Intent::Compact { keep } => upkeep::compact(situation, *keep)?,
+        Intent::Disarm => upkeep::disarm(situation)?,
         Intent::RotateLeaves { limit } => renew::renew(situation, limit)?,
         Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };

@@ -16,7 +16,6 @@ use crate::ops::check::Check;
 use crate::ops::model::Supplies;
 use crate::ops::restore::{RestoreData, RestoreNote, RestoreOrder};
 use crate::ops::safety::bootstrap::Marker;
-use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::restore::may_restore;
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState};
@@ -43,7 +42,9 @@ pub(super) fn restore(situation: Situation<'_>, order: &RestoreOrder) -> Result<
     let parts = survey(situation, &note, id)?;
     let note = with_possible_bump(note, resumed, &parts);
 
-    let mut draft = Draft::new(situation.membership().map(Strength::of));
+    // The old members' fault tolerance is of no matter any more, and that of the new ones comes and goes while they start:
+    // a plan that is made twice in that time must be the same.
+    let mut draft = Draft::new(None);
     draft.notes = notes(order, &note, &parts, resumed);
     if situation.supplies.ca_pem.is_none() {
         let authority = step(Target::Operator, Action::CreateAuthority, Risk::Reversible);
@@ -253,7 +254,11 @@ fn staged_tool(part: &Part<'_>) -> Option<RestoreTool> {
 fn stop(parts: &[Part<'_>], note: &RestoreNote) -> Vec<Step> {
     let due = parts.iter().filter(|part| !part.done);
     due.map(|part| {
-        let stop = on(&part.host.name, Action::Retire, Risk::Outage).ensures(stopped(part));
+        let risk = match part.facts.service.pid {
+            Some(_) => Risk::Outage,
+            None => Risk::Reversible,
+        };
+        let stop = on(&part.host.name, Action::Retire, risk).ensures(stopped(part));
         parts.iter().fold(stop, |step, other| step.requires(noted(other, note)))
     })
     .collect()
@@ -289,7 +294,8 @@ fn restore_data(
             checksum: !order.bare,
             marker: marker(situation, part, id, false),
         }));
-        let step = on(&part.host.name, action, Risk::DestroysData).ensures(restored(part, id));
+        // What was there has been moved aside by now, and that was the step that may cost something.
+        let step = on(&part.host.name, action, Risk::Reversible).ensures(restored(part, id));
         all_stopped(step, parts)
     })
     .collect()
@@ -391,3 +397,7 @@ fn all_stopped(step: Step, parts: &[Part<'_>]) -> Step {
         .filter(|part| !part.done)
         .fold(step, |step, part| step.requires(stopped(part)))
 }
+
+#[cfg(test)]
+#[path = "restore_tests.rs"]
+mod tests;

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::backup::{RestoreTool, SnapshotDigest};
+use crate::etcd::AlarmKind;
 use crate::inventory::{Arch, ClusterId, ClusterName, HostPath, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::check::Check;
 use crate::ops::model::Intent;
+use crate::ops::recover::Rescue;
 use crate::ops::restore::{RestoreData, RestoreNote};
 use crate::ops::safety::bootstrap::Marker;
 use crate::report::human_bytes;
@@ -207,6 +209,23 @@ pub enum Action {
         /// The program to bring along.
         tool: Option<RestoreTool>,
     },
+    /// Takes a backup of what a stopped member has, from a private etcd on a copy of its data.
+    Rescue(Rescue),
+    /// Gives free space inside a member's database back to the file system.
+    Defragment {
+        /// Its peer URL.
+        url: PeerUrl,
+    },
+    /// Forgets everything before a revision.
+    Compact {
+        /// The revision.
+        revision: i64,
+    },
+    /// Takes an alarm back, and sees that writes are taken again.
+    Disarm {
+        /// Which.
+        kind: AlarmKind,
+    },
     /// Moves the data aside so that restored data can take its place.
     MakeRoom,
     /// Turns the snapshot into this member's data.
@@ -335,6 +354,10 @@ impl Action {
             Action::Snapshot { reason } => format!("take a verified snapshot into backups/ ({reason})"),
             Action::NoteRestore { note } => format!("note that a restore of {} is under way", note.file),
             Action::StageSnapshot { snapshot, .. } => format!("bring the snapshot ({})", human_bytes(snapshot.size)),
+            Action::Rescue(_) => "take a backup of its data, from a private etcd on a copy of it".into(),
+            Action::Defragment { .. } => "defragment its database".into(),
+            Action::Compact { revision } => format!("compact everything before revision {revision}"),
+            Action::Disarm { kind } => format!("disarm the alarm {}", kind.word()),
             Action::MakeRoom => "move its data aside".into(),
             Action::RestoreData(data) => match data.bump {
                 Some(bump) => format!("restore the snapshot, revisions raised by {bump}"),

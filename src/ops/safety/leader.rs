@@ -20,7 +20,7 @@ pub enum Succession {
 /// How leadership leaves a member that is about to be removed. Whether it may be removed is another rule
 /// ([`super::membership::may_remove`]); any member passes the request on.
 pub fn before_a_removal(membership: &Membership, id: MemberId) -> Succession {
-    match (membership.leader() == Some(id), membership.healthy(id)) {
+    match (membership.leader() == Some(id), membership.takes_part(id)) {
         (false, _) => Succession::NotNeeded,
         (true, true) => Succession::HandOver,
         (true, false) => Succession::Election,
@@ -39,7 +39,7 @@ pub fn before_a_join(membership: &Membership, ours: impl Fn(&Member) -> bool) ->
         .and_then(|id| membership.members.iter().find(|m| m.id == id));
     match leader.filter(|member| !ours(member)) {
         None => Ok(None),
-        Some(stranger) if membership.healthy(stranger.id) => Ok(Some(stranger)),
+        Some(stranger) if membership.takes_part(stranger.id) => Ok(Some(stranger)),
         Some(stranger) => Err(Blocked::new(
             Rule::Inventory,
             format!(

@@ -12,6 +12,9 @@
 //! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
 //! 9. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
 //!    nothing else until it is finished.
+//! 10. [`recover::may_recover`]: a minority goes on alone only when no majority could, and from the newest of it.
+//! 11. [`upkeep::may_defragment`], [`upkeep::has_room`], [`upkeep::may_disarm`]: one member at a time, and an alarm is taken
+//!     back only when its cause is gone.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
@@ -19,10 +22,12 @@ pub mod bootstrap;
 pub mod leader;
 pub mod membership;
 pub mod quorum;
+pub mod recover;
 pub mod restore;
 #[cfg(test)]
 mod rule_tests;
 pub mod trust;
+pub mod upkeep;
 pub mod version;
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +65,8 @@ pub enum Rule {
     Certificates,
     /// A restore is under way.
     RestoreUnderWay,
+    /// Upkeep at the wrong moment, or for nothing.
+    Upkeep,
     /// Older data would take the place of what is there.
     OlderData,
 }

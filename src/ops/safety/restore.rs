@@ -4,7 +4,7 @@ use super::bootstrap::data_belongs;
 use super::{Blocked, Rule};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{Desired, DesiredHost, NodeName};
-use crate::ops::model::{Fact, Observed, Policy};
+use crate::ops::model::{Fact, Observed, Policy, why_and_help};
 use crate::ops::restore::{RestoreNote, RestoreOrder};
 
 /// Free bytes a host keeps besides the snapshot, what becomes of it, and two WAL segments.
@@ -119,7 +119,7 @@ pub fn may_restore(
         }
     }
     if !resumed {
-        blocked.extend(left_out(desired, observed, order));
+        blocked.extend(left_out(desired, observed, &order.without));
     }
     if !policy.accept_data_loss {
         blocked.extend(loses_data(observed, order));
@@ -215,12 +215,14 @@ fn set_aside(facts: &HostFacts) -> String {
     }
 }
 
-fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
+pub(super) fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
+    let (why, help) = why_and_help(why);
     Blocked::new(
         Rule::Unreachable,
         format!("it cannot be looked at ({why}), so it may go on with the old data"),
         format!(
-            "mend the connection; if it is gone for good, say --without {}",
+            "{}; if it is gone for good, say --without {}",
+            help.unwrap_or("mend the connection"),
             host.name
         ),
     )
@@ -228,21 +230,21 @@ fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
 }
 
 /// A host that is left out must not be there to go on by itself.
-fn left_out(desired: &Desired, observed: &Observed, order: &RestoreOrder) -> Vec<Blocked> {
+pub(super) fn left_out(desired: &Desired, observed: &Observed, without: &[NodeName]) -> Vec<Blocked> {
     let mut blocked = Vec::new();
-    for name in &order.without {
+    for name in without {
         if let Some(Fact::Known(facts)) = observed.hosts.get(name)
             && facts.service.pid.is_some()
         {
             let refusal = Blocked::new(
                 Rule::NotSettled,
                 "its member runs and would go on with the old data",
-                format!("restore it with the others: leave `--without {name}` out"),
+                format!("take it along with the others: leave `--without {name}` out"),
             );
             blocked.push(refusal.on(name));
         }
     }
-    if order.without.len() >= desired.hosts.len() {
+    if without.len() >= desired.hosts.len() {
         blocked.push(Blocked::new(
             Rule::Inventory,
             "no host is left to restore onto",

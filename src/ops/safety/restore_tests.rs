@@ -1,1 +1,186 @@
+use super::*;
+use crate::backup::{Manifest, SnapshotDigest};
+use crate::host::FileFacts;
+use crate::ops::samples::{ACCEPTED, backup, desired, empty, facts, manifest, name, observed, stop};
 
+fn refused(result: Result<(RestoreNote, bool), Vec<Blocked>>) -> Vec<(Rule, Option<String>)> {
+    let refusals = result.unwrap_err();
+    assert!(refusals.iter().all(|r| !r.hint.is_empty()));
+    refusals
+        .into_iter()
+        .map(|r| (r.rule, r.node.map(|n| n.to_string())))
+        .collect()
+}
+
+/// Lays a note on a host.
+fn noted(desired: &Desired, seen: &mut Observed, n: usize, text: String) {
+    let Some(Fact::Known(facts)) = seen.hosts.get_mut(&name(n)) else {
+        panic!("n{n} is not known")
+    };
+    let file = FileFacts {
+        sha256: String::new(),
+        mode: 0o644,
+        owner: "root".into(),
+        content: Some(text),
+    };
+    facts.files.insert(RestoreNote::path(&desired.hosts[&name(n)]), file);
+}
+
+#[test]
+fn older_data_takes_the_flag_and_fresh_hosts_take_none() {
+    let wanted = desired(3);
+    let mut seen = observed(&wanted);
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &backup(), Policy::default())),
+        [(Rule::OlderData, None)]
+    );
+    let (note, resumed) = may_restore(&wanted, &seen, &backup(), ACCEPTED).unwrap();
+    assert!(!resumed && note.hosts.len() == 3 && note.token.starts_with("prod-a-restore-2026"));
+    for n in 1..=3 {
+        seen.hosts.insert(name(n), Fact::Known(empty(&wanted, n)));
+    }
+    assert!(may_restore(&wanted, &seen, &backup(), Policy::default()).is_ok());
+}
+
+#[test]
+fn every_restore_has_a_token_and_so_a_cluster_id_of_its_own() {
+    let wanted = desired(3);
+    let seen = observed(&wanted);
+    let (first, _) = may_restore(&wanted, &seen, &backup(), ACCEPTED).unwrap();
+    let later = RestoreOrder {
+        begun: "2026-01-01T00:00:01Z".parse().unwrap(),
+        ..backup()
+    };
+    let (second, _) = may_restore(&wanted, &seen, &later, ACCEPTED).unwrap();
+    assert_ne!(first.cluster_id(&wanted), second.cluster_id(&wanted));
+}
+
+#[test]
+fn a_host_that_does_not_answer_blocks_until_it_is_left_out_and_one_that_runs_cannot_be() {
+    let wanted = desired(3);
+    let mut seen = observed(&wanted);
+    seen.hosts.insert(name(3), Fact::Unknown("no route".into()));
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &backup(), ACCEPTED)),
+        [(Rule::Unreachable, Some("n3".into()))]
+    );
+    let without = RestoreOrder {
+        without: vec![name(3)],
+        ..backup()
+    };
+    assert!(may_restore(&wanted, &seen, &without, ACCEPTED).is_ok());
+    seen.hosts.insert(name(3), Fact::Known(facts(&wanted, 3)));
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &without, ACCEPTED)),
+        [(Rule::NotSettled, Some("n3".into()))]
+    );
+}
+
+#[test]
+fn foreign_newer_or_too_large_backups_are_refused() {
+    let wanted = desired(1);
+    let mut seen = observed(&wanted);
+    let with = |change: fn(&mut Manifest)| {
+        let mut changed = manifest();
+        change(&mut changed);
+        RestoreOrder {
+            manifest: Some(changed),
+            ..backup()
+        }
+    };
+    let foreign = with(|m| m.cluster = "prod-b".parse().unwrap());
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &foreign, ACCEPTED)),
+        [(Rule::ForeignData, None)]
+    );
+    let meant = RestoreOrder {
+        any_cluster: true,
+        ..foreign
+    };
+    assert!(may_restore(&wanted, &seen, &meant, ACCEPTED).is_ok());
+    let newer = with(|m| m.etcd_version = "3.6.0".parse().unwrap());
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &newer, ACCEPTED)),
+        [(Rule::Version, None)]
+    );
+    let mut small = facts(&wanted, 1);
+    small
+        .system
+        .disks
+        .values_mut()
+        .for_each(|disk| disk.free_bytes = 2 << 30);
+    seen.hosts.insert(name(1), Fact::Known(small));
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &backup(), ACCEPTED)),
+        [(Rule::Host, Some("n1".into()))]
+    );
+}
+
+#[test]
+fn a_restore_that_was_begun_goes_on_with_the_same_backup_and_nothing_else_may() {
+    let wanted = desired(3);
+    let mut seen = observed(&wanted);
+    let (note, _) = may_restore(&wanted, &seen, &backup(), ACCEPTED).unwrap();
+    assert_eq!(no_restore_under_way(&wanted, &seen), Ok(()));
+    noted(&wanted, &mut seen, 2, note.to_text());
+    assert_eq!(
+        no_restore_under_way(&wanted, &seen).unwrap_err().rule,
+        Rule::RestoreUnderWay
+    );
+
+    let later = RestoreOrder {
+        begun: "2026-02-02T00:00:00Z".parse().unwrap(),
+        file: "renamed".into(),
+        ..backup()
+    };
+    let (again, resumed) = may_restore(&wanted, &seen, &later, ACCEPTED).unwrap();
+    assert!(resumed && again == note, "the terms are those of the note");
+    let other = RestoreOrder {
+        snapshot: SnapshotDigest {
+            sha256: "cd".repeat(32),
+            size: 1,
+        },
+        ..backup()
+    };
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &other, ACCEPTED)),
+        [(Rule::RestoreUnderWay, None)]
+    );
+}
+
+#[test]
+fn a_note_that_cannot_be_read_or_two_that_differ_keep_everybody_out() {
+    let wanted = desired(2);
+    let mut seen = observed(&wanted);
+    noted(&wanted, &mut seen, 1, "{".into());
+    let refusal = no_restore_under_way(&wanted, &seen).unwrap_err();
+    assert_eq!((refusal.rule, refusal.node), (Rule::RestoreUnderWay, Some(name(1))));
+
+    let mut seen = observed(&wanted);
+    let (note, _) = may_restore(&wanted, &seen, &backup(), ACCEPTED).unwrap();
+    noted(&wanted, &mut seen, 1, note.to_text());
+    let other = RestoreNote {
+        sha256: "cd".repeat(32),
+        ..note
+    };
+    noted(&wanted, &mut seen, 2, other.to_text());
+    assert!(no_restore_under_way(&wanted, &seen).is_err());
+    assert!(may_restore(&wanted, &seen, &backup(), ACCEPTED).is_err());
+}
+
+#[test]
+fn all_left_out_is_nothing_to_restore_onto() {
+    let wanted = desired(1);
+    let mut seen = observed(&wanted);
+    let mut last = facts(&wanted, 1);
+    stop(&mut last);
+    seen.hosts.insert(name(1), Fact::Known(last));
+    let nobody = RestoreOrder {
+        without: vec![name(1)],
+        ..backup()
+    };
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &nobody, ACCEPTED)),
+        [(Rule::Inventory, None)]
+    );
+}

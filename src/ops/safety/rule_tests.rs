@@ -91,10 +91,12 @@ fn answer(member_id: MemberId, index: u64) -> MemberStatus {
 const STRICT: Policy = Policy {
     accept_outage: false,
     accept_data_loss: false,
+    no_snapshot: false,
 };
 const OUTAGE: Policy = Policy {
     accept_outage: true,
     accept_data_loss: false,
+    no_snapshot: false,
 };
 
 /// The rule, after a look that the refusal says `text` and names a way out.

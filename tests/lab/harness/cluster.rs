@@ -80,6 +80,26 @@ impl Lab {
         );
     }
 
+    /// A file of a host, byte for byte.
+    #[track_caller]
+    pub fn fetch(&self, host: &str, path: &str) -> Vec<u8> {
+        let fetched = self
+            .as_operator("ssh")
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                "-i",
+            ])
+            .arg(self.home().join(".ssh/id_ed25519"))
+            .args([&format!("root@{}", self.host(host).address), "cat", path])
+            .output()
+            .expect("ssh");
+        assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
+        fetched.stdout
+    }
+
     /// Every time an etcd was down, as `(host, from, to)` in seconds, by the journals; the one that runs now is up.
     #[track_caller]
     pub fn outages(&self) -> Vec<(String, f64, f64)> {

@@ -54,4 +54,20 @@ impl Lab {
         }
         outcome
     }
+
+    /// The same where members run and go on writing: no etcd is stopped or started, and no file of theirs but the data
+    /// changes.
+    #[track_caller]
+    pub fn stops_nothing(&self, act: impl FnOnce(&Lab) -> Outcome) -> Outcome {
+        let look = || {
+            (
+                self.pids(),
+                self.hosts().iter().map(Host::fingerprint).collect::<Vec<_>>(),
+            )
+        };
+        let before = look();
+        let outcome = act(self);
+        assert_eq!(look(), before, "something was changed\n{outcome}");
+        outcome
+    }
 }

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::try_join_all;
 use sha2::{Digest, Sha256};
 
 use super::RealWorld;
 use super::provision::owner;
 use crate::backup::{RestoreTool, SnapshotDigest};
-use crate::etcd::EtcdClient;
 use crate::host::restore::Restore;
 use crate::host::{Content, Directory, Push, PushFile};
 use crate::inventory::{DesiredHost, HostPath, NodeName};
 use crate::ops::exec::StepError;
-use crate::ops::model::{Fact, host_of, label};
-use crate::ops::plan::{Step, count};
+use crate::ops::model::Fact;
+use crate::ops::plan::Step;
 use crate::ops::restore::{RestoreData, RestoreNote};
 use crate::report::Reporter;
 
@@ -144,52 +142,6 @@ impl RealWorld {
         };
         self.host(node).await?.restore_data(&restore).await?;
         Ok(format!("data of the cluster {}", data.marker.cluster_id))
-    }
-
-    /// The hash of every member at the newest revision that all of them have.
-    pub(super) async fn compare_members(&self, at_least: i64) -> Result<String, StepError> {
-        let membership = self.membership().await?;
-        let mut members: Vec<(String, EtcdClient)> = Vec::new();
-        for member in &membership.members {
-            let spec = host_of(self.desired(), member)
-                .ok_or_else(|| StepError::new(format!("{} is not in the inventory", label(self.desired(), member))))?;
-            members.push((spec.name.to_string(), self.client(spec).await?));
-        }
-        let revisions = membership
-            .status
-            .values()
-            .filter_map(Fact::known)
-            .map(|s| s.header.revision);
-        let revision = revisions
-            .min()
-            .ok_or_else(|| StepError::new("no member tells its revision"))?;
-        if revision < at_least {
-            return Err(StepError::new(format!(
-                "the cluster is at revision {revision}, the backup goes to {at_least}"
-            ))
-            .hint("what was restored is not what the manifest describes: look at `quorate backup verify`"));
-        }
-        let hashes = try_join_all(members.iter().map(|(_, client)| client.hash_kv(revision))).await?;
-        let first = hashes.first().ok_or_else(|| StepError::new("there is no member"))?;
-        let odd: Vec<&str> = members
-            .iter()
-            .zip(&hashes)
-            .filter(|(_, hash)| (hash.hash, hash.compact_revision) != (first.hash, first.compact_revision))
-            .map(|((name, _), _)| name.as_str())
-            .collect();
-        if !odd.is_empty() {
-            return Err(StepError::new(format!(
-                "the data of {} differs from that of {}",
-                odd.join(", "),
-                members[0].0
-            )));
-        }
-        let keys = members[0].1.count_at(revision).await?.value;
-        let same = count(members.len(), "member");
-        Ok(format!(
-            "{same} with hash {:08x} at revision {revision}, {keys} keys",
-            first.hash
-        ))
     }
 
     pub(super) async fn forget_restore(

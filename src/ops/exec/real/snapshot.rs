@@ -62,7 +62,12 @@ impl RealWorld {
         seal: Seal,
         progress: &(dyn Fn(u64, Option<u64>) + Send + Sync),
     ) -> Result<Taken, StepError> {
-        let membership = self.membership().await?;
+        let membership = self.membership().await.map_err(|error| {
+            error.hint(
+                "without a quorum no snapshot can be taken: `quorate up` starts what is down; when the majority is gone for \
+                 good, `quorate recover`",
+            )
+        })?;
         let source = healthiest(self.desired(), &membership).ok_or_else(|| {
             StepError::new("no healthy member of the inventory can be asked for a snapshot")
                 .hint("look at `quorate status`; without a quorum no snapshot can be taken")

@@ -1,0 +1,111 @@
+//! Where sealed backups are kept besides `backups/`: a directory, S3-compatible storage, a directory on another host.
+//!
+//! | file | what |
+//! |---|---|
+//! | `address` | `/mnt/usb`, `s3://bucket/prefix`, `ssh://user@host/dir` as they are typed |
+//! | `store` | directories and S3, through the crate `object_store` |
+//! | `credentials` | S3 credentials from the usual places |
+//! | `error` | what can go wrong, and what to do |
+//!
+//! The directory on another host needs a connection, so it is in `ops/place.rs`.
+
+mod address;
+mod credentials;
+mod error;
+mod store;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+pub use address::{Address, RemoteDirectory};
+pub use error::PlaceError;
+pub use store::{Limits, StorePlace};
+
+use super::format::HEAD;
+use super::manifest::Manifest;
+use super::source::manifest_of;
+use crate::inventory::ClusterName;
+
+/// A file in a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name there.
+    pub name: String,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A backup in a place, as its own first line describes it.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The file.
+    pub file: Stored,
+    /// What it says of itself.
+    pub manifest: Manifest,
+}
+
+/// Told bytes so far, and in all.
+pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
+
+/// Keeps files under names. A file is there whole or not at all.
+#[async_trait]
+pub trait Place: Send + Sync {
+    /// Puts a copy of a local file there under a name that is not taken, and sees that all of it arrived.
+    ///
+    /// # Errors
+    /// When it cannot be put there; nothing half-made counts as a backup then.
+    async fn put(&self, file: &Path, name: &str, progress: Progress<'_>) -> Result<(), PlaceError>;
+
+    /// Everything there with a backup's name.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    async fn list(&self) -> Result<Vec<Stored>, PlaceError>;
+
+    /// The first bytes of a file, at most so many.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn begins(&self, name: &str, bytes: u64) -> Result<Vec<u8>, PlaceError>;
+
+    /// Copies a file from there to `to`, which does not exist yet.
+    ///
+    /// # Errors
+    /// When it cannot be read to its end, or not be written here.
+    async fn get(&self, name: &str, to: &Path, progress: Progress<'_>) -> Result<(), PlaceError>;
+
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// When that is not allowed.
+    async fn delete(&self, name: &str) -> Result<(), PlaceError>;
+}
+
+/// The backups of a cluster in a place, newest first.
+///
+/// # Errors
+/// When the place cannot be looked at.
+pub async fn backups(place: &dyn Place, cluster: &ClusterName) -> Result<Vec<Kept>, PlaceError> {
+    let mut kept = Vec::new();
+    for file in place.list().await? {
+        let head = place.begins(&file.name, HEAD as u64).await?;
+        // Something else under the name of a backup is not ours to list, nor to delete.
+        if let Ok(manifest) = manifest_of(Path::new(&file.name), &head)
+            && manifest.cluster == *cluster
+        {
+            kept.push(Kept { file, manifest });
+        }
+    }
+    kept.sort_by(|a, b| (b.manifest.taken_at, &b.file.name).cmp(&(a.manifest.taken_at, &a.file.name)));
+    Ok(kept)
+}
+
+/// Whether a name is that of a sealed backup: only such ones leave this machine.
+pub fn is_sealed_name(name: &str) -> bool {
+    name.ends_with(".qbackup") && !name.starts_with('.') && !name.contains('/')
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,278 @@
+//! Directories and S3-compatible storage, through the crate `object_store`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Key;
+use object_store::{ClientOptions, Error, ObjectStore, ObjectStoreExt, RetryConfig, WriteMultipart};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::credentials;
+use super::error::PlaceError;
+use super::{Address, Place, Progress, Stored, is_sealed_name};
+
+/// Bytes sent at a time; S3 takes no less than 5 MiB for a part, and at most 10000 of them.
+const PART: usize = 8 << 20;
+/// Parts on their way at the same time.
+const UNDER_WAY: usize = 2;
+
+/// How long a silent server is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For a connection.
+    pub connect: Duration,
+    /// For an answer, the sending of a part included: two of 8 MiB at a time, so from some 300 kB/s on.
+    pub silence: Duration,
+    /// For one request with all its repetitions.
+    pub patience: Duration,
+    /// How often a request is repeated.
+    pub retries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            silence: Duration::from_secs(60),
+            patience: Duration::from_secs(60),
+            retries: 3,
+        }
+    }
+}
+
+/// A directory of this machine, or a bucket.
+pub struct StorePlace {
+    store: Arc<dyn ObjectStore>,
+    prefix: String,
+    label: String,
+}
+
+impl StorePlace {
+    /// A directory, made where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn directory(path: &Path) -> Result<Self, PlaceError> {
+        let local = |source| PlaceError::Local {
+            path: path.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(path).map_err(local)?;
+        let store = LocalFileSystem::new_with_prefix(path).map_err(|error| local(std::io::Error::other(error)))?;
+        Ok(Self {
+            store: Arc::new(store.with_fsync(true)),
+            prefix: String::new(),
+            label: path.display().to_string(),
+        })
+    }
+
+    /// A bucket, with endpoint, region and credentials from the environment and `~/.aws/credentials`.
+    ///
+    /// # Errors
+    /// When there are no credentials, or the settings contradict each other.
+    pub fn s3(bucket: &str, prefix: &str, home: Option<&Path>, limits: Limits) -> Result<Self, PlaceError> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let label = Address::S3 {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+        }
+        .to_string();
+        let keys = credentials::find(&variable, home).map_err(|why| PlaceError::Credentials {
+            place: label.clone(),
+            why,
+        })?;
+        let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+        if let Some(keys) = keys {
+            builder = builder.with_access_key_id(keys.id).with_secret_access_key(keys.secret);
+            if let Some(token) = keys.token {
+                builder = builder.with_token(token);
+            }
+        }
+        let endpoint = variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL"));
+        // Backups are sealed before they leave, and keys are never sent, so plain HTTP to one's own storage may be.
+        let plain = endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
+        if let Some(url) = endpoint {
+            builder = builder.with_endpoint(url);
+        }
+        let options = ClientOptions::new()
+            .with_connect_timeout(limits.connect)
+            .with_read_timeout(limits.silence)
+            .with_timeout_disabled()
+            .with_allow_http(plain);
+        let retry = RetryConfig {
+            max_retries: limits.retries,
+            retry_timeout: limits.patience,
+            ..RetryConfig::default()
+        };
+        let store = builder
+            .with_client_options(options)
+            .with_retry(retry)
+            .build()
+            .map_err(|error| refused(&label, "setting up", &error))?;
+        Ok(Self {
+            store: Arc::new(store),
+            prefix: prefix.to_owned(),
+            label,
+        })
+    }
+
+    fn key(&self, name: &str) -> Key {
+        match self.prefix.as_str() {
+            "" => Key::from(name),
+            prefix => Key::from(format!("{prefix}/{name}")),
+        }
+    }
+
+    fn failed(&self, operation: &'static str, name: &str, error: &Error) -> PlaceError {
+        match error {
+            Error::NotFound { .. } if !name.is_empty() => PlaceError::Missing {
+                place: self.label.clone(),
+                name: name.to_owned(),
+            },
+            error => refused(&self.label, operation, error),
+        }
+    }
+
+    async fn send(&self, file: &Path, name: &str, size: u64, progress: Progress<'_>) -> Result<(), PlaceError> {
+        let local = |source| PlaceError::Local {
+            path: file.to_owned(),
+            source,
+        };
+        let failed = |error: Error| refused(&self.label, "putting a backup there", &error);
+        let mut input = File::open(file).await.map_err(local)?;
+        let upload = self.store.put_multipart(&self.key(name)).await.map_err(failed)?;
+        let mut writer = WriteMultipart::new_with_chunk_size(upload, PART);
+        let mut buffer = vec![0; 1 << 20];
+        let mut sent = 0;
+        let outcome = loop {
+            if let Err(error) = writer.wait_for_capacity(UNDER_WAY).await {
+                break Err(failed(error));
+            }
+            match input.read(&mut buffer).await {
+                Ok(0) => break Ok(()),
+                Ok(read) => {
+                    writer.write(&buffer[..read]);
+                    sent += read as u64;
+                    progress(sent, Some(size));
+                }
+                Err(error) => break Err(local(error)),
+            }
+        };
+        match outcome {
+            Ok(()) => writer.finish().await.map(drop).map_err(failed),
+            Err(error) => {
+                // The parts that arrived cost money until somebody takes them away; the first error counts.
+                let _ = writer.abort().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Place for StorePlace {
+    async fn put(&self, file: &Path, name: &str, progress: Progress<'_>) -> Result<(), PlaceError> {
+        let key = self.key(name);
+        match self.store.head(&key).await {
+            Ok(_) => {
+                return Err(PlaceError::Exists {
+                    place: self.label.clone(),
+                    name: name.to_owned(),
+                });
+            }
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(refused(&self.label, "looking at it", &error)),
+        }
+        let size = size_of(file)?;
+        self.send(file, name, size, progress).await?;
+        let there = self
+            .store
+            .head(&key)
+            .await
+            .map_err(|e| self.failed("looking again", name, &e))?;
+        if there.size == size {
+            return Ok(());
+        }
+        Err(PlaceError::Short {
+            place: self.label.clone(),
+            name: name.to_owned(),
+            sent: size,
+            found: there.size,
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>, PlaceError> {
+        let prefix = (!self.prefix.is_empty()).then(|| Key::from(self.prefix.as_str()));
+        let found = self
+            .store
+            .list_with_delimiter(prefix.as_ref())
+            .await
+            .map_err(|error| refused(&self.label, "listing it", &error))?;
+        let files = found.objects.into_iter().filter_map(|object| {
+            let name = object.location.filename()?.to_owned();
+            is_sealed_name(&name).then_some(Stored {
+                name,
+                bytes: object.size,
+            })
+        });
+        Ok(files.collect())
+    }
+
+    async fn begins(&self, name: &str, bytes: u64) -> Result<Vec<u8>, PlaceError> {
+        let read = self.store.get_range(&self.key(name), 0..bytes).await;
+        Ok(read.map_err(|error| self.failed("reading", name, &error))?.to_vec())
+    }
+
+    async fn get(&self, name: &str, to: &Path, progress: Progress<'_>) -> Result<(), PlaceError> {
+        let local = |source| PlaceError::Local {
+            path: to.to_owned(),
+            source,
+        };
+        let failed = |error: Error| self.failed("reading", name, &error);
+        let answer = self.store.get(&self.key(name)).await.map_err(failed)?;
+        let size = answer.meta.size;
+        let mut output = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(to)
+            .await
+            .map_err(local)?;
+        let mut stream = answer.into_stream();
+        let mut done = 0;
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(failed)?;
+            output.write_all(&chunk).await.map_err(local)?;
+            done += chunk.len() as u64;
+            progress(done, Some(size));
+        }
+        output.sync_all().await.map_err(local)
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), PlaceError> {
+        let deleted = self.store.delete(&self.key(name)).await;
+        deleted.map_err(|error| self.failed("deleting", name, &error))
+    }
+}
+
+fn size_of(file: &Path) -> Result<u64, PlaceError> {
+    let metadata = std::fs::metadata(file).map_err(|source| PlaceError::Local {
+        path: PathBuf::from(file),
+        source,
+    })?;
+    Ok(metadata.len())
+}
+
+fn refused(place: &str, operation: &'static str, error: &Error) -> PlaceError {
+    PlaceError::Refused {
+        place: place.to_owned(),
+        operation,
+        why: crate::report::chain(error),
+    }
+}

@@ -1,0 +1,234 @@
+//! Backups in other places: put there, listed, fetched and pruned.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::{Exit, Failure};
+use super::session::{Session, home};
+use crate::backup::place::{Address, Kept, Limits, Place, PlaceError, RemoteDirectory, StorePlace, backups};
+use crate::host::ssh::connect;
+use crate::host::{Shelf, Transport};
+use crate::inventory::{Connection, NodeName, SshTarget, Sudo};
+use crate::ops::place::RemotePlace;
+use crate::report::{Event, chain, human_bytes};
+
+/// Opens a place.
+///
+/// # Errors
+/// When there are no credentials for it, or it cannot be reached.
+pub(super) async fn open(session: &Session, address: &Address) -> Result<Box<dyn Place>, Failure> {
+    Ok(match address {
+        Address::Directory(path) => Box::new(StorePlace::directory(path)?),
+        Address::S3 { bucket, prefix } => {
+            let home = home();
+            Box::new(StorePlace::s3(bucket, prefix, home.as_deref(), Limits::default())?)
+        }
+        Address::Ssh(remote) => {
+            let shelf = reach(session, remote).await?;
+            Box::new(RemotePlace::new(shelf, address.to_string()))
+        }
+    })
+}
+
+/// Connects with the operator's own keys; the host's key is the one in `~/.ssh/known_hosts`, as for any host that is not
+/// the cluster's.
+async fn reach(session: &Session, remote: &RemoteDirectory) -> Result<Shelf, Failure> {
+    let name: NodeName = "backups"
+        .parse()
+        .map_err(|error| Failure::new(Exit::Unexpected, format!("{error}")))?;
+    let identity = session
+        .desired()
+        .hosts
+        .values()
+        .find_map(|host| match &host.connection {
+            Connection::Ssh(target) => Some(target.identity.clone()),
+            Connection::Local => None,
+        });
+    let target = SshTarget {
+        host: remote.host.clone(),
+        port: remote.port,
+        user: remote.user.clone(),
+        identity: identity.unwrap_or_default(),
+        known_hosts: home().unwrap_or_default().join(".ssh/known_hosts"),
+        jump: Vec::new(),
+        sudo: Sudo::Never,
+        use_config: true,
+    };
+    let (environment, secrets) = session.ssh();
+    let transport: Arc<dyn Transport> = Arc::new(connect(&name, &target, &environment, secrets).await?);
+    Ok(Shelf::new(name, transport, remote.path.clone()))
+}
+
+/// Puts a sealed backup into every place; one that fails does not keep the others from getting theirs.
+///
+/// # Errors
+/// The places that did not take it. The file here stays in any case.
+pub(super) async fn put(session: &Session, file: &Path, to: &[Address]) -> Result<(), Failure> {
+    let name = name_of(file);
+    let mut details = Vec::new();
+    for address in to {
+        let step = format!("put {address}");
+        session.reporter.event(&Event::StepStarted {
+            step: step.clone(),
+            node: None,
+            what: format!("put it into {address}"),
+        });
+        let begun = std::time::Instant::now();
+        let progress = |done, total| {
+            session.reporter.event(&Event::StepProgress {
+                step: step.clone(),
+                node: None,
+                unit: "bytes",
+                done,
+                total,
+            });
+        };
+        let outcome = match open(session, address).await {
+            Ok(place) => place.put(file, &name, &progress).await.map_err(Failure::from),
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(()) => session.reporter.event(&Event::StepFinished {
+                step,
+                node: None,
+                seconds: begun.elapsed().as_secs_f64(),
+                saw: "all of it arrived".to_owned(),
+            }),
+            Err(failure) => {
+                session.reporter.event(&Event::StepFailed {
+                    step,
+                    node: None,
+                    error: failure.message.clone(),
+                    hint: failure.hint.clone(),
+                    journal: Vec::new(),
+                });
+                details.push(address.to_string());
+            }
+        }
+    }
+    if details.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::StepFailed,
+        format!(
+            "the backup is not in {}; it is kept here: {}",
+            details.join(", "),
+            file.display()
+        ),
+    )
+    .hint("mend that, and copy the file there, or take another backup"))
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+/// The cluster's backups in a place, newest first.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub(super) async fn list(session: &Session, address: &Address) -> Result<Vec<Kept>, Failure> {
+    let place = open(session, address).await?;
+    Ok(backups(place.as_ref(), &session.desired().cluster).await?)
+}
+
+/// `backup fetch`: a backup from a place into a file here.
+///
+/// # Errors
+/// When it is not there, or the file here exists.
+pub(super) async fn fetch(
+    session: &Session,
+    name: Option<&str>,
+    at: &Address,
+    out: Option<&Path>,
+) -> Result<Exit, Failure> {
+    let place = open(session, at).await?;
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => {
+            let kept = backups(place.as_ref(), &session.desired().cluster).await?;
+            let newest = kept.into_iter().next().map(|kept| kept.file.name);
+            newest.ok_or_else(|| {
+                Failure::new(
+                    Exit::Usage,
+                    format!("{at} holds no backup of {}", session.desired().cluster),
+                )
+            })?
+        }
+    };
+    let to = out.map_or_else(|| session.base().join("backups").join(&name), Path::to_owned);
+    receive(session, place.as_ref(), &name, &to).await?;
+    session.finish(true, 1, format!("{} is here now", to.display()));
+    Ok(Exit::Done)
+}
+
+/// Copies under another name first: a half of a backup is none.
+async fn receive(session: &Session, place: &dyn Place, name: &str, to: &Path) -> Result<(), Failure> {
+    let local = |path: &Path, source| {
+        Failure::from(PlaceError::Local {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    if to.exists() {
+        let taken = Failure::new(Exit::Usage, format!("{} exists already", to.display()));
+        return Err(taken.hint("name another file with --out"));
+    }
+    let directory = to
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory).map_err(|error| local(directory, error))?;
+    let part: PathBuf = directory.join(format!(".{name}.{}.part", std::process::id()));
+    let step = "fetch".to_owned();
+    let progress = |done, total| {
+        session.reporter.event(&Event::StepProgress {
+            step: step.clone(),
+            node: None,
+            unit: "bytes",
+            done,
+            total,
+        });
+    };
+    let got = place.get(name, &part, &progress).await;
+    let kept = match got {
+        Ok(()) => std::fs::rename(&part, to).map_err(|error| local(to, error)),
+        Err(error) => Err(error.into()),
+    };
+    if kept.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    kept
+}
+
+/// Deletes backups in a place; says which.
+///
+/// # Errors
+/// The first that cannot be deleted.
+pub(super) async fn delete(session: &Session, address: &Address, gone: &[&Kept]) -> Result<(), Failure> {
+    let place = open(session, address).await?;
+    for kept in gone {
+        place.delete(&kept.file.name).await?;
+        let text = format!(
+            "{address}: {} is gone ({})",
+            kept.file.name,
+            human_bytes(kept.file.bytes)
+        );
+        session.reporter.event(&Event::Note { text });
+    }
+    Ok(())
+}
+
+impl From<PlaceError> for Failure {
+    fn from(error: PlaceError) -> Self {
+        let hint = error.hint();
+        let exit = match error {
+            PlaceError::Credentials { .. } | PlaceError::Missing { .. } | PlaceError::Exists { .. } => Exit::Usage,
+            _ => Exit::StepFailed,
+        };
+        Failure::new(exit, chain(&error)).hint(hint)
+    }
+}

@@ -1,0 +1,157 @@
+//! `defrag`, `compact`, `alarm`, `check-hashes`: upkeep of the databases.
+
+use serde_json::json;
+
+use super::args::{AlarmCommand, Global};
+use super::converge::{Parts, bring_about};
+use super::error::{Exit, Failure};
+use super::session::Session;
+use crate::ops::exec::real::{MemberHash, RealWorld};
+use crate::ops::model::{Fact, Intent, Observed, label};
+use crate::ops::plan::count;
+use crate::report::{Cell, Table, Tone, terminal_width};
+
+/// `defrag`: every member whose file is worth it, the leader last.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn defragment(global: &Global, force: bool) -> Result<Exit, Failure> {
+    let intent = Intent::Defragment {
+        limit: global.limit.clone(),
+        force,
+    };
+    let (session, changed) = bring(global, &intent).await?;
+    let summary = match changed {
+        0 => "no member is worth defragmenting: nothing to do".to_owned(),
+        _ => format!("the databases of {} are defragmented", session.desired().cluster),
+    };
+    session.finish(true, changed, summary);
+    Ok(Exit::Done)
+}
+
+/// `compact`: forget all but the newest revisions.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn compact(global: &Global, keep: u64) -> Result<Exit, Failure> {
+    let (session, changed) = bring(global, &Intent::Compact { keep }).await?;
+    let summary = match changed {
+        0 => "nothing to compact".to_owned(),
+        _ => "old revisions are forgotten; `quorate defrag` gives the space back to the disk".to_owned(),
+    };
+    session.finish(true, changed, summary);
+    Ok(Exit::Done)
+}
+
+/// `alarm list`, `alarm disarm`.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn alarm(global: &Global, command: &AlarmCommand) -> Result<Exit, Failure> {
+    match command {
+        AlarmCommand::List => list(global).await,
+        AlarmCommand::Disarm => {
+            let (session, changed) = bring(global, &Intent::Disarm).await?;
+            let summary = match changed {
+                0 => "no alarm is on: nothing to do",
+                _ => "no alarm is on, and writes are taken again",
+            };
+            session.finish(true, changed, summary.to_owned());
+            Ok(Exit::Done)
+        }
+    }
+}
+
+async fn bring(global: &Global, intent: &Intent) -> Result<(Session, usize), Failure> {
+    let session = Session::open(global)?;
+    let changed = bring_about(&session, Parts::without_bundle(&session), intent, None).await?;
+    Ok((session, changed))
+}
+
+async fn list(global: &Global) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    let seen = session.look(&session.fleet(), &session.vault()).await?;
+    let membership = match &seen.cluster {
+        Fact::Known(membership) => membership,
+        Fact::Absent => return Err(Failure::new(Exit::Unhealthy, "no cluster answers")),
+        Fact::Unknown(why) => return Err(Failure::new(Exit::Unhealthy, why.clone())),
+    };
+    let names: Vec<(&str, String)> = membership
+        .alarms
+        .iter()
+        .map(|alarm| {
+            let member = membership.members.iter().find(|m| m.id == alarm.member);
+            let name = member.map_or("(etcd does not say which)".to_owned(), |m| label(session.desired(), m));
+            (alarm.kind.word(), name)
+        })
+        .collect();
+    if session.json() {
+        let rows: Vec<_> = names
+            .iter()
+            .map(|(kind, name)| json!({"alarm": kind, "member": name}))
+            .collect();
+        println!("{}", json!({ "alarms": rows }));
+    } else if names.is_empty() {
+        println!("no alarm is on");
+    } else {
+        for (kind, name) in &names {
+            println!("{kind} {name}");
+        }
+        eprintln!("help: `quorate alarm disarm` removes the cause first, then the alarm");
+    }
+    Ok(if names.is_empty() { Exit::Done } else { Exit::Unhealthy })
+}
+
+/// `check-hashes`: whether all members hold the same data.
+///
+/// # Errors
+/// When they cannot all be asked.
+pub async fn check_hashes(global: &Global) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    let (fleet, vault) = (session.fleet(), session.vault());
+    let seen: Observed = session.look(&fleet, &vault).await?;
+    let hashes = RealWorld::new(fleet, vault, None, seen).hashes().await?;
+    let odd: Vec<&MemberHash> = hashes.iter().filter(|hash| !hash.agrees).collect();
+    if session.json() {
+        let rows: Vec<_> = hashes
+            .iter()
+            .map(|h| {
+                json!({"name": h.name, "revision": h.revision, "hash": h.hash, "compact_revision": h.compact_revision,
+                       "agrees": h.agrees})
+            })
+            .collect();
+        println!("{}", json!({ "agree": odd.is_empty(), "members": rows }));
+    } else {
+        anstream::println!("{}", table(&hashes));
+    }
+    if odd.is_empty() {
+        return Ok(Exit::Done);
+    }
+    if !session.json() {
+        eprintln!(
+            "{} differs. help: take a backup of a member that agrees with the others, then `quorate replace-node {} {}`",
+            count(odd.len(), "member"),
+            odd[0].name,
+            odd[0].name
+        );
+    }
+    Ok(Exit::Unhealthy)
+}
+
+fn table(hashes: &[MemberHash]) -> String {
+    let mut table = Table::new(["MEMBER", "REVISION", "COMPACTED", "HASH"]).right(["REVISION", "COMPACTED"]);
+    for hash in hashes {
+        let text = format!("{:08x}", hash.hash);
+        let cell = match hash.agrees {
+            true => Cell::new(text),
+            false => Cell::new(format!("{text} DIFFERS")).tone(Tone::Warn),
+        };
+        table.row([
+            Cell::new(hash.name.clone()),
+            Cell::new(hash.revision.to_string()),
+            Cell::new(hash.compact_revision.to_string()),
+            cell,
+        ]);
+    }
+    table.render(terminal_width(), true)
+}

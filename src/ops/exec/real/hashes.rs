@@ -1,0 +1,122 @@
+//! The data of all members compared: etcd's own hash of everything up to one revision, from each.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use tokio::time::{Instant, sleep};
+
+use super::RealWorld;
+use crate::etcd::{EtcdClient, KvHash};
+use crate::ops::exec::StepError;
+use crate::ops::model::{Fact, host_of, label};
+use crate::ops::plan::count;
+
+/// A compaction reaches the members one after the other; until then their hashes cannot be compared.
+const SETTLE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(250);
+
+/// What one member says.
+#[derive(Debug, Clone)]
+pub struct MemberHash {
+    /// Its name.
+    pub name: String,
+    /// The revision that was asked for.
+    pub revision: i64,
+    /// The hash.
+    pub hash: u32,
+    /// What it has compacted; hashes are comparable where this is equal.
+    pub compact_revision: i64,
+    /// False for one that differs from most of the others (or, without a majority, from the first).
+    pub agrees: bool,
+}
+
+impl RealWorld {
+    /// The hash of every voter at the newest revision that all of them have.
+    ///
+    /// # Errors
+    /// When one cannot be asked, or they do not come to the same compaction.
+    pub async fn hashes(&self) -> Result<Vec<MemberHash>, StepError> {
+        let began = Instant::now();
+        loop {
+            let (names, revision, answers) = self.ask_all().await?;
+            let same = answers
+                .windows(2)
+                .all(|pair| pair[0].compact_revision == pair[1].compact_revision);
+            if same {
+                return Ok(judge(names, revision, &answers));
+            }
+            if began.elapsed() > SETTLE {
+                return Err(StepError::new("the members are not compacted to the same revision")
+                    .hint("run it again in a moment; a member that stays behind is slow: look at `quorate status`"));
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    async fn ask_all(&self) -> Result<(Vec<String>, i64, Vec<KvHash>), StepError> {
+        let membership = self.membership().await?;
+        let mut members: Vec<(String, EtcdClient)> = Vec::new();
+        for member in membership.voters() {
+            let name = label(self.desired(), member);
+            let spec = host_of(self.desired(), member)
+                .ok_or_else(|| StepError::new(format!("{name} is not in the inventory")))?;
+            if membership.status_of(member.id).is_none() {
+                return Err(StepError::new(format!("{name} does not answer")).hint("bring it back first: `quorate up`"));
+            }
+            members.push((name, self.client(spec).await?));
+        }
+        let statuses = membership.status.values().filter_map(Fact::known);
+        let revision = statuses
+            .map(|status| status.header.revision)
+            .min()
+            .ok_or_else(|| StepError::new("no member tells its revision"))?;
+        let answers = try_join_all(members.iter().map(|(_, client)| client.hash_kv(revision))).await?;
+        Ok((members.into_iter().map(|(name, _)| name).collect(), revision, answers))
+    }
+
+    /// Compares all members, which must have reached a revision.
+    ///
+    /// # Errors
+    /// When one differs, or they are older than that.
+    pub(super) async fn compare_members(&self, at_least: i64) -> Result<String, StepError> {
+        let hashes = self.hashes().await?;
+        let first = hashes.first().ok_or_else(|| StepError::new("there is no member"))?;
+        let revision = first.revision;
+        if revision < at_least {
+            return Err(StepError::new(format!(
+                "the cluster is at revision {revision}, the backup goes to {at_least}"
+            ))
+            .hint("what was restored is not what the manifest describes: look at `quorate backup verify`"));
+        }
+        let odd: Vec<&str> = hashes.iter().filter(|h| !h.agrees).map(|h| h.name.as_str()).collect();
+        if !odd.is_empty() {
+            return Err(StepError::new(format!(
+                "the data of {} differs from that of the others at revision {revision}",
+                odd.join(", ")
+            ))
+            .hint(format!("replace it: `quorate replace-node {} {}`", odd[0], odd[0])));
+        }
+        let same = count(hashes.len(), "member");
+        Ok(format!("{same} with hash {:08x} at revision {revision}", first.hash))
+    }
+}
+
+fn judge(names: Vec<String>, revision: i64, answers: &[KvHash]) -> Vec<MemberHash> {
+    let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
+    for answer in answers {
+        *votes.entry(answer.hash).or_default() += 1;
+    }
+    let majority = votes.into_iter().find(|(_, count)| *count > answers.len() / 2);
+    let right = majority
+        .map(|(hash, _)| hash)
+        .or(answers.first().map(|answer| answer.hash));
+    let members = names.into_iter().zip(answers).map(|(name, answer)| MemberHash {
+        name,
+        revision,
+        hash: answer.hash,
+        compact_revision: answer.compact_revision,
+        agrees: Some(answer.hash) == right,
+    });
+    members.collect()
+}

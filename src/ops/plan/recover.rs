@@ -1,0 +1,66 @@
+//! `recover`, its first half: what is left of the members is stopped, and the newest of them gives a backup from a private
+//! etcd on a copy of its data. The second half is a restore of that backup.
+
+use super::bootstrap::known_hosts;
+use super::restore::workplace;
+use super::waves::{Draft, Effect, on};
+use super::{Action, Risk, Situation, Step};
+use crate::host::HostFacts;
+use crate::inventory::{DesiredHost, HostPath, NodeName};
+use crate::ops::check::Check;
+use crate::ops::recover::{RecoverOrder, Rescue};
+use crate::ops::safety::Blocked;
+use crate::ops::safety::recover::may_recover;
+
+/// Plans the rescue of the newest survivor's data.
+pub(super) fn recover(situation: Situation<'_>, order: &RecoverOrder) -> Result<Draft, Vec<Blocked>> {
+    let chosen = may_recover(situation.desired, situation.observed, order, situation.policy)?;
+    let mut draft = Draft::new(None);
+    draft.notes = order.side_by_side(situation.desired, &chosen);
+    let parts: Vec<_> = known_hosts(situation)
+        .filter(|(host, _)| !order.without.contains(&host.name))
+        .collect();
+    draft.wave("stop what is left", Effect::None, stop(&parts));
+    let rescue = parts.iter().find(|(host, _)| host.name == chosen).map(|(host, facts)| {
+        let action = Action::Rescue(Rescue {
+            at: workplace(host),
+            etcd: program(situation, host, facts),
+        });
+        let rescue = on(&host.name, action, Risk::Reversible);
+        parts
+            .iter()
+            .fold(rescue, |step, (host, _)| step.requires(stopped(&host.name)))
+    });
+    draft.wave(
+        "take a backup of the newest data",
+        Effect::None,
+        rescue.into_iter().collect(),
+    );
+    Ok(draft)
+}
+
+fn stop(parts: &[(&DesiredHost, &HostFacts)]) -> Vec<Step> {
+    let steps = parts.iter().map(|(host, facts)| {
+        // Without a quorum nobody is served: reads at the most.
+        let risk = match facts.service.pid {
+            Some(_) => Risk::ReducesRedundancy,
+            None => Risk::Reversible,
+        };
+        on(&host.name, Action::Retire, risk).ensures(stopped(&host.name))
+    });
+    steps.collect()
+}
+
+fn stopped(node: &NodeName) -> Check {
+    Check::Stopped { node: node.clone() }
+}
+
+/// The release that wrote the data is there: the wanted one, else the newest.
+fn program(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> HostPath {
+    let wanted = situation.desired.version;
+    let version = match facts.releases.contains_key(&wanted) {
+        true => wanted,
+        false => facts.releases.keys().next_back().copied().unwrap_or(wanted),
+    };
+    host.paths.release(version).join("etcd")
+}

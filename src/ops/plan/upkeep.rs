@@ -1,0 +1,192 @@
+//! `defrag`, `compact`, `alarm disarm`: upkeep in the order that etcd's own guides give.
+
+use super::waves::{Draft, Effect, on, step};
+use super::{Action, Risk, Situation, Step, Target, living};
+use crate::etcd::{AlarmKind, Member, MemberStatus};
+use crate::inventory::{DesiredHost, NodeName};
+use crate::ops::check::Check;
+use crate::ops::model::{Fact, Membership, host_of};
+use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::upkeep::{may_defragment, may_disarm, quota, worth_defragmenting};
+use crate::ops::safety::{Blocked, Rule};
+
+/// Entries that a member may be behind before the next one's turn.
+const CAUGHT_UP: u64 = 500;
+
+/// Plans `defrag`: followers first, the leader last and after handing over, only where it is worth it.
+pub(super) fn defragment(situation: Situation<'_>, limit: &[NodeName], force: bool) -> Result<Draft, Vec<Blocked>> {
+    let membership = living(situation)?;
+    let mut draft = Draft::new(Some(Strength::of(membership)));
+    let covered = |host: &DesiredHost| limit.is_empty() || limit.contains(&host.name);
+    one_by_one(situation, membership, &covered, force, &mut draft)?;
+    Ok(draft)
+}
+
+/// Plans `compact`.
+pub(super) fn compact(situation: Situation<'_>, keep: u64) -> Result<Draft, Vec<Blocked>> {
+    let membership = living(situation)?;
+    quorate(membership)?;
+    let mut draft = Draft::new(Some(Strength::of(membership)));
+    compact_all_but(membership, keep, &mut draft);
+    if draft.waves.is_empty() {
+        draft.notes.push(format!("there are no more than {keep} revisions"));
+    }
+    Ok(draft)
+}
+
+/// Plans `alarm disarm`: for NOSPACE compact, defragment everybody, and only then disarm; CORRUPT only once all members
+/// hold the same data.
+pub(super) fn disarm(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
+    let membership = living(situation)?;
+    quorate(membership)?;
+    let mut draft = Draft::new(Some(Strength::of(membership)));
+    let on = |kind| membership.alarms.iter().any(|alarm| alarm.kind == kind);
+    if membership.alarms.is_empty() {
+        draft.notes.push("no alarm is on".to_owned());
+        return Ok(draft);
+    }
+    may_disarm(membership).map_err(|refusal| vec![refusal])?;
+    if on(AlarmKind::Corrupt) {
+        let compare = step(Target::Cluster, Action::CompareMembers { at_least: 0 }, Risk::ReadOnly);
+        draft.wave("see that all members hold the same data", Effect::None, vec![compare]);
+        draft.wave("take the alarm back", Effect::None, vec![take_back(AlarmKind::Corrupt)]);
+    }
+    if on(AlarmKind::Nospace) {
+        compact_all_but(membership, 0, &mut draft);
+        let without_corrupt = Membership {
+            alarms: membership
+                .alarms
+                .iter()
+                .filter(|a| a.kind == AlarmKind::Nospace)
+                .copied()
+                .collect(),
+            ..membership.clone()
+        };
+        one_by_one(situation, &without_corrupt, &|_| true, true, &mut draft)?;
+        let quota = quota(situation.desired).unwrap_or(0);
+        let back = take_back(AlarmKind::Nospace)
+            .requires(Check::RoomForWrites { quota })
+            .ensures(Check::NoAlarm);
+        draft.wave("take the alarm back", Effect::None, vec![back]);
+    }
+    Ok(draft)
+}
+
+fn take_back(kind: AlarmKind) -> Step {
+    step(Target::Cluster, Action::Disarm { kind }, Risk::Reversible)
+}
+
+fn quorate(membership: &Membership) -> Result<(), Vec<Blocked>> {
+    let now = Strength::of(membership);
+    if now.has_quorum() {
+        return Ok(());
+    }
+    Err(vec![Blocked::new(
+        Rule::QuorumLost,
+        format!("quorum is lost: {} of {} voters are healthy", now.healthy, now.voters),
+        "start the members that are down (`quorate up`)",
+    )])
+}
+
+fn compact_all_but(membership: &Membership, keep: u64, draft: &mut Draft) {
+    let statuses = membership.status.values().filter_map(Fact::known);
+    let newest = statuses.map(|status| status.header.revision).max().unwrap_or(0);
+    let revision = newest.saturating_sub(i64::try_from(keep).unwrap_or(i64::MAX));
+    if revision > 0 {
+        let compact = step(Target::Cluster, Action::Compact { revision }, Risk::Reversible);
+        draft.wave("forget old revisions", Effect::None, vec![compact]);
+    }
+}
+
+/// The turns of everybody whose file is worth it.
+fn one_by_one(
+    situation: Situation<'_>,
+    membership: &Membership,
+    covered: &dyn Fn(&DesiredHost) -> bool,
+    force: bool,
+    draft: &mut Draft,
+) -> Result<(), Vec<Blocked>> {
+    let quota = quota(situation.desired);
+    let (mut blocked, mut turns) = (Vec::new(), Vec::new());
+    for member in membership.voters() {
+        let Some(host) = host_of(situation.desired, member).filter(|host| covered(host)) else {
+            continue;
+        };
+        let Some(status) = membership.status_of(member.id) else {
+            let refusal = Blocked::new(
+                Rule::NotSettled,
+                "it does not answer",
+                "bring it back first (`quorate up`)",
+            );
+            blocked.push(refusal.on(&host.name));
+            continue;
+        };
+        match worth_defragmenting(status, quota) {
+            Ok(why) => turns.push((host, member, status, why)),
+            Err(why) if force => turns.push((host, member, status, format!("asked for, although {why}"))),
+            Err(why) => draft.notes.push(format!("{}: not worth it: {why}", host.name)),
+        }
+    }
+    for (host, member, status, _) in &turns {
+        blocked.extend(may_defragment(membership, member.id).err().map(|b| b.on(&host.name)));
+        blocked.extend(no_room(situation, host, status));
+    }
+    if !blocked.is_empty() {
+        return Err(blocked);
+    }
+    let leads = |member: &Member| membership.leader() == Some(member.id);
+    turns.sort_by_key(|(_, member, ..)| (leads(member), member.id));
+    for (host, member, status, why) in turns {
+        let url = host.peer_url();
+        if leads(member) && membership.voters().count() > 1 {
+            let over = step(Target::Cluster, Action::HandOver { url: url.clone() }, Risk::Reversible)
+                .ensures(Check::NotLeader { url: url.clone() });
+            draft.wave(
+                format!("hand leadership over from {}", host.name),
+                Effect::None,
+                vec![over],
+            );
+        }
+        // A member that is busy with it answers nobody, but it is not gone: raft goes on.
+        let turn = on(
+            &host.name,
+            Action::Defragment { url: url.clone() },
+            Risk::ReducesRedundancy,
+        )
+        .requires(Check::SafeToDefragment { url: url.clone() })
+        .ensures(Check::HealthyVoter { url: url.clone() })
+        .ensures(Check::CaughtUp { url, within: CAUGHT_UP })
+        .because([why, format!("its clients wait for about {} s", seconds(status))]);
+        draft.wave(format!("defragment {}", host.name), Effect::None, vec![turn]);
+    }
+    Ok(())
+}
+
+/// 352 MB took five seconds; slower disks take longer.
+fn seconds(status: &MemberStatus) -> u64 {
+    1 + status.db_in_use / (50 << 20)
+}
+
+/// The new file is written beside the old one.
+fn no_room(situation: Situation<'_>, host: &DesiredHost, status: &MemberStatus) -> Option<Blocked> {
+    let facts = situation.observed.hosts.get(&host.name)?.known()?;
+    let disk = facts.system.disks.get(&host.paths.data)?;
+    let needed = status.db_in_use + (32 << 20);
+    (disk.free_bytes < needed).then(|| {
+        Blocked::new(
+            Rule::Host,
+            format!(
+                "{} has {} MiB free, and the new file needs {} MiB beside the old one",
+                host.paths.data,
+                disk.free_bytes >> 20,
+                needed >> 20
+            ),
+            "free some space on it",
+        )
+        .on(&host.name)
+    })
+}
+
+#[cfg(test)]
+#[path = "upkeep_tests.rs"]
+mod tests;

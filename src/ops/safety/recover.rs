@@ -1,0 +1,196 @@
+//! Going on from what a minority still has: only where the majority is gone for good, and from the newest of what is left.
+
+use std::collections::BTreeMap;
+
+use super::bootstrap::{Marker, data_belongs};
+use super::quorum::{Strength, quorum};
+use super::restore::{left_out, unreachable};
+use super::{Blocked, Rule};
+use crate::etcd::RaftLog;
+use crate::host::{DataState, HostFacts};
+use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::model::{Fact, Observed, Policy};
+use crate::ops::recover::RecoverOrder;
+
+/// Free bytes that the copy of a member's data leaves.
+const ROOM: u64 = 256 << 20;
+
+/// May the cluster be rebuilt from one survivor? Returns the one with the newest committed data.
+///
+/// # Errors
+/// Every reason against it: a majority that works or could be started, a host that may hold something newer, data that
+/// belongs elsewhere, and without `--accept-data-loss` what may be lost.
+pub fn may_recover(
+    desired: &Desired,
+    observed: &Observed,
+    order: &RecoverOrder,
+    policy: Policy,
+) -> Result<NodeName, Vec<Blocked>> {
+    if let Some(refusal) = still_works(observed) {
+        return Err(vec![refusal]);
+    }
+    let mut blocked = left_out(desired, observed, &order.without);
+    let taking_part = desired
+        .hosts
+        .values()
+        .filter(|host| !order.without.contains(&host.name));
+    let mut survivors = BTreeMap::new();
+    for host in taking_part {
+        match observed.hosts.get(&host.name) {
+            Some(Fact::Known(facts)) => {
+                blocked.extend(
+                    data_belongs(desired, host, facts)
+                        .err()
+                        .filter(|b| b.rule != Rule::DataGone),
+                );
+                if facts.data.state == DataState::Bootstrapped {
+                    survivors.insert(&host.name, (host, facts));
+                }
+            }
+            Some(Fact::Unknown(why)) => blocked.push(unreachable(host, why)),
+            Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not looked at")),
+        }
+    }
+    blocked.extend(one_cluster(&survivors));
+    blocked.extend(could_be_started(desired, observed, &survivors));
+    let chosen = choose(order, &survivors).map_err(|refusal| blocked.push(refusal)).ok();
+    if let Some((host, facts)) = chosen.and_then(|name| survivors.get(name)) {
+        blocked.extend(no_room(host, facts));
+        blocked.extend(no_release(host, facts));
+    }
+    if !policy.accept_data_loss && blocked.is_empty() {
+        blocked.push(loses(order, chosen));
+    }
+    match chosen {
+        Some(name) if blocked.is_empty() => Ok(name.clone()),
+        _ => Err(blocked),
+    }
+}
+
+type Survivors<'a> = BTreeMap<&'a NodeName, (&'a DesiredHost, &'a HostFacts)>;
+
+fn still_works(observed: &Observed) -> Option<Blocked> {
+    let membership = observed.cluster.known()?;
+    let now = Strength::of(membership);
+    now.has_quorum().then(|| {
+        Blocked::new(
+            Rule::NotSettled,
+            format!("the cluster works: {} of {} voters are healthy", now.healthy, now.voters),
+            "a member that is gone for good is replaced with `quorate replace-node`; what is down starts with `quorate up`",
+        )
+    })
+}
+
+/// Survivors of different clusters have nothing to say about each other.
+fn one_cluster(survivors: &Survivors<'_>) -> Option<Blocked> {
+    let ids: BTreeMap<_, _> = survivors
+        .values()
+        .filter_map(|(host, facts)| Some((Marker::on(facts)?.cluster_id, &host.name)))
+        .collect();
+    (ids.len() > 1).then(|| {
+        let each: Vec<String> = ids.iter().map(|(id, name)| format!("{name}: {id}")).collect();
+        Blocked::new(
+            Rule::ForeignData,
+            format!("the data on the hosts is of different clusters ({})", each.join(", ")),
+            "leave out the hosts with old data: --without NAME",
+        )
+    })
+}
+
+/// A majority that has its data is not gone.
+fn could_be_started(desired: &Desired, observed: &Observed, survivors: &Survivors<'_>) -> Option<Blocked> {
+    let listed = observed.cluster.known().map_or(0, |m| m.voters().count());
+    let members = desired.hosts.len().max(listed);
+    (survivors.len() >= quorum(members)).then(|| {
+        Blocked::new(
+            Rule::NotSettled,
+            format!(
+                "{} of {members} members have their data, which is a majority",
+                survivors.len()
+            ),
+            "start them with `quorate up`; if the data of one cannot be used, say --without NAME",
+        )
+    })
+}
+
+/// The survivor that knows of the most committed entries; of equals the one with the longer log.
+fn choose<'a>(order: &'a RecoverOrder, survivors: &Survivors<'a>) -> Result<&'a NodeName, Blocked> {
+    if let Some(name) = &order.from {
+        return match survivors.get_key_value(name) {
+            Some((name, _)) => Ok(name),
+            None => Err(Blocked::new(
+                Rule::DataGone,
+                "it has no data to go on from",
+                "leave --from out: the survivor with the newest data is found",
+            )
+            .on(name)),
+        };
+    }
+    let known = |name: &&NodeName| order.logs.get(*name).and_then(Fact::known).copied();
+    let unread = survivors.keys().find(|name| known(name).is_none());
+    if let Some(name) = unread {
+        let why = match order.logs.get(*name) {
+            Some(Fact::Unknown(why)) => why.clone(),
+            _ => "it was not read".to_owned(),
+        };
+        let hint = format!("it may be the newest; to go on without it, say --from another host or --without {name}");
+        return Err(Blocked::new(Rule::Unknown, format!("its raft log cannot be read: {why}"), hint).on(name));
+    }
+    let newest = survivors.keys().copied().max_by_key(|name| {
+        let log: Option<RaftLog> = known(name);
+        (log, std::cmp::Reverse(*name))
+    });
+    newest.ok_or_else(|| {
+        Blocked::new(
+            Rule::DataGone,
+            "no host that answers has data of this cluster",
+            "go back to a backup: `quorate restore FILE`",
+        )
+    })
+}
+
+fn no_room(host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
+    let disk = facts.system.disks.get(&host.paths.data)?;
+    let needed = facts.data.bytes + ROOM;
+    (disk.free_bytes < needed).then(|| {
+        Blocked::new(
+            Rule::Host,
+            format!(
+                "{} has {} MiB free, and a copy of the data needs {} MiB",
+                host.paths.data,
+                disk.free_bytes >> 20,
+                needed >> 20
+            ),
+            "free some space on it",
+        )
+        .on(&host.name)
+    })
+}
+
+fn no_release(host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
+    facts.releases.is_empty().then(|| {
+        Blocked::new(
+            Rule::Host,
+            format!("there is no etcd below {} to read the data with", host.paths.bin),
+            "put the release that wrote it there",
+        )
+        .on(&host.name)
+    })
+}
+
+fn loses(order: &RecoverOrder, chosen: Option<&NodeName>) -> Blocked {
+    let log = chosen.and_then(|name| order.logs.get(name)).and_then(Fact::known);
+    let kept = match (chosen, log) {
+        (Some(name), Some(log)) => format!("{name} goes to raft index {}", log.committed),
+        _ => "what is left is a minority's".to_owned(),
+    };
+    Blocked::new(
+        Rule::OlderData,
+        format!("{kept}: whatever the lost majority acknowledged after that is gone"),
+        "say --accept-data-loss if the majority is gone for good; what is on the hosts is moved aside, not deleted",
+    )
+}
+
+#[cfg(test)]
+#[path = "recover_tests.rs"]
+mod tests;

@@ -1,0 +1,161 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::ops::samples::{ACCEPTED, CLUSTER, desired, empty, facts, log, membership, name, observed, stop};
+
+fn order(logs: &[(usize, Fact<RaftLog>)]) -> RecoverOrder {
+    RecoverOrder {
+        from: None,
+        without: Vec::new(),
+        logs: logs.iter().map(|(n, log)| (name(*n), log.clone())).collect(),
+    }
+}
+
+/// Five hosts, of which only the first two still have data.
+fn two_of_five() -> (Desired, Observed) {
+    let desired = desired(5);
+    let mut seen = observed(&desired);
+    for n in 3..=5 {
+        seen.hosts.insert(name(n), Fact::Known(empty(&desired, n)));
+    }
+    (desired, seen)
+}
+
+fn rules(result: Result<NodeName, Vec<Blocked>>) -> Vec<(Rule, Option<String>)> {
+    let refusals = result.unwrap_err();
+    assert!(refusals.iter().all(|r| !r.hint.is_empty()));
+    refusals
+        .into_iter()
+        .map(|r| (r.rule, r.node.map(|n| n.to_string())))
+        .collect()
+}
+
+#[test]
+fn the_survivor_with_the_most_committed_entries_goes_on_then_the_longer_log() {
+    let (desired, seen) = two_of_five();
+    let chosen = |a, b| may_recover(&desired, &seen, &order(&[(1, a), (2, b)]), ACCEPTED).unwrap();
+    assert_eq!(chosen(log(10, 12), log(11, 11)), name(2));
+    assert_eq!(chosen(log(11, 12), log(11, 11)), name(1));
+    assert_eq!(chosen(log(11, 11), log(11, 11)), name(1));
+}
+
+#[test]
+fn what_may_be_lost_is_told_and_takes_the_flag() {
+    let (desired, seen) = two_of_five();
+    let order = order(&[(1, log(10, 12)), (2, log(11, 11))]);
+    let refusals = may_recover(&desired, &seen, &order, Policy::default()).unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::OlderData);
+    assert!(
+        refusals[0].reason.contains("n2 goes to raft index 11"),
+        "{}",
+        refusals[0]
+    );
+    let told = order.side_by_side(&desired, &name(2));
+    assert!(
+        told[1].contains("committed 11") && told[1].contains("goes on"),
+        "{told:?}"
+    );
+    assert!(told[5].contains("the entries 12 to 12 (1)"), "{told:?}");
+}
+
+#[test]
+fn a_majority_that_works_or_could_be_started_is_not_gone() {
+    let desired = desired(3);
+    let mut seen = observed(&desired);
+    let order = order(&[(1, log(9, 9)), (2, log(9, 9)), (3, log(9, 9))]);
+    assert_eq!(
+        rules(may_recover(&desired, &seen, &order, ACCEPTED)),
+        [(Rule::NotSettled, None)]
+    );
+    seen.cluster = Fact::Known(membership(&desired));
+    let refusals = may_recover(&desired, &seen, &order, ACCEPTED).unwrap_err();
+    assert!(
+        refusals[0].reason.contains("the cluster works: 3 of 3"),
+        "{}",
+        refusals[0]
+    );
+}
+
+#[test]
+fn a_host_that_does_not_answer_may_hold_something_newer() {
+    let (desired, mut seen) = two_of_five();
+    seen.hosts.insert(name(5), Fact::Unknown("no route".into()));
+    let mut order = order(&[(1, log(9, 9)), (2, log(9, 9))]);
+    assert_eq!(
+        rules(may_recover(&desired, &seen, &order, ACCEPTED)),
+        [(Rule::Unreachable, Some("n5".into()))]
+    );
+    order.without.push(name(5));
+    assert_eq!(may_recover(&desired, &seen, &order, ACCEPTED).unwrap(), name(1));
+}
+
+#[test]
+fn one_that_is_left_out_must_not_run() {
+    let (desired, seen) = two_of_five();
+    let mut order = order(&[(1, log(9, 9)), (2, log(9, 9))]);
+    order.without.push(name(1));
+    assert_eq!(
+        rules(may_recover(&desired, &seen, &order, ACCEPTED)),
+        [(Rule::NotSettled, Some("n1".into()))]
+    );
+}
+
+#[test]
+fn data_of_another_cluster_and_a_log_that_cannot_be_read_block() {
+    let (desired, mut seen) = two_of_five();
+    let order_read = order(&[(1, log(9, 9)), (2, Fact::Unknown("torn".into()))]);
+    assert_eq!(
+        rules(may_recover(&desired, &seen, &order_read, ACCEPTED)),
+        [(Rule::Unknown, Some("n2".into()))]
+    );
+    let from = RecoverOrder {
+        from: Some(name(1)),
+        ..order_read
+    };
+    assert_eq!(may_recover(&desired, &seen, &from, ACCEPTED).unwrap(), name(1));
+
+    let mut other = facts(&desired, 2);
+    let marker = Marker {
+        cluster_id: crate::inventory::ClusterId(CLUSTER.0 + 1),
+        ..Marker::on(&other).unwrap()
+    };
+    other.data.marker = Some(marker.to_text());
+    seen.hosts.insert(name(2), Fact::Known(other));
+    let order = order(&[(1, log(9, 9)), (2, log(9, 9))]);
+    assert_eq!(
+        rules(may_recover(&desired, &seen, &order, ACCEPTED)),
+        [(Rule::ForeignData, None)]
+    );
+}
+
+#[test]
+fn nothing_left_no_room_or_nothing_to_read_it_with_blocks() {
+    let desired = desired(3);
+    let mut seen = observed(&desired);
+    for n in 1..=3 {
+        seen.hosts.insert(name(n), Fact::Known(empty(&desired, n)));
+    }
+    let none = RecoverOrder {
+        from: None,
+        without: Vec::new(),
+        logs: BTreeMap::new(),
+    };
+    assert_eq!(
+        rules(may_recover(&desired, &seen, &none, ACCEPTED)),
+        [(Rule::DataGone, None)]
+    );
+
+    let mut last = facts(&desired, 1);
+    stop(&mut last);
+    last.releases.clear();
+    last.system
+        .disks
+        .values_mut()
+        .for_each(|disk| disk.free_bytes = 1 << 20);
+    seen.hosts.insert(name(1), Fact::Known(last));
+    let n1 = Some("n1".to_owned());
+    assert_eq!(
+        rules(may_recover(&desired, &seen, &order(&[(1, log(9, 9))]), ACCEPTED)),
+        [(Rule::Host, n1.clone()), (Rule::Host, n1)]
+    );
+}

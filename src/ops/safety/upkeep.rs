@@ -1,0 +1,166 @@
+//! Defragmenting and alarms: one member at a time, for a reason, and an alarm is taken back only when its cause is gone
+//! (facts/etcd.md section 6).
+
+use super::{Blocked, Rule};
+use crate::bundle::known_bad;
+use crate::etcd::{AlarmKind, MemberStatus};
+use crate::inventory::{Desired, MemberId};
+use crate::ops::model::Membership;
+
+/// etcd's quota where the configuration names none: 2 GiB.
+const DEFAULT_QUOTA: u64 = 2 << 30;
+/// Free bytes inside the file from which giving them back is worth a pause.
+const WORTH_BYTES: u64 = 200 << 20;
+/// Share of the quota, in percent, from which the file is worth a pause whatever is free in it.
+const WORTH_QUOTA: u64 = 80;
+/// Share of the quota, in percent, below which a database must be before its alarm is taken back.
+const ROOM_QUOTA: u64 = 90;
+
+/// The quota that the inventory gives the members, bytes; `None` where it is switched off.
+pub fn quota(desired: &Desired) -> Option<u64> {
+    match desired
+        .options
+        .get("quota-backend-bytes")
+        .and_then(serde_json::Value::as_i64)
+    {
+        None | Some(0) => Some(DEFAULT_QUOTA),
+        Some(bytes) => u64::try_from(bytes).ok(),
+    }
+}
+
+/// The quota in force on a member: its own word (3.6 and later), else the inventory's.
+pub fn quota_of(status: &MemberStatus, configured: Option<u64>) -> Option<u64> {
+    match status.db_quota {
+        0 => configured,
+        told => Some(told),
+    }
+}
+
+/// Is defragmenting this member worth the pause? Says why, either way.
+///
+/// # Errors
+/// Why it is not.
+pub fn worth_defragmenting(status: &MemberStatus, quota: Option<u64>) -> Result<String, String> {
+    let free = status.db_size.saturating_sub(status.db_in_use);
+    let mib = |bytes: u64| bytes >> 20;
+    let share = quota_of(status, quota).map(|quota| percent(status.db_size, quota));
+    let told = format!("{} MiB, {} MiB of it free", mib(status.db_size), mib(free));
+    match share {
+        // A full file with nothing free in it stays as it is.
+        Some(share) if share > WORTH_QUOTA && free * 20 > status.db_size => {
+            Ok(format!("its file is at {share} % of the quota: {told}"))
+        }
+        _ if free > WORTH_BYTES => Ok(format!("its file has {told}")),
+        Some(share) if share > WORTH_QUOTA => Err(format!(
+            "its file is at {share} % of the quota, and hardly anything in it is free ({told}): compact first, delete keys, \
+             or raise `quota-backend-bytes`"
+        )),
+        _ => Err(format!(
+            "its file has {told}; it is worth it from {} MiB free or {WORTH_QUOTA} % of the quota on",
+            mib(WORTH_BYTES)
+        )),
+    }
+}
+
+fn percent(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(100) / whole.max(1)
+}
+
+/// May this member be defragmented now? It answers nobody meanwhile, so all the others must be well.
+///
+/// # Errors
+/// Who is not well, what else goes on, or a release that loses data over it.
+pub fn may_defragment(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
+    let sick = membership.members.iter().find(|m| !membership.healthy(m.id));
+    if let Some(member) = sick {
+        return Err(Blocked::new(
+            Rule::NotSettled,
+            format!(
+                "{} is not healthy, and one that is defragmented answers nobody meanwhile",
+                name(member)
+            ),
+            "bring it back first (`quorate up`)",
+        ));
+    }
+    if let Some(member) = membership.members.iter().find(|m| m.learner) {
+        return Err(Blocked::new(
+            Rule::NotSettled,
+            format!("{} is a learner that has not been promoted yet", name(member)),
+            "finish that change first (`quorate up`)",
+        ));
+    }
+    if membership.alarms.iter().any(|alarm| alarm.kind == AlarmKind::Corrupt) {
+        return Err(Blocked::new(
+            Rule::Upkeep,
+            "the alarm CORRUPT is on: members disagree about the data",
+            "find the odd one with `quorate check-hashes`, and replace it (`quorate replace-node`)",
+        ));
+    }
+    let bad = membership
+        .status_of(id)
+        .and_then(|status| Some((status.version, known_bad(status.version)?)));
+    match bad {
+        Some((version, bad)) => Err(Blocked::new(
+            Rule::Version,
+            format!("it runs etcd {version}, which {}", bad.reason),
+            format!(
+                "go to {} or later first: `quorate upgrade --to {}`",
+                bad.fixed_in, bad.fixed_in
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Is there room again in every database, so that the alarm NOSPACE would not come back with the next write?
+///
+/// # Errors
+/// The member that is still too full, or does not answer.
+pub fn has_room(membership: &Membership, configured: u64) -> Result<(), Blocked> {
+    let configured = (configured > 0).then_some(configured);
+    for member in membership.voters() {
+        let Some(status) = membership.status_of(member.id) else {
+            return Err(Blocked::new(
+                Rule::Unknown,
+                format!("{} does not tell the size of its database", name(member)),
+                "bring it back first (`quorate up`)",
+            ));
+        };
+        let share = quota_of(status, configured).map_or(0, |quota| percent(status.db_size, quota));
+        if share >= ROOM_QUOTA {
+            return Err(Blocked::new(
+                Rule::Upkeep,
+                format!("the database of {} is still at {share} % of its quota", name(member)),
+                "delete keys, or raise `quota-backend-bytes` in the inventory and run `quorate up`; then run this again",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// May alarms be taken back at all? Every member must be there to be made room on.
+///
+/// # Errors
+/// Who is missing.
+pub fn may_disarm(membership: &Membership) -> Result<(), Blocked> {
+    let missing = membership.voters().find(|m| membership.status_of(m.id).is_none());
+    match missing {
+        None => Ok(()),
+        Some(member) => Err(Blocked::new(
+            Rule::NotSettled,
+            format!("{} does not answer, so its database would stay full", name(member)),
+            "bring it back first (`quorate up`)",
+        )),
+    }
+}
+
+fn name(member: &crate::etcd::Member) -> String {
+    match member.started() {
+        true => member.name.clone(),
+        false => member.id.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[path = "upkeep_tests.rs"]
+mod tests;

@@ -1,0 +1,158 @@
+//! The majority is gone for good: what a minority still has becomes the cluster again, in one command.
+
+use std::time::Duration;
+
+use crate::harness::{Lab, Outcome, wait_until};
+
+/// A cluster with a few keys that every member has applied.
+fn cluster(hosts: usize) -> Lab {
+    let lab = Lab::cluster(hosts);
+    put(&lab, "kept", "yes");
+    let revision = |host: &str| {
+        let told = lab.host(host).etcdctl("get kept --consistency s -w json").ok().json();
+        told["header"]["revision"].as_i64()
+    };
+    wait_until("every member to have it", Duration::from_secs(10), || {
+        let names: Vec<_> = lab.hosts().iter().map(|h| h.name.clone()).collect();
+        names.iter().all(|name| revision(name) == revision("n1"))
+    });
+    lab
+}
+
+fn put(lab: &Lab, key: &str, value: &str) {
+    lab.quorate(&["ctl", "--", "put", key, value]).ok();
+}
+
+fn get(lab: &Lab, key: &str) -> String {
+    let got = lab.quorate(&["ctl", "--", "get", key, "--print-value-only"]);
+    got.ok().stdout
+}
+
+/// Fire in the server room: the disk is new, the machine answers again.
+fn burn(lab: &Lab, names: &[&str]) {
+    for name in names {
+        lab.host(name)
+            .sh("systemctl kill -s KILL etcd; systemctl disable --now etcd 2>/dev/null; rm -rf /var/lib/etcd/member /var/lib/etcd/.quorate-cluster");
+    }
+}
+
+fn recover(lab: &Lab, point: &str, arguments: &[&str]) -> Outcome {
+    let all = [&["recover", "--yes", "--accept-data-loss"], arguments].concat();
+    lab.quorate_with(&all, |command| _ = command.env("QUORATE_FAULT", point), b"")
+}
+
+#[track_caller]
+fn is_whole(lab: &Lab, members: usize) {
+    assert_eq!(get(lab, "kept"), "yes\n");
+    let status = lab.status();
+    assert_eq!(status["healthy"], true, "{status}");
+    assert_eq!(status["members"].as_array().map(Vec::len), Some(members), "{status}");
+    lab.quorate(&["check-hashes"]).ok();
+    lab.quorate(&["up", "--yes"]).ok().says(&["nothing to do"]);
+    for host in lab.hosts() {
+        let strays = host.try_sh("pgrep -x etcd | wc -l").stdout;
+        assert!(
+            ["0", "1"].contains(&strays.trim()),
+            "a private etcd is left on {}",
+            host.name
+        );
+    }
+}
+
+#[test]
+fn two_of_three_lost_their_disks_and_the_third_becomes_three_again() {
+    let lab = cluster(3);
+    // While a majority has its data there is nothing to recover.
+    lab.stops_nothing(|lab| {
+        lab.quorate(&["recover", "--yes", "--accept-data-loss"])
+            .code(4)
+            .says(&["the cluster works"])
+    });
+    let before = lab.status()["cluster_id"].clone();
+    burn(&lab, &["n1", "n2"]);
+    lab.quorate(&["up", "--yes"]).code(4);
+    lab.quorate(&["recover", "--yes"]).code(4).says(&[
+        "--accept-data-loss",
+        "whatever the lost majority acknowledged after that is gone",
+    ]);
+    let recovered = recover(&lab, "", &[])
+        .ok()
+        .says(&["n3: committed", "<- goes on", "n1: no data", "may be lost"]);
+    is_whole(&lab, 3);
+    assert_ne!(
+        lab.status()["cluster_id"],
+        before,
+        "stragglers cannot mix in\n{recovered}"
+    );
+    lab.host("n3")
+        .sh("ls /var/lib/etcd.quorate-aside/*-restore/member/snap/db");
+    let kept = lab.quorate(&["--output", "json", "backup", "list"]).ok().stdout;
+    assert!(kept.contains("\"reason\":\"recover\""), "{kept}");
+}
+
+#[test]
+fn hosts_that_never_come_back_are_left_out_by_name() {
+    let lab = cluster(3);
+    lab.host("n1").crash();
+    lab.host("n2").crash();
+    recover(&lab, "", &[]).code(5).says(&["--without n1", "--without n2"]);
+    assert!(lab.host("n3").pid() > 0, "nothing was stopped");
+    recover(&lab, "", &["--without", "n1", "--without", "n2"]).ok();
+    assert_eq!(get(&lab, "kept"), "yes\n");
+    let status = lab.quorate(&["--output", "json", "status"]).json();
+    let healthy = status["members"].as_array().expect("members").iter();
+    assert_eq!(healthy.filter(|m| m["healthy"] == true).count(), 1, "{status}");
+}
+
+/// n1 was cut off earlier than n2, so n2 knows more.
+#[test]
+fn of_two_survivors_the_one_with_the_newest_committed_data_goes_on() {
+    let lab = cluster(5);
+    lab.host("n1").sh("systemctl stop etcd");
+    for n in 0..20 {
+        put(&lab, "kept", "yes");
+        put(&lab, &format!("later/{n}"), "yes");
+    }
+    // A survivor that lost power has more in its log than in its database.
+    lab.host("n2")
+        .sh("systemctl kill -s KILL etcd; systemctl disable --now etcd 2>/dev/null; true");
+    burn(&lab, &["n3", "n4", "n5"]);
+    let told = recover(&lab, "", &[]).ok();
+    let chosen = told
+        .stderr
+        .lines()
+        .find(|line| line.contains("<- goes on"))
+        .expect("one is chosen");
+    assert!(chosen.contains("n2:"), "{told}");
+    is_whole(&lab, 5);
+    // The last write may be one that n2 had not heard of as committed.
+    let count = lab
+        .quorate(&["ctl", "--", "get", "later/", "--prefix", "--keys-only"])
+        .ok();
+    assert!(count.stdout.matches("later/").count() >= 19, "{count}");
+}
+
+#[test]
+fn a_recovery_killed_at_any_boundary_is_finished_by_the_same_command() {
+    let lab = cluster(3);
+    let mut deaths = 0;
+    // The first half has two waves and a private etcd in the middle of the second.
+    let points = ["after:w1", "private:w2.n3", "after:w2"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain((3..16).map(|wave| format!("after:w{wave}")));
+    for point in points {
+        burn(&lab, &["n1", "n2"]);
+        let died = recover(&lab, &point, &[]);
+        if died.status == Some(0) {
+            is_whole(&lab, 3);
+            continue;
+        }
+        assert!(matches!(died.status, None | Some(134)), "{died}");
+        deaths += 1;
+        recover(&lab, "", &[]).ok();
+        is_whole(&lab, 3);
+    }
+    println!("| recover | program killed at {deaths} boundaries | same command | whole again, hashes equal |");
+    assert!(deaths >= 10, "only {deaths} boundaries were met");
+}
