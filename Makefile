@@ -40,7 +40,7 @@ bench:
 # The simulator over many more worlds than `make test` takes the time for.
 WORLDS ?= 1000000
 soak:
-	QUORATE_WORLDS=$(WORLDS) $(CARGO) test --locked --release --lib sim::
+	QUORATE_WORLDS=$(WORLDS) $(CARGO) test --locked --release --lib sim::properties -- --nocapture
 
 dist:
 	lab/deps

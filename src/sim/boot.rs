@@ -105,7 +105,10 @@ impl World {
             }
             Some(Ordering::Greater) => {
                 let (node, cluster) = (node.clone(), disk.cluster);
-                self.happened.push(Happening::Upgraded { node, cluster });
+                let others = self.live(cluster);
+                if others.values().all(|other| other.version.series() < version.series()) {
+                    self.happened.push(Happening::Upgraded { node, cluster });
+                }
                 Ok(())
             }
             Some(Ordering::Equal) | None => Ok(()),

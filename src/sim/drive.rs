@@ -118,10 +118,13 @@ fn consent(intent: &Intent, policy: Policy) -> Consent {
         Intent::Remove { node, wipe: true } => Some(node.clone()),
         _ => None,
     };
-    let restore = matches!(intent, Intent::Restore(_));
+    let restore = match intent {
+        Intent::Restore(order) => Some(order.without.iter().cloned().collect()),
+        _ => None,
+    };
     Consent {
         // Whoever restores knows that everybody stops.
-        outage: policy.accept_outage || restore,
+        outage: policy.accept_outage || restore.is_some(),
         wipe,
         restore,
     }
@@ -233,12 +236,22 @@ impl Lab {
 impl exec::World for Lab {
     async fn look(&self, hosts: &BTreeMap<NodeName, Depth>) -> Observed {
         // Nothing changes here between two looks, so a light one may as well be a close one.
-        let hosts: BTreeSet<NodeName> = hosts.keys().cloned().collect();
+        let fresh: BTreeSet<NodeName> = hosts.keys().cloned().collect();
         let mut state = self.now();
         let before = state.seen.take().map(|seen| seen.hosts).unwrap_or_default();
-        let seen = state.world.look_again(&self.desired, before, &hosts);
-        state.seen = Some(seen.clone());
-        seen
+        let seen = state.world.look_again(&self.desired, before, &fresh);
+        // Whoever asked for some hosts is told of those.
+        let told = fresh
+            .iter()
+            .filter_map(|node| Some((node.clone(), seen.hosts.get(node)?.clone())));
+        let told = Observed {
+            at: seen.at,
+            hosts: told.collect(),
+            cluster: seen.cluster.clone(),
+            auth: seen.auth.clone(),
+        };
+        state.seen = Some(seen);
+        told
     }
 
     async fn perform(&self, step: &Step, _: &dyn Reporter) -> Result<String, StepError> {

@@ -160,7 +160,7 @@ fn the_leader_removed_without_a_hand_over() {
     let caught = found(&leave(), |plan, _| {
         without(plan, |action| matches!(action, Action::HandOver { .. }));
     });
-    assert_eq!(caught, "w2.cluster: removes the leader without a hand-over");
+    assert_eq!(caught, "w3.cluster: removes the leader without a hand-over");
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_member_removed_without_looking_whether_it_may_be() {
             .requires
             .clear();
     });
-    assert_eq!(caught, "w2.cluster: does not require SafeToRemove");
+    assert_eq!(caught, "w3.cluster: does not require SafeToRemove");
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_member_removed_by_a_list_of_one_member() {
     let caught = found(&leave(), |_, seen| membership(seen).by_quorum = false);
     assert_eq!(
         caught,
-        "w2.cluster: removes a member by a list that no quorum stands behind"
+        "w3.cluster: removes a member by a list that no quorum stands behind"
     );
 }
 
@@ -324,7 +324,7 @@ fn data_taken_from_a_member_that_runs() {
         let wipe = step(plan, |action| *action == Action::Wipe);
         wipe.requires.retain(|check| !matches!(check, Check::Stopped { .. }));
     });
-    assert_eq!(caught, "w4.etcd-2: does not require Stopped");
+    assert_eq!(caught, "w5.etcd-2: does not require Stopped");
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn data_taken_from_a_member_that_is_listed() {
         let wipe = step(plan, |action| *action == Action::Wipe);
         wipe.requires.retain(|check| !matches!(check, Check::SafeToWipe { .. }));
     });
-    assert_eq!(caught, "w4.etcd-2: does not require SafeToWipe");
+    assert_eq!(caught, "w5.etcd-2: does not require SafeToWipe");
 }
 
 #[test]
@@ -341,13 +341,13 @@ fn a_deletion_that_is_called_harmless() {
     let caught = found(&leave(), |plan, _| {
         step(plan, |action| *action == Action::Wipe).risk = Risk::Reversible;
     });
-    assert_eq!(caught, "w4.etcd-2: deletes data and calls that no risk");
+    assert_eq!(caught, "w5.etcd-2: deletes data and calls that no risk");
 }
 
 #[test]
 fn a_deletion_that_nobody_asked_for() {
     let caught = found(&leave(), |plan, _| plan.header.intent = UP);
-    assert_eq!(caught, "w4.etcd-2: deletes data that nobody asked to delete");
+    assert_eq!(caught, "w5.etcd-2: deletes data that nobody asked to delete");
 }
 
 #[test]
@@ -357,7 +357,7 @@ fn a_voter_retired_before_it_is_off_the_list() {
         let stop = plan.waves.remove(at);
         plan.waves.insert(0, stop);
     });
-    assert_eq!(caught, "w3.etcd-2: stops a voter for good that is still on the list");
+    assert_eq!(caught, "w4.etcd-2: stops a voter for good that is still on the list");
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod oracle;
 mod papers;
 mod raft;
 mod restore;
+mod rule_tests;
 pub mod scenes;
 pub mod stock;
 mod talk;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inventory::{ClusterId, Desired, MemberId, NodeName};
 
-use super::host::Data;
+use super::host::{Data, SimHost};
 use super::raft::quorum;
 use super::world::{Happening, World};
 
@@ -15,8 +15,8 @@ pub struct Consent {
     pub outage: bool,
     /// The host whose data may be deleted.
     pub wipe: Option<NodeName>,
-    /// Older data may take the place of what is there, on all hosts together.
-    pub restore: bool,
+    /// Older data may take the place of what is there, on all hosts together but these, which are said to be gone.
+    pub restore: Option<BTreeSet<NodeName>>,
 }
 
 /// Remembers what it has seen of one world.
@@ -189,7 +189,7 @@ impl Oracle {
             Data::Member(disk) => {
                 let cluster = world.clusters.get(&disk.cluster);
                 let listed = cluster.is_some_and(|c| c.members.contains_key(&disk.member));
-                if listed && self.consent.restore {
+                if listed && self.consent.restore.is_some() {
                     self.nobody_runs(world, disk.cluster);
                 } else if listed {
                     self.say(format!("the data of a listed member was taken from {node}"));
@@ -204,7 +204,7 @@ impl Oracle {
 
     /// Restored data lie down only where that was asked for, and while nobody of the cluster before runs.
     fn restored(&mut self, world: &World, node: &NodeName, cluster: ClusterId) {
-        if !self.consent.restore {
+        if self.consent.restore.is_none() {
             self.say(format!("{node} got older data, and nobody asked for a restore"));
         }
         let before: Vec<ClusterId> = self.homes.iter().copied().filter(|id| *id != cluster).collect();
@@ -216,7 +216,16 @@ impl Oracle {
     }
 
     fn nobody_runs(&mut self, world: &World, cluster: ClusterId) {
-        let ours = world.hosts.values().filter(|h| self.inventory.contains(&h.spec.name));
+        let gone = |h: &SimHost| {
+            self.consent
+                .restore
+                .as_ref()
+                .is_some_and(|gone| gone.contains(&h.spec.name))
+        };
+        let ours = world
+            .hosts
+            .values()
+            .filter(|h| self.inventory.contains(&h.spec.name) && !gone(h));
         let runs = ours.filter(|h| h.live().is_some_and(|(disk, _)| disk.cluster == cluster));
         let names: Vec<String> = runs.map(|h| h.spec.name.to_string()).collect();
         if !names.is_empty() {

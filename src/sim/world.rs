@@ -42,7 +42,7 @@ pub enum Happening {
     Moved { node: NodeName, data: Data, deleted: bool },
     /// Something that quorate did not do: a crash, a lost disk.
     Fault { node: NodeName },
-    /// A member came up with a later minor release than the cluster as a whole has reached.
+    /// The first member of a cluster came up with a later minor release than all of it has reached.
     Upgraded { node: NodeName, cluster: ClusterId },
     /// An earlier minor release was started on what the cluster as a whole has left behind, and ended at once.
     TooOld { node: NodeName },
@@ -124,9 +124,8 @@ impl World {
                 continue;
             };
             cluster.advance(self.now, elapsed, &mut live);
-            let cluster = cluster.clone();
             for host in self.hosts.values_mut() {
-                settle(host, id, &cluster, &live);
+                settle(host, id, cluster, &live);
             }
             self.publish(id);
         }

@@ -19,6 +19,7 @@ mod members_join;
 mod members_leave;
 mod members_refusals;
 mod members_versions;
+mod model;
 mod pki;
 mod pki_clients;
 mod pki_company;

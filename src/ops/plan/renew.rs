@@ -10,6 +10,7 @@ use super::{Action, HostChange, Risk, Situation, Step, Target};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
+use crate::ops::safety::bootstrap::{Marker, data_belongs};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::{HostTrust, may_sign_with};
 use crate::ops::safety::{Blocked, Rule};
@@ -23,6 +24,7 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     let members: Vec<_> = members(situation).filter(|(host, _)| covered(&host.name)).collect();
     for (host, facts) in &members {
         clock(host, facts, &mut blocked);
+        blocked.extend(data_belongs(situation.desired, host, facts).err());
     }
     let trust = members
         .iter()
@@ -104,22 +106,38 @@ fn start(host: &DesiredHost) -> Step {
         .because(["it does not run".into()])
 }
 
-/// Looks at both ports of each member. With all of them at hand the whole cluster must be well afterwards; while it
-/// cannot be read and some are left out, there is nothing to look at yet.
+/// Looks at both ports of each member. Where all of them are at hand and all vote, the whole cluster must be well
+/// afterwards; else those that are known to vote. While the cluster cannot be read and some are left out, there is nothing
+/// to look at yet.
 fn look_again(situation: Situation<'_>, members: &[(&DesiredHost, &HostFacts)]) -> Option<Step> {
-    let listed = situation.membership().map(|m| m.members.len());
-    let everyone = members.len() == listed.unwrap_or(situation.desired.hosts.len());
-    if listed.is_none() && !everyone || members.is_empty() {
+    let membership = situation.membership();
+    let some_left_out = members.len() < situation.desired.hosts.len();
+    if membership.is_none() && some_left_out {
         return None;
     }
-    let cluster_id = situation.membership().map(|m| m.cluster_id);
-    let nodes = members.iter().map(|(host, _)| host.name.clone()).collect();
+    let cluster_id = membership.map(|m| m.cluster_id);
+    let votes = |host: &DesiredHost, facts: &HostFacts| match membership {
+        Some(membership) => membership.of(host).is_some_and(|m| !m.learner),
+        None => Marker::on(facts).is_some_and(|marker| marker.complete),
+    };
+    let voters: Vec<&DesiredHost> = members
+        .iter()
+        .filter(|(host, facts)| votes(host, facts))
+        .map(|(host, _)| *host)
+        .collect();
+    if voters.is_empty() {
+        return None;
+    }
+    let nodes = voters.iter().map(|host| host.name.clone()).collect();
     let look = step(Target::Cluster, Action::LookAgain { nodes, cluster_id }, Risk::ReadOnly);
-    Some(match everyone {
+    let all_vote = membership.is_some_and(|m| m.members.len() == voters.len());
+    Some(match all_vote {
         true => look.ensures(Check::AllHealthy {
             cluster_id,
-            members: members.len(),
+            members: voters.len(),
         }),
-        false => look,
+        false => voters.iter().fold(look, |look, host| {
+            look.ensures(Check::HealthyVoter { url: host.peer_url() })
+        }),
     })
 }

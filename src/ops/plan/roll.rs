@@ -132,7 +132,7 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
 }
 
 /// Why a member would not come up again once stopped.
-fn stays_down(
+pub(super) fn stays_down(
     situation: Situation<'_>,
     membership: &Membership,
     host: &DesiredHost,

@@ -10,9 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use super::converge::unreachable;
+use super::converge::{runs, unreachable};
 use super::renew::{members, reissue};
-use super::roll::{Turn, effect, turn};
+use super::roll::{Turn, effect, stays_down, turn};
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, AuthorityTurn, FileChange, HostChange, Risk, Situation, Step, Target, living};
 use crate::etcd::Member;
@@ -20,6 +20,7 @@ use crate::host::HostFacts;
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::{Membership, host_of, label};
+use crate::ops::safety::bootstrap::data_belongs;
 use crate::ops::safety::quorum::{Strength, may_stop};
 use crate::ops::safety::trust::{HostTrust, clients_are_ready, may_sign_with, trusts, waiting};
 use crate::ops::safety::{Blocked, Rule};
@@ -75,6 +76,8 @@ impl<'a> Scene<'a> {
                 .into_iter()
                 .flat_map(|membership| strays(situation, membership)),
         );
+        let foreign = members(situation).filter_map(|(host, facts)| data_belongs(situation.desired, host, facts).err());
+        blocked.extend(foreign);
         if !blocked.is_empty() {
             return Err(blocked);
         }
@@ -122,6 +125,7 @@ impl<'a> Scene<'a> {
         let mut risk = Risk::Outage;
         let mut why = vec!["the CA has expired: all members get new certificates and restart together".to_owned()];
         if let Some(membership) = membership {
+            self.may_begin(membership)?;
             for member in membership.voters().filter(|m| membership.healthy(m.id)) {
                 may_stop(membership, member.id, self.situation.policy).map_err(|refusal| vec![refusal])?;
             }
@@ -168,6 +172,30 @@ impl<'a> Scene<'a> {
         Ok(draft)
     }
 
+    /// A rotation that has begun keeps `up` away: what that would have to mend is mended first.
+    ///
+    /// # Errors
+    /// Who would not come up again, and whose joining is unfinished.
+    fn may_begin(&self, membership: &Membership) -> Result<(), Vec<Blocked>> {
+        let unfinished = membership
+            .members
+            .iter()
+            .filter(|m| m.learner || !m.started())
+            .map(|m| {
+                let reason = format!(
+                    "{} has been added and is no voter yet",
+                    label(self.situation.desired, m)
+                );
+                Blocked::new(Rule::NotSettled, reason, "finish that change first: `quorate up`")
+            });
+        let mut blocked: Vec<Blocked> = unfinished.collect();
+        blocked.extend(self.hosts.iter().filter_map(|place| {
+            let member = membership.of(place.host)?;
+            stays_down(self.situation, membership, place.host, member)
+        }));
+        if blocked.is_empty() { Ok(()) } else { Err(blocked) }
+    }
+
     /// Members learn to trust both, one at a time; then the new CA signs.
     fn trust_both(&self, membership: &Membership) -> Draft {
         let mut draft = self.draft();
@@ -185,8 +213,9 @@ impl<'a> Scene<'a> {
         let new = &self.signer().facts().sha256;
         let mut draft = self.draft();
         let accepted = may_sign_with(new, &self.trust_by_node());
-        if retire && accepted.is_err() {
-            // A member that came back from a backup of its disk, say.
+        let somebody_is_down = self.hosts.iter().any(|place| !runs(place.facts));
+        if retire && (accepted.is_err() || somebody_is_down) {
+            // A member that came back from a backup of its disk, say, or one that was cut off in its restart.
             self.teach(membership, &self.cas, "trust both CAs", &mut draft, |turn| turn);
             return Ok(draft);
         }
@@ -274,7 +303,7 @@ impl<'a> Scene<'a> {
         draft
     }
 
-    /// Restarts, one at a time, every member that does not trust exactly `cas`.
+    /// Restarts, one at a time, every member that does not trust exactly `cas`, or is down.
     fn teach(
         &self,
         membership: &'a Membership,
@@ -287,7 +316,7 @@ impl<'a> Scene<'a> {
         let mut due: Vec<(&Place<'_>, &Member)> = self
             .hosts
             .iter()
-            .filter(|place| !trusts(&place.trust, &wanted).holds())
+            .filter(|place| !trusts(&place.trust, &wanted).holds() || !runs(place.facts))
             .filter_map(|place| Some((place, membership.of(place.host)?)))
             .collect();
         due.sort_by_key(|(_, member)| turn(membership, member.id));

@@ -28,8 +28,6 @@ pub mod membership;
 pub mod quorum;
 pub mod recover;
 pub mod restore;
-#[cfg(test)]
-mod rule_tests;
 pub mod trust;
 pub mod upkeep;
 pub mod version;
