@@ -52,13 +52,10 @@ impl World {
         let asked: Vec<(&DesiredHost, &SimHost)> = desired
             .hosts
             .values()
-            .filter(|spec| {
-                hosts
-                    .get(&spec.name)
-                    .and_then(Fact::known)
-                    .is_some_and(|facts| facts.service.pid.is_some() && facts.data.state == DataState::Bootstrapped)
-            })
+            // What was seen before says nothing about who runs now: whoever can be reached is asked.
+            .filter(|spec| hosts.get(&spec.name).and_then(Fact::known).is_some())
             .filter_map(|spec| Some((spec, self.hosts.get(&spec.name)?)))
+            .filter(|(_, host)| host.link == Link::Up && host.live().is_some())
             .collect();
         if asked.is_empty() {
             return nothing_answers(hosts, "no member runs");
@@ -79,6 +76,14 @@ impl World {
                 .find(|m| m.peer_urls.contains(&spec.peer_url()));
             if let Some(member) = listed {
                 status.insert(member.id, self.status(host));
+            }
+        }
+        // Members that are no hosts of the inventory are asked through one that is.
+        let strangers = cluster.members.values().filter(|m| m.published());
+        for stranger in strangers {
+            let behind = stranger.peer_urls.first().and_then(|url| self.behind(url));
+            if let Some(host) = behind.filter(|_| !status.contains_key(&stranger.id)) {
+                status.insert(stranger.id, self.status(host));
             }
         }
         Fact::Known(Membership {

@@ -12,6 +12,7 @@ use crate::inventory::{ClusterId, Desired, HostPath, KeyType, MemberId, NodeName
 use crate::ops::model::{Fact, Intent, Membership, NextCa, Observed, Policy, Supplies};
 use crate::ops::plan::{Action, AuthorityTurn, HostChange, Plan, Step, Target, plan};
 use crate::ops::safety::Blocked;
+use crate::ops::safety::bootstrap::Marker;
 use crate::pki::{
     Authority, Certificate, FileContent, IssuedRecord, Stage, bundle_pem, client_spec, host_files, peer_spec,
     server_spec,
@@ -77,7 +78,13 @@ impl World {
             new,
         };
         for node in world.desired.order.clone() {
-            world.seen.hosts.insert(node.clone(), Fact::Known(facts()));
+            let marker = Marker {
+                cluster: world.desired.cluster.clone(),
+                cluster_id: membership(&world.desired).cluster_id,
+                member: node.clone(),
+                complete: true,
+            };
+            world.seen.hosts.insert(node.clone(), Fact::Known(facts(&marker)));
             world.put_certificates(&node);
             world.restart(&node);
         }
@@ -301,7 +308,7 @@ fn membership(desired: &Desired) -> Membership {
     }
 }
 
-fn facts() -> HostFacts {
+fn facts(marker: &Marker) -> HostFacts {
     HostFacts {
         system: SystemFacts {
             hostname: "host".into(),
@@ -342,7 +349,7 @@ fn facts() -> HostFacts {
             state: DataState::Bootstrapped,
             bytes: 0,
             db_bytes: 1,
-            marker: None,
+            marker: Some(marker.to_text()),
             set_aside: Vec::new(),
         },
         releases: BTreeMap::new(),
