@@ -359,7 +359,7 @@ async fn prune_at(session: &Session, args: &PruneArgs, at: &Address) -> Result<E
     let gone: Vec<_> = expired(&taken, &keep).into_iter().map(|index| &kept[index]).collect();
     for one in &gone {
         let text = format!("{} goes ({})", one.file.name, human_bytes(one.file.bytes));
-        session.reporter.event(&Event::Note { text });
+        session.note(&text);
     }
     if args.dry_run || gone.is_empty() {
         session.finish(true, 0, format!("{} of {} backups would go", gone.len(), kept.len()));
@@ -387,8 +387,7 @@ fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
         .map(|index| &listing.entries[index])
         .collect();
     for entry in &gone {
-        let text = format!("{} goes ({})", entry.path.display(), human_bytes(entry.bytes));
-        session.reporter.event(&Event::Note { text });
+        session.note(&format!("{} goes ({})", entry.path.display(), human_bytes(entry.bytes)));
     }
     if args.dry_run || gone.is_empty() {
         session.finish(

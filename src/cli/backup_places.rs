@@ -217,7 +217,7 @@ pub(super) async fn delete(session: &Session, address: &Address, gone: &[&Kept])
             kept.file.name,
             human_bytes(kept.file.bytes)
         );
-        session.reporter.event(&Event::Note { text });
+        session.note(&text);
     }
     Ok(())
 }

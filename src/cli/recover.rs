@@ -18,7 +18,6 @@ use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Intent, Observed};
 use crate::ops::recover::{REASON, RecoverOrder};
 use crate::ops::safety::restore::note_of;
-use crate::report::Event;
 
 /// Rebuilds the cluster from the newest survivor; begun before, it goes on.
 ///
@@ -47,7 +46,7 @@ pub async fn recover(global: &Global, args: &Recover) -> Result<Exit, Failure> {
         }
     };
     let text = format!("goes on from {}", entry.path.display());
-    session.reporter.event(&Event::Note { text });
+    session.note(&text);
     let backup = vault.unlock(Source::open(&entry.path)?).await?;
     let terms = Terms {
         without: args.without.clone(),

@@ -11,7 +11,7 @@ use crate::backup::{Kind, Unlocked};
 use crate::inventory::NodeName;
 use crate::ops::model::Intent;
 use crate::ops::restore::RestoreOrder;
-use crate::report::{Event, human_bytes};
+use crate::report::human_bytes;
 
 /// As etcd's own documentation has it: more than any cluster writes between a snapshot and its loss.
 const BUMP: u64 = 1_000_000_000;
@@ -35,8 +35,10 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
     };
     let order = session.phase("check the backup", order(&terms, backup.clone())).await?;
     let size = human_bytes(order.snapshot.size);
-    let text = format!("{}: {size}, every byte as it was written", args.file.display());
-    session.reporter.event(&Event::Note { text });
+    session.note(&format!(
+        "{}: {size}, every byte as it was written",
+        args.file.display()
+    ));
 
     let parts = Parts::of(&session)?.with_backup(backup);
     let changed = bring_about(&session, parts, &Intent::Restore(Box::new(order)), None).await?;
@@ -57,7 +59,7 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
 pub(super) fn say_what_is_next(session: &Session) {
     let after = "Kubernetes: start the API servers again, then restart controller managers, schedulers and kubelets; \
                  objects made after the backup are gone while what they started may still run";
-    session.reporter.event(&Event::Note { text: after.to_owned() });
+    session.note(after);
 }
 
 /// On what terms a backup is restored.

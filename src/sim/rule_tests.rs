@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::papers::Keys;
 use super::stock::{self, V3_5};
 use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
@@ -381,7 +382,7 @@ fn members_of_two_clusters_are_not_a_cluster_that_is_down() {
 fn no_certificate_is_made_for_a_member_of_somebody_else() {
     let (desired, seen) = bare(|n, facts| with_data(facts, if n == 2 { 3 } else { n }, 7, true));
     let renew = Intent::RotateLeaves { limit: Vec::new() };
-    let refusals = plan(&renew, &desired, &seen, STRICT, &stock::supplies(true)).unwrap_err();
+    let refusals = plan(&renew, &desired, &seen, STRICT, &stock::supplies(Some(Keys::FIRST))).unwrap_err();
     let foreign: Vec<_> = refusals.iter().filter(|b| b.rule == Rule::ForeignData).collect();
     assert_eq!(foreign.len(), 1, "{refusals:?}");
     assert_eq!(foreign[0].node, Some(stock::host(2).name));

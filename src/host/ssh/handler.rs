@@ -170,6 +170,9 @@ impl Handler for Watch {
 fn ending(error: &russh::Error) -> String {
     match error {
         russh::Error::KeepaliveTimeout => "the host no longer answers".to_owned(),
+        russh::Error::IO(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            format!("the host no longer answers: {error}")
+        }
         russh::Error::Disconnect | russh::Error::HUP => "the host closed the connection".to_owned(),
         russh::Error::IO(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             "the host closed the connection".to_owned()

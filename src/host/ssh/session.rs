@@ -1,7 +1,7 @@
 //! The transport: scripts and streams over one connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +21,11 @@ use crate::inventory::{NodeName, Sudo};
 
 /// Commands at a time on one connection; OpenSSH's default `MaxSessions` is 10.
 const COMMANDS: usize = 8;
+
+/// How often, and after what pause, a session is asked for again that was refused although none of ours runs any more:
+/// sshd counts a session off a moment after it told us of its end.
+const REFUSALS: u32 = 100;
+const COUNTED_OFF: Duration = Duration::from_millis(20);
 
 /// How long sudo may take over a password (PAM may have a directory behind it).
 const SUDO_PATIENCE: Duration = Duration::from_secs(60);
@@ -44,6 +49,8 @@ pub struct SshTransport {
     elevation: OnceCell<Result<Elevation, HostError>>,
     seats: Arc<Semaphore>,
     running: Arc<AtomicUsize>,
+    /// The server has opened a session on this connection before.
+    served: AtomicBool,
     round_trips: AtomicU64,
     tunnel_timeout: Duration,
 }
@@ -67,6 +74,7 @@ impl SshTransport {
             elevation: OnceCell::new(),
             seats: Arc::new(Semaphore::new(COMMANDS)),
             running: Arc::default(),
+            served: AtomicBool::new(false),
             round_trips: AtomicU64::new(0),
             tunnel_timeout,
         }
@@ -106,6 +114,7 @@ impl SshTransport {
     /// Starts `line` in the login shell.
     async fn exec(&self, line: String, judge: &Judge) -> Result<Exec, HostError> {
         self.round_trips.fetch_add(1, Ordering::Relaxed);
+        let mut refusals = 0;
         loop {
             let permit = Arc::clone(&self.seats).acquire_owned().await;
             let permit = permit.map_err(|_| judge.failed(&russh::Error::Disconnect))?;
@@ -116,8 +125,17 @@ impl SshTransport {
                     permit.forget();
                     continue;
                 }
+                // The others have ended in the meantime, but sshd has not counted them off yet: this seat is kept.
+                Err(russh::Error::ChannelOpenFailure(_))
+                    if refusals < REFUSALS && self.served.load(Ordering::Relaxed) =>
+                {
+                    refusals += 1;
+                    tokio::time::sleep(COUNTED_OFF).await;
+                    continue;
+                }
                 Err(error) => return Err(judge.failed(&error)),
             };
+            self.served.store(true, Ordering::Relaxed);
             let seat = Seat::take(permit, &self.running);
             let (read, write) = channel.split();
             write.exec(true, line).await.map_err(|error| judge.failed(&error))?;

@@ -17,6 +17,7 @@ use crate::pki::{
     Authority, Certificate, FileContent, IssuedRecord, Stage, bundle_pem, client_spec, host_files, peer_spec,
     server_spec,
 };
+use crate::render::unit_path;
 
 pub const DAY: Duration = Duration::from_secs(86_400);
 const VERSION: Version = Version::new(3, 5, 30);
@@ -85,6 +86,7 @@ impl World {
                 complete: true,
             };
             world.seen.hosts.insert(node.clone(), Fact::Known(facts(&marker)));
+            world.put_what_etcd_starts_from(&node);
             world.put_certificates(&node);
             world.restart(&node);
         }
@@ -170,6 +172,16 @@ impl World {
             let facts = public(&ca.text);
             self.facts(node.as_str()).files.insert(ca.path.clone(), facts);
         }
+    }
+
+    fn put_what_etcd_starts_from(&mut self, node: &NodeName) {
+        let host = &self.desired.hosts[node];
+        let files = [host.paths.config.clone(), unit_path(&host.service)];
+        let facts = self.facts(node.as_str());
+        facts
+            .files
+            .extend(files.map(|path| (path, public("as quorate wrote it"))));
+        facts.releases.insert(VERSION, BTreeMap::new());
     }
 
     pub fn put_certificates(&mut self, node: &NodeName) {
