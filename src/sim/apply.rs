@@ -240,8 +240,11 @@ impl Lab {
 
     async fn remove_member(&self, member: MemberId) -> Result<(), StepError> {
         let membership = self.membership().await?;
-        if !membership.members.iter().any(|m| m.id == member) {
+        let Some(found) = membership.members.iter().find(|m| m.id == member) else {
             return Ok(());
+        };
+        if let Some(url) = found.peer_urls.first().filter(|_| membership.leader() == Some(member)) {
+            self.hand_over(url).await?;
         }
         let id = self.leader(&membership)?;
         match self.stroke(|w| w.change(id, |cluster, now, live| cluster.remove(member, now, live)))? {
@@ -267,14 +270,18 @@ impl Lab {
                 )
             });
         let Some(heir) = heir.map(|m| m.id) else { return Ok(()) };
-        let spec = host_of(&self.desired, from).ok_or_else(|| StepError::new("the leader is not in the inventory"))?;
-        self.on(&spec.name, |w| {
+        let give = |w: &mut World| {
             let live = w.live(membership.cluster_id);
             if let (Some(cluster), true) = (w.clusters.get_mut(&membership.cluster_id), live.contains_key(&heir)) {
                 cluster.leader = Some(heir);
                 cluster.term += 1;
             }
-        })
+        };
+        match host_of(&self.desired, from) {
+            Some(spec) => self.on(&spec.name, give),
+            // A stranger is asked through one of our hosts.
+            None => self.leader(&membership).and_then(|_| self.stroke(give)),
+        }
     }
 
     /// Looks at the ports of these members: each must be there and answer.

@@ -40,7 +40,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let peers = survey(situation, membership, &covered)?;
 
     let mut draft = Draft::new(Some(Strength::of(membership)));
-    before_another_version(situation, &peers, &mut draft);
+    before_another_version(situation, membership, &covered, &mut draft);
     draft.wave(
         "put in place what needs no restart",
         Effect::None,
@@ -192,11 +192,16 @@ fn version_steps(situation: Situation<'_>, membership: &Membership) -> Vec<Block
     refusals
 }
 
-/// A snapshot before the first member changes its release.
-fn before_another_version(situation: Situation<'_>, peers: &[Peer<'_>], draft: &mut Draft) {
+/// A snapshot before the first member, be it a learner, changes its release.
+fn before_another_version(
+    situation: Situation<'_>,
+    membership: &Membership,
+    covered: &dyn Fn(&NodeName) -> bool,
+    draft: &mut Draft,
+) {
     let wanted = situation.desired.version;
-    let moves = |p: &Peer<'_>| p.facts.service.running_version.is_some_and(|v| v != wanted);
-    if peers.iter().any(moves) {
+    let mut members = known_hosts(situation).filter(|(host, _)| covered(&host.name) && membership.of(host).is_some());
+    if members.any(|(_, facts)| facts.service.running_version.is_some_and(|v| v != wanted)) {
         let why = format!("members move to etcd {wanted}");
         snapshot_first(situation, format!("before-{wanted}"), Some(why), draft);
     }

@@ -10,7 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use super::converge::{runs, unreachable};
+use super::bootstrap::known_hosts;
+use super::converge::{own_data, runs, unreachable};
 use super::renew::{members, reissue};
 use super::roll::{Turn, effect, stays_down, turn};
 use super::waves::{Draft, Effect, on, step};
@@ -175,7 +176,7 @@ impl<'a> Scene<'a> {
     /// A rotation that has begun keeps `up` away: what that would have to mend is mended first.
     ///
     /// # Errors
-    /// Who would not come up again, and whose joining is unfinished.
+    /// Who would not come up again or has lost its data, and whose joining is unfinished.
     fn may_begin(&self, membership: &Membership) -> Result<(), Vec<Blocked>> {
         let unfinished = membership
             .members
@@ -189,6 +190,10 @@ impl<'a> Scene<'a> {
                 Blocked::new(Rule::NotSettled, reason, "finish that change first: `quorate up`")
             });
         let mut blocked: Vec<Blocked> = unfinished.collect();
+        blocked.extend(known_hosts(self.situation).filter_map(|(host, facts)| {
+            let member = membership.of(host).filter(|m| m.started() && !m.learner)?;
+            own_data(self.situation, host, facts, member).err()
+        }));
         blocked.extend(self.hosts.iter().filter_map(|place| {
             let member = membership.of(place.host)?;
             stays_down(self.situation, membership, place.host, member)

@@ -52,9 +52,14 @@ impl RealWorld {
     }
 
     async fn remove_once(&self, id: MemberId) -> Result<String, Hitch> {
-        let membership = self.membership().await?;
-        if !membership.members.iter().any(|m| m.id == id) {
+        let mut membership = self.membership().await?;
+        let Some(member) = membership.members.iter().find(|m| m.id == id) else {
             return Ok("it is off the list".into());
+        };
+        // It may have been elected since the plan was made.
+        if let Some(url) = member.peer_urls.first().filter(|_| membership.leader() == Some(id)) {
+            self.hand_over(url).await?;
+            membership = self.membership().await?;
         }
         match self.leader(&membership).await?.member_remove(id).await {
             Ok(_) | Err(EtcdError::NoSuchMember(_)) => Ok("it is off the list".into()),
