@@ -16,6 +16,7 @@
 //! | `oracle` | judges every state in between, knowing nothing of `ops/safety` |
 //! | `dice` | seeded chance |
 //! | `chaos` | random worlds, intents and faults |
+//! | `rule_tests` | what each rule says, on clusters small enough to read |
 //! | `arbitrary` | observations that no world could give |
 
 mod apply;
@@ -28,7 +29,8 @@ mod host;
 mod look;
 mod oracle;
 mod raft;
-pub mod stock;
-pub mod world;
+mod rule_tests;
+mod stock;
+mod world;
 
 mod properties;

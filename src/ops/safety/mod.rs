@@ -19,8 +19,6 @@ pub mod bootstrap;
 pub mod membership;
 pub mod quorum;
 pub mod restore;
-#[cfg(test)]
-mod rule_tests;
 pub mod trust;
 pub mod version;
 

@@ -1,5 +1,7 @@
 //! One host of a lab, and what can befall it.
 
+use std::fs::File;
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use super::lab::{lab_command, script};
@@ -36,6 +38,23 @@ impl Host {
     #[track_caller]
     pub fn try_sh(&self, text: &str) -> Outcome {
         script(&self.lab, &["exec", &self.name, "sh", "-c", text])
+    }
+
+    /// Carries an executable to the host, past its network.
+    #[track_caller]
+    pub fn carry(&self, from: &Path, to: &str) {
+        let mut command = lab_command(&self.lab);
+        command.args([
+            "exec",
+            &self.name,
+            "sh",
+            "-c",
+            "cat >\"$1\" && chmod 755 \"$1\"",
+            "carry",
+            to,
+        ]);
+        let carried = command.stdin(File::open(from).expect("a file")).status();
+        assert!(carried.expect("lab/lab exec").success(), "{} to {to}", from.display());
     }
 
     /// Starts a shell script on the host and lets it run beside the test.

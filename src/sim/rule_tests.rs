@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
-use super::membership::{may_add, may_finish, may_promote, may_remove, may_wipe};
-use super::quorum::may_stop;
-use super::{Blocked, Rule};
+use super::stock::{self, V3_5};
+use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, MemberId, PeerUrl};
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed, Policy};
-use crate::sim::stock::{self, V3_5};
-use crate::sim::world::World;
+use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
+use crate::ops::safety::membership::{may_add, may_finish, may_promote, may_remove, may_wipe};
+use crate::ops::safety::quorum::may_stop;
+use crate::ops::safety::{Blocked, Rule};
 
 /// A member of a cluster drawn in one letter.
 #[derive(Clone, Copy, PartialEq)]
