@@ -7,7 +7,8 @@ use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, MemberId, PeerUrl};
-use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed, Policy};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Intent, Membership, Observed, Policy};
+use crate::ops::plan::plan;
 use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
 use crate::ops::safety::membership::{may_add, may_finish, may_promote, may_remove, may_wipe};
 use crate::ops::safety::quorum::may_stop;
@@ -330,4 +331,14 @@ fn members_of_two_clusters_are_not_a_cluster_that_is_down() {
         refused(one_cluster(&seen), "different clusters: 7, 8"),
         Rule::ForeignData
     );
+}
+
+#[test]
+fn no_certificate_is_made_for_a_member_of_somebody_else() {
+    let (desired, seen) = bare(|n, facts| with_data(facts, if n == 2 { 3 } else { n }, 7, true));
+    let renew = Intent::RotateLeaves { limit: Vec::new() };
+    let refusals = plan(&renew, &desired, &seen, STRICT, &stock::supplies(true)).unwrap_err();
+    let foreign: Vec<_> = refusals.iter().filter(|b| b.rule == Rule::ForeignData).collect();
+    assert_eq!(foreign.len(), 1, "{refusals:?}");
+    assert_eq!(foreign[0].node, Some(stock::host(2).name));
 }

@@ -10,6 +10,7 @@ use super::{Action, HostChange, Risk, Situation, Step, Target};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
+use crate::ops::safety::bootstrap::data_belongs;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::{HostTrust, may_sign_with};
 use crate::ops::safety::{Blocked, Rule};
@@ -23,6 +24,7 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     let members: Vec<_> = members(situation).filter(|(host, _)| covered(&host.name)).collect();
     for (host, facts) in &members {
         clock(host, facts, &mut blocked);
+        blocked.extend(data_belongs(situation.desired, host, facts).err());
     }
     let trust = members
         .iter()
