@@ -234,7 +234,7 @@ data_directory() {
     for entry in "$data"/* "$data"/.*; do
         if [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
         case ${entry##*/} in
-        . | .. | lost+found | .quorate-aside | "$marker" | ".$marker".*.quorate-new) ;;
+        . | .. | lost+found | .quorate-aside | .quorate-gauge | "$marker" | ".$marker".*.quorate-new) ;;
         member) member=1 ;;
         *) foreign=1 ;;
         esac

@@ -4,13 +4,13 @@
 # What is staged ends in suffix, the member's own: members that share a machine also share the directory of releases,
 # and may be given the same one at the same time.
 suffix=$1
-staged= hashes= commits= parents=' ' after= staging=
+staged= hashes= commits= parents=' ' after= staging= gauge=
 
 # Nothing half-done stays behind, whatever ends this script.
 clean_up() {
     status=$?
     unset IFS
-    if [ -n "$staging$staged" ]; then rm -f $staging $staged || :; fi
+    if [ -n "$staging$staged$gauge" ]; then rm -f $staging $staged $gauge || :; fi
     exit "$status"
 }
 trap clean_up EXIT
@@ -44,10 +44,12 @@ directory() {
 
 # gauge DIR: how long the disk takes for a small write that must be on it, which etcd does for every batch of entries.
 gauge() {
+    gauge=$1/.quorate-gauge
     begun=$(date +%s%N) writes=32
-    timeout 3 dd if=/dev/zero of="$1/.quorate-gauge" bs=2048 count=$writes oflag=dsync status=none || :
+    timeout 3 dd if=/dev/zero of="$gauge" bs=2048 count=$writes oflag=dsync status=none || :
     echo "synced_write_us $((($(date +%s%N) - begun) / 1000 / writes))"
-    rm -f "$1/.quorate-gauge"
+    rm -f "$gauge"
+    gauge=
 }
 
 # stage PATH: sets $staging to a fresh name beside PATH. A file or link that is there already is in nobody's use.
