@@ -306,8 +306,7 @@ fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
         .map(|index| &listing.entries[index])
         .collect();
     for entry in &gone {
-        let text = format!("{} goes ({})", entry.path.display(), human_bytes(entry.bytes));
-        session.reporter.event(&Event::Note { text });
+        session.note(&format!("{} goes ({})", entry.path.display(), human_bytes(entry.bytes)));
     }
     if args.dry_run || gone.is_empty() {
         session.finish(

@@ -137,8 +137,7 @@ async fn rounds(
             return well(session, &intent, &seen);
         }
         if held.is_none() {
-            parts.releases_are_whole(&plan)?;
-            show_and_ask(session, &plan)?;
+            agree(session, parts, &plan)?;
             *held = Some(session.phase("lock", lock::take(session, &parts.fleet, stop)).await?);
             // Somebody else may have held the lock until now, or a member came back by itself: what was agreed to must
             // still be what is needed.
@@ -153,7 +152,7 @@ async fn rounds(
                 if now.is_empty() {
                     return well(session, &intent, &seen);
                 }
-                show_and_ask(session, &now)?;
+                agree(session, parts, &now)?;
             }
             plan = now;
         }
@@ -172,7 +171,9 @@ async fn rounds(
     .hint("something else changes them as well: look at `quorate plan`"))
 }
 
-fn show_and_ask(session: &Session, plan: &Plan) -> Result<(), Failure> {
+/// Nothing is agreed to that the bundle could not do: it is looked at first, for every plan that is shown.
+fn agree(session: &Session, parts: &Parts, plan: &Plan) -> Result<(), Failure> {
+    parts.releases_are_whole(plan)?;
     if session.json() {
         return confirm::plan(session, plan);
     }

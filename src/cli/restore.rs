@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::backup::{Kind, Source, Unlocked};
 use crate::ops::model::Intent;
 use crate::ops::restore::RestoreOrder;
-use crate::report::{Event, human_bytes};
+use crate::report::human_bytes;
 
 /// As etcd's own documentation has it: more than any cluster writes between a snapshot and its loss.
 const BUMP: u64 = 1_000_000_000;
@@ -27,14 +27,16 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
     let backup = vault.unlock(Source::open(&args.file)?).await?;
     let order = session.phase("check the backup", order(args, backup.clone())).await?;
     let size = human_bytes(order.snapshot.size);
-    let text = format!("{}: {size}, every byte as it was written", args.file.display());
-    session.reporter.event(&Event::Note { text });
+    session.note(&format!(
+        "{}: {size}, every byte as it was written",
+        args.file.display()
+    ));
 
     let parts = Parts::of(&session)?.with_backup(backup);
     let changed = bring_about(&session, parts, &Intent::Restore(Box::new(order)), None).await?;
     let after = "Kubernetes: start the API servers again, then restart controller managers, schedulers and kubelets; \
                  objects made after the backup are gone while what they started may still run";
-    session.reporter.event(&Event::Note { text: after.to_owned() });
+    session.note(after);
     session.finish(
         true,
         changed,

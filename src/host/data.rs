@@ -46,8 +46,9 @@ impl Host {
         self.change_data("wiping the data", "wipe", "-").await.map(drop)
     }
 
-    async fn change_data(&self, operation: &str, verb: &str, name: &str) -> Result<Output, HostError> {
-        let args = vec![
+    /// The arguments that every script which touches a member's data begins with.
+    pub(super) fn about_data(&self, verb: &str) -> Vec<String> {
+        vec![
             verb.to_owned(),
             self.manager_word(),
             self.unit(),
@@ -55,8 +56,12 @@ impl Host {
             self.paths.data.to_string(),
             self.wal_word(),
             MARKER.to_owned(),
-            name.to_owned(),
-        ];
+        ]
+    }
+
+    async fn change_data(&self, operation: &str, verb: &str, name: &str) -> Result<Output, HostError> {
+        let mut args = self.about_data(verb);
+        args.push(name.to_owned());
         self.call(operation, scripts::DATA, args, no_input()).await
     }
 

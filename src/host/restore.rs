@@ -1,6 +1,6 @@
 //! From a snapshot that lies on the host to the member's data directory.
 
-use super::verbs::{MARKER, input, no_input};
+use super::verbs::{input, no_input};
 use super::{Host, HostError, scripts};
 use crate::inventory::{HostPath, PeerUrl, UserName};
 
@@ -34,14 +34,8 @@ impl Host {
     /// # Errors
     /// When the member runs, its old data is still there, the snapshot is missing, or the program refuses it.
     pub async fn restore_data(&self, restore: &Restore<'_>) -> Result<(), HostError> {
-        let mut args: Vec<String> = vec![
-            "data".to_owned(),
-            self.manager_word(),
-            self.unit(),
-            self.paths.run.to_string(),
-            self.paths.data.to_string(),
-            self.wal_word(),
-            MARKER.to_owned(),
+        let mut args = self.about_data("data");
+        args.extend([
             restore.owner.map_or("-".to_owned(), ToString::to_string),
             restore.work.to_string(),
             restore.tool.to_string(),
@@ -49,7 +43,7 @@ impl Host {
             restore.initial_cluster.to_owned(),
             restore.token.to_owned(),
             restore.url.to_string(),
-        ];
+        ]);
         if let Some(bump) = restore.bump {
             args.extend([
                 "--bump-revision".to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Host;
 use super::local::LocalTransport;
 use super::service::launch_text;
-use crate::inventory::{Connection, DesiredHost, HostPath, Paths, ServiceManager, Version};
+use crate::inventory::{DesiredHost, HostPath, Paths, ServiceManager, Version, samples};
 
 /// The release that the fake etcd belongs to.
 pub(super) const RELEASE: Version = Version::new(3, 5, 30);
@@ -20,13 +20,6 @@ impl Testbed {
         let dir = tempfile::tempdir().unwrap();
         let root: HostPath = dir.path().to_str().unwrap().parse().unwrap();
         let desired = DesiredHost {
-            name: "here".parse().unwrap(),
-            address: "127.0.0.1".parse().unwrap(),
-            listen: "127.0.0.1".parse().unwrap(),
-            sans: Vec::new(),
-            client_port: 2379,
-            peer_port: 2380,
-            metrics: None,
             service: "quorate-unit-test".parse().unwrap(),
             user: "nobody".parse().unwrap(),
             paths: Paths {
@@ -38,8 +31,8 @@ impl Testbed {
                 run: root.join("run"),
                 lock: root.join("locks").join("etcd.lock"),
             },
-            connection: Connection::Local,
             service_manager: ServiceManager::Process,
+            ..samples::host("here", "127.0.0.1")
         };
         Self { dir, desired }
     }

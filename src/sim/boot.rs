@@ -23,17 +23,9 @@ impl World {
         let host = self.host(node);
         match outcome {
             Ok(version) => {
-                let read = [
-                    host.spec.paths.config.clone(),
-                    host.spec.paths.pki.join("ca.crt"),
-                    host.unit_path(),
-                ];
-                let started_with = read
-                    .into_iter()
-                    .filter_map(|p| Some((p.clone(), host.files.get(&p)?.sha256.clone())));
                 host.unit.process = Some(Process {
                     version,
-                    started_with: started_with.collect(),
+                    started_with: host.read_at_a_start(),
                     since: now,
                     ready: false,
                 });

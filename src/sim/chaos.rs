@@ -226,18 +226,9 @@ fn install(host: &mut SimHost, desired: &Desired, initial: &crate::render::Initi
 }
 
 fn run(host: &mut SimHost, version: Version) {
-    let read = [
-        host.spec.paths.config.clone(),
-        host.spec.paths.pki.join("ca.crt"),
-        host.unit_path(),
-    ];
-    let started_with = read
-        .into_iter()
-        .filter_map(|p| Some((p.clone(), host.files.get(&p)?.sha256.clone())))
-        .collect();
     host.unit.process = Some(Process {
         version,
-        started_with,
+        started_with: host.read_at_a_start(),
         since: 0,
         ready: true,
     });

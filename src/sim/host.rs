@@ -110,6 +110,18 @@ impl SimHost {
         Some((self.disk()?, process))
     }
 
+    /// Hashes of what a process reads when it starts, as the unit notes them.
+    pub fn read_at_a_start(&self) -> BTreeMap<HostPath, String> {
+        let read = [
+            self.spec.paths.config.clone(),
+            self.spec.paths.pki.join("ca.crt"),
+            self.unit_path(),
+        ];
+        read.into_iter()
+            .filter_map(|path| Some((path.clone(), self.files.get(&path)?.sha256.clone())))
+            .collect()
+    }
+
     pub fn unit_path(&self) -> HostPath {
         crate::render::unit_path(&self.spec.service)
     }

@@ -280,7 +280,3 @@ fn loses_data(observed: &Observed, order: &RestoreOrder) -> Option<Blocked> {
         "say --accept-data-loss if that is meant; the data of today is moved aside on the hosts, not deleted",
     ))
 }
-
-#[cfg(test)]
-#[path = "restore_tests.rs"]
-mod tests;
