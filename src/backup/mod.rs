@@ -11,6 +11,7 @@
 //! | `database` | what a bbolt file tells of itself |
 //! | [`mod@list`], [`retention`] | the backups of a directory, and which of them to keep |
 //! | [`tool`], [`mod@drill`] | which program restores, and the proof that it can |
+//! | [`schedule`] | backups that the members take by themselves |
 //! | [`place`] | where sealed backups are kept besides `backups/` |
 //! | [`error`] | what can be wrong with any of it, and what to do |
 
@@ -23,6 +24,7 @@ pub mod list;
 pub mod manifest;
 pub mod place;
 pub mod retention;
+pub mod schedule;
 pub mod source;
 pub mod take;
 pub mod tool;

@@ -6,27 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-/// How many to keep of each kind. A backup stays when any rule wants it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Keep {
-    /// The newest ones, whatever their age.
-    pub last: usize,
-    /// The newest of each of this many hours that have one (UTC, as all of these).
-    pub hourly: usize,
-    /// ... of this many days.
-    pub daily: usize,
-    /// ... of this many ISO weeks.
-    pub weekly: usize,
-    /// ... of this many months.
-    pub monthly: usize,
-}
-
-impl Keep {
-    /// True when no rule would keep anything.
-    pub fn is_nothing(&self) -> bool {
-        *self == Self::default()
-    }
-}
+pub use crate::inventory::KeepPolicy as Keep;
 
 /// Tells which hour, day, week or month a moment falls into.
 type Calendar = fn(DateTime) -> (i16, i16);

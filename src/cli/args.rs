@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use super::backup_args::{AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore};
+pub use super::backup_args::{AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore, ScheduleArgs};
 use crate::inventory::{Address, NodeName, Version};
 
 /// Brings up and looks after etcd clusters over SSH.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::args::{BackupCommand, CreateArgs, Global, PruneArgs};
-use super::backup_places as places;
+use super::backup_schedule::schedule;
 use super::confirm;
 use super::error::{Exit, Failure};
 use super::session::Session;
+use super::{backup_places as places, backup_run};
 use crate::backup::place::Address;
 use crate::backup::{
     BackupError, DrillError, Entry, Findings, Keep, Manifest, Programs, RestoreTool, Seal, Source, drill, expired, list,
@@ -25,6 +26,10 @@ use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, human_seconds,
 /// # Errors
 /// See the exit codes.
 pub async fn backup(global: &Global, command: &BackupCommand) -> Result<Exit, Failure> {
+    // On a host there is no inventory.
+    if let BackupCommand::Run { orders } = command {
+        return backup_run::run(orders).await;
+    }
     let session = Session::open(global)?;
     match command {
         BackupCommand::Create(args) => create(&session, args).await,
@@ -37,6 +42,8 @@ pub async fn backup(global: &Global, command: &BackupCommand) -> Result<Exit, Fa
         BackupCommand::Verify { file, scratch, bare } => {
             verify(&session, file.as_deref(), scratch.as_deref(), *bare).await
         }
+        BackupCommand::Schedule(args) => schedule(&session, args).await,
+        BackupCommand::Run { .. } => Ok(Exit::Unexpected),
         BackupCommand::Prune(args) => match &args.at {
             Some(at) => prune_at(&session, args, at).await,
             None => prune(&session, args),

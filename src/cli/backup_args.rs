@@ -1,6 +1,7 @@
 //! `backup ...` as it is typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
@@ -58,6 +59,35 @@ pub enum BackupCommand {
         after_help = "Example:\n  quorate backup prune --keep-last 3 --keep-hourly 24 --keep-daily 7 --keep-weekly 5 --keep-monthly 12\n\nTimes are UTC. Files that are no backup of this cluster are never touched."
     )]
     Prune(PruneArgs),
+    /// Bring the hosts in line with `backup` in the inventory: timers, quorate itself, and a first backup that proves it
+    #[command(
+        after_help = "The inventory says when, where to and how many stay:\n\n  backup:\n    schedule: daily\n    to: s3://backups/etcd\n    keep: {daily: 14, monthly: 12}\n\nAll members wake together; the first follower that answers takes the backup, seals it to the operators before it\nleaves the host, and the next one takes over when there is none after --patience. `quorate status` shows how old the\nnewest one is. Run it again after a change, or after a host was added.\n\nExamples:\n  quorate backup schedule\n  quorate backup schedule --remove"
+    )]
+    Schedule(ScheduleArgs),
+    /// What a host's timer runs
+    #[command(hide = true)]
+    Run {
+        /// The orders, as `backup schedule` wrote them
+        orders: PathBuf,
+    },
+}
+
+/// `backup schedule`
+#[derive(Debug, Args)]
+pub struct ScheduleArgs {
+    /// Take timers, keys and programs away again; backups stay
+    #[arg(long)]
+    pub remove: bool,
+    /// How long each next member waits for those before it
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = patience)]
+    pub patience: Duration,
+    /// The quorate executable for the hosts, where this one does not run there
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    crate::inventory::quantity::duration(text).ok_or_else(|| "write a number with a unit: `10m`".to_owned())
 }
 
 /// `backup create`

@@ -6,57 +6,76 @@ use std::sync::Arc;
 use super::error::{Exit, Failure};
 use super::session::{Session, home};
 use crate::backup::place::{Address, Kept, Limits, Place, PlaceError, RemoteDirectory, StorePlace, backups};
-use crate::host::ssh::connect;
-use crate::host::{Shelf, Transport};
+use crate::host::ssh::{SshEnvironment, connect};
+use crate::host::{SecretSource, Shelf, Transport};
 use crate::inventory::{Connection, NodeName, SshTarget, Sudo};
 use crate::ops::place::RemotePlace;
 use crate::report::{Event, chain, human_bytes};
 
-/// Opens a place.
-///
-/// # Errors
-/// When there are no credentials for it, or it cannot be reached.
-pub(super) async fn open(session: &Session, address: &Address) -> Result<Box<dyn Place>, Failure> {
-    Ok(match address {
-        Address::Directory(path) => Box::new(StorePlace::directory(path)?),
-        Address::S3 { bucket, prefix } => {
-            let home = home();
-            Box::new(StorePlace::s3(bucket, prefix, home.as_deref(), Limits::default())?)
-        }
-        Address::Ssh(remote) => {
-            let shelf = reach(session, remote).await?;
-            Box::new(RemotePlace::new(shelf, address.to_string()))
-        }
-    })
+/// With what places are reached.
+pub(super) struct Reach {
+    /// Where `~/.aws/credentials` may be.
+    pub home: Option<PathBuf>,
+    /// The side of SSH connections that is here.
+    pub ssh: (Arc<SshEnvironment>, Arc<dyn SecretSource>),
+    /// Key files; empty: the usual ones.
+    pub identity: Vec<PathBuf>,
+    /// The keys of other hosts.
+    pub known_hosts: PathBuf,
+    /// Whether `~/.ssh/config` counts.
+    pub use_config: bool,
 }
 
-/// Connects with the operator's own keys; the host's key is the one in `~/.ssh/known_hosts`, as for any host that is not
-/// the cluster's.
-async fn reach(session: &Session, remote: &RemoteDirectory) -> Result<Shelf, Failure> {
-    let name: NodeName = "backups"
-        .parse()
-        .map_err(|error| Failure::new(Exit::Unexpected, format!("{error}")))?;
-    let identity = session
-        .desired()
-        .hosts
-        .values()
-        .find_map(|host| match &host.connection {
+impl Reach {
+    /// The operator's own keys; a host's key is the one in `~/.ssh/known_hosts`, as for any host that is not the
+    /// cluster's.
+    pub(super) fn of(session: &Session) -> Self {
+        let mut hosts = session.desired().hosts.values();
+        let identity = hosts.find_map(|host| match &host.connection {
             Connection::Ssh(target) => Some(target.identity.clone()),
             Connection::Local => None,
         });
-    let target = SshTarget {
-        host: remote.host.clone(),
-        port: remote.port,
-        user: remote.user.clone(),
-        identity: identity.unwrap_or_default(),
-        known_hosts: home().unwrap_or_default().join(".ssh/known_hosts"),
-        jump: Vec::new(),
-        sudo: Sudo::Never,
-        use_config: true,
-    };
-    let (environment, secrets) = session.ssh();
-    let transport: Arc<dyn Transport> = Arc::new(connect(&name, &target, &environment, secrets).await?);
-    Ok(Shelf::new(name, transport, remote.path.clone()))
+        Self {
+            home: home(),
+            ssh: session.ssh(),
+            identity: identity.unwrap_or_default(),
+            known_hosts: home().unwrap_or_default().join(".ssh/known_hosts"),
+            use_config: true,
+        }
+    }
+
+    /// Opens a place.
+    ///
+    /// # Errors
+    /// When there are no credentials for it, or it cannot be reached.
+    pub(super) async fn open(&self, address: &Address) -> Result<Box<dyn Place>, Failure> {
+        Ok(match address {
+            Address::Directory(path) => Box::new(StorePlace::directory(path)?),
+            Address::S3 { bucket, prefix } => {
+                Box::new(StorePlace::s3(bucket, prefix, self.home.as_deref(), Limits::default())?)
+            }
+            Address::Ssh(remote) => Box::new(RemotePlace::new(self.connect(remote).await?, address.to_string())),
+        })
+    }
+
+    async fn connect(&self, remote: &RemoteDirectory) -> Result<Shelf, Failure> {
+        let name: NodeName = "backups"
+            .parse()
+            .map_err(|error| Failure::new(Exit::Unexpected, format!("{error}")))?;
+        let target = SshTarget {
+            host: remote.host.clone(),
+            port: remote.port,
+            user: remote.user.clone(),
+            identity: self.identity.clone(),
+            known_hosts: self.known_hosts.clone(),
+            jump: Vec::new(),
+            sudo: Sudo::Never,
+            use_config: self.use_config,
+        };
+        let (environment, secrets) = &self.ssh;
+        let transport: Arc<dyn Transport> = Arc::new(connect(&name, &target, environment, secrets.clone()).await?);
+        Ok(Shelf::new(name, transport, remote.path.clone()))
+    }
 }
 
 /// Puts a sealed backup into every place; one that fails does not keep the others from getting theirs.
@@ -83,7 +102,7 @@ pub(super) async fn put(session: &Session, file: &Path, to: &[Address]) -> Resul
                 total,
             });
         };
-        let outcome = match open(session, address).await {
+        let outcome = match Reach::of(session).open(address).await {
             Ok(place) => place.put(file, &name, &progress).await.map_err(Failure::from),
             Err(failure) => Err(failure),
         };
@@ -131,7 +150,7 @@ fn name_of(file: &Path) -> String {
 /// # Errors
 /// When it cannot be looked at.
 pub(super) async fn list(session: &Session, address: &Address) -> Result<Vec<Kept>, Failure> {
-    let place = open(session, address).await?;
+    let place = Reach::of(session).open(address).await?;
     Ok(backups(place.as_ref(), &session.desired().cluster).await?)
 }
 
@@ -145,7 +164,7 @@ pub(super) async fn fetch(
     at: &Address,
     out: Option<&Path>,
 ) -> Result<Exit, Failure> {
-    let place = open(session, at).await?;
+    let place = Reach::of(session).open(at).await?;
     let name = match name {
         Some(name) => name.to_owned(),
         None => {
@@ -209,7 +228,7 @@ async fn receive(session: &Session, place: &dyn Place, name: &str, to: &Path) ->
 /// # Errors
 /// The first that cannot be deleted.
 pub(super) async fn delete(session: &Session, address: &Address, gone: &[&Kept]) -> Result<(), Failure> {
-    let place = open(session, address).await?;
+    let place = Reach::of(session).open(address).await?;
     for kept in gone {
         place.delete(&kept.file.name).await?;
         let text = format!(

@@ -4,6 +4,8 @@ mod args;
 mod backup;
 mod backup_args;
 mod backup_places;
+mod backup_run;
+mod backup_schedule;
 mod bundle;
 mod confirm;
 mod converge;

@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::{Global, Status};
+use super::backup_schedule::report_of;
 use super::error::{Exit, Failure};
 use super::session::Session;
+use crate::backup::schedule::{Outlook, outlook};
 use crate::etcd::{ClientTls, MemberStatus};
 use crate::host::ServiceState;
-use crate::inventory::{DesiredHost, MemberId};
+use crate::inventory::{Desired, DesiredHost, MemberId};
 use crate::ops::check::why_unhealthy;
 use crate::ops::fleet::Fleet;
 use crate::ops::inspect;
@@ -40,6 +42,8 @@ pub struct Glance {
     pub alarms: Vec<String>,
     /// What keeps it from being healthy, in sentences.
     pub problems: Vec<String>,
+    /// Scheduled backups; `None` when the inventory wants none. What is wrong with them makes nobody unhealthy.
+    pub backups: Option<Outlook>,
 }
 
 /// One member, or a host that should be one.
@@ -249,7 +253,18 @@ fn glance(session: &Session, seen: &Observed) -> Glance {
         can_lose: strength.can_lose(),
         alarms,
         problems,
+        backups: backups(desired, seen),
     }
+}
+
+fn backups(desired: &Desired, seen: &Observed) -> Option<Outlook> {
+    let policy = desired.backup.as_ref()?;
+    let known = desired
+        .hosts
+        .values()
+        .filter_map(|spec| Some((spec, seen.hosts.get(&spec.name)?.known()?)));
+    let reports = known.map(|(spec, facts)| (spec.name.clone(), report_of(spec, facts)));
+    Some(outlook(&reports.collect(), policy.max_age, seen.at))
 }
 
 fn alarm(membership: &Membership, alarm: &crate::etcd::Alarm) -> String {
@@ -389,6 +404,12 @@ fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
     anstream::println!("{}", table.render(terminal_width(), true));
     for problem in &glance.problems {
         anstream::println!("{} {}", paint.bad("!"), crate::report::printable(problem));
+    }
+    for finding in glance.backups.iter().flat_map(|backups| &backups.findings) {
+        anstream::println!("{} {}", paint.warn("!"), crate::report::printable(finding));
+    }
+    if let Some(last) = glance.backups.as_ref().and_then(|backups| backups.last_success) {
+        anstream::println!("last scheduled backup: {}", last.strftime("%Y-%m-%d %H:%M:%SZ"));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! | [`service`] | `start`, `restart`, `stop`, `disable_stop`, `service`, `journal`, `follow_journal` |
 //! | [`restore`] | `restore_data`, `forget_restore` |
 //! | [`data`] | `set_aside`, `wipe_contents`, `write_marker` |
+//! | [`timer`] | `enable_timer`, `disable_timer`, `run_timer_now` |
 //! | [`lock`] | `lock`, `steal_lock` |
 //! | [`program`] | `run_program`, `stream_program`, `receive_file` |
 
@@ -27,6 +28,7 @@ pub mod secrets;
 pub mod service;
 pub mod shelf;
 pub mod ssh;
+pub mod timer;
 pub mod transport;
 
 mod facts_parser;

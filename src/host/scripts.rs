@@ -18,6 +18,7 @@ script!(RESTORE: "in_use.sh", "restore.sh");
 script!(WAL: "wal.sh");
 script!(RESCUE: "in_use.sh", "rescue.sh");
 script!(SHELF: "shelf.sh");
+script!(TIMER: "timer.sh");
 script!(MARKER: "marker.sh");
 script!(LOCK: "lock.sh");
 script!(RUN_PROGRAM: "run_program.sh");

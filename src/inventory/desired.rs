@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authorization::AuthPolicy;
 use super::names::{Address, ClusterName, HostPath, NodeName, PeerUrl, ServiceName, UserName, Version};
+use super::place::BackupPlace;
 
 /// One cluster as its inventory wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct Desired {
     /// etcd's own authentication.
     #[serde(default)]
     pub auth: AuthPolicy,
+    /// Backups that the members take by themselves, where that is wanted.
+    #[serde(default)]
+    pub backup: Option<BackupPolicy>,
     /// Every host, by name.
     pub hosts: BTreeMap<NodeName, DesiredHost>,
     /// Host names in the order of the file, for display.
@@ -51,6 +55,49 @@ pub struct PkiPolicy {
     pub recipients: Vec<String>,
     /// The key files of `ssh.identity` (absolute): they may open the CA key even where no host is reached over SSH.
     pub identities: Vec<PathBuf>,
+}
+
+/// Backups that the members take by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupPolicy {
+    /// When, as systemd's `OnCalendar=` has it: `hourly`, `daily`, `*-*-* 03:00:00`.
+    pub schedule: String,
+    /// Where they go; never empty.
+    pub to: Vec<BackupPlace>,
+    /// Which of them stay; `None`: all.
+    pub keep: Option<KeepPolicy>,
+    /// `status` complains when the newest one is older.
+    pub max_age: Duration,
+    /// A file like `~/.aws/credentials` that hosts get for `s3://` (absolute); `None`: they have credentials of their own.
+    pub s3_credentials: Option<PathBuf>,
+    /// Another S3 than Amazon's: `https://s3.example.com`.
+    pub s3_endpoint: Option<String>,
+    /// The region of the bucket.
+    pub s3_region: Option<String>,
+    /// An SSH key file that hosts get for `ssh://` (absolute).
+    pub identity: Option<PathBuf>,
+}
+
+/// How many backups to keep of each kind. A backup stays when any rule wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeepPolicy {
+    /// The newest ones, whatever their age.
+    pub last: usize,
+    /// The newest of each of this many hours that have one (UTC, as all of these).
+    pub hourly: usize,
+    /// ... of this many days.
+    pub daily: usize,
+    /// ... of this many ISO weeks.
+    pub weekly: usize,
+    /// ... of this many months.
+    pub monthly: usize,
+}
+
+impl KeepPolicy {
+    /// True when no rule would keep anything.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Key algorithms that etcd's TLS accepts.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::authorization::Access;
 use super::desired::{Jump, KeyType, ServiceManager, Sudo};
 use super::names::{Address, ClusterName, HostPath, NodeName, ServiceName, UserName, Version};
+use super::place::BackupPlace;
 use super::quantity;
 
 /// Why a text is not the value that is wanted here: what is wrong, and what to write instead.
@@ -113,6 +114,81 @@ impl Leaf for Period {
             {"type": "string", "pattern": "^([0-9]+(y|w|d|h|m|s|ms|us|ns) *)+$"},
             {"type": "integer", "minimum": 3600},
         ]})
+    }
+}
+
+/// When, as systemd's `OnCalendar=` has it. systemd on the host has the last word about what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calendar(pub String);
+impl Leaf for Calendar {
+    fn read(text: &str) -> Result<Self, Refusal> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || " *-:,./~".contains(c);
+        match !text.trim().is_empty() && text.len() <= 100 && text.chars().all(fits) {
+            true => Ok(Calendar(text.trim().to_owned())),
+            false => Err(Refusal::new(
+                text,
+                "is not a time for `OnCalendar=`",
+                "write it as systemd has it (man systemd.time): `hourly`, `daily`, `*-*-* 03:00:00`",
+            )),
+        }
+    }
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^[A-Za-z0-9 *:,./~-]+$"})
+    }
+}
+
+/// A word without blanks, quotes or anything that systemd would expand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plain(pub String);
+impl Leaf for Plain {
+    fn read(text: &str) -> Result<Self, Refusal> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_./:[]".contains(c);
+        match !text.is_empty() && text.chars().all(fits) {
+            true => Ok(Plain(text.to_owned())),
+            false => Err(Refusal::new(
+                text,
+                "has characters that do not belong here",
+                "use letters, digits and `-_./:`",
+            )),
+        }
+    }
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^[A-Za-z0-9_./:\\[\\]-]+$"})
+    }
+}
+
+/// How many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count(pub usize);
+impl Leaf for Count {
+    fn read(text: &str) -> Result<Self, Refusal> {
+        match text.parse::<u16>() {
+            Ok(number) => Ok(Count(usize::from(number))),
+            Err(_) => Err(Refusal::new(
+                text,
+                "is not a number from 0 to 65535",
+                "write how many to keep: `7`",
+            )),
+        }
+    }
+    fn schema() -> Value {
+        json!({"type": "integer", "minimum": 0, "maximum": 65535})
+    }
+}
+
+impl Leaf for BackupPlace {
+    fn read(text: &str) -> Result<Self, Refusal> {
+        let help = "write s3://BUCKET/PREFIX, ssh://USER@HOST/DIR, or the absolute path of a directory of the hosts";
+        match text.parse::<BackupPlace>() {
+            Ok(BackupPlace::Directory(path)) if path.to_str().is_none_or(|path| path.parse::<HostPath>().is_err()) => {
+                Err(Refusal::new(text, "is no absolute path of a directory", help))
+            }
+            Ok(place) => Ok(place),
+            Err(why) => Err(Refusal::new(text, "is no place for backups", why)),
+        }
+    }
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^(s3://.+|ssh://.+|(file://)?/.+)$"})
     }
 }
 

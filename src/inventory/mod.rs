@@ -24,14 +24,17 @@ pub mod tree;
 mod checks;
 mod parse;
 mod paths;
+mod place;
 mod read;
 mod resolve;
 mod resolve_auth;
+mod resolve_backup;
 
 pub use authorization::{Access, AuthMode, AuthPolicy, Permission, ROOT};
 pub use desired::*;
 pub use names::*;
 pub use parse::{Environment, Loaded, load, parse};
+pub use place::{BackupPlace, RemoteDirectory};
 pub use problem::{InventoryError, Place, Problem, Problems, Severity};
 pub use raw::schema;
 

@@ -165,6 +165,11 @@ impl HostPath {
         HostPath(format!("{}{suffix}", self.0))
     }
 
+    /// Another name in the same directory; `name` comes from the program or from a checked name.
+    pub fn beside(&self, name: &str) -> HostPath {
+        HostPath(format!("{}/{name}", self.parent().trim_end_matches('/')))
+    }
+
     /// The directory that holds this path (`/` for a top-level path).
     pub fn parent(&self) -> &str {
         match self.0.rfind('/') {

@@ -12,8 +12,12 @@ use std::net::IpAddr;
 
 use super::authorization::Access;
 use super::desired::{Jump, KeyType, ServiceManager, Sudo};
-use super::leaf::{ConnectionKind, KeyText, Leaf, LocalPath, Login, Period, Port, PrincipalName, Recipient, SshName};
+use super::leaf::{
+    Calendar, ConnectionKind, Count, KeyText, Leaf, LocalPath, Login, Period, Plain, Port, PrincipalName, Recipient,
+    SshName,
+};
 use super::names::{Address, ClusterName, HostPath, NodeName, ServiceName, UserName, Version};
+use super::place::BackupPlace;
 use super::problem::Place;
 use super::tree::Entry;
 
@@ -90,12 +94,57 @@ pub struct RawInventory {
     pub users: Option<Vec<RawUser>>,
     /// etcd's roles, with `etcd.auth: true`.
     pub roles: Option<Vec<RawRole>>,
+    /// Backups that the members take by themselves. `quorate backup schedule` brings the hosts in line with it.
+    pub backup: Option<RawBackup>,
     /// The hosts, one member on each. 3 or 5 for production.
     #[schemars(required, length(min = 1))]
     pub hosts: Option<Vec<RawHost>>,
     /// Where `hosts` stands.
     #[schemars(skip)]
     pub hosts_at: Place,
+}
+
+/// Backups that the members take by themselves.
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RawBackup {
+    /// When, as systemd's `OnCalendar=` has it: `hourly`, `daily`, `"*-*-* 03:00:00"`.
+    #[schemars(required)]
+    pub schedule: Option<Field<Calendar>>,
+    /// Where they go: `s3://BUCKET/PREFIX`, `ssh://USER@HOST/DIR`, or a directory of the hosts. One that they do not share
+    /// (NFS, ...) holds only what its own host took. A single one or a list.
+    #[schemars(required)]
+    pub to: Option<OneOrMany<BackupPlace>>,
+    /// Which of the scheduled backups stay; the others are deleted. Not set: all.
+    pub keep: Option<RawKeep>,
+    /// `quorate status` complains when the newest one is older. `3h` for `hourly`, `26h` for `daily`, `8d` for `weekly`.
+    #[schemars(extend("default" = "26h"))]
+    pub max_age: Option<Field<Period>>,
+    /// For `s3://`: a file like `~/.aws/credentials`, copied to every host for quorate alone. Not set: what the hosts have.
+    pub s3_credentials: Option<Field<LocalPath>>,
+    /// For `s3://`: another S3 than Amazon's, like `https://s3.example.com`.
+    pub s3_endpoint: Option<Field<Plain>>,
+    /// For `s3://`: the bucket's region.
+    pub s3_region: Option<Field<Plain>>,
+    /// For `ssh://`: the private key, without a passphrase, copied to every host for quorate alone. The host's key must be
+    /// in `~/.ssh/known_hosts`. Best one that can do nothing else there.
+    pub identity: Option<Field<LocalPath>>,
+}
+
+/// Which backups stay: one that any rule wants.
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RawKeep {
+    /// The newest ones, whatever their age.
+    pub last: Option<Field<Count>>,
+    /// The newest of each of this many hours that have one (UTC, as all of these).
+    pub hourly: Option<Field<Count>>,
+    /// ... of this many days.
+    pub daily: Option<Field<Count>>,
+    /// ... of this many weeks.
+    pub weekly: Option<Field<Count>>,
+    /// ... of this many months.
+    pub monthly: Option<Field<Count>>,
 }
 
 /// What every member runs, and how.

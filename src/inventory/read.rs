@@ -4,8 +4,8 @@
 use super::leaf::{Leaf, all_of, nearest};
 use super::problem::{Place, Problem};
 use super::raw::{
-    Field, OneOrMany, RawEtcd, RawHost, RawInventory, RawOptions, RawPaths, RawPermission, RawPki, RawRole, RawSsh,
-    RawUser,
+    Field, OneOrMany, RawBackup, RawEtcd, RawHost, RawInventory, RawKeep, RawOptions, RawPaths, RawPermission, RawPki,
+    RawRole, RawSsh, RawUser,
 };
 use super::tree::{Entry, Kind, Node};
 
@@ -169,6 +169,7 @@ impl FromNode for RawInventory {
             pki: section.optional("pki"),
             ssh: section.optional("ssh"),
             users: section.optional("users"),
+            backup: section.optional("backup"),
             roles: section.optional("roles"),
             hosts: section.required("hosts", "[{name: etcd-1, address: 10.0.0.11}]"),
             hosts_at: section.place("hosts"),
@@ -224,6 +225,39 @@ impl FromNode for RawPki {
             renew_before: section.optional("renew_before"),
             crl: section.optional("crl"),
             recipients: section.optional("recipients"),
+        };
+        section.finish();
+        Some(raw)
+    }
+}
+
+impl FromNode for RawBackup {
+    fn from_node(node: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut section = Section::open(node, "`backup`", problems)?;
+        let raw = Self {
+            schedule: section.required("schedule", "daily"),
+            to: section.required("to", "s3://backups/etcd"),
+            keep: section.optional("keep"),
+            max_age: section.optional("max_age"),
+            s3_credentials: section.optional("s3_credentials"),
+            s3_endpoint: section.optional("s3_endpoint"),
+            s3_region: section.optional("s3_region"),
+            identity: section.optional("identity"),
+        };
+        section.finish();
+        Some(raw)
+    }
+}
+
+impl FromNode for RawKeep {
+    fn from_node(node: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut section = Section::open(node, "`keep`", problems)?;
+        let raw = Self {
+            last: section.optional("last"),
+            hourly: section.optional("hourly"),
+            daily: section.optional("daily"),
+            weekly: section.optional("weekly"),
+            monthly: section.optional("monthly"),
         };
         section.finish();
         Some(raw)

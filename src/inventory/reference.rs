@@ -48,6 +48,8 @@ pub fn reference_markdown() -> String {
         ("users", &["users"]),
         ("roles", &["roles"]),
         ("permissions (below a role)", &["roles", "permissions"]),
+        ("backup", &["backup"]),
+        ("keep (below backup)", &["backup", "keep"]),
         ("hosts", &["hosts"]),
     ] {
         section(&mut text, title, section_schema(&schema, path), &schema);

@@ -16,7 +16,7 @@ use super::parse::Environment;
 use super::paths;
 use super::problem::{Place, Problem, Severity};
 use super::raw::{Field, OneOrMany, RawEtcd, RawHost, RawInventory, RawOptions, RawPki, RawSsh};
-use super::resolve_auth;
+use super::{resolve_auth, resolve_backup};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -55,12 +55,14 @@ pub fn resolve(raw: &RawInventory, env: &Environment, problems: &mut Vec<Problem
         .map(|(index, host)| resolver.host(index, host, problems))
         .collect();
     checks::hosts(raw.hosts_at, &sited, problems);
+    let backup = resolve_backup::backup(raw, env, problems);
     Some(Desired {
         cluster: raw.cluster.as_ref()?.value.clone(),
         version: etcd.version.as_ref()?.value,
         options,
         pki,
         auth: resolve_auth::auth(raw, etcd, problems),
+        backup,
         order: sited.iter().map(|s| s.host.name.clone()).collect(),
         hosts: sited.into_iter().map(|s| (s.host.name.clone(), s.host)).collect(),
     })
@@ -111,7 +113,7 @@ fn unknown_series(version: Version, at: Place) -> Problem {
 }
 
 /// A path on this machine: `~` is the home directory, the rest is relative to the inventory.
-fn local_path(env: &Environment, path: &Field<LocalPath>, problems: &mut Vec<Problem>) -> PathBuf {
+pub(super) fn local_path(env: &Environment, path: &Field<LocalPath>, problems: &mut Vec<Problem>) -> PathBuf {
     let text = path.value.0.as_str();
     match (text.strip_prefix('~'), &env.home) {
         (Some(rest), Some(home)) => home.join(rest.trim_start_matches('/')),

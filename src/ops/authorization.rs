@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::inventory::{AuthMode, AuthPolicy, Permission, ROOT};
+use crate::inventory::{AuthMode, AuthPolicy, Desired, Permission, ROOT};
+use crate::pki::peer_spec;
 
 /// etcd's own users and roles, as it tells them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,20 @@ pub struct AuthState {
     pub users: BTreeMap<String, BTreeSet<String>>,
     /// The permissions of each role.
     pub roles: BTreeMap<String, BTreeSet<Permission>>,
+}
+
+/// Users and roles as they should be: the inventory's, and the members' own where they take backups by themselves. A
+/// snapshot takes the role `root` (`authMaintenanceServer`, server/etcdserver/api/v3rpc/maintenance.go), and a member shows
+/// the certificate that it has: whoever holds its key speaks raft, and can do more than that.
+pub fn wanted(desired: &Desired) -> AuthPolicy {
+    let mut policy = desired.auth.clone();
+    if desired.backup.is_some() && policy.mode == AuthMode::On {
+        for host in desired.hosts.values() {
+            let user = peer_spec(desired, host).common_name;
+            policy.users.entry(user).or_default().insert(ROOT.to_owned());
+        }
+    }
+    policy
 }
 
 /// One change to them.

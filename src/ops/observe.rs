@@ -19,7 +19,7 @@ use crate::ops::fleet::Fleet;
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed, host_of};
 use crate::ops::plan::{managed_files, pki_manifest};
 use crate::ops::restore::RestoreNote;
-use crate::render::CRL;
+use crate::render::{CRL, SchedulePaths};
 
 /// A member that is well answers within milliseconds; one without a quorum never does.
 const STATUS_LIMIT: Duration = Duration::from_secs(3);
@@ -145,6 +145,7 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
     let pki = |name: &str| spec.paths.pki.join(name);
     let mut contents = managed_files(spec);
     contents.push(RestoreNote::path(spec));
+    contents.push(SchedulePaths::of(spec).report);
     contents.extend([pki("ca.crt"), pki("server.crt"), pki("peer.crt"), pki_manifest(spec)]);
     FactsQuery {
         contents,

@@ -44,6 +44,7 @@ pub fn desired(hosts: usize) -> Desired {
             identities: Vec::new(),
         },
         auth: Default::default(),
+        backup: None,
         order: hosts.iter().map(|host| host.name.clone()).collect(),
         hosts: hosts.into_iter().map(|host| (host.name.clone(), host)).collect(),
     }

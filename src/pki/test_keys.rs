@@ -50,6 +50,7 @@ pub fn desired() -> Desired {
         options: BTreeMap::new(),
         pki: policy(KeyType::EcdsaP256),
         auth: Default::default(),
+        backup: None,
         hosts: BTreeMap::new(),
         order: Vec::new(),
     }

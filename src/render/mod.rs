@@ -6,6 +6,7 @@
 //! | `defaults` | what quorate sets where the inventory is silent, per etcd release |
 //! | `initial` | the `initial-*` settings: making, reading back, comparing without them |
 //! | `unit` | the systemd unit |
+//! | `schedule` | unit and timer of scheduled backups |
 //! | `etcdctl` | the environment file for an etcdctl on the host |
 //! | `yaml` | values as YAML that nothing can break out of |
 //! | `templates` | the files below `templates/`, built into the program |
@@ -20,6 +21,7 @@ mod defaults;
 mod diff;
 mod etcdctl;
 mod initial;
+mod schedule;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,7 @@ pub use config::CRL;
 pub use diff::unified_diff;
 pub use etcdctl::path as etcdctl_path;
 pub use initial::{InitialCluster, InitialState, initial_of, initial_token, same_but_initial};
+pub use schedule::{SchedulePaths, render_schedule};
 pub use unit::unit_path;
 
 /// One file as it should be on a host.

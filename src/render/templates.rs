@@ -14,6 +14,10 @@ pub(super) const CONFIG: &str = "etcd-config.yml.tera";
 pub(super) const UNIT: &str = "etcd.service.tera";
 /// The environment file for etcdctl.
 pub(super) const ETCDCTL: &str = "etcdctl.env.tera";
+/// The unit of scheduled backups.
+pub(super) const BACKUP: &str = "etcd-backup.service.tera";
+/// Its timer.
+pub(super) const BACKUP_TIMER: &str = "etcd-backup.timer.tera";
 
 static ENGINE: LazyLock<Result<Tera, tera::Error>> = LazyLock::new(|| {
     let mut engine = Tera::new();
@@ -24,6 +28,8 @@ static ENGINE: LazyLock<Result<Tera, tera::Error>> = LazyLock::new(|| {
         (CONFIG, include_str!("../../templates/etcd-config.yml.tera")),
         (UNIT, include_str!("../../templates/etcd.service.tera")),
         (ETCDCTL, include_str!("../../templates/etcdctl.env.tera")),
+        (BACKUP, include_str!("../../templates/etcd-backup.service.tera")),
+        (BACKUP_TIMER, include_str!("../../templates/etcd-backup.timer.tera")),
     ])?;
     Ok(engine)
 });

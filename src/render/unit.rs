@@ -50,10 +50,13 @@ pub(super) fn text(desired: &Desired, host: &DesiredHost) -> Result<String, Rend
         })?;
     let release = paths.release(desired.version);
     let writable: Vec<&HostPath> = std::iter::once(&paths.data).chain(&paths.wal).collect();
-    let used: Vec<&HostPath> = [&release, &paths.config, &paths.pki]
-        .into_iter()
-        .chain(writable.iter().copied())
-        .collect();
+    let used = || {
+        let others = writable.iter().copied();
+        [&release, &paths.config, &paths.pki]
+            .into_iter()
+            .chain(others)
+            .map(HostPath::as_str)
+    };
     let view = View {
         cluster: desired.cluster.as_str(),
         version: desired.version.to_string(),
@@ -67,12 +70,12 @@ pub(super) fn text(desired: &Desired, host: &DesiredHost) -> Result<String, Rend
         unit: unit_path(&host.service).to_string(),
         writable: writable.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(" "),
         // Both hide whole trees, also from the member: not where it lives there itself.
-        protect_home: if any_below(&used, &["/home", "/root", "/run/user"]) {
+        protect_home: if any_below(used(), &["/home", "/root", "/run/user"]) {
             "read-only"
         } else {
             "yes"
         },
-        private_tmp: if any_below(&used, &["/tmp", "/var/tmp"]) {
+        private_tmp: if any_below(used(), &["/tmp", "/var/tmp"]) {
             "no"
         } else {
             "yes"
@@ -81,11 +84,8 @@ pub(super) fn text(desired: &Desired, host: &DesiredHost) -> Result<String, Rend
     templates::render(templates::UNIT, &view)
 }
 
-fn any_below(paths: &[&HostPath], trees: &[&str]) -> bool {
-    let below = |path: &HostPath, tree: &str| {
-        path.as_str()
-            .strip_prefix(tree)
-            .is_some_and(|rest| rest.starts_with('/'))
-    };
-    paths.iter().any(|path| trees.iter().any(|tree| below(path, tree)))
+/// Whether one of the paths is below one of the trees.
+pub(super) fn any_below<'a>(mut paths: impl Iterator<Item = &'a str>, trees: &[&str]) -> bool {
+    let below = |path: &str, tree: &str| path.strip_prefix(tree).is_some_and(|rest| rest.starts_with('/'));
+    paths.any(|path| trees.iter().any(|tree| below(path, tree)))
 }

@@ -42,6 +42,7 @@ pub fn inventory(hosts: impl IntoIterator<Item = usize>, version: Version) -> De
         options: BTreeMap::new(),
         pki: pki_policy(),
         auth: Default::default(),
+        backup: None,
         order: hosts.iter().map(|h| h.name.clone()).collect(),
         hosts: hosts.into_iter().map(|h| (h.name.clone(), h)).collect(),
     }

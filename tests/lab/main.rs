@@ -32,6 +32,7 @@ mod refusals_hosts;
 mod refusals_push;
 mod refusals_supplies;
 mod restore;
+mod schedule;
 mod ssh;
 mod up;
 mod upkeep;

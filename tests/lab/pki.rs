@@ -105,8 +105,10 @@ fn certificates_are_renewed_without_a_restart_and_shown_on_both_ports() {
     assert_eq!(pids(&lab), pids_before, "nothing was restarted");
     // What was there before lies beside it.
     for (host, old) in lab.hosts().iter().zip(before.chunks(2)) {
-        let kept = host.sh("for c in /etc/etcd/pki/*/server.crt /etc/etcd/pki/*/peer.crt; do \
-                            openssl x509 -in $c -noout -serial; done");
+        let kept = host.sh(
+            "for c in /etc/etcd/pki/.gen-*/server.crt /etc/etcd/pki/.gen-*/peer.crt; do \
+                            openssl x509 -in $c -noout -serial; done",
+        );
         assert!(
             old.iter().all(|serial| kept.contains(serial.trim())),
             "{}: {kept} {old:?}",

@@ -2,14 +2,12 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `address` | `/mnt/usb`, `s3://bucket/prefix`, `ssh://user@host/dir` as they are typed |
 //! | `store` | directories and S3, through the crate `object_store` |
 //! | `credentials` | S3 credentials from the usual places |
 //! | `error` | what can go wrong, and what to do |
 //!
 //! The directory on another host needs a connection, so it is in `ops/place.rs`.
 
-mod address;
 mod credentials;
 mod error;
 mod store;
@@ -18,7 +16,6 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-pub use address::{Address, RemoteDirectory};
 pub use error::PlaceError;
 pub use store::{Limits, StorePlace};
 
@@ -26,6 +23,7 @@ use super::format::HEAD;
 use super::manifest::Manifest;
 use super::source::manifest_of;
 use crate::inventory::ClusterName;
+pub use crate::inventory::{BackupPlace as Address, RemoteDirectory};
 
 /// A file in a place.
 #[derive(Debug, Clone, PartialEq, Eq)]

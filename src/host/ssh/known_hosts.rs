@@ -134,6 +134,11 @@ impl KnownHosts {
         self.entries.iter().filter(mine)
     }
 
+    /// The keys that are pinned for a host.
+    pub(super) fn pinned<'a>(&'a self, host: &HostId) -> impl Iterator<Item = &'a PublicKey> {
+        self.matching(Marker::Pinned, host).map(|entry| &entry.key)
+    }
+
     /// Judges a bare host key.
     pub(super) fn judge(&self, host: &HostId, key: &PublicKey) -> Verdict {
         let shown = |entry: &&Entry| entry.key.key_data() == key.key_data();

@@ -40,6 +40,6 @@ mod tunnel;
 pub use command::quote;
 pub use connect::connect;
 pub use environment::SshEnvironment;
-pub use pin::{HostKey, PinError, pin};
+pub use pin::{HostKey, PinError, pin, pinned};
 pub use scan::{KeyState, ScannedKey, scan};
 pub use session::SshTransport;

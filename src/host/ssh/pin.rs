@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::known_hosts::spelled;
+use super::known_hosts::{HostId, KnownHosts, spelled};
 
 /// A `known_hosts` file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +30,33 @@ pub struct HostKey {
 
 impl HostKey {
     /// The line of a `known_hosts` file.
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         format!("{} {}", spelled(&self.host, self.port), self.key)
     }
+}
+
+/// What a `known_hosts` file has pinned for a host.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn pinned(file: &Path, host: &str, port: u16) -> Result<Vec<HostKey>, String> {
+    let id = HostId {
+        names: vec![host.to_owned()],
+        port,
+    };
+    let known = KnownHosts::read(&[file.to_owned()])?;
+    let keys = known.pinned(&id).filter_map(|key| {
+        Some(HostKey {
+            host: host.to_owned(),
+            port,
+            key: format!(
+                "{} {}",
+                key.algorithm().as_str(),
+                key.to_openssh().ok()?.split(' ').nth(1)?
+            ),
+        })
+    });
+    Ok(keys.collect())
 }
 
 /// Adds `keys` to the `known_hosts` file at `path`, which need not exist, and tells how many were new.

@@ -3,7 +3,7 @@
 use super::waves::{Draft, Effect, step};
 use super::{Action, Risk, Situation, Step, Target};
 use crate::inventory::{AuthMode, DesiredHost};
-use crate::ops::authorization::{AuthChange, principals, switch, unlisted};
+use crate::ops::authorization::{AuthChange, principals, switch, unlisted, wanted};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, why_and_help};
 use crate::ops::safety::clients::may_require_users;
@@ -19,7 +19,7 @@ pub(super) fn users_and_roles(
     prune: bool,
     draft: &mut Draft,
 ) -> Result<(), Vec<Blocked>> {
-    let policy = &situation.desired.auth;
+    let policy = &wanted(situation.desired);
     if policy.mode == AuthMode::LeftAlone {
         return Ok(());
     }
@@ -68,7 +68,7 @@ pub(super) fn users_and_roles(
 
 /// What is only reported: nobody is deleted unasked.
 fn note_unlisted(situation: Situation<'_>, prune: bool, draft: &mut Draft) {
-    let policy = &situation.desired.auth;
+    let policy = &wanted(situation.desired);
     let (Fact::Known(state), AuthMode::On, false) = (&situation.observed.auth, policy.mode, prune) else {
         return;
     };

@@ -239,6 +239,13 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
             super::count(without, "host")
         ));
     }
+    if with_data.len() <= without {
+        draft.notes.push(
+            "if those have lost the data of members, there is no majority any more and etcd will not come up: \
+             `quorate recover` goes on from what is left"
+                .into(),
+        );
+    }
     Ok(draft)
 }
 

@@ -55,6 +55,7 @@ impl World {
             options: BTreeMap::new(),
             pki: pki_policy(),
             auth: Default::default(),
+            backup: None,
             order: hosts.iter().map(|h| h.name.clone()).collect(),
             hosts: hosts.into_iter().map(|h| (h.name.clone(), h)).collect(),
         };

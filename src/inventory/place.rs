@@ -1,12 +1,15 @@
-//! A place as it is typed.
+//! A place for backups as it is typed: `/mnt/usb`, `s3://bucket/prefix`, `ssh://user@host/dir`.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// Where backups are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum BackupPlace {
     /// A directory of this machine.
     Directory(PathBuf),
     /// S3-compatible storage.
@@ -33,7 +36,7 @@ pub struct RemoteDirectory {
     pub path: String,
 }
 
-impl FromStr for Address {
+impl FromStr for BackupPlace {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -42,21 +45,21 @@ impl FromStr for Address {
             if bucket.is_empty() {
                 return Err("name a bucket: s3://BUCKET or s3://BUCKET/PREFIX".to_owned());
             }
-            return Ok(Address::S3 {
+            return Ok(BackupPlace::S3 {
                 bucket: bucket.to_owned(),
                 prefix: prefix.trim_matches('/').to_owned(),
             });
         }
         if let Some(rest) = text.strip_prefix("ssh://") {
-            return remote(rest).map(Address::Ssh);
+            return remote(rest).map(BackupPlace::Ssh);
         }
         match text.split_once("://") {
-            Some(("file", path)) => Ok(Address::Directory(path.into())),
+            Some(("file", path)) => Ok(BackupPlace::Directory(path.into())),
             Some((scheme, _)) => Err(format!(
                 "`{scheme}` is not known: write a directory, s3://BUCKET/PREFIX or ssh://USER@HOST/DIR"
             )),
             None if text.is_empty() => Err("name a directory, s3://BUCKET/PREFIX or ssh://USER@HOST/DIR".to_owned()),
-            None => Ok(Address::Directory(text.into())),
+            None => Ok(BackupPlace::Directory(text.into())),
         }
     }
 }
@@ -86,13 +89,13 @@ fn remote(rest: &str) -> Result<RemoteDirectory, String> {
     })
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for BackupPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Directory(path) => write!(f, "{}", path.display()),
-            Address::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
-            Address::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
-            Address::Ssh(remote) => {
+            BackupPlace::Directory(path) => write!(f, "{}", path.display()),
+            BackupPlace::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
+            BackupPlace::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+            BackupPlace::Ssh(remote) => {
                 f.write_str("ssh://")?;
                 if let Some(user) = &remote.user {
                     write!(f, "{user}@")?;
@@ -107,5 +110,19 @@ impl fmt::Display for Address {
                 f.write_str(&remote.path)
             }
         }
+    }
+}
+
+impl From<BackupPlace> for String {
+    fn from(place: BackupPlace) -> String {
+        place.to_string()
+    }
+}
+
+impl TryFrom<String> for BackupPlace {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }

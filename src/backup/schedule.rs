@@ -1,0 +1,226 @@
+//! Backups that the members take by themselves: what a host is told, who takes the next one, and how that ended. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::place::Kept;
+use super::retention::Keep;
+use crate::inventory::{BackupPlace, ClusterName, NodeName};
+
+/// What such backups are for; part of their files' names. `keep` of the inventory deletes no others.
+pub const REASON: &str = "scheduled";
+
+/// Clocks of members may differ this much: a backup from so long before a run began may be this round's.
+const SAME_ROUND: Duration = Duration::from_secs(60);
+
+/// All that a host needs to know; no secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// The member on this host.
+    pub node: NodeName,
+    /// Its client URL.
+    pub url: String,
+    /// The CA bundle, and the certificate and key to show.
+    pub ca: String,
+    #[allow(missing_docs)]
+    pub certificate: String,
+    #[allow(missing_docs)]
+    pub key: String,
+    /// To whom backups are sealed: the public keys themselves.
+    pub recipients: Vec<String>,
+    /// Where they go.
+    pub to: Vec<BackupPlace>,
+    /// Which stay; `None`: all.
+    pub keep: Option<Keep>,
+    /// SHA-256 (hex) of what the inventory meant.
+    pub inventory_sha256: String,
+    /// A directory to work in.
+    pub scratch: String,
+    /// Where the report goes.
+    pub report: String,
+    /// The SSH key for `ssh://`, and the keys of the hosts there; empty without.
+    pub identity: String,
+    #[allow(missing_docs)]
+    pub known_hosts: String,
+    /// Seconds that each next member waits for those before it.
+    pub patience: u64,
+}
+
+/// A voter that answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// It leads.
+    pub leads: bool,
+}
+
+/// Who takes the backup, first to last: followers by name, and the leader when nobody else can. Learners have no part.
+pub fn turns(answered: &BTreeMap<String, Answered>) -> Vec<&str> {
+    let mut names: Vec<_> = answered.iter().collect();
+    names.sort_by_key(|(name, answer)| (answer.leads, *name));
+    names.into_iter().map(|(name, _)| name.as_str()).collect()
+}
+
+/// Whether a place holds a backup of the round that began at `begun`.
+pub fn has_this_round(kept: &[Kept], begun: Timestamp) -> bool {
+    let earliest = begun - SAME_ROUND;
+    kept.iter()
+        .any(|kept| kept.manifest.reason == REASON && kept.manifest.taken_at >= earliest)
+}
+
+/// How a run on a host ended: what `status` reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// When it began.
+    pub begun: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// What came of it.
+    #[serde(flatten)]
+    pub end: End,
+    /// When this host last knew of a whole round, its own or another's.
+    pub last_success: Option<Timestamp>,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum End {
+    /// This host took the backup.
+    Taken {
+        /// The file's name in every place.
+        file: String,
+        /// Bytes of the snapshot.
+        bytes: u64,
+    },
+    /// Another one did.
+    Others,
+    /// There is none from this host.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}
+
+/// What `status` says about scheduled backups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outlook {
+    /// The newest one that any host knows of.
+    pub last_success: Option<Timestamp>,
+    /// What is wrong, in sentences.
+    pub findings: Vec<String>,
+}
+
+/// Judges what the hosts report; `None` stands for one without a report.
+pub fn outlook(reports: &BTreeMap<NodeName, Option<Report>>, max_age: Duration, now: Timestamp) -> Outlook {
+    let known = || {
+        reports
+            .iter()
+            .filter_map(|(node, report)| Some((node, report.as_ref()?)))
+    };
+    let last_success = known().filter_map(|(_, report)| report.last_success).max();
+    let mut findings = Vec::new();
+    match last_success {
+        None => findings
+            .push("no scheduled backup has been taken yet: `quorate backup schedule` sets it up and tries it".into()),
+        Some(last) if now - max_age > last => findings.push(format!(
+            "the newest scheduled backup is of {}, older than `max_age`",
+            last.strftime("%Y-%m-%d %H:%M:%SZ")
+        )),
+        Some(_) => {}
+    }
+    for (node, report) in reports {
+        match report {
+            None if last_success.is_some() => {
+                findings.push(format!(
+                    "{node} takes no scheduled backups yet: `quorate backup schedule` sets it up"
+                ));
+            }
+            Some(Report {
+                end: End::Failed { error },
+                ..
+            }) => findings.push(format!("{node} failed to take the last scheduled backup: {error}")),
+            _ => {}
+        }
+    }
+    Outlook { last_success, findings }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn answers(named: &[(&str, bool)]) -> BTreeMap<String, Answered> {
+        let answer = |(name, leads): &(&str, bool)| ((*name).to_owned(), Answered { leads: *leads });
+        named.iter().map(answer).collect()
+    }
+
+    fn report(success: Option<&str>, end: End) -> Option<Report> {
+        Some(Report {
+            begun: at("2026-01-02T00:00:00Z"),
+            ended: at("2026-01-02T00:00:09Z"),
+            end,
+            last_success: success.map(at),
+        })
+    }
+
+    #[test]
+    fn followers_go_first_and_the_leader_last() {
+        assert_eq!(
+            turns(&answers(&[("a", true), ("b", false), ("c", false)])),
+            ["b", "c", "a"]
+        );
+        assert_eq!(turns(&answers(&[("c", false), ("a", true)])), ["c", "a"], "b is down");
+        assert_eq!(turns(&answers(&[("a", true)])), ["a"]);
+    }
+
+    #[test]
+    fn one_success_is_enough_and_every_failure_is_named() {
+        let nodes = |reports: [Option<Report>; 3]| -> BTreeMap<NodeName, Option<Report>> {
+            let names = ["a", "b", "c"].map(|name| name.parse().unwrap());
+            names.into_iter().zip(reports).collect()
+        };
+        let now = at("2026-01-02T01:00:00Z");
+        let fresh = "2026-01-02T00:00:09Z";
+        let taken = End::Taken {
+            file: "x".into(),
+            bytes: 1,
+        };
+        let well = nodes([
+            report(Some(fresh), taken.clone()),
+            report(Some(fresh), End::Others),
+            report(Some(fresh), End::Others),
+        ]);
+        let seen = outlook(&well, 26 * HOUR, now);
+        assert_eq!((seen.last_success, seen.findings.len()), (Some(at(fresh)), 0));
+        assert!(outlook(&well, 26 * HOUR, now + 30 * HOUR).findings[0].contains("older"));
+
+        let error = "disk full".to_owned();
+        let partly = nodes([report(None, End::Failed { error }), report(Some(fresh), taken), None]);
+        let findings = outlook(&partly, 26 * HOUR, now).findings;
+        assert!(
+            findings[0].starts_with("a failed") && findings[1].starts_with("c takes no"),
+            "{findings:?}"
+        );
+
+        let none = outlook(&nodes([None, None, None]), 26 * HOUR, now);
+        assert_eq!(none.findings.len(), 1);
+    }
+
+    #[test]
+    fn a_report_reads_back_as_it_was_written() {
+        let written = report(Some("2026-01-01T00:00:00Z"), End::Others).unwrap();
+        let text = serde_json::to_string(&written).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), written);
+    }
+}

@@ -1,0 +1,40 @@
+# The timer of scheduled backups. Arguments: verb unit [calendar | user directories...].
+verb=$1 unit=$2
+shift 2
+
+# calendar EXPRESSION: systemd's own word on what it means, before anything is put in place.
+calendar() {
+    systemd-analyze calendar -- "$1" >/dev/null 2>&1 || fail "systemd here does not understand OnCalendar=$1"
+}
+
+# prepare USER DIRECTORY...: directories that are there already stay as they are.
+prepare() {
+    user=$1
+    shift
+    for directory; do
+        [ -d "$directory" ] || install -d -m 0700 -o "$user" -- "$directory" || fail "cannot make $directory"
+    done
+}
+
+enable() {
+    systemctl daemon-reload && systemctl enable --quiet "$unit.timer" && systemctl restart "$unit.timer" ||
+        fail "systemd refuses the timer $unit.timer"
+    [ "$(systemctl is-active "$unit.timer")" = active ] || fail "the timer $unit.timer is not active"
+}
+
+disable() {
+    if [ "$(systemctl show -p LoadState "$unit.timer")" = LoadState=loaded ]; then
+        systemctl disable --now --quiet "$unit.timer" || fail "cannot disable $unit.timer"
+    fi
+    for file; do rm -rf -- "$file" || fail "cannot remove $file"; done
+    systemctl daemon-reload
+}
+
+# run: once, now; waits for its end.
+run() {
+    systemctl start "$unit.service" && return
+    journalctl -u "$unit.service" -n 5 -o cat --no-pager >&2 || :
+    fail "$unit.service failed"
+}
+
+"$verb" "$@"

@@ -1,0 +1,182 @@
+//! Backups that the members take by themselves: timers on real hosts, one member a round, the next one when it is down.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::{Lab, plain_inventory, release, wait_until};
+
+/// Three members; n4 keeps backups and is reached over SSH, as from any host of a company.
+fn lab() -> (Lab, String) {
+    let lab = Lab::start(4);
+    lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..3]));
+    lab.quorate(&["trust", "--yes"]).ok();
+    lab.quorate(&["up", "--yes"]).ok();
+    let keeper = &lab.host("n4").address;
+    let scanned = lab
+        .as_operator("ssh-keyscan")
+        .arg(keeper)
+        .output()
+        .expect("ssh-keyscan");
+    fs::write(lab.home().join(".ssh/known_hosts"), scanned.stdout).expect("known hosts");
+    let place = format!("ssh://root@{keeper}/srv/backups");
+    // The hosts run the program, too: without its debugging symbols, which nobody needs there.
+    let stripped = Command::new("strip")
+        .args(["-o", "quorate-for-hosts", env!("CARGO_BIN_EXE_quorate")])
+        .current_dir(lab.dir())
+        .status();
+    assert!(stripped.expect("strip").success());
+    (lab, place)
+}
+
+fn scheduled(lab: &Lab, place: &str) -> Vec<Value> {
+    let listed = lab
+        .quorate(&["backup", "list", "--at", place, "--output", "json"])
+        .ok()
+        .json();
+    let backups = listed["backups"].as_array().expect("a list").iter();
+    backups.map(|backup| backup["manifest"].clone()).collect()
+}
+
+fn findings(lab: &Lab) -> String {
+    lab.quorate(&["status", "--output", "json"]).json()["backups"]["findings"].to_string()
+}
+
+#[test]
+fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
+    let (lab, place) = lab();
+    let schedule = [
+        "backup",
+        "schedule",
+        "--yes",
+        "--patience",
+        "4s",
+        "--program",
+        "quorate-for-hosts",
+    ];
+    lab.quorate(&schedule)
+        .code(3)
+        .says(&["does not say when", "schedule: daily"]);
+    // Every 20 s: nobody wants that but a test.
+    let section = format!(
+        "backup:\n  schedule: \"*:*:0/20\"\n  to: {place}\n  keep: {{last: 3}}\n  identity: home/.ssh/id_ed25519\nhosts:"
+    );
+    lab.edit("hosts:", &section);
+    lab.quorate(&["status"])
+        .ok()
+        .says(&["no scheduled backup has been taken yet"]);
+
+    lab.quorate(&schedule)
+        .ok()
+        .says(&["the timer is on", "the first one is there"]);
+    let first = scheduled(&lab, &place);
+    let by = first[0]["taken_from"].as_str().expect("a name").to_owned();
+    assert_ne!(by, lab.leader(), "a follower takes it");
+    assert_eq!(findings(&lab), "[]");
+    lab.quorate(&["status"]).ok().says(&["last scheduled backup: 20"]);
+    for host in &lab.hosts()[..3] {
+        let kept = host.sh("stat -c '%a %U %n' /etc/etcd/etcd-backup /etc/etcd/etcd-backup/*");
+        assert!(kept.contains("600 etcd /etc/etcd/etcd-backup/identity"), "{kept}");
+        assert!(kept.contains("700 etcd /etc/etcd/etcd-backup\n"), "{kept}");
+        let known = host.sh("cat /etc/etcd/etcd-backup/known_hosts");
+        assert!(
+            known.lines().all(|line| line.starts_with(&lab.host("n4").address)),
+            "{known}"
+        );
+    }
+
+    // Sealed before it left the host, and it restores.
+    lab.quorate(&["backup", "fetch", "--at", &place, "--out", "fetched.qbackup"])
+        .ok();
+    lab.quorate(&["backup", "verify", "fetched.qbackup"]).ok();
+
+    wait_until("three more rounds", Duration::from_secs(120), || {
+        let kept = scheduled(&lab, &place);
+        kept.len() == 3 && !kept.contains(&first[0])
+    });
+    let rounds = scheduled(&lab, &place);
+    assert!(
+        rounds.iter().all(|backup| backup["taken_from"] == by.as_str()),
+        "{rounds:?}"
+    );
+    let moments: Vec<jiff::Timestamp> = rounds
+        .iter()
+        .map(|b| b["taken_at"].as_str().unwrap().parse().unwrap())
+        .collect();
+    let apart = moments.windows(2).map(|pair| pair[0].duration_since(pair[1]));
+    assert!(
+        apart.into_iter().all(|time| time.as_secs() >= 15),
+        "one a round: {moments:?}"
+    );
+
+    lab.host(&by).crash();
+    wait_until("another member takes over", Duration::from_secs(120), || {
+        scheduled(&lab, &place)
+            .iter()
+            .any(|backup| backup["taken_from"] != by.as_str())
+    });
+    lab.host(&by).boot();
+    wait_until("it is back", Duration::from_secs(60), || {
+        lab.quorate(&["status"]).status == Some(0)
+    });
+
+    lab.host("n4").sh("mv /srv/backups /srv/aside && touch /srv/backups");
+    wait_until("the failure is told", Duration::from_secs(120), || {
+        findings(&lab).contains("failed to take the last scheduled backup")
+    });
+    lab.host("n4").sh("rm /srv/backups && mv /srv/aside /srv/backups");
+    wait_until("it is mended by itself", Duration::from_secs(120), || {
+        findings(&lab) == "[]"
+    });
+
+    lab.quorate(&["backup", "schedule", "--remove", "--yes"]).ok();
+    for host in &lab.hosts()[..3] {
+        let left = host.sh("systemctl list-timers --all --no-legend 'etcd-*'; ls -d /etc/etcd/etcd-backup /etc/systemd/system/etcd-backup.* 2>/dev/null || :");
+        assert_eq!(left.trim(), "", "on {}", host.name);
+    }
+    assert!(!scheduled(&lab, &place).is_empty(), "backups stay");
+}
+
+#[test]
+fn what_cannot_be_scheduled_is_refused_before_anything_is_changed() {
+    let (lab, place) = lab();
+    let schedule = ["backup", "schedule", "--yes", "--program", "quorate-for-hosts"];
+    let untouched = || {
+        for host in &lab.hosts()[..3] {
+            assert_eq!(
+                host.sh("ls -d /etc/etcd/etcd-backup /opt/quorate/etcd/quorate-* 2>/dev/null || :"),
+                ""
+            );
+        }
+    };
+    let section = |rest: &str| format!("backup:\n  schedule: daily\n{rest}hosts:");
+    lab.edit("hosts:", &section(&format!("  to: {place}\n")));
+    lab.quorate(&schedule)
+        .code(3)
+        .says(&["the hosts have no key for `ssh://`", "identity"]);
+    lab.edit("  to:", "  identity: home/.ssh/id_ed25519\n  to:");
+    fs::remove_file(lab.home().join(".ssh/known_hosts")).expect("known hosts");
+    lab.quorate(&schedule).code(5).says(&["has no key for"]);
+    lab.edit("schedule: daily", "schedule: every full moon");
+    let scanned = lab
+        .as_operator("ssh-keyscan")
+        .arg(&lab.host("n4").address)
+        .output()
+        .expect("ssh-keyscan");
+    fs::write(lab.home().join(".ssh/known_hosts"), scanned.stdout).expect("known hosts");
+    lab.quorate(&schedule)
+        .code(6)
+        .says(&["does not understand OnCalendar=every full moon"]);
+    untouched();
+
+    // One that cannot be run there is told, and no timer is switched on.
+    lab.edit("every full moon", "daily");
+    lab.write("no-program", "this is none");
+    let schedule = ["backup", "schedule", "--yes", "--program", "no-program"];
+    lab.quorate(&schedule)
+        .code(6)
+        .says(&["does not run on it", "make dist"]);
+    lab.host("n1").sh("! systemctl is-enabled etcd-backup.timer");
+}
