@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::harness::{Lab, Outcome, release, releases, wait_until};
+use crate::harness::{Lab, Outcome, bundle, release, releases, wait_until};
 use jiff::Timestamp;
 use quorate::inventory::load;
 use quorate::pki::PkiDir;
@@ -257,10 +257,26 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
         &["plan"][..],
         &["restart", "--limit", "n2", "--yes", "-v", "--output", "json"],
     ] {
-        let arguments = [words, &["--sudo-password-fd", "0"]].concat();
-        let outcome = lab
-            .quorate_with(&arguments, |_| {}, format!("{password}\n").as_bytes())
-            .ok();
+        // From an open file that has no name any more.
+        lab.write("password", &format!("{password}\n"));
+        let with_password = lab
+            .as_operator("sh")
+            .args([
+                "-c",
+                "exec 3<password; rm password; exec \"$@\"",
+                "sh",
+                env!("CARGO_BIN_EXE_quorate"),
+            ])
+            .args(words)
+            .args(["--sudo-password-fd", "3"])
+            .env("QUORATE_BUNDLE", bundle())
+            .output()
+            .expect("sh");
+        let outcome = Outcome::of(
+            format!("quorate {} --sudo-password-fd 3", words.join(" ")),
+            with_password,
+        );
+        let outcome = outcome.ok();
         said += &format!("{}{}", outcome.stdout, outcome.stderr);
     }
     lab.write("inventory.yml", &inventory);

@@ -342,7 +342,9 @@ fn look_again(parts: &[Part<'_>], id: ClusterId) -> Step {
 fn compare(order: &RestoreOrder, note: &RestoreNote) -> Step {
     let revision = order.manifest.as_ref().map_or(0, |manifest| manifest.revision);
     let raised = i64::try_from(note.bump.unwrap_or(0)).unwrap_or(0);
-    let at_least = revision.saturating_add(raised);
+    // A database without a single key is at revision 1 by definition only: raised, it is at the bump itself.
+    let in_the_database = if revision <= 1 && raised > 0 { 0 } else { revision };
+    let at_least = raised.saturating_add(in_the_database);
     step(Target::Cluster, Action::CompareMembers { at_least }, Risk::ReadOnly)
 }
 
