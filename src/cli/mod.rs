@@ -3,6 +3,7 @@
 mod args;
 mod backup;
 mod backup_args;
+mod backup_package;
 mod backup_places;
 mod backup_run;
 mod backup_schedule;
