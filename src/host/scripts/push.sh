@@ -97,9 +97,20 @@ prove() {
     esac
 }
 
+# sums FILE...: what sha256sum prints. openssl, where it is there, uses what the processor has for it: several times faster.
+sums() {
+    if summed=$(openssl dgst -sha256 -r "$@" 2>/dev/null); then
+        while read -r sum path; do echo "$sum  ${path#\*}"; done <<EOF
+$summed
+EOF
+    else
+        sha256sum "$@"
+    fi
+}
+
 verify() {
     [ -n "$staged" ] || return 0
-    found=$(sha256sum $staged) || fail "cannot read back what was written"
+    found=$(sums $staged) || fail "cannot read back what was written"
     [ "$found$newline" != "$hashes" ] || return 0
     # Which one it was: the first line that was expected and is not there.
     IFS=$newline

@@ -43,11 +43,11 @@ restart() {
     systemctl restart --no-block "$unit" || fail "systemd refuses to restart $unit"
     if [ "$old" = 0 ] || ! identify "$old"; then return; fi
     before=$identity
-    tries=$((seconds * 10))
+    tries=$((seconds * 50))
     while identify "$old" && [ "$identity" = "$before" ]; do
         tries=$((tries - 1))
         [ "$tries" -gt 0 ] || fail "the old process ($old) of $unit is still there after $seconds s"
-        sleep 0.1
+        sleep 0.02
     done
 }
 

@@ -28,6 +28,11 @@ pub trait World: Send + Sync {
     /// Does one step; returns what it saw in a few words.
     async fn perform(&self, step: &Step, reporter: &dyn Reporter) -> Result<String, StepError>;
 
+    /// Whether performing this step has waited already for what it ensures.
+    fn has_waited(&self, _step: &Step) -> bool {
+        false
+    }
+
     /// Why waiting for this step is hopeless (a unit that fails to start), asked every second while waiting.
     async fn hopeless(&self, step: &Step) -> Option<StepError>;
 }
@@ -148,7 +153,7 @@ async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter) -> Result<
         what: step.action.describe(),
     });
     let done = match world.perform(step, reporter).await {
-        Ok(saw) if step.ensures.is_empty() => Ok(saw),
+        Ok(saw) if step.ensures.is_empty() || world.has_waited(step) => Ok(saw),
         Ok(saw) => wait::watch(step, &step.ensures, Patience::of(step), world, reporter)
             .await
             .map(|()| saw),

@@ -140,6 +140,11 @@ impl World for RealWorld {
         seen
     }
 
+    /// A restart has: what it changed is taken back when the member does not come up.
+    fn has_waited(&self, step: &Step) -> bool {
+        matches!(step.action, Action::Restart { .. })
+    }
+
     async fn perform(&self, step: &Step, reporter: &dyn Reporter) -> Result<String, StepError> {
         match (&step.action, &step.target) {
             (Action::CreateAuthority, _) => self.create_authority().await,

@@ -35,6 +35,11 @@ impl Patience {
     }
 }
 
+/// Most conditions come true within this time, and are looked for often until then.
+const SOON: Duration = Duration::from_secs(3);
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
+const LONG_PAUSE: Duration = Duration::from_millis(500);
+
 /// Looks until every check holds. What etcd and the service manager answer comes first: a close look at a host costs it
 /// work that a member which is just starting needs itself, so it is taken only when nothing else is open.
 pub(super) async fn watch(
@@ -82,7 +87,12 @@ pub(super) async fn watch(
             said = open;
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 3 / 2).min(Duration::from_millis(500));
+        let longest = if begun.elapsed() < SOON {
+            SHORT_PAUSE
+        } else {
+            LONG_PAUSE
+        };
+        pause = (pause * 3 / 2).min(longest);
     }
 }
 

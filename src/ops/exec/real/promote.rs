@@ -18,6 +18,10 @@ use crate::report::{Event, Reporter};
 /// A learner that has come no closer for this long, and whose data has not grown either, will not catch up.
 const STALLED: Duration = Duration::from_secs(120);
 
+/// A small database has caught up within this time, and is looked at often until then.
+const SOON: Duration = Duration::from_secs(3);
+const EAGER: Duration = Duration::from_millis(50);
+
 /// How often its data is looked at meanwhile.
 const SAMPLED: Duration = Duration::from_secs(25);
 
@@ -30,6 +34,7 @@ impl RealWorld {
         url: &PeerUrl,
         reporter: &dyn Reporter,
     ) -> Result<String, StepError> {
+        let begun = Instant::now();
         let mut progress = Progress::begin();
         let mut held_since: Option<Instant> = None;
         loop {
@@ -87,7 +92,7 @@ impl RealWorld {
                     (None, None) => "its first answer".into(),
                 },
             });
-            sleep(POLL).await;
+            sleep(if begun.elapsed() < SOON { EAGER } else { POLL }).await;
         }
     }
 
