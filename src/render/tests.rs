@@ -246,3 +246,38 @@ fn a_revocation_list_is_named_where_every_release_finds_it() {
         }
     }
 }
+
+/// Unit and timer of scheduled backups, with every kind of place.
+#[test]
+fn scheduled_backups() {
+    let mut desired = three(Version::new(3, 5, 30));
+    let policy = crate::inventory::BackupPolicy {
+        schedule: "*-*-* 03:00:00".into(),
+        to: ["s3://b/etcd", "ssh://keeper@10.0.0.9/srv", "/mnt/nfs/etcd"]
+            .map(|place| place.parse().unwrap())
+            .to_vec(),
+        keep: None,
+        max_age: Duration::from_secs(86_400),
+        s3_credentials: Some("/home/op/aws".into()),
+        s3_endpoint: Some("https://s3.example.com".into()),
+        s3_region: None,
+        identity: Some("/home/op/key".into()),
+    };
+    desired.backup = Some(policy.clone());
+    let first = &desired.hosts[&desired.order[0]];
+    let program = "/opt/quorate/etcd/quorate-etcd/0123456789abcdef/quorate"
+        .parse()
+        .unwrap();
+    let files = render_schedule(&desired, first, &policy, &program).unwrap();
+    let text: Vec<String> = files
+        .iter()
+        .map(|f| format!("==> {} <==\n{}", f.path, f.text))
+        .collect();
+    insta::assert_snapshot!(text.join("\n"));
+    let secret = ["/home/op/aws", "/home/op/key"];
+    assert!(
+        files
+            .iter()
+            .all(|file| secret.iter().all(|path| !file.text.contains(path)))
+    );
+}

@@ -1,5 +1,6 @@
 //! The inventory as a whole: text in, meaning or problems out.
 
+mod backups;
 mod examples;
 mod mistakes;
 mod traps;
