@@ -259,7 +259,10 @@ impl Program {
 
     /// Named by its content: a newer one comes beside the one that may be running.
     fn path(&self, spec: &DesiredHost) -> HostPath {
-        programs(spec).join(&self.sha256[..16]).join("quorate")
+        SchedulePaths::of(spec)
+            .programs
+            .join(&self.sha256[..16])
+            .join("quorate")
     }
 
     fn push(&self, spec: &DesiredHost, path: &HostPath, gzip: bool) -> Push {
@@ -272,8 +275,8 @@ impl Program {
         };
         Push {
             directories: vec![
-                directory(programs(spec)),
-                directory(programs(spec).join(&self.sha256[..16])),
+                directory(SchedulePaths::of(spec).programs),
+                directory(SchedulePaths::of(spec).programs.join(&self.sha256[..16])),
             ],
             files: vec![PushFile {
                 path: path.clone(),
@@ -291,11 +294,6 @@ impl Program {
             ..Push::default()
         }
     }
-}
-
-/// Where quorate itself is on a host: below the directory of releases, one for each service.
-pub(super) fn programs(spec: &DesiredHost) -> HostPath {
-    spec.paths.bin.join(&format!("quorate-{}", spec.service))
 }
 
 async fn runs(host: &Host, program: &HostPath) -> Result<bool, HostError> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures::future::join_all;
 
 use super::args::ScheduleArgs;
-use super::backup_package::{Package, programs};
+use super::backup_package::Package;
 use super::confirm;
 use super::error::{Detail, Exit, Failure};
 use super::lock;
@@ -90,9 +90,7 @@ async fn remove(session: &Session) -> Result<Exit, Failure> {
         step(session, spec, "take the timer away", async move {
             let host = session.fleet().host(spec).await?;
             let paths = SchedulePaths::of(spec);
-            let programs = programs(spec);
-            let files = [&paths.service, &paths.timer, &paths.config, &paths.report, &programs];
-            host.disable_timer(&paths.unit, &files).await?;
+            host.disable_timer(&paths.unit, &paths.all()).await?;
             Ok("it is gone; backups stay".to_owned())
         })
     });

@@ -30,6 +30,8 @@ pub struct SchedulePaths {
     pub identity: HostPath,
     /// The keys of the hosts that `ssh://` names.
     pub known_hosts: HostPath,
+    /// The directory of quorate itself: below that of the releases, one for each service.
+    pub programs: HostPath,
     /// The directory that a run works in.
     pub state: HostPath,
     /// How the last run ended, as JSON.
@@ -50,11 +52,19 @@ impl SchedulePaths {
             s3_credentials: config.join("s3-credentials"),
             identity: config.join("identity"),
             known_hosts: config.join("known_hosts"),
+            programs: host.paths.bin.join(&format!("quorate-{}", host.service)),
             report: state.join("last-run.json"),
             config,
             state,
             unit,
         }
+    }
+}
+
+impl SchedulePaths {
+    /// All that goes when the host takes no backups by itself any more.
+    pub fn all(&self) -> [&HostPath; 5] {
+        [&self.service, &self.timer, &self.config, &self.report, &self.programs]
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Lab, plain_inventory, release, wait_until};
+use crate::harness::{Host, Lab, plain_inventory, release, wait_until};
 
 /// Three members; n4 keeps backups and is reached over SSH, as from any host of a company.
 fn lab() -> (Lab, String) {
@@ -42,6 +42,13 @@ fn scheduled(lab: &Lab, place: &str) -> Vec<Value> {
 
 fn findings(lab: &Lab) -> String {
     lab.quorate(&["status", "--output", "json"]).json()["backups"]["findings"].to_string()
+}
+
+/// Timers, units, credentials and programs of scheduled backups on a host.
+fn left_of_it(host: &Host) -> String {
+    let left = host.sh("systemctl list-timers --all --no-legend 'etcd-*'
+         ls -d /etc/etcd/etcd-backup /etc/systemd/system/etcd-backup.* /opt/quorate/etcd/quorate-* 2>/dev/null || :");
+    left.trim().to_owned()
 }
 
 #[test]
@@ -130,10 +137,16 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
         findings(&lab) == "[]"
     });
 
+    let leader = lab.leader();
+    let leaves = lab.hosts()[..3]
+        .iter()
+        .find(|host| host.name != leader)
+        .expect("a follower");
+    lab.quorate(&["remove-node", &leaves.name, "--yes"]).ok();
+    assert_eq!(left_of_it(leaves), "", "who leaves takes no credentials along");
     lab.quorate(&["backup", "schedule", "--remove", "--yes"]).ok();
     for host in &lab.hosts()[..3] {
-        let left = host.sh("systemctl list-timers --all --no-legend 'etcd-*'; ls -d /etc/etcd/etcd-backup /etc/systemd/system/etcd-backup.* 2>/dev/null || :");
-        assert_eq!(left.trim(), "", "on {}", host.name);
+        assert_eq!(left_of_it(host), "", "on {}", host.name);
     }
     assert!(!scheduled(&lab, &place).is_empty(), "backups stay");
 }

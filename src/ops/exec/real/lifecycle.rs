@@ -12,6 +12,7 @@ use crate::ops::exec::wait::{Patience, watch};
 use crate::ops::exec::{StepError, fault};
 use crate::ops::model::Fact;
 use crate::ops::plan::{Action, HostChange, Step};
+use crate::render::SchedulePaths;
 use crate::report::Reporter;
 
 /// The unit's own limit before it kills etcd is 60 s.
@@ -151,7 +152,10 @@ impl RealWorld {
         let reason = match action {
             Action::ClearAborted => "aborted-start",
             Action::MakeRoom => "restore",
-            _ => "left-the-cluster",
+            _ => {
+                self.no_more_backups(node).await?;
+                "left-the-cluster"
+            }
         };
         let place = self.host(node).await?.set_aside(reason).await?;
         Ok(match place {
@@ -160,7 +164,18 @@ impl RealWorld {
         })
     }
 
+    /// A host that has left takes no backups any more, and keeps no credentials for them.
+    async fn no_more_backups(&self, node: &NodeName) -> Result<(), StepError> {
+        let spec = self.spec(node)?;
+        if self.desired().backup.is_some() && spec.service_manager == ServiceManager::Systemd {
+            let paths = SchedulePaths::of(spec);
+            self.host(node).await?.disable_timer(&paths.unit, &paths.all()).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn wipe(&self, node: &NodeName) -> Result<String, StepError> {
+        self.no_more_backups(node).await?;
         self.host(node).await?.wipe_contents().await?;
         Ok("deleted".into())
     }
