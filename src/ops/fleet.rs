@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use crate::etcd::{ClientTls, Dial, Endpoint, EtcdClient, EtcdError, EtcdHttp, Member, Stream};
-use crate::host::{Host, HostError, Transport};
+use crate::host::{Duplex, Host, HostError, Transport};
 use crate::inventory::{Desired, DesiredHost, MemberId, NodeName, Version};
 
 /// `/version` is answered from memory.
@@ -223,18 +223,27 @@ struct Tunnel {
     to: Endpoint,
 }
 
+impl Tunnel {
+    async fn open(&self, spec: &DesiredHost) -> Result<Box<dyn Duplex>, HostError> {
+        let host = self.fleet.host(spec).await?;
+        host.transport().tunnel(&self.to.host, self.to.port).await
+    }
+}
+
 #[async_trait]
 impl Dial for Tunnel {
     async fn dial(&self) -> io::Result<Box<dyn Stream>> {
         let Some(spec) = self.fleet.desired.hosts.get(&self.node) else {
             return Err(io::Error::other("the host left the inventory"));
         };
-        let host = self.fleet.host(spec).await.map_err(io::Error::other)?;
-        let stream = host
-            .transport()
-            .tunnel(&self.to.host, self.to.port)
-            .await
-            .map_err(io::Error::other)?;
-        Ok(Box::new(stream))
+        let stream = match self.open(spec).await {
+            // The connection is dead: the host may have been rebooted meanwhile.
+            Err(HostError::Lost { .. }) => {
+                self.fleet.forget(&self.node).await;
+                self.open(spec).await
+            }
+            other => other,
+        };
+        Ok(Box::new(stream.map_err(io::Error::other)?))
     }
 }
