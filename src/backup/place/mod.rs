@@ -87,7 +87,12 @@ pub trait Place: Send + Sync {
 pub async fn backups(place: &dyn Place, cluster: &ClusterName) -> Result<Vec<Kept>, PlaceError> {
     let mut kept = Vec::new();
     for file in place.list().await? {
-        let head = place.begins(&file.name, HEAD as u64).await?;
+        let head = match place.begins(&file.name, HEAD as u64).await {
+            Ok(head) => head,
+            // Somebody deletes old ones at this moment.
+            Err(_) if !place.list().await?.contains(&file) => continue,
+            Err(error) => return Err(error),
+        };
         // Something else under the name of a backup is not ours to list, nor to delete.
         if let Ok(manifest) = manifest_of(Path::new(&file.name), &head)
             && manifest.cluster == *cluster

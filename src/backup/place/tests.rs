@@ -59,3 +59,45 @@ async fn a_directory_keeps_what_it_is_given_and_overwrites_nothing() {
     assert!(matches!(error, PlaceError::Missing { .. }), "{error}");
     assert!(place.list().await.unwrap().is_empty());
 }
+
+/// A directory from which somebody else deletes a backup as soon as it has been listed.
+struct Pruned(StorePlace);
+
+#[async_trait]
+impl Place for Pruned {
+    async fn put(&self, file: &Path, name: &str, progress: Progress<'_>) -> Result<(), PlaceError> {
+        self.0.put(file, name, progress).await
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>, PlaceError> {
+        let listed = self.0.list().await?;
+        for file in listed.iter().filter(|file| file.name.starts_with("old")) {
+            self.0.delete(&file.name).await?;
+        }
+        Ok(listed)
+    }
+
+    async fn begins(&self, name: &str, bytes: u64) -> Result<Vec<u8>, PlaceError> {
+        self.0.begins(name, bytes).await
+    }
+
+    async fn get(&self, name: &str, to: &Path, progress: Progress<'_>) -> Result<(), PlaceError> {
+        self.0.get(name, to, progress).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), PlaceError> {
+        self.0.delete(name).await
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_goes_while_it_is_listed_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mine");
+    fs::write(&file, "no backup at all").unwrap();
+    let place = Pruned(StorePlace::directory(&dir.path().join("far")).unwrap());
+    place.put(&file, "old.qbackup", &quiet).await.unwrap();
+    let cluster = "prod-a".parse().unwrap();
+    assert!(backups(&place, &cluster).await.unwrap().is_empty());
+    assert!(place.list().await.unwrap().is_empty());
+}
