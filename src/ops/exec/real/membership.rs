@@ -56,8 +56,9 @@ impl RealWorld {
         let Some(member) = membership.members.iter().find(|m| m.id == id) else {
             return Ok("it is off the list".into());
         };
-        // It may have been elected since the plan was made.
-        if let Some(url) = member.peer_urls.first().filter(|_| membership.leader() == Some(id)) {
+        // It may have been elected since the plan was made. One that cannot be asked is voted out as it is.
+        let leads = membership.leader() == Some(id) && membership.healthy(id);
+        if let Some(url) = member.peer_urls.first().filter(|_| leads) {
             self.hand_over(url).await?;
             membership = self.membership().await?;
         }
