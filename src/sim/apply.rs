@@ -243,7 +243,8 @@ impl Lab {
         let Some(found) = membership.members.iter().find(|m| m.id == member) else {
             return Ok(());
         };
-        if let Some(url) = found.peer_urls.first().filter(|_| membership.leader() == Some(member)) {
+        let leads = membership.leader() == Some(member) && membership.healthy(member);
+        if let Some(url) = found.peer_urls.first().filter(|_| leads) {
             self.hand_over(url).await?;
         }
         let id = self.leader(&membership)?;
