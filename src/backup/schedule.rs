@@ -1,6 +1,7 @@
 //! Backups that the members take by themselves: what a host is told, who takes the next one, and how that ended. Pure.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -43,12 +44,19 @@ pub struct Orders {
     pub scratch: String,
     /// Where the report goes.
     pub report: String,
-    /// The SSH key for `ssh://`, and the keys of the hosts there; empty without.
-    pub identity: String,
-    #[allow(missing_docs)]
-    pub known_hosts: String,
+    /// With what `ssh://` is reached, where something goes there.
+    pub ssh: Option<SshKeys>,
     /// Seconds that each next member waits for those before it.
     pub patience: u64,
+}
+
+/// Files on the host for `ssh://`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshKeys {
+    /// The private key.
+    pub identity: PathBuf,
+    /// The keys of the hosts that are reached.
+    pub known_hosts: PathBuf,
 }
 
 /// A voter that answered.

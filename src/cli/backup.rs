@@ -26,27 +26,24 @@ use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, human_seconds,
 /// # Errors
 /// See the exit codes.
 pub async fn backup(global: &Global, command: &BackupCommand) -> Result<Exit, Failure> {
-    // On a host there is no inventory.
-    if let BackupCommand::Run { orders } = command {
-        return backup_run::run(orders).await;
-    }
-    let session = Session::open(global)?;
+    let open = || Session::open(global);
     match command {
-        BackupCommand::Create(args) => create(&session, args).await,
+        BackupCommand::Create(args) => create(&open()?, args).await,
         BackupCommand::List {
             dir: None,
             at: Some(at),
-        } => show_at(&session, at).await,
-        BackupCommand::List { dir, .. } => show(&session, dir.as_deref()),
-        BackupCommand::Fetch { name, at, out } => places::fetch(&session, name.as_deref(), at, out.as_deref()).await,
+        } => show_at(&open()?, at).await,
+        BackupCommand::List { dir, .. } => show(&open()?, dir.as_deref()),
+        BackupCommand::Fetch { name, at, out } => places::fetch(&open()?, name.as_deref(), at, out.as_deref()).await,
         BackupCommand::Verify { file, scratch, bare } => {
-            verify(&session, file.as_deref(), scratch.as_deref(), *bare).await
+            verify(&open()?, file.as_deref(), scratch.as_deref(), *bare).await
         }
-        BackupCommand::Schedule(args) => schedule(&session, args).await,
-        BackupCommand::Run { .. } => Ok(Exit::Unexpected),
+        BackupCommand::Schedule(args) => schedule(&open()?, args).await,
+        // On a host, where there is no inventory.
+        BackupCommand::Run { orders } => backup_run::run(orders).await,
         BackupCommand::Prune(args) => match &args.at {
-            Some(at) => prune_at(&session, args, at).await,
-            None => prune(&session, args),
+            Some(at) => prune_at(&open()?, args, at).await,
+            None => prune(&open()?, args),
         },
     }
 }
@@ -140,7 +137,10 @@ fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
     } else if listing.entries.is_empty() {
         println!("{} holds no backup of {}", dir.display(), session.desired().cluster);
     } else {
-        let rows = listing.entries.iter().map(|e| (name(&e.path), e.sealed, &e.manifest));
+        let rows = listing
+            .entries
+            .iter()
+            .map(|e| (places::name_of(&e.path), e.sealed, &e.manifest));
         anstream::println!("{}", table(rows));
     }
     Ok(Exit::Done)
@@ -163,12 +163,6 @@ async fn show_at(session: &Session, at: &Address) -> Result<Exit, Failure> {
         );
     }
     Ok(Exit::Done)
-}
-
-fn name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
 }
 
 fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest)>) -> String {

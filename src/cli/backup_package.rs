@@ -14,7 +14,7 @@ use super::args::ScheduleArgs;
 use super::backup_places::Reach;
 use super::error::{Exit, Failure};
 use super::session::Session;
-use crate::backup::schedule::Orders;
+use crate::backup::schedule::{Orders, SshKeys};
 use crate::host::ssh::pinned;
 use crate::host::{Content, Directory, Host, HostError, HostFacts, Push, PushFile};
 use crate::inventory::{BackupPlace, BackupPolicy, DesiredHost, HostPath};
@@ -155,8 +155,10 @@ impl Package {
     fn orders(&self, session: &Session, policy: &BackupPolicy, spec: &DesiredHost) -> Orders {
         let paths = SchedulePaths::of(spec);
         let pki = |name: &str| spec.paths.pki.join(name).to_string();
-        let with_key = policy.identity.is_some();
-        let unless_empty = |path: &HostPath| if with_key { path.to_string() } else { String::new() };
+        let ssh = policy.identity.as_ref().map(|_| SshKeys {
+            identity: paths.identity.as_str().into(),
+            known_hosts: paths.known_hosts.as_str().into(),
+        });
         Orders {
             cluster: session.desired().cluster.clone(),
             node: spec.name.clone(),
@@ -170,8 +172,7 @@ impl Package {
             inventory_sha256: self.inventory_sha256.clone(),
             scratch: paths.state.join("work").to_string(),
             report: paths.report.to_string(),
-            identity: unless_empty(&paths.identity),
-            known_hosts: unless_empty(&paths.known_hosts),
+            ssh,
             patience: self.patience,
         }
     }

@@ -87,12 +87,6 @@ pub(super) async fn put(session: &Session, file: &Path, to: &[Address]) -> Resul
     let mut details = Vec::new();
     for address in to {
         let step = format!("put {address}");
-        session.reporter.event(&Event::StepStarted {
-            step: step.clone(),
-            node: None,
-            what: format!("put it into {address}"),
-        });
-        let begun = std::time::Instant::now();
         let progress = |done, total| {
             session.reporter.event(&Event::StepProgress {
                 step: step.clone(),
@@ -102,28 +96,13 @@ pub(super) async fn put(session: &Session, file: &Path, to: &[Address]) -> Resul
                 total,
             });
         };
-        let outcome = match Reach::of(session).open(address).await {
-            Ok(place) => place.put(file, &name, &progress).await.map_err(Failure::from),
-            Err(failure) => Err(failure),
+        let put = async {
+            let place = Reach::of(session).open(address).await?;
+            place.put(file, &name, &progress).await?;
+            Ok("all of it arrived".to_owned())
         };
-        match outcome {
-            Ok(()) => session.reporter.event(&Event::StepFinished {
-                step,
-                node: None,
-                seconds: begun.elapsed().as_secs_f64(),
-                saw: "all of it arrived".to_owned(),
-            }),
-            Err(failure) => {
-                session.reporter.event(&Event::StepFailed {
-                    step,
-                    node: None,
-                    error: failure.message.clone(),
-                    hint: failure.hint.clone(),
-                    journal: Vec::new(),
-                });
-                details.push(address.to_string());
-            }
-        }
+        let put = session.step(&step, None, &format!("put it into {address}"), put).await;
+        details.extend(put.err().map(|_| address.to_string()));
     }
     if details.is_empty() {
         return Ok(());
@@ -139,7 +118,8 @@ pub(super) async fn put(session: &Session, file: &Path, to: &[Address]) -> Resul
     .hint("mend that, and copy the file there, or take another backup"))
 }
 
-fn name_of(file: &Path) -> String {
+/// The last part of a file's path, under which it is put into a place.
+pub(super) fn name_of(file: &Path) -> String {
     file.file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()

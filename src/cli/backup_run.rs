@@ -10,15 +10,15 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 
-use super::backup_places::Reach;
+use super::backup_places::{Reach, name_of};
 use super::error::{Exit, Failure};
-use crate::backup::place::backups;
+use crate::backup::place::{Kept, Place, PlaceError, backups};
 use crate::backup::schedule::{Answered, End, Orders, REASON, Report, has_this_round, turns};
 use crate::backup::{About, Manifest, ManifestMember, Seal, expired, file_name, take};
 use crate::etcd::{ClientTls, Endpoint, EtcdClient, EtcdError, Member, TcpDial};
 use crate::host::Secrets;
 use crate::host::ssh::SshEnvironment;
-use crate::inventory::Version;
+use crate::inventory::{BackupPlace, Version};
 use crate::pki::Recipient;
 use crate::report::{chain, human_bytes};
 
@@ -35,20 +35,22 @@ const LOOK: Duration = Duration::from_secs(5);
 pub async fn run(orders: &Path) -> Result<Exit, Failure> {
     let orders = read(orders)?;
     let begun = Timestamp::now();
-    let outcome = round(&orders, begun).await;
-    let end = match &outcome {
-        Ok(end) => end.clone(),
-        Err(failure) => End::Failed {
-            error: failure.message.clone(),
-        },
-    };
-    report(&orders, begun, end)?;
-    match outcome? {
-        End::Taken { file, bytes } => println!("{file} holds {}", human_bytes(bytes)),
-        End::Others => println!("another member took the backup"),
-        End::Failed { error } => println!("{error}"),
+    match round(&orders, begun).await {
+        Ok(end) => {
+            let saw = match &end {
+                End::Taken { file, bytes } => format!("{file} holds {}", human_bytes(*bytes)),
+                _ => "another member took the backup".to_owned(),
+            };
+            report(&orders, begun, end)?;
+            println!("{saw}");
+            Ok(Exit::Done)
+        }
+        Err(failure) => {
+            let error = failure.message.clone();
+            report(&orders, begun, End::Failed { error })?;
+            Err(failure)
+        }
     }
-    Ok(Exit::Done)
 }
 
 /// Waits for its turn, takes the backup, puts it everywhere, deletes what is not to stay.
@@ -60,16 +62,16 @@ async fn round(orders: &Orders, begun: Timestamp) -> Result<End, Failure> {
         .map_err(|error| Failure::new(Exit::StepFailed, format!("cannot make {}: {error}", work.display())))?;
     let tls = tls(orders)?;
     let cluster = Cluster::ask(orders, &tls).await?;
-    let reach = reach(orders);
     let before_us = cluster.turn(orders)?;
-    if before_us > 0 && others_did(orders, &reach, begun, before_us).await {
+    let mut places = Places::of(orders);
+    if before_us > 0 && others_did(orders, &mut places, begun, before_us).await {
         return Ok(End::Others);
     }
     let (file, manifest) = snapshot(orders, &tls, &cluster).await?;
-    let put = put(orders, &reach, &file).await;
+    let put = put(&mut places, &file).await;
     let _ = std::fs::remove_file(&file);
     put?;
-    prune(orders, &reach).await?;
+    prune(orders, &mut places).await?;
     Ok(End::Taken {
         file: name_of(&file),
         bytes: manifest.snapshot.size,
@@ -98,18 +100,56 @@ fn tls(orders: &Orders) -> Result<ClientTls, Failure> {
     })
 }
 
-fn reach(orders: &Orders) -> Reach {
-    let path = |text: &String| Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty());
-    Reach {
-        // Whatever home the account has: where an instance has no role, AWS_SHARED_CREDENTIALS_FILE names the keys.
-        home: std::env::var_os("HOME").map(PathBuf::from),
-        ssh: (
-            Arc::new(SshEnvironment::new(&orders.scratch, None)),
-            Arc::new(Secrets::new()),
-        ),
-        identity: path(&orders.identity).into_iter().collect(),
-        known_hosts: path(&orders.known_hosts).unwrap_or_default(),
-        use_config: false,
+/// Where the backup goes. Each place is opened when it is first needed, and again only after it has failed.
+struct Places<'a> {
+    reach: Reach,
+    each: Vec<(&'a BackupPlace, Option<Box<dyn Place>>)>,
+}
+
+impl<'a> Places<'a> {
+    fn of(orders: &'a Orders) -> Self {
+        let ssh = orders.ssh.clone();
+        let reach = Reach {
+            // Whatever home the account has: where an instance has no role, AWS_SHARED_CREDENTIALS_FILE names the keys.
+            home: std::env::var_os("HOME").map(PathBuf::from),
+            ssh: (
+                Arc::new(SshEnvironment::new(&orders.scratch, None)),
+                Arc::new(Secrets::new()),
+            ),
+            identity: ssh.iter().map(|keys| keys.identity.clone()).collect(),
+            known_hosts: ssh.map(|keys| keys.known_hosts).unwrap_or_default(),
+            use_config: false,
+        };
+        Self {
+            reach,
+            each: orders.to.iter().map(|address| (address, None)).collect(),
+        }
+    }
+
+    /// Does the same in every place; what came of it, by address.
+    async fn in_each<T>(
+        &mut self,
+        work: impl AsyncFn(&dyn Place) -> Result<T, PlaceError>,
+    ) -> Vec<(&'a BackupPlace, Result<T, Failure>)> {
+        let mut outcomes = Vec::new();
+        for (address, slot) in &mut self.each {
+            let outcome = match slot.take() {
+                Some(place) => Ok(place),
+                None => self.reach.open(address).await,
+            };
+            let outcome = match outcome {
+                Ok(place) => match work(place.as_ref()).await {
+                    Ok(done) => {
+                        *slot = Some(place);
+                        Ok(done)
+                    }
+                    Err(error) => Err(error.into()),
+                },
+                Err(failure) => Err(failure),
+            };
+            outcomes.push((*address, outcome));
+        }
+        outcomes
     }
 }
 
@@ -169,11 +209,17 @@ fn silent(error: EtcdError) -> Failure {
 }
 
 /// Whether a backup of this round is in every place before the patience with those before us ends.
-async fn others_did(orders: &Orders, reach: &Reach, begun: Timestamp, before_us: usize) -> bool {
+async fn others_did(orders: &Orders, places: &mut Places<'_>, begun: Timestamp, before_us: usize) -> bool {
     let patience = Duration::from_secs(orders.patience).saturating_mul(u32::try_from(before_us).unwrap_or(u32::MAX));
     let until = Instant::now() + patience;
     loop {
-        if everywhere(orders, reach, begun).await {
+        let kept = places
+            .in_each(async |place| backups(place, &orders.cluster).await)
+            .await;
+        // A place that cannot be looked at may lack it.
+        let is_there =
+            |outcome: &Result<Vec<Kept>, Failure>| outcome.as_ref().is_ok_and(|kept| has_this_round(kept, begun));
+        if kept.iter().all(|(_, outcome)| is_there(outcome)) {
             return true;
         }
         let left = until.saturating_duration_since(Instant::now());
@@ -182,20 +228,6 @@ async fn others_did(orders: &Orders, reach: &Reach, begun: Timestamp, before_us:
         }
         sleep(left.min(LOOK)).await;
     }
-}
-
-async fn everywhere(orders: &Orders, reach: &Reach, begun: Timestamp) -> bool {
-    for address in &orders.to {
-        // A place that cannot be looked at may lack it.
-        let Ok(place) = reach.open(address).await else {
-            return false;
-        };
-        match backups(place.as_ref(), &orders.cluster).await {
-            Ok(kept) if has_this_round(&kept, begun) => {}
-            _ => return false,
-        }
-    }
-    true
 }
 
 async fn snapshot(orders: &Orders, tls: &ClientTls, cluster: &Cluster) -> Result<(PathBuf, Manifest), Failure> {
@@ -225,15 +257,15 @@ async fn snapshot(orders: &Orders, tls: &ClientTls, cluster: &Cluster) -> Result
 }
 
 /// Into every place; one that fails does not keep the others from getting theirs.
-async fn put(orders: &Orders, reach: &Reach, file: &Path) -> Result<(), Failure> {
-    let mut failures = Vec::new();
-    for address in &orders.to {
-        let outcome = match reach.open(address).await {
-            Ok(place) => place.put(file, &name_of(file), &|_, _| {}).await.map_err(Failure::from),
-            Err(failure) => Err(failure),
-        };
-        failures.extend(outcome.err().map(|failure| format!("{address}: {}", failure.message)));
-    }
+async fn put(places: &mut Places<'_>, file: &Path) -> Result<(), Failure> {
+    let name = name_of(file);
+    let outcomes = places
+        .in_each(async |place| place.put(file, &name, &|_, _| {}).await)
+        .await;
+    let failures: Vec<String> = outcomes
+        .into_iter()
+        .filter_map(|(address, outcome)| Some(format!("{address}: {}", outcome.err()?.message)))
+        .collect();
     match failures.is_empty() {
         true => Ok(()),
         false => Err(Failure::new(Exit::StepFailed, failures.join("; "))),
@@ -241,23 +273,18 @@ async fn put(orders: &Orders, reach: &Reach, file: &Path) -> Result<(), Failure>
 }
 
 /// Deletes scheduled backups that no rule keeps; never others.
-async fn prune(orders: &Orders, reach: &Reach) -> Result<(), Failure> {
+async fn prune(orders: &Orders, places: &mut Places<'_>) -> Result<(), Failure> {
     let Some(keep) = &orders.keep else { return Ok(()) };
-    for address in &orders.to {
-        let place = reach.open(address).await?;
-        let mut kept = backups(place.as_ref(), &orders.cluster).await?;
+    let pruned = places.in_each(async |place| {
+        let mut kept = backups(place, &orders.cluster).await?;
         kept.retain(|kept| kept.manifest.reason == REASON);
         let taken: Vec<_> = kept.iter().map(|kept| kept.manifest.taken_at).collect();
         for index in expired(&taken, keep) {
             place.delete(&kept[index].file.name).await?;
         }
-    }
-    Ok(())
-}
-
-fn name_of(file: &Path) -> String {
-    let name = file.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
+        Ok(())
+    });
+    pruned.await.into_iter().try_for_each(|(_, outcome)| outcome)
 }
 
 /// Written in one step beside the last one, whose success is kept in mind.

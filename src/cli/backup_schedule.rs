@@ -1,9 +1,9 @@
 //! `backup schedule`: the hosts take backups by themselves, as the inventory says.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 
 use super::args::ScheduleArgs;
 use super::backup_package::Package;
@@ -12,11 +12,12 @@ use super::error::{Detail, Exit, Failure};
 use super::lock;
 use super::session::Session;
 use crate::backup::schedule::{Answered, End, Report, outlook, turns};
-use crate::host::{FactsQuery, HostError, HostFacts};
-use crate::inventory::{BackupPlace, BackupPolicy, DesiredHost, NodeName, ServiceManager};
-use crate::ops::model::{Fact, Membership, Observed};
+use crate::host::HostFacts;
+use crate::inventory::{BackupPlace, BackupPolicy, Desired, DesiredHost, NodeName, ServiceManager};
+use crate::ops::model::{Fact, Membership, Observed, why_and_help};
+use crate::ops::observe::observe_hosts;
 use crate::render::SchedulePaths;
-use crate::report::{Event, human_bytes};
+use crate::report::human_bytes;
 
 /// Brings the hosts in line with `backup` in the inventory, or takes it all away.
 ///
@@ -58,14 +59,14 @@ async fn install(session: &Session, policy: &BackupPolicy, args: &ScheduleArgs) 
         let package = &package;
         step(session, spec, "set up the timer", async move {
             let host = session.fleet().host(spec).await?;
-            package.set_up(session, policy, &host, spec, facts).await
+            Ok(package.set_up(session, policy, &host, spec, facts).await?)
         })
     });
     all(session.phase("set up", join_all(setting_up)).await)?;
     session
         .phase("first backup", prove(session, policy, &hosts, membership))
         .await?;
-    let findings = look_again(session, policy, &hosts).await?;
+    let findings = look_again(session, policy).await;
     if let Some(finding) = findings.first() {
         return Err(Failure::new(Exit::StepFailed, finding.clone()).hint("mend that, and run this again"));
     }
@@ -132,15 +133,20 @@ fn reachable<'a>(hosts: &[&DesiredHost], seen: &'a Observed) -> Result<Vec<&'a H
     let mut details = Vec::new();
     let mut facts = Vec::new();
     for spec in hosts {
-        match seen.hosts.get(&spec.name) {
-            Some(Fact::Known(known)) => facts.push(known),
-            Some(Fact::Unknown(why)) => details.push(Detail {
-                node: Some(spec.name.to_string()),
-                message: why.clone(),
-                hint: String::new(),
-            }),
-            Some(Fact::Absent) | None => {}
-        }
+        let why = match seen.hosts.get(&spec.name) {
+            Some(Fact::Known(known)) => {
+                facts.push(known);
+                continue;
+            }
+            Some(Fact::Unknown(why)) => why,
+            Some(Fact::Absent) | None => "it was not looked at",
+        };
+        let (message, help) = why_and_help(why);
+        details.push(Detail {
+            node: Some(spec.name.to_string()),
+            message: message.to_owned(),
+            hint: help.unwrap_or_default().to_owned(),
+        });
     }
     match details.is_empty() {
         true => Ok(facts),
@@ -173,6 +179,18 @@ fn unshared(policy: &BackupPolicy) -> bool {
     policy.to.iter().any(|place| matches!(place, BackupPlace::Directory(_)))
 }
 
+/// One step on one host.
+async fn step(
+    session: &Session,
+    spec: &DesiredHost,
+    what: &str,
+    work: impl Future<Output = Result<String, Failure>>,
+) -> Result<(), Failure> {
+    session
+        .step(&format!("{what} {}", spec.name), Some(&spec.name), what, work)
+        .await
+}
+
 /// The first backup, taken as the timer will take it: by the member whose turn it is, while the others look whether it
 /// has come to every place.
 async fn prove(
@@ -192,16 +210,12 @@ async fn prove(
     let order = turns(&answered);
     let is_first = |spec: &DesiredHost| order.first() == Some(&spec.name.as_str());
     let (first, others): (Vec<&DesiredHost>, Vec<&DesiredHost>) = hosts.iter().partition(|spec| is_first(spec));
-    let try_it = |spec: &'_ DesiredHost| {
-        let (name, unit) = (spec.clone(), SchedulePaths::of(spec).unit);
-        async move {
-            let what = "take a backup as the timer will";
-            step(session, &name, what, async {
-                session.fleet().host(&name).await?.run_timer_now(&unit).await?;
-                Ok("done".to_owned())
-            })
-            .await
-        }
+    let try_it = |spec| {
+        step(session, spec, "take a backup as the timer will", async move {
+            let host = session.fleet().host(spec).await?;
+            host.run_timer_now(&SchedulePaths::of(spec).unit).await?;
+            Ok("done".to_owned())
+        })
     };
     all(join_all(first.into_iter().map(try_it)).await)?;
     if !unshared(policy) {
@@ -211,82 +225,40 @@ async fn prove(
 }
 
 /// What the hosts report now.
-async fn look_again(session: &Session, policy: &BackupPolicy, hosts: &[&DesiredHost]) -> Result<Vec<String>, Failure> {
-    let fleet = session.fleet();
-    let mut reports = BTreeMap::new();
-    for spec in hosts {
-        let path = SchedulePaths::of(spec).report;
-        let query = FactsQuery {
-            contents: vec![path.clone()],
-            ..FactsQuery::default()
-        };
-        let facts = fleet.host(spec).await?.facts(&query).await?;
-        reports.insert(spec.name.clone(), report_of(spec, &facts));
-    }
-    let now = jiff::Timestamp::now();
-    let mut findings = outlook(&reports, policy.max_age, now).findings;
+async fn look_again(session: &Session, policy: &BackupPolicy) -> Vec<String> {
+    let seen = observe_hosts(&session.fleet()).await;
+    let mut reports = reports(session.desired(), &seen);
     if unshared(policy) {
-        findings.retain(|finding| !finding.contains("takes no scheduled backups yet"));
+        // Only one of them has had its turn.
+        reports.retain(|_, report| report.is_some());
     }
     for (node, report) in &reports {
-        if let Some(Report {
-            end: End::Taken { file, bytes },
-            ..
-        }) = report
-        {
+        if let Some(End::Taken { file, bytes }) = report.as_ref().map(|report| &report.end) {
             session.note(&format!("{node}: {file}, {}", human_bytes(*bytes)));
         }
     }
-    Ok(findings)
+    outlook(&reports, policy.max_age, Timestamp::now()).findings
 }
 
-/// How the last run on a host ended, from what was looked at there.
-pub(super) fn report_of(spec: &DesiredHost, facts: &HostFacts) -> Option<Report> {
-    let file = facts.files.get(&SchedulePaths::of(spec).report)?;
-    serde_json::from_str(file.content.as_deref()?).ok()
+/// How the last run on each host ended, of those that could be looked at.
+pub(super) fn reports(
+    desired: &Desired,
+    seen: &BTreeMap<NodeName, Fact<HostFacts>>,
+) -> BTreeMap<NodeName, Option<Report>> {
+    let report = |spec: &DesiredHost, facts: &HostFacts| {
+        let file = facts.files.get(&SchedulePaths::of(spec).report)?;
+        serde_json::from_str(file.content.as_deref()?).ok()
+    };
+    let known = desired
+        .hosts
+        .values()
+        .filter_map(|spec| Some((spec, seen.get(&spec.name)?.known()?)));
+    known
+        .map(|(spec, facts)| (spec.name.clone(), report(spec, facts)))
+        .collect()
 }
 
-/// One step on one host, told as it goes.
-async fn step(
-    session: &Session,
-    spec: &DesiredHost,
-    what: &str,
-    work: impl Future<Output = Result<String, HostError>>,
-) -> Result<(), (NodeName, HostError)> {
-    let name = format!("{what} {}", spec.name);
-    session.reporter.event(&Event::StepStarted {
-        step: name.clone(),
-        node: Some(spec.name.clone()),
-        what: what.to_owned(),
-    });
-    let begun = Instant::now();
-    match work.await {
-        Ok(saw) => {
-            session.reporter.event(&Event::StepFinished {
-                step: name,
-                node: Some(spec.name.clone()),
-                seconds: begun.elapsed().as_secs_f64(),
-                saw,
-            });
-            Ok(())
-        }
-        Err(error) => {
-            session.reporter.event(&Event::StepFailed {
-                step: name,
-                node: Some(spec.name.clone()),
-                error: error.to_string(),
-                hint: error.hint().map(str::to_owned),
-                journal: Vec::new(),
-            });
-            Err((spec.name.clone(), error))
-        }
-    }
-}
-
-fn all(outcomes: Vec<Result<(), (NodeName, HostError)>>) -> Result<(), Failure> {
-    let mut failed = outcomes.into_iter().filter_map(Result::err);
-    match failed.next() {
-        None => Ok(()),
-        Some((_, error)) => Err(error.into()),
-    }
+/// The first failure, if there is any; each of them has been told.
+fn all(outcomes: Vec<Result<(), Failure>>) -> Result<(), Failure> {
+    outcomes.into_iter().collect()
 }

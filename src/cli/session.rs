@@ -127,6 +127,43 @@ impl Session {
         done
     }
 
+    /// Does one step outside a plan, told as it goes; `work` gives what it saw.
+    ///
+    /// # Errors
+    /// The work's own, which has been told.
+    pub async fn step(
+        &self,
+        step: &str,
+        node: Option<&NodeName>,
+        what: &str,
+        work: impl Future<Output = Result<String, Failure>>,
+    ) -> Result<(), Failure> {
+        let (step, node) = (step.to_owned(), node.cloned());
+        self.reporter.event(&Event::StepStarted {
+            step: step.clone(),
+            node: node.clone(),
+            what: what.to_owned(),
+        });
+        let begun = Instant::now();
+        let done = work.await;
+        self.reporter.event(&match &done {
+            Ok(saw) => Event::StepFinished {
+                step,
+                node,
+                seconds: begun.elapsed().as_secs_f64(),
+                saw: saw.clone(),
+            },
+            Err(failure) => Event::StepFailed {
+                step,
+                node,
+                error: failure.message.clone(),
+                hint: failure.hint.clone(),
+                journal: Vec::new(),
+            },
+        });
+        done.map(drop)
+    }
+
     /// Says how it ended, with what the write probe saw if there was one.
     pub fn finish(&self, ok: bool, changed: usize, summary: impl Into<String>) {
         let phases = self.phases.lock().map(|p| p.clone()).unwrap_or_default();

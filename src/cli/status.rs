@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::{Global, Status};
-use super::backup_schedule::report_of;
+use super::backup_schedule::reports;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::backup::schedule::{Outlook, outlook};
@@ -259,12 +259,7 @@ fn glance(session: &Session, seen: &Observed) -> Glance {
 
 fn backups(desired: &Desired, seen: &Observed) -> Option<Outlook> {
     let policy = desired.backup.as_ref()?;
-    let known = desired
-        .hosts
-        .values()
-        .filter_map(|spec| Some((spec, seen.hosts.get(&spec.name)?.known()?)));
-    let reports = known.map(|(spec, facts)| (spec.name.clone(), report_of(spec, facts)));
-    Some(outlook(&reports.collect(), policy.max_age, seen.at))
+    Some(outlook(&reports(desired, &seen.hosts), policy.max_age, seen.at))
 }
 
 fn alarm(membership: &Membership, alarm: &crate::etcd::Alarm) -> String {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use crate::etcd::{ClientTls, Dial, Endpoint, EtcdClient, EtcdError, EtcdHttp, Member, Stream};
-use crate::host::{Duplex, Host, HostError, Transport};
+use crate::host::{Host, HostError, Transport};
 use crate::inventory::{Desired, DesiredHost, MemberId, NodeName, Version};
 
 /// `/version` is answered from memory.
@@ -76,6 +77,24 @@ impl Fleet {
         let host = Arc::new(Host::new(spec, transport));
         *slot = Some(host.clone());
         Ok(host)
+    }
+
+    /// Asks a host, over a fresh connection if the one at hand turns out to be dead: it may have been rebooted meanwhile.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or what the question makes of the answer.
+    pub async fn ask<'a, T>(
+        &self,
+        spec: &DesiredHost,
+        question: impl Fn(Arc<Host>) -> BoxFuture<'a, Result<T, HostError>> + Send,
+    ) -> Result<T, HostError> {
+        match question(self.host(spec).await?).await {
+            Err(HostError::Lost { .. }) => {
+                self.forget(&spec.name).await;
+                question(self.host(spec).await?).await
+            }
+            other => other,
+        }
     }
 
     /// Forgets a connection that was lost, so that the next use opens a new one.
@@ -223,27 +242,19 @@ struct Tunnel {
     to: Endpoint,
 }
 
-impl Tunnel {
-    async fn open(&self, spec: &DesiredHost) -> Result<Box<dyn Duplex>, HostError> {
-        let host = self.fleet.host(spec).await?;
-        host.transport().tunnel(&self.to.host, self.to.port).await
-    }
-}
-
 #[async_trait]
 impl Dial for Tunnel {
     async fn dial(&self) -> io::Result<Box<dyn Stream>> {
         let Some(spec) = self.fleet.desired.hosts.get(&self.node) else {
             return Err(io::Error::other("the host left the inventory"));
         };
-        let stream = match self.open(spec).await {
-            // The connection is dead: the host may have been rebooted meanwhile.
-            Err(HostError::Lost { .. }) => {
-                self.fleet.forget(&self.node).await;
-                self.open(spec).await
-            }
-            other => other,
-        };
-        Ok(Box::new(stream.map_err(io::Error::other)?))
+        let stream = self.fleet.ask(spec, |host| {
+            Box::pin(async move { host.transport().tunnel(&self.to.host, self.to.port).await })
+        });
+        Ok(Box::new(stream.await.map_err(io::Error::other)?))
     }
 }
+
+#[cfg(test)]
+#[path = "fleet_tests.rs"]
+mod tests;

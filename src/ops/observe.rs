@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 pub use self::auth::read_auth;
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
-use crate::host::{DataState, FactsQuery, HostError, HostFacts, ServiceFacts};
+use crate::host::{DataState, FactsQuery, HostError, HostFacts};
 use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
 use crate::ops::authorization::AuthState;
 use crate::ops::check::Depth;
@@ -95,7 +95,8 @@ async fn look_at_services<'a>(
     before: &Observed,
 ) -> BTreeMap<NodeName, Fact<HostFacts>> {
     let looks = specs.map(|spec| async move {
-        let fact = match (look_at_service(fleet, spec).await, before.hosts.get(&spec.name)) {
+        let service = fleet.ask(spec, |host| Box::pin(async move { host.service().await }));
+        let fact = match (service.await, before.hosts.get(&spec.name)) {
             (Ok(service), Some(Fact::Known(facts))) => Fact::Known(HostFacts {
                 service,
                 ..facts.clone()
@@ -127,27 +128,10 @@ async fn look_at_hosts<'a>(
     seen
 }
 
-/// The facts of one host, over a fresh connection if the one at hand turns out to be dead: it may have been rebooted.
 async fn look_at_host(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<HostFacts, HostError> {
-    let query = what_to_look_at(spec, fleet.desired().version);
-    match fleet.host(spec).await?.facts(&query).await {
-        Err(HostError::Lost { .. }) => {
-            fleet.forget(&spec.name).await;
-            fleet.host(spec).await?.facts(&query).await
-        }
-        other => other,
-    }
-}
-
-/// What its service manager says, in the same way.
-async fn look_at_service(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<ServiceFacts, HostError> {
-    match fleet.host(spec).await?.service().await {
-        Err(HostError::Lost { .. }) => {
-            fleet.forget(&spec.name).await;
-            fleet.host(spec).await?.service().await
-        }
-        other => other,
-    }
+    let query = &what_to_look_at(spec, fleet.desired().version);
+    let facts = fleet.ask(spec, |host| Box::pin(async move { host.facts(query).await }));
+    facts.await
 }
 
 /// The files quorate manages on a host, the ports and disks the member needs, and the release it should run.

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::backup::{Manifest, SnapshotDigest};
 use crate::etcd::{Header, Member, MemberStatus, RaftLog};
 use crate::host::{DataFacts, DataState, DiskFacts, HostFacts, ServiceFacts, ServiceState, SystemFacts};
-use crate::inventory::samples::host;
-use crate::inventory::{Arch, ClusterId, Desired, KeyType, MemberId, NodeName, PkiPolicy, Version};
+use crate::inventory::samples::{cluster_of, host};
+use crate::inventory::{Arch, ClusterId, Desired, MemberId, NodeName, Version};
 use crate::ops::model::{Fact, Membership, Observed, Policy, Supplies};
 use crate::ops::restore::RestoreOrder;
 use crate::ops::safety::bootstrap::Marker;
@@ -29,25 +29,10 @@ pub fn desired(hosts: usize) -> Desired {
     let hosts: Vec<_> = (1..=hosts)
         .map(|n| host(&format!("n{n}"), &format!("10.0.0.{n}")))
         .collect();
-    Desired {
-        cluster: "prod-a".parse().unwrap(),
-        version: RELEASE,
-        options: BTreeMap::new(),
-        pki: PkiPolicy {
-            dir: "/unused".into(),
-            key_type: KeyType::EcdsaP256,
-            ca_validity: YEAR,
-            leaf_validity: YEAR,
-            renew_before: Duration::ZERO,
-            crl: false,
-            recipients: Vec::new(),
-            identities: Vec::new(),
-        },
-        auth: Default::default(),
-        backup: None,
-        order: hosts.iter().map(|host| host.name.clone()).collect(),
-        hosts: hosts.into_iter().map(|host| (host.name.clone(), host)).collect(),
-    }
+    let mut desired = cluster_of(RELEASE, hosts);
+    desired.pki.ca_validity = YEAR;
+    desired.pki.renew_before = Duration::ZERO;
+    desired
 }
 
 /// A host that runs its member, with ten gigabytes free.

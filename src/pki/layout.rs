@@ -42,6 +42,9 @@ pub fn host_bundle(trusted: &[Certificate]) -> String {
     bundle_pem(&sorted)
 }
 
+/// The names of [`host_files`], in their order.
+pub const HOST_FILES: [&str; 5] = ["ca.crt", "server.crt", "server.key", "peer.crt", "peer.key"];
+
 /// The five files that belong together: etcd rereads a certificate and its key at every handshake and refuses a
 /// mixed pair, so they go into a fresh directory and become current in one step. The CA's key is never among them.
 pub fn host_files(trusted: &[Certificate], server: &Issued, peer: &Issued) -> [PkiFile; 5] {

@@ -42,7 +42,7 @@ pub use external::{Expectations, Imported};
 pub use facts::CertFacts;
 pub use identity::{AskPassphrase, FittingKey, OpenError, Tried};
 pub use issued::{IssuedList, IssuedRecord};
-pub use layout::{FileContent, PkiFile, host_bundle, host_files};
+pub use layout::{FileContent, HOST_FILES, PkiFile, host_bundle, host_files};
 pub use recipient::{Recipient, RecipientError};
 pub use rotation::{Rotation, Stage};
 pub use secret::SecretPem;

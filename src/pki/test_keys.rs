@@ -1,6 +1,5 @@
 //! Fixtures of this room's tests: a small cluster, CAs, and SSH and age keys made without any tool.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,14 +27,8 @@ pub fn cluster() -> ClusterName {
 
 pub fn policy(key_type: KeyType) -> PkiPolicy {
     PkiPolicy {
-        dir: PathBuf::from("/unused"),
         key_type,
-        ca_validity: 3650 * DAY,
-        leaf_validity: 365 * DAY,
-        renew_before: 30 * DAY,
-        crl: false,
-        recipients: Vec::new(),
-        identities: Vec::new(),
+        ..pki_policy()
     }
 }
 
@@ -44,19 +37,11 @@ pub fn authority(key_type: KeyType) -> Authority {
 }
 
 pub fn desired() -> Desired {
-    Desired {
-        cluster: cluster(),
-        version: Version::new(3, 5, 30),
-        options: BTreeMap::new(),
-        pki: policy(KeyType::EcdsaP256),
-        auth: Default::default(),
-        backup: None,
-        hosts: BTreeMap::new(),
-        order: Vec::new(),
-    }
+    cluster_of(Version::new(3, 5, 30), Vec::new())
 }
 
 pub use crate::inventory::samples::host;
+use crate::inventory::samples::{cluster_of, pki_policy};
 
 /// An ed25519 SSH key; the same for the same `seed`.
 pub fn ssh_ed25519(seed: u8) -> PrivateKey {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
 use crate::inventory::{ClusterId, MemberId, NodeName, Version};
+use crate::pki::HOST_FILES;
 use crate::render::{InitialCluster, InitialState, initial_of};
 
 use super::host::{Data, Disk, Link, Process, SimHost};
@@ -68,7 +69,7 @@ impl World {
         if host.likes.as_ref().is_some_and(|only| *only != stock::sha256(&config)) {
             return Err("etcd does not like its configuration".into());
         }
-        for file in ["ca.crt", "server.crt", "server.key", "peer.crt", "peer.key"] {
+        for file in HOST_FILES {
             if !host.files.contains_key(&host.spec.paths.pki.join(file)) {
                 return Err(format!("no {file}"));
             }

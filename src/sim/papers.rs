@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::stock::{MOST_HOSTS, V3_5, cluster_name, epoch, host, inventory, pki_policy};
+use super::stock::{MOST_HOSTS, V3_5, cluster_name, epoch, host, inventory};
 use crate::host::FileFacts;
+use crate::inventory::samples::pki_policy;
 use crate::inventory::{DesiredHost, HostPath, NodeName};
 use crate::ops::model::NextCa;
 use crate::ops::plan::AuthorityTurn;

@@ -1,8 +1,6 @@
 //! What worlds are made of: inventories, releases, machines.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -10,10 +8,8 @@ use sha2::{Digest, Sha256};
 use super::papers::Keys;
 use crate::host::{DiskFacts, SystemFacts};
 use crate::inventory::samples;
-use crate::inventory::{Arch, ClusterName, Desired, DesiredHost, KeyType, PkiPolicy, Version};
+use crate::inventory::{Arch, ClusterName, Desired, DesiredHost, Version};
 use crate::ops::model::Supplies;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// When every world begins.
 pub fn epoch() -> Timestamp {
@@ -35,30 +31,7 @@ pub fn cluster_name() -> ClusterName {
 
 /// An inventory of these hosts.
 pub fn inventory(hosts: impl IntoIterator<Item = usize>, version: Version) -> Desired {
-    let hosts: Vec<DesiredHost> = hosts.into_iter().map(host).collect();
-    Desired {
-        cluster: cluster_name(),
-        version,
-        options: BTreeMap::new(),
-        pki: pki_policy(),
-        auth: Default::default(),
-        backup: None,
-        order: hosts.iter().map(|h| h.name.clone()).collect(),
-        hosts: hosts.into_iter().map(|h| (h.name.clone(), h)).collect(),
-    }
-}
-
-pub fn pki_policy() -> PkiPolicy {
-    PkiPolicy {
-        dir: PathBuf::from("/unused"),
-        key_type: KeyType::EcdsaP256,
-        ca_validity: 3650 * DAY,
-        leaf_validity: 365 * DAY,
-        renew_before: 30 * DAY,
-        crl: false,
-        recipients: Vec::new(),
-        identities: Vec::new(),
-    }
+    samples::cluster_of(version, hosts.into_iter().map(host).collect())
 }
 
 /// SHA-256 of the binaries of one release.

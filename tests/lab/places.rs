@@ -100,12 +100,7 @@ fn backups_are_put_listed_fetched_and_pruned_in_s3_over_ssh_and_in_a_directory()
     let lab = lab();
     let _moto = moto(&lab);
     let keeper = lab.host("n2");
-    let scanned = lab
-        .as_operator("ssh-keyscan")
-        .arg(&keeper.address)
-        .output()
-        .expect("ssh-keyscan");
-    fs::write(lab.home().join(".ssh/known_hosts"), scanned.stdout).expect("known hosts");
+    lab.knows(keeper);
     let ssh = format!("ssh://root@{}/srv/backups", keeper.address);
     let places = ["s3://backups/etcd/lab", &ssh, "far"];
     let create = |reason: &str| {

@@ -95,7 +95,7 @@ async fn look(session: &Session) -> Result<Overview, Failure> {
         ca: authorities(&status, now),
         recipients: status.recipients.clone(),
         rotation: rotation.map(|rotation| rotation.stage),
-        request_waits: false,
+        request_waits: vault.dir().request_waits(),
         certificates: Vec::new(),
         clients: clients(&vault.clients()?, &trusted, now),
         problems: ca_problems(desired, &status, now),
@@ -123,7 +123,6 @@ async fn look(session: &Session) -> Result<Overview, Failure> {
         let text = format!("a CA rotation is under way ({next}): go on with `quorate pki rotate-ca`");
         overview.problems.push(text);
     }
-    overview.request_waits = vault.dir().request_waits();
     let renew_before = desired.pki.renew_before;
     let ends_soon = |c: &&Client| c.record.not_after.duration_since(now).unsigned_abs() < renew_before;
     overview

@@ -10,13 +10,12 @@ use crate::host::HostFacts;
 use crate::inventory::{DesiredHost, HostPath, ServiceManager};
 use crate::ops::safety::leaves::{HostLeaves, may_come_back};
 use crate::ops::safety::{Blocked, Rule};
-use crate::pki::Certificate;
+use crate::pki::{Certificate, HOST_FILES};
 use crate::render::unit_path;
 
 /// What is missing on the host without which etcd does not start; `None` when nothing is.
 pub(super) fn lacks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, drift: &Drift) -> Option<String> {
-    let certificates = ["ca.crt", "server.crt", "server.key", "peer.crt", "peer.key"];
-    let mut needed: Vec<HostPath> = certificates.iter().map(|file| host.paths.pki.join(file)).collect();
+    let mut needed: Vec<HostPath> = HOST_FILES.iter().map(|file| host.paths.pki.join(file)).collect();
     needed.push(host.paths.config.clone());
     if host.service_manager == ServiceManager::Systemd {
         needed.push(unit_path(&host.service));

@@ -111,6 +111,15 @@ impl Lab {
         self.quorate(&["trust", "--yes"]).ok();
     }
 
+    /// Puts a host's SSH key into the operator's own `known_hosts`, where quorate looks for hosts of no inventory.
+    #[track_caller]
+    pub fn knows(&self, host: &Host) {
+        let scanned = self.as_operator("ssh-keyscan").arg(&host.address).output();
+        let keys = scanned.expect("ssh-keyscan").stdout;
+        assert!(!keys.is_empty(), "{} shows no key", host.name);
+        std::fs::write(self.home().join(".ssh/known_hosts"), keys).expect("known hosts");
+    }
+
     /// Runs quorate as the operator, in the working directory, with the shared bundle.
     #[track_caller]
     pub fn quorate(&self, arguments: &[&str]) -> Outcome {

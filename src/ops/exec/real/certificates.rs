@@ -10,7 +10,7 @@ use crate::inventory::{DesiredHost, UserName};
 use crate::ops::exec::StepError;
 use crate::ops::model::Fact;
 use crate::ops::plan::HostChange;
-use crate::pki::{FileContent, host_files};
+use crate::pki::{FileContent, HOST_FILES, host_files};
 use crate::render::CRL;
 
 impl RealWorld {
@@ -30,16 +30,10 @@ impl RealWorld {
                     sha256: ca.sha256.clone(),
                     content: Content::Plain(Bytes::from(ca.text.clone())),
                 }];
-                files.extend(
-                    self.existing(spec, &["server.crt", "server.key", "peer.crt", "peer.key"])
-                        .await?,
-                );
+                files.extend(self.existing(spec, &HOST_FILES[1..]).await?);
                 files
             }
-            (None, HostChange { crl: true, .. }) => {
-                let all = ["ca.crt", "server.crt", "server.key", "peer.crt", "peer.key"];
-                self.existing(spec, &all).await?
-            }
+            (None, HostChange { crl: true, .. }) => self.existing(spec, &HOST_FILES).await?,
             _ => return Ok(None),
         };
         files.extend(self.revocation_list(spec, change).await?);

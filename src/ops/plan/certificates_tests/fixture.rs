@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::etcd::{Header, Member, MemberStatus};
 use crate::host::{DataFacts, DataState, FileFacts, HostFacts, ServiceFacts, ServiceState, SystemFacts};
-use crate::inventory::{ClusterId, Desired, HostPath, KeyType, MemberId, NodeName, PkiPolicy, Version, samples};
+use crate::inventory::{ClusterId, Desired, HostPath, KeyType, MemberId, NodeName, Version, samples};
 use crate::ops::model::{Fact, Intent, Membership, NextCa, Observed, Policy, Supplies};
 use crate::ops::plan::{Action, AuthorityTurn, HostChange, Plan, Step, Target, plan};
 use crate::ops::safety::Blocked;
@@ -49,16 +49,7 @@ impl World {
         let hosts: Vec<_> = (1..=n)
             .map(|i| samples::host(&format!("etcd-{i}"), &format!("10.0.0.{i}")))
             .collect();
-        let desired = Desired {
-            cluster: "prod-a".parse().unwrap(),
-            version: VERSION,
-            options: BTreeMap::new(),
-            pki: pki_policy(),
-            auth: Default::default(),
-            backup: None,
-            order: hosts.iter().map(|h| h.name.clone()).collect(),
-            hosts: hosts.into_iter().map(|h| (h.name.clone(), h)).collect(),
-        };
+        let desired = samples::cluster_of(VERSION, hosts);
         let make = || Authority::create(&desired.cluster, &desired.pki, now() - DAY).unwrap();
         let (old, new) = (make(), make());
         let mut world = World {
@@ -262,19 +253,6 @@ fn public(text: &str) -> FileFacts {
         mode: 0o644,
         owner: "etcd".into(),
         content: Some(text.to_owned()),
-    }
-}
-
-fn pki_policy() -> PkiPolicy {
-    PkiPolicy {
-        dir: "/unused".into(),
-        key_type: KeyType::EcdsaP256,
-        ca_validity: 3650 * DAY,
-        leaf_validity: 365 * DAY,
-        renew_before: 30 * DAY,
-        crl: false,
-        recipients: Vec::new(),
-        identities: Vec::new(),
     }
 }
 
