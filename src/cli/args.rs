@@ -128,6 +128,11 @@ pub enum Command {
     Members,
     /// Whether the cluster is healthy, each member proved by itself (exit code 11 when not)
     Health,
+    /// Examine hosts and cluster against etcd's own guidance: each finding with what to do (exit code 11: problems)
+    #[command(
+        after_help = "Looks and changes nothing. Problems are what is broken or will be soon; advice works, and etcd's guides are against\nit. The members' data is compared by etcd's own hash, which reads all of it once.\n\nExamples:\n  quorate doctor\n  quorate doctor --output json | jq '.findings[] | select(.severity == \"problem\")'"
+    )]
+    Doctor,
     /// Make, show, check or embed a bundle of etcd releases
     #[command(subcommand)]
     Bundle(BundleCommand),

@@ -11,6 +11,7 @@ mod bundle;
 mod confirm;
 mod converge;
 mod ctl;
+mod doctor;
 mod draft;
 mod error;
 mod hosts;
@@ -73,6 +74,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Status(args) => status::status(global, args).await,
         Command::Members => status::members(global).await,
         Command::Health => status::health(global).await,
+        Command::Doctor => doctor::doctor(global).await,
         Command::Bundle(BundleCommand::Create { out, sources }) => bundle::create(global, out, sources),
         Command::Bundle(BundleCommand::Show { file }) => bundle::show(global, file.as_deref()),
         Command::Bundle(BundleCommand::Verify { file }) => bundle::verify(global, file.as_deref()),

@@ -178,30 +178,15 @@ async fn prove(fleet: &Arc<Fleet>, spec: &DesiredHost, seen: &Observed, tls: &Cl
     }
     let own = seen.cluster.known().and_then(|m| Some((m, m.of(spec)?)));
     if let Some((membership, own)) = own.filter(|(m, own)| m.healthy(own.id)) {
-        problems.extend(streams(fleet, spec, own.id, membership, tls).await.err());
+        match inspect::metrics(fleet, spec, tls).await {
+            Ok(metrics) => problems.extend(
+                inspect::without_stream(membership, own.id, &metrics)
+                    .map(|cut| format!("{} has no live stream to {}", spec.name, cut.name)),
+            ),
+            Err(error) => problems.push(format!("{}: {error}", spec.name)),
+        }
     }
     problems
-}
-
-/// Whether the member has a live stream to every other one: what no health endpoint tells.
-async fn streams(
-    fleet: &Arc<Fleet>,
-    spec: &DesiredHost,
-    own: MemberId,
-    membership: &Membership,
-    tls: &ClientTls,
-) -> Result<(), String> {
-    let say = |error: crate::etcd::EtcdError| format!("{}: {error}", spec.name);
-    let http = fleet.http(spec, spec.client_port, tls).map_err(say)?;
-    let metrics = http.metrics(Duration::from_secs(5)).await.map_err(say)?;
-    let cut = membership
-        .members
-        .iter()
-        .find(|m| m.id != own && metrics.active_peers.get(&m.id).copied().unwrap_or(0) == 0);
-    match cut {
-        Some(cut) => Err(format!("{} has no live stream to {}", spec.name, cut.name)),
-        None => Ok(()),
-    }
 }
 
 fn glance(session: &Session, seen: &Observed) -> Glance {
@@ -257,7 +242,8 @@ fn glance(session: &Session, seen: &Observed) -> Glance {
     }
 }
 
-fn backups(desired: &Desired, seen: &Observed) -> Option<Outlook> {
+/// How scheduled backups fare, by the hosts' own reports; `None` when the inventory wants none.
+pub(super) fn backups(desired: &Desired, seen: &Observed) -> Option<Outlook> {
     let policy = desired.backup.as_ref()?;
     Some(outlook(&reports(desired, &seen.hosts), policy.max_age, seen.at))
 }
@@ -418,7 +404,8 @@ fn role(member: &MemberGlance) -> &'static str {
     }
 }
 
-fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
+/// Prints one object on standard output.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(|e| Failure::unexpected("cannot write JSON", e))?;
     println!("{text}");
     Ok(())

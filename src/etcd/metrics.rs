@@ -22,6 +22,8 @@ pub struct Metrics {
     /// `etcd_network_active_peers`, streams per remote member: 0 means one-way TLS or network trouble that no health
     /// check shows.
     pub active_peers: BTreeMap<MemberId, u64>,
+    /// `etcd_network_peer_round_trip_time_seconds`, by remote member.
+    pub round_trips: BTreeMap<MemberId, Latency>,
     /// `etcd_disk_wal_fsync_duration_seconds`; good below 10 ms.
     pub wal_fsync: Option<Latency>,
     /// `etcd_disk_backend_commit_duration_seconds`; good below 25 ms.
@@ -43,6 +45,7 @@ impl Metrics {
         let mut metrics = Metrics::default();
         let mut wal_fsync = Vec::new();
         let mut backend_commit = Vec::new();
+        let mut round_trips: BTreeMap<MemberId, Vec<(f64, f64)>> = BTreeMap::new();
         for sample in text.lines().filter_map(Sample::parse) {
             match sample.name {
                 "etcd_server_has_leader" => metrics.has_leader = Some(sample.value > 0.0),
@@ -50,8 +53,13 @@ impl Metrics {
                 "etcd_server_leader_changes_seen_total" => metrics.leader_changes = Some(sample.value as u64),
                 "etcd_server_quota_backend_bytes" => metrics.quota_bytes = Some(sample.value as u64),
                 "etcd_network_active_peers" => {
-                    if let Some(remote) = sample.label("Remote").and_then(|id| id.parse().ok()) {
+                    if let Some(remote) = sample.member("Remote") {
                         metrics.active_peers.insert(remote, sample.value as u64);
+                    }
+                }
+                "etcd_network_peer_round_trip_time_seconds_bucket" => {
+                    if let Some(remote) = sample.member("To") {
+                        round_trips.entry(remote).or_default().extend(sample.bucket());
                     }
                 }
                 "etcd_disk_wal_fsync_duration_seconds_bucket" => wal_fsync.extend(sample.bucket()),
@@ -61,6 +69,10 @@ impl Metrics {
         }
         metrics.wal_fsync = latency(&wal_fsync);
         metrics.backend_commit = latency(&backend_commit);
+        metrics.round_trips = round_trips
+            .into_iter()
+            .filter_map(|(remote, buckets)| Some((remote, latency(&buckets)?)))
+            .collect();
         metrics
     }
 }
@@ -92,6 +104,11 @@ impl<'a> Sample<'a> {
             let value = label.strip_prefix(name)?.strip_prefix("=\"")?;
             value.strip_suffix('"')
         })
+    }
+
+    /// The member that a label names.
+    fn member(&self, label: &str) -> Option<MemberId> {
+        self.label(label)?.parse().ok()
     }
 
     /// A histogram bucket: its upper bound and how many fell below it.
@@ -135,6 +152,11 @@ mod tests {
 # TYPE etcd_network_active_peers gauge
 etcd_network_active_peers{Local="8211f1d0f64f3269",Remote="91bc3c398fb3c146"} 1
 etcd_network_active_peers{Local="8211f1d0f64f3269",Remote="fd422379fda50e48"} 0
+etcd_network_peer_round_trip_time_seconds_bucket{To="91bc3c398fb3c146",le="0.0001"} 0
+etcd_network_peer_round_trip_time_seconds_bucket{To="91bc3c398fb3c146",le="0.0002"} 10
+etcd_network_peer_round_trip_time_seconds_bucket{To="91bc3c398fb3c146",le="+Inf"} 10
+etcd_network_peer_round_trip_time_seconds_bucket{To="fd422379fda50e48",le="0.1024"} 0
+etcd_network_peer_round_trip_time_seconds_bucket{To="fd422379fda50e48",le="+Inf"} 4
 etcd_server_has_leader 1
 etcd_server_is_leader 0
 etcd_server_leader_changes_seen_total 2
@@ -174,6 +196,15 @@ broken{ 1
         let fsync = Metrics::parse(TEXT).wal_fsync.unwrap();
         assert_eq!(fsync.count, 100);
         assert!((fsync.p99_seconds - 0.0038).abs() < 1e-9, "{fsync:?}");
+    }
+
+    #[test]
+    fn round_trips_are_kept_apart_by_member() {
+        let metrics = Metrics::parse(TEXT);
+        let told: Vec<_> = metrics.round_trips.values().map(|l| (l.count, l.p99_seconds)).collect();
+        assert_eq!(told.len(), 2);
+        assert!((told[0].1 - 0.000_199).abs() < 1e-9, "{told:?}");
+        assert_eq!(told[1], (4, 0.1024), "beyond the last bound");
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! What the two ports of a member show to whoever connects: only the port itself tells whether etcd took its TLS
-//! settings (facts/etcd.md section 12, mistakes 1, 9, 10 and 12).
+//! settings (facts/etcd.md section 12, mistakes 1, 9, 10 and 12). And what it measured, which no API call tells.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::etcd::{ClientTls, port_security};
-use crate::inventory::{DesiredHost, HostPath};
+use crate::etcd::{ClientTls, EtcdError, Member, Metrics, port_security};
+use crate::inventory::{DesiredHost, HostPath, MemberId};
 use crate::ops::exec::StepError;
 use crate::ops::fleet::{Fleet, endpoint};
+use crate::ops::model::Membership;
+
+/// `/metrics` is answered from memory.
+const METRICS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Both ports: TLS, no entry without a certificate, and the certificate that lies on the disk. `tls.ca_pem` is what
 /// the certificates have to hold against.
@@ -61,4 +66,20 @@ async fn certificate(fleet: &Arc<Fleet>, spec: &DesiredHost, path: &HostPath) ->
     let certificate = crate::pki::Certificate::from_pem(&String::from_utf8_lossy(&text))
         .map_err(|error| StepError::new(format!("{}: {path}: {error}", spec.name)))?;
     Ok(certificate.der().to_vec())
+}
+
+/// What a member measured since it was started.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn metrics(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Result<Metrics, EtcdError> {
+    fleet.http(spec, spec.client_port, tls)?.metrics(METRICS_WITHIN).await
+}
+
+/// The first other member that this one has no live stream to: one-way TLS or network trouble, which no health endpoint
+/// tells (facts/etcd.md section 2).
+pub fn without_stream<'a>(membership: &'a Membership, own: MemberId, metrics: &Metrics) -> Option<&'a Member> {
+    let others = membership.members.iter().filter(|member| member.id != own);
+    let cut = |member: &&Member| metrics.active_peers.get(&member.id).is_none_or(|streams| *streams == 0);
+    others.into_iter().find(cut)
 }

@@ -192,6 +192,7 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     run(&["status", "--output", "json"], 0);
     run(&["members"], 0);
     run(&["health"], 0);
+    run(&["doctor"], 0);
     run(&["ok-to-stop", "n1"], 0);
     run(&["ctl", "--", "put", "/x", "1"], 0);
     run(&["logs", "n1"], 0);

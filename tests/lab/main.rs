@@ -7,6 +7,7 @@ mod airgap;
 mod backup;
 mod cold_start;
 mod crash;
+mod doctor;
 mod drift;
 mod guards;
 #[allow(dead_code, unused_imports, reason = "a toolbox: not every tool of it has a user yet")]

@@ -5,6 +5,8 @@ mod issue;
 mod seal;
 mod show;
 
+pub(super) use show::problems;
+
 use super::args::{Global, PkiCommand};
 use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};

@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::super::error::{Exit, Failure};
 use super::super::session::Session;
+use super::super::status::json;
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{Desired, DesiredHost};
-use crate::ops::model::Fact;
+use crate::ops::model::{Fact, Observed};
 use crate::ops::observe::observe;
 use crate::ops::safety::trust::HostTrust;
 use crate::pki::{
@@ -68,19 +69,23 @@ struct Client {
     record: IssuedRecord,
 }
 
+/// What is wrong with certificates, in sentences: for `doctor`, which has looked at the hosts.
+pub(in crate::cli) fn problems(session: &Session, seen: &Observed) -> Result<Vec<String>, Failure> {
+    Ok(overview(session, seen)?.problems)
+}
+
 /// Shows it; exit code 11 when something is wrong or expires soon.
 pub(super) async fn show(session: &Session) -> Result<Exit, Failure> {
-    let overview = look(session).await?;
+    let overview = overview(session, &observe(&session.fleet(), None).await)?;
     if session.json() {
-        let text = serde_json::to_string(&overview).map_err(|e| Failure::unexpected("cannot write JSON", e))?;
-        println!("{text}");
+        json(&overview)?;
     } else {
         print(&overview);
     }
     Ok(if overview.healthy { Exit::Done } else { Exit::Unhealthy })
 }
 
-async fn look(session: &Session) -> Result<Overview, Failure> {
+fn overview(session: &Session, seen: &Observed) -> Result<Overview, Failure> {
     let (desired, vault) = (session.desired(), session.vault());
     let now = Timestamp::now();
     let status = vault.dir().status()?;
@@ -100,7 +105,6 @@ async fn look(session: &Session) -> Result<Overview, Failure> {
         clients: clients(&vault.clients()?, &trusted, now),
         problems: ca_problems(desired, &status, now),
     };
-    let seen = observe(&session.fleet(), None).await;
     let judge = Judge {
         desired,
         trusted: &trusted,

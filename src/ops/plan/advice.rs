@@ -6,7 +6,7 @@ use crate::inventory::DesiredHost;
 use crate::ops::model::Fact;
 
 /// One sentence for each finding, hosts in the order of the inventory.
-pub(super) fn advice(situation: Situation<'_>) -> Vec<String> {
+pub(super) fn of_all(situation: Situation<'_>) -> Vec<String> {
     let seen = situation.desired.order.iter().filter_map(|name| {
         let host = situation.desired.hosts.get(name)?;
         match situation.observed.hosts.get(name)? {
@@ -14,9 +14,13 @@ pub(super) fn advice(situation: Situation<'_>) -> Vec<String> {
             Fact::Absent | Fact::Unknown(_) => None,
         }
     });
-    seen.flat_map(|(host, service)| [drop_ins(host, service), ignored(host, service)])
-        .flatten()
+    seen.flat_map(|(host, service)| of(host, service).map(|says| format!("{}: {says}", host.name)))
         .collect()
+}
+
+/// The same for one host.
+pub fn of(host: &DesiredHost, service: &ServiceFacts) -> impl Iterator<Item = String> {
+    [drop_ins(host, service), ignored(service)].into_iter().flatten()
 }
 
 /// A drop-in is the operator's right, and the first place to look at when a member is not what its files say.
@@ -24,20 +28,19 @@ fn drop_ins(host: &DesiredHost, service: &ServiceFacts) -> Option<String> {
     let paths = service.drop_ins.join(", ");
     (!paths.is_empty()).then(|| {
         format!(
-            "{}: the unit {} is changed by {paths}, which quorate did not write and leaves alone",
-            host.name, host.service
+            "the unit {} is changed by {paths}, which quorate did not write and leaves alone",
+            host.service
         )
     })
 }
 
 /// With `--config-file` etcd takes neither environment nor further flags into account, and says nothing about it
 /// (facts/etcd.md section 12, mistake 3).
-fn ignored(host: &DesiredHost, service: &ServiceFacts) -> Option<String> {
+fn ignored(service: &ServiceFacts) -> Option<String> {
     let names = service.ignored_environment.join(", ");
     (!names.is_empty()).then(|| {
         format!(
-            "{}: etcd has {names} in its environment and ignores it, because it has a config file: say it in `etcd.config`",
-            host.name
+            "etcd has {names} in its environment and ignores it, because it has a config file: say it in `etcd.config`"
         )
     })
 }

@@ -4,13 +4,13 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
+pub mod advice;
 pub mod converge;
 pub mod drift;
 pub mod lint;
 pub mod preflight;
 pub mod step;
 
-mod advice;
 mod authorize;
 mod beforehand;
 mod bootstrap;
@@ -91,7 +91,7 @@ pub fn plan(
         Intent::RotateLeaves { limit } => renew::renew(situation, limit)?,
         Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
-    draft.notes.extend(advice::advice(situation));
+    draft.notes.extend(advice::of_all(situation));
     draft.number();
     Ok(Plan {
         header: Header {

@@ -62,6 +62,11 @@ pub fn worth_defragmenting(status: &MemberStatus, quota: Option<u64>) -> Result<
     }
 }
 
+/// Whether the quota is near enough to do something about it.
+pub fn nearly_full(status: &MemberStatus, quota: u64) -> bool {
+    percent(status.db_size, quota) > WORTH_QUOTA
+}
+
 fn percent(part: u64, whole: u64) -> u64 {
     part.saturating_mul(100) / whole.max(1)
 }

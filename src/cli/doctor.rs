@@ -1,0 +1,239 @@
+//! `doctor`: hosts and cluster against etcd's own guidance, each finding with what to do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use serde::Serialize;
+
+use super::args::Global;
+use super::error::{Exit, Failure};
+use super::session::Session;
+use super::{pki, status};
+use crate::etcd::{ClientTls, Metrics};
+use crate::inventory::{DesiredHost, NodeName};
+use crate::ops::doctor::{Examined, Finding, Severity, Topic, examine, sorted};
+use crate::ops::exec::StepError;
+use crate::ops::exec::real::{MemberHash, RealWorld};
+use crate::ops::fleet::Fleet;
+use crate::ops::inspect;
+use crate::ops::model::{Fact, Observed};
+use crate::ops::plan::count;
+use crate::report::{Paint, printable, terminal_width, wrapped};
+
+/// What was looked at, so that "nothing found" can be believed.
+const LOOKED_AT: &str = "hosts, clocks, memory, disks, units, members, streams, round trips, elections, releases, \
+                         databases, data hashes, ports, certificates, scheduled backups";
+
+/// Everything that was found, as `--output json` prints it.
+#[derive(Debug, Serialize)]
+struct Examination {
+    cluster: String,
+    /// No problems; advice does not count.
+    healthy: bool,
+    findings: Vec<Finding>,
+}
+
+/// `doctor`.
+///
+/// # Errors
+/// When the inventory or the CA cannot be read; problems are an exit code.
+pub async fn doctor(global: &Global) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    let (fleet, vault) = (session.fleet(), session.vault());
+    let seen = watched(&session, "look", session.look_past_expiry(&fleet, &vault)).await?;
+    let tls = vault.operator_if_valid().await?;
+    let world = RealWorld::new(fleet.clone(), vault.clone(), None, seen.clone());
+    let (members, hashes) = watched(&session, "examine", async {
+        tokio::join!(
+            ask_members(&session, &fleet, &seen, tls.as_ref()),
+            compared(&world, &seen)
+        )
+    })
+    .await;
+
+    let mut findings = examine(&Examined {
+        desired: session.desired(),
+        seen: &seen,
+        metrics: members.metrics,
+        hashes,
+        backups: status::backups(session.desired(), &seen),
+    });
+    findings.extend(members.ports);
+    findings.extend(certificates(&session, &seen)?);
+    tell(&session, sorted(findings))
+}
+
+/// Shown while it takes its time; standard output stays one JSON object.
+async fn watched<T>(session: &Session, phase: &str, work: impl Future<Output = T>) -> T {
+    match session.json() {
+        true => work.await,
+        false => session.phase(phase, work).await,
+    }
+}
+
+/// What each running member says and shows.
+struct Asked {
+    metrics: BTreeMap<NodeName, Fact<Metrics>>,
+    ports: Vec<Finding>,
+}
+
+async fn ask_members(session: &Session, fleet: &Arc<Fleet>, seen: &Observed, tls: Option<&ClientTls>) -> Asked {
+    let running = session.desired().hosts.values().filter(|spec| {
+        let facts = seen.hosts.get(&spec.name).and_then(Fact::known);
+        facts.is_some_and(|facts| facts.service.pid.is_some())
+    });
+    let answers = match tls {
+        Some(tls) => join_all(running.map(|spec| ask(fleet, spec, tls))).await,
+        None => Vec::new(),
+    };
+    let mut asked = Asked {
+        metrics: BTreeMap::new(),
+        ports: Vec::new(),
+    };
+    for (spec, metrics, ports) in answers {
+        asked.metrics.insert(spec.name.clone(), metrics);
+        asked.ports.extend(ports.err().map(|error| port(spec, error)));
+    }
+    asked
+}
+
+async fn ask<'a>(
+    fleet: &Arc<Fleet>,
+    spec: &'a DesiredHost,
+    tls: &ClientTls,
+) -> (&'a DesiredHost, Fact<Metrics>, Result<(), StepError>) {
+    let (metrics, ports) = tokio::join!(inspect::metrics(fleet, spec, tls), inspect::ports(fleet, spec, tls));
+    let metrics = metrics.map_or_else(|error| Fact::Unknown(error.to_string()), Fact::Known);
+    (spec, metrics, ports)
+}
+
+fn port(spec: &DesiredHost, error: StepError) -> Finding {
+    let help = error
+        .hint
+        .unwrap_or_else(|| format!("`quorate logs {}` tells more", spec.name));
+    Finding::problem(Topic::Certificates, error.message, help).on(&spec.name)
+}
+
+/// All members' data by etcd's hash, where there is a cluster to ask.
+async fn compared(world: &RealWorld, seen: &Observed) -> Result<Vec<MemberHash>, String> {
+    match &seen.cluster {
+        Fact::Known(_) => world.hashes().await.map_err(|error| error.message),
+        Fact::Absent | Fact::Unknown(_) => Err("no cluster answers".into()),
+    }
+}
+
+fn certificates(session: &Session, seen: &Observed) -> Result<Vec<Finding>, Failure> {
+    let help = "`quorate pki show` has the whole picture; `quorate up` issues what is due";
+    let problems = pki::problems(session, seen)?.into_iter();
+    Ok(problems
+        .map(|says| Finding::problem(Topic::Certificates, says, help))
+        .collect())
+}
+
+fn tell(session: &Session, findings: Vec<Finding>) -> Result<Exit, Failure> {
+    let problems = findings.iter().filter(|f| f.severity == Severity::Problem).count();
+    let examination = Examination {
+        cluster: session.desired().cluster.to_string(),
+        healthy: problems == 0,
+        findings,
+    };
+    if session.json() {
+        status::json(&examination)?;
+    } else {
+        let width = terminal_width().map_or(usize::MAX, usize::from);
+        anstream::print!("{}", text(&examination, Paint::from_env(true), width));
+    }
+    Ok(if examination.healthy {
+        Exit::Done
+    } else {
+        Exit::Unhealthy
+    })
+}
+
+/// For people: the verdict, every finding with its help, and what was looked at.
+fn text(examination: &Examination, paint: Paint, width: usize) -> String {
+    let (problems, advice): (Vec<&Finding>, Vec<&Finding>) = examination
+        .findings
+        .iter()
+        .partition(|f| f.severity == Severity::Problem);
+    let verdict = match (problems.len(), advice.len()) {
+        (0, 0) => paint.good("nothing found"),
+        (0, _) => paint.good("no problems"),
+        (n, _) => paint.bad(&count(n, "problem")),
+    };
+    let mut text = format!("{} {verdict}", paint.strong(&examination.cluster));
+    if !advice.is_empty() {
+        text += &format!(", {} of advice", count(advice.len(), "piece"));
+    }
+    text.push('\n');
+    for alike in alike(&problems) {
+        text += &told(&alike, &paint.bad("!"), paint, width);
+    }
+    for alike in alike(&advice) {
+        text += &told(&alike, &paint.warn("-"), paint, width);
+    }
+    text + &wrapped(&format!("looked at: {LOOKED_AT}"), width, 2)
+}
+
+/// The same said of several hosts stands once.
+fn alike<'a>(findings: &[&'a Finding]) -> Vec<Vec<&'a Finding>> {
+    let mut groups: Vec<Vec<&Finding>> = Vec::new();
+    for finding in findings {
+        let same = |group: &&mut Vec<&Finding>| (&group[0].says, &group[0].help) == (&finding.says, &finding.help);
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(finding),
+            None => groups.push(vec![finding]),
+        }
+    }
+    groups
+}
+
+fn told(alike: &[&Finding], mark: &str, paint: Paint, width: usize) -> String {
+    let nodes: Vec<&str> = alike.iter().filter_map(|finding| finding.node.as_deref()).collect();
+    let nodes = match nodes.is_empty() {
+        true => String::new(),
+        false => format!("{}: ", paint.strong(&nodes.join(", "))),
+    };
+    let says = format!("{mark} {nodes}{}", printable(&alike[0].says));
+    let help = format!("    {} {}", paint.good("help:"), printable(&alike[0].help));
+    wrapped(&says, width, 4) + &wrapped(&help, width, 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_comes_first_and_what_many_hosts_share_stands_once() {
+        let drifts = |node: &str| Finding::advice(Topic::Host, "its clock may drift", "install chrony").on(node);
+        let examination = Examination {
+            cluster: "prod-a".into(),
+            healthy: false,
+            findings: sorted(vec![
+                drifts("n1"),
+                Finding::problem(Topic::Cluster, "the alarm NOSPACE is on", "`quorate alarm disarm`"),
+                drifts("n3"),
+            ]),
+        };
+        assert_eq!(
+            text(&examination, Paint::PLAIN, 70),
+            "prod-a 1 problem, 2 pieces of advice\n\
+             ! the alarm NOSPACE is on\n    help: `quorate alarm disarm`\n\
+             - n1, n3: its clock may drift\n    help: install chrony\n\
+             looked at: hosts, clocks, memory, disks, units, members, streams,\n  \
+             round trips, elections, releases, databases, data hashes, ports,\n  \
+             certificates, scheduled backups\n"
+        );
+    }
+
+    #[test]
+    fn nothing_found_says_what_was_looked_at() {
+        let examination = Examination {
+            cluster: "prod-a".into(),
+            healthy: true,
+            findings: Vec::new(),
+        };
+        assert!(text(&examination, Paint::PLAIN, 200).starts_with("prod-a nothing found\nlooked at: hosts, "));
+    }
+}

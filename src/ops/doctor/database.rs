@@ -1,0 +1,97 @@
+//! Sizes, quota, compaction, and whether all members hold the same.
+
+use super::{Examined, Finding, Topic};
+use crate::etcd::MemberStatus;
+use crate::ops::model::label;
+use crate::ops::safety::upkeep::{nearly_full, quota, quota_of, worth_defragmenting};
+
+/// etcd warns at its start about a larger quota (`maxAcceptedQuota`... of server/storage/quota.go: 8 GiB).
+const LARGEST_QUOTA: u64 = 8 << 30;
+
+/// With this many revisions and no compaction ever, nobody compacts: neither etcd nor the clients.
+const MANY_REVISIONS: i64 = 10_000;
+
+pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
+    let mut findings = sizes(examined);
+    let configured = quota(examined.desired);
+    match configured {
+        None => findings.push(Finding::advice(
+            Topic::Database,
+            "the quota is switched off: the database grows until the disk is full",
+            "set `quota-backend-bytes` in `etcd.config` (2 to 8 GiB)",
+        )),
+        Some(large) if large > LARGEST_QUOTA => findings.push(Finding::advice(
+            Topic::Database,
+            format!("the quota is {} GiB, and etcd is made for 8 GiB at most", large >> 30),
+            "keep less in one cluster, and lower `quota-backend-bytes`",
+        )),
+        Some(_) => {}
+    }
+    findings.extend(compaction(examined));
+    findings.extend(hashes(examined));
+    findings
+}
+
+fn sizes(examined: &Examined<'_>) -> Vec<Finding> {
+    let configured = quota(examined.desired);
+    let of = |status: &MemberStatus| {
+        let full = quota_of(status, configured).is_some_and(|quota| nearly_full(status, quota));
+        match (full, worth_defragmenting(status, configured)) {
+            (true, Ok(why)) => Some(Finding::problem(Topic::Database, why, "run `quorate defrag`")),
+            (true, Err(why)) => {
+                let help = "writes end at the quota, and it takes `quorate alarm disarm` to get them back";
+                Some(Finding::problem(Topic::Database, why, help))
+            }
+            (false, Ok(why)) => Some(Finding::advice(Topic::Database, why, "run `quorate defrag`")),
+            (false, Err(_)) => None,
+        }
+    };
+    let members = examined.membership().into_iter().flat_map(|m| {
+        m.members
+            .iter()
+            .filter_map(|member| Some((member, m.status_of(member.id)?)))
+    });
+    members
+        .filter_map(|(member, status)| Some(of(status)?.on(label(examined.desired, member))))
+        .collect()
+}
+
+fn compaction(examined: &Examined<'_>) -> Option<Finding> {
+    let hash = examined.hashes.as_ref().ok()?.first()?;
+    (hash.compact_revision <= 0 && hash.revision > MANY_REVISIONS).then(|| {
+        let says = format!(
+            "its {} revisions were never compacted, so the database only grows",
+            hash.revision
+        );
+        let help = "set `auto-compaction-mode: periodic` and `auto-compaction-retention: 8h` in `etcd.config` \
+                    (Kubernetes compacts by itself)";
+        Finding::advice(Topic::Database, says, help)
+    })
+}
+
+fn hashes(examined: &Examined<'_>) -> Vec<Finding> {
+    let hashes = match &examined.hashes {
+        Ok(hashes) => hashes,
+        Err(why) => {
+            let says = format!("the members' data was not compared: {why}");
+            return vec![Finding::advice(
+                Topic::Database,
+                says,
+                "run `quorate check-hashes` once all members answer",
+            )];
+        }
+    };
+    let odd = hashes.iter().filter(|hash| !hash.agrees);
+    odd.map(|hash| {
+        let says = format!(
+            "its data differs from the others' at revision {} ({:08x})",
+            hash.revision, hash.hash
+        );
+        let help = format!(
+            "take a backup of a member that agrees with the others, then `quorate replace-node {0} {0}`",
+            hash.name
+        );
+        Finding::problem(Topic::Database, says, help).on(&hash.name)
+    })
+    .collect()
+}

@@ -1,0 +1,199 @@
+//! The machines: clock, memory, disks, and how the unit is set up.
+
+use super::{Examined, Finding, Topic};
+use crate::host::{DiskFacts, HostFacts, ServiceState};
+use crate::inventory::{DesiredHost, ServiceManager};
+use crate::ops::check::{Verdict, runs_current};
+use crate::ops::model::{Fact, why_and_help};
+use crate::ops::plan::advice;
+use crate::ops::safety::upkeep;
+use crate::report::human_bytes;
+
+/// Peers complain in their logs about more drift than this (etcd's prober), and leases and logs are hard to read.
+const CLOCK_DRIFT_SECONDS: f64 = 1.0;
+
+/// A defragmentation writes a second database before it drops the first (`db.tmp.*`); no disk gets along with less.
+const LEAST_FREE: u64 = 256 << 20;
+
+/// File systems that are not on a disk of the host: either everybody waits for a network, or a reboot loses the data.
+const REMOTE: &[&str] = &["nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "9p", "fuse.sshfs"];
+const FLEETING: &[&str] = &["tmpfs", "ramfs"];
+
+pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
+    let of_host = |host: &DesiredHost| match examined.seen.hosts.get(&host.name) {
+        Some(Fact::Known(facts)) => of(examined, host, facts),
+        Some(Fact::Unknown(unknown)) => {
+            let (why, help) = why_and_help(unknown);
+            let says = format!("it cannot be looked at: {why}");
+            let help = help.unwrap_or("see that it runs and that SSH reaches it");
+            vec![Finding::problem(Topic::Host, says, help)]
+        }
+        Some(Fact::Absent) | None => vec![Finding::problem(Topic::Host, "it was not looked at", "run this again")],
+    };
+    let of_hosts = examined
+        .hosts()
+        .map(|host| of_host(host).into_iter().map(|finding| finding.on(&host.name)));
+    of_hosts.flatten().collect()
+}
+
+fn of(examined: &Examined<'_>, host: &DesiredHost, facts: &HostFacts) -> Vec<Finding> {
+    let quota = upkeep::quota(examined.desired);
+    let mut findings: Vec<Finding> = clock(host, facts).into_iter().collect();
+    findings.extend(memory(facts));
+    findings.extend(unit(host, facts));
+    for path in [Some(&host.paths.data), host.paths.wal.as_ref()].into_iter().flatten() {
+        if let Some(disk) = facts.system.disks.get(path) {
+            findings.extend(file_system(path.as_str(), disk));
+        }
+    }
+    if let Some(disk) = facts.system.disks.get(&host.paths.data) {
+        findings.extend(room(facts, disk, quota));
+    }
+    findings.extend(leftovers(facts));
+    findings
+}
+
+fn clock(host: &DesiredHost, facts: &HostFacts) -> Option<Finding> {
+    let system = &facts.system;
+    let drift = system.clock_offset_seconds.abs() - system.clock_uncertainty_seconds;
+    if drift > CLOCK_DRIFT_SECONDS {
+        let says = format!("its clock is {:.1} s off this machine's", system.clock_offset_seconds);
+        return Some(Finding::problem(
+            Topic::Host,
+            says,
+            "set both right: certificates, leases and logs go by the clock (chrony, systemd-timesyncd)",
+        ));
+    }
+    let unwatched = host.service_manager == ServiceManager::Systemd && system.time_service.is_none();
+    unwatched.then(|| {
+        Finding::advice(
+            Topic::Host,
+            "no time service is active, so its clock will drift",
+            "install chrony, or enable systemd-timesyncd",
+        )
+    })
+}
+
+/// The database is mapped into memory (etcd's hardware guide: more memory than database).
+fn memory(facts: &HostFacts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if facts.system.memory < facts.data.db_bytes {
+        let says = format!(
+            "its memory ({}) is smaller than the database ({})",
+            human_bytes(facts.system.memory),
+            human_bytes(facts.data.db_bytes)
+        );
+        let help = "give it more memory, or compact and defragment (`quorate compact`, `quorate defrag`)";
+        findings.push(Finding::problem(Topic::Host, says, help));
+    }
+    if facts.system.swap > 0 {
+        let says = format!(
+            "it may swap ({}): a member that is swapped out misses heartbeats",
+            human_bytes(facts.system.swap)
+        );
+        let help = "`swapoff -a` and take it out of /etc/fstab, or set vm.swappiness to 1";
+        findings.push(Finding::advice(Topic::Host, says, help));
+    }
+    findings
+}
+
+fn unit(host: &DesiredHost, facts: &HostFacts) -> Vec<Finding> {
+    let service = &facts.service;
+    let mut findings = Vec::new();
+    if matches!(
+        service.state,
+        ServiceState::Missing | ServiceState::Stopped | ServiceState::Failed
+    ) {
+        let last = service.last_exit.as_ref().map(|exit| format!(" (last end: {exit})"));
+        let says = format!(
+            "{} does not run: {:?}{}",
+            host.service,
+            service.state,
+            last.unwrap_or_default()
+        );
+        findings.push(Finding::problem(
+            Topic::Host,
+            says.to_lowercase(),
+            "`quorate up` starts it",
+        ));
+    } else {
+        if !service.enabled {
+            let says = "etcd does not start at boot";
+            findings.push(Finding::problem(Topic::Host, says, "`quorate up` puts that right"));
+        }
+        if let Verdict::Fails(why) = runs_current(facts, None) {
+            let help = format!("`quorate up` sees to it, or `quorate restart --limit {}`", host.name);
+            findings.push(Finding::advice(Topic::Host, why, help));
+        }
+    }
+    if service.restarts > 0 {
+        let times = match service.restarts {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        let says = format!("etcd ended by itself and was started again {times}");
+        let help = format!("`quorate logs {}` shows why", host.name);
+        findings.push(Finding::advice(Topic::Host, says, help));
+    }
+    let changed = advice::of(host, service).map(|says| {
+        let help = "keep it if it is meant; `systemctl cat` on the host shows the whole unit";
+        Finding::advice(Topic::Host, says, help)
+    });
+    findings.extend(changed);
+    findings
+}
+
+fn file_system(path: &str, disk: &DiskFacts) -> Option<Finding> {
+    let kind = disk.filesystem.as_str();
+    if !disk.writable {
+        let says = format!("{path} does not take writes ({kind})");
+        let help = "after a disk error the kernel mounts read-only: see `dmesg`, then replace the disk or the member";
+        return Some(Finding::problem(Topic::Disk, says, help));
+    }
+    if FLEETING.contains(&kind) {
+        let says = format!("{path} lies in memory ({kind}): a reboot loses this member's data");
+        let help = "choose a disk with `paths`, then `quorate replace-node`";
+        return Some(Finding::problem(Topic::Disk, says, help));
+    }
+    REMOTE.contains(&kind).then(|| {
+        let says = format!("{path} is on the network ({kind}): every write waits for it");
+        let help = "give etcd a local disk (SSD) of its own";
+        Finding::advice(Topic::Disk, says, help)
+    })
+}
+
+fn room(facts: &HostFacts, disk: &DiskFacts, quota: Option<u64>) -> Option<Finding> {
+    let needed = facts.data.db_bytes.max(LEAST_FREE);
+    if disk.free_bytes < needed {
+        let says = format!(
+            "{} are free where its data lies, and a defragmentation or a snapshot takes up to {}",
+            human_bytes(disk.free_bytes),
+            human_bytes(needed)
+        );
+        let help = "free some space: a full disk ends etcd, and old data that was set aside counts, too";
+        return Some(Finding::problem(Topic::Disk, says, help));
+    }
+    let quota = quota?;
+    (disk.free_bytes + facts.data.db_bytes < quota).then(|| {
+        let says = format!(
+            "the disk is full before the quota ({}) stops writes: {} are free",
+            human_bytes(quota),
+            human_bytes(disk.free_bytes)
+        );
+        let help =
+            "lower `quota-backend-bytes` or give it a larger disk: a quota can be cleared, a full disk ends etcd";
+        Finding::advice(Topic::Disk, says, help)
+    })
+}
+
+fn leftovers(facts: &HostFacts) -> Option<Finding> {
+    let aside = facts.data.set_aside.join(" ");
+    (!aside.is_empty()).then(|| {
+        let help = format!("delete it once nobody wants it back: `rm -r {aside}`");
+        Finding::advice(
+            Topic::Disk,
+            "old data that was set aside takes up room on its disk",
+            help,
+        )
+    })
+}

@@ -1,0 +1,120 @@
+//! How slow disks and network are, as the members measured it since they were started.
+
+use super::{Examined, Finding, Severity, Topic};
+use crate::etcd::Latency;
+use crate::inventory::DesiredHost;
+use crate::ops::model::{Fact, label};
+
+/// Fewer measurements say nothing about the slowest hundredth.
+const ENOUGH: u64 = 200;
+
+/// What the slowest of a hundred may take.
+struct Limit {
+    what: &'static str,
+    /// etcd FAQ, "What does the warning 'apply entries took too long' mean".
+    good: f64,
+    /// Where etcd's own alerts become warnings (contrib/mixin: etcdHighFsyncDurations, etcdHighCommitDurations).
+    bad: f64,
+}
+
+const WAL_FSYNC: Limit = Limit {
+    what: "writing to the WAL",
+    good: 0.010,
+    bad: 0.5,
+};
+const BACKEND_COMMIT: Limit = Limit {
+    what: "a commit of the database",
+    good: 0.025,
+    bad: 0.25,
+};
+
+/// Members probe each other every 30 s (`statusMonitoringInterval`, server/etcdserver/api/rafthttp): five minutes' worth.
+const ENOUGH_PROBES: u64 = 10;
+
+/// An election takes at least this many round trips (etcd's tuning guide); its default is 1000 ms.
+const ROUND_TRIPS: f64 = 10.0;
+const ELECTION_TIMEOUT_MS: u64 = 1000;
+
+pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
+    let mut findings = unmeasured(examined);
+    for (host, metrics) in examined.measured() {
+        findings.extend(disk(host, &WAL_FSYNC, metrics.wal_fsync));
+        findings.extend(disk(host, &BACKEND_COMMIT, metrics.backend_commit));
+    }
+    findings.extend(network(examined));
+    findings
+}
+
+fn unmeasured(examined: &Examined<'_>) -> Vec<Finding> {
+    let silent = |(name, fact): (&_, &Fact<_>)| match fact {
+        Fact::Unknown(why) => Some(
+            Finding::problem(
+                Topic::Member,
+                format!("it does not tell what it measured: {why}"),
+                format!("`quorate logs {name}` tells more"),
+            )
+            .on(name),
+        ),
+        Fact::Known(_) | Fact::Absent => None,
+    };
+    examined.metrics.iter().filter_map(silent).collect()
+}
+
+fn disk(host: &DesiredHost, limit: &Limit, measured: Option<Latency>) -> Option<Finding> {
+    let seconds = measured.filter(|latency| latency.count >= ENOUGH)?.p99_seconds;
+    let says = format!(
+        "{} takes up to {} ms (99 of 100), and should take less than {} ms",
+        limit.what,
+        millis(seconds),
+        millis(limit.good)
+    );
+    let help = "give etcd a local SSD with nothing else on it, or its WAL one of its own (`paths.wal`)";
+    let severity = match seconds {
+        bad if bad >= limit.bad => Severity::Problem,
+        slow if slow >= limit.good => Severity::Advice,
+        _ => return None,
+    };
+    let finding = Finding {
+        severity,
+        ..Finding::problem(Topic::Disk, says, help)
+    };
+    Some(finding.on(&host.name))
+}
+
+fn network(examined: &Examined<'_>) -> Vec<Finding> {
+    let configured = examined.desired.options.get("election-timeout");
+    let timeout_ms = configured
+        .and_then(serde_json::Value::as_u64)
+        .unwrap_or(ELECTION_TIMEOUT_MS);
+    let mut findings = Vec::new();
+    for (host, metrics) in examined.measured() {
+        for (remote, latency) in metrics.round_trips.iter().filter(|(_, l)| l.count >= ENOUGH_PROBES) {
+            let member = examined
+                .membership()
+                .and_then(|m| m.members.iter().find(|x| x.id == *remote));
+            let needed = latency.p99_seconds * ROUND_TRIPS * 1000.0;
+            let Some(member) = member.filter(|_| needed > timeout_ms as f64) else {
+                continue;
+            };
+            let says = format!(
+                "a round trip to {} takes up to {} ms (99 of 100), too long for an election timeout of {timeout_ms} ms",
+                label(examined.desired, member),
+                millis(latency.p99_seconds)
+            );
+            let help = format!(
+                "set `election-timeout: {needed:.0}` or more and `heartbeat-interval: {:.0}` in `etcd.config`, the same on \
+                 all, or bring them closer together",
+                latency.p99_seconds * 1000.0
+            );
+            findings.push(Finding::advice(Topic::Network, says, help).on(&host.name));
+        }
+    }
+    findings
+}
+
+fn millis(seconds: f64) -> String {
+    match seconds * 1000.0 {
+        small if small < 10.0 => format!("{small:.1}"),
+        large => format!("{large:.0}"),
+    }
+}

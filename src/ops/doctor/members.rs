@@ -1,0 +1,172 @@
+//! Who is well, who hears whom, and what runs.
+
+use std::collections::BTreeSet;
+
+use super::{Examined, Finding, Topic};
+use crate::bundle::known_bad;
+use crate::inventory::{DesiredHost, Version};
+use crate::ops::check::why_unhealthy;
+use crate::ops::inspect::without_stream;
+use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::safety::quorum::Strength;
+
+/// etcd turns writes away (`too many requests`) when a member has this many entries left to apply
+/// (`maxGapBetweenApplyAndCommitIndex`, server/etcdserver/v3_server.go).
+const TOO_FAR_BEHIND: u64 = 5000;
+
+/// More elections than this since a member was started, and more than one an hour, are no accident: members that are
+/// left alone elect once (etcd FAQ, "What does leader election mean").
+const FEW_ELECTIONS: u64 = 3;
+
+/// The first series that still gets fixes (etcd's support policy; 3.4 ended with 3.6).
+const SUPPORTED: (u32, u32) = (3, 5);
+
+pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
+    let membership = match &examined.seen.cluster {
+        Fact::Known(membership) => membership,
+        Fact::Absent => {
+            let says = "there is no cluster yet";
+            return vec![Finding::problem(Topic::Cluster, says, "make it with `quorate up`")];
+        }
+        Fact::Unknown(why) => {
+            let help = "`quorate up` starts what is down; `quorate recover` goes on from a minority that is left";
+            return vec![Finding::problem(Topic::Cluster, why, help)];
+        }
+    };
+    let mut findings = as_a_whole(membership);
+    findings.extend(listed(examined, membership));
+    findings.extend(health(examined, membership));
+    findings.extend(releases(membership));
+    findings.extend(streams(examined, membership));
+    findings.extend(elections(examined));
+    findings
+}
+
+fn as_a_whole(membership: &Membership) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if membership.leader().is_none() {
+        let help = "wait for an election (seconds); if none ends, see `quorate health`";
+        let says = "the members do not agree on a leader";
+        findings.push(Finding::problem(Topic::Cluster, says, help));
+    }
+    let strength = Strength::of(membership);
+    match strength.voters {
+        1 => findings.push(Finding::advice(
+            Topic::Cluster,
+            "it has one voter: when that one fails, so does the cluster",
+            "add two hosts to the inventory and run `quorate up`",
+        )),
+        even if even % 2 == 0 => findings.push(Finding::advice(
+            Topic::Cluster,
+            format!(
+                "it has {even} voters, which survive no more losses than {} do",
+                even - 1
+            ),
+            "add one (`quorate add-node`) or remove one (`quorate remove-node`)",
+        )),
+        _ => {}
+    }
+    findings.extend(membership.alarms.iter().map(|alarm| {
+        let member = membership.members.iter().find(|m| m.id == alarm.member);
+        let of = member.map_or(String::new(), |m| format!(" of {}", m.name));
+        Finding::problem(
+            Topic::Cluster,
+            format!("the alarm {}{of} is on", alarm.kind.word()),
+            "`quorate alarm disarm` removes the cause, then the alarm",
+        )
+    }));
+    findings
+}
+
+/// The member list against the inventory.
+fn listed(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
+    let missing = examined
+        .hosts()
+        .filter(|host| membership.of(host).is_none())
+        .map(|host| {
+            let help = "`quorate up` adds it as a learner and promotes it";
+            Finding::problem(Topic::Member, "it is in the inventory and no member", help).on(&host.name)
+        });
+    let strays = membership.members.iter().filter_map(|member| {
+        let says = "it is a member and not in the inventory";
+        let help = "add it to the inventory, or take it out of the cluster with `quorate up --prune`";
+        let stray = host_of(examined.desired, member).is_none();
+        stray.then(|| Finding::problem(Topic::Member, says, help).on(label(examined.desired, member)))
+    });
+    missing.chain(strays).collect()
+}
+
+fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for member in &membership.members {
+        let name = label(examined.desired, member);
+        if !membership.healthy(member.id) {
+            let help = format!("`quorate logs {name}` tells more; `quorate up` starts it again");
+            findings.push(Finding::problem(Topic::Member, why_unhealthy(membership, member.id), help).on(name));
+            continue;
+        }
+        if member.learner {
+            let says = "it is a learner that was never promoted";
+            findings.push(Finding::advice(Topic::Member, says, "`quorate up` finishes that").on(&name));
+        }
+        if let Some(lag) = membership.lag(member.id).filter(|lag| *lag > TOO_FAR_BEHIND) {
+            let says = format!("it is {lag} entries behind: from {TOO_FAR_BEHIND} on etcd turns writes away");
+            let help = "see what keeps it busy: its disk (below), its processors, or the network";
+            findings.push(Finding::problem(Topic::Member, says, help).on(&name));
+        }
+    }
+    findings
+}
+
+fn releases(membership: &Membership) -> Vec<Finding> {
+    let running: BTreeSet<Version> = membership
+        .status
+        .values()
+        .filter_map(Fact::known)
+        .map(|s| s.version)
+        .collect();
+    let mut findings = Vec::new();
+    if running.len() > 1 {
+        let releases: Vec<String> = running.iter().map(ToString::to_string).collect();
+        let says = format!("its members run different releases: {}", releases.join(", "));
+        let help = "an upgrade was not finished: `quorate up` goes on with it";
+        findings.push(Finding::advice(Topic::Cluster, says, help));
+    }
+    for version in running {
+        if let Some(bad) = known_bad(version) {
+            let says = format!("etcd {version} {} ({})", bad.reason, bad.source);
+            let help = format!("`quorate upgrade --to {}` or later", bad.fixed_in);
+            findings.push(Finding::problem(Topic::Cluster, says, help));
+        } else if version.series() < SUPPORTED {
+            let says = format!("etcd {version} gets no fixes any more");
+            let help = "`quorate upgrade --to` a release of 3.5 or later";
+            findings.push(Finding::advice(Topic::Cluster, says, help));
+        }
+    }
+    findings
+}
+
+fn streams(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
+    let cut = |(host, metrics)| {
+        let host: &DesiredHost = host;
+        let own = membership.of(host)?;
+        let cut = without_stream(membership, own.id, metrics)?;
+        let says = format!("it has no live stream to {}", label(examined.desired, cut));
+        let help = "look at the peer port's certificates (`quorate pki show`) and at firewalls between the two";
+        Some(Finding::problem(Topic::Network, says, help).on(&host.name))
+    };
+    examined.measured().filter_map(cut).collect()
+}
+
+fn elections(examined: &Examined<'_>) -> Vec<Finding> {
+    let restless = |(host, metrics): (&DesiredHost, &crate::etcd::Metrics)| {
+        let facts = examined.seen.hosts.get(&host.name)?.known()?;
+        let hours = facts.service.active_seconds? / 3600 + 1;
+        let elections = metrics.leader_changes?;
+        let says = format!("it has seen {elections} changes of the leader in {hours} h");
+        let help = "leaders change when disks or the network stall: see its disk and round trips, and `quorate logs`";
+        (elections > FEW_ELECTIONS && elections > hours)
+            .then(|| Finding::advice(Topic::Member, says, help).on(&host.name))
+    };
+    examined.measured().filter_map(restless).collect()
+}

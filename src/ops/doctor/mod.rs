@@ -1,0 +1,162 @@
+//! Hosts and cluster against etcd's own guidance: what was seen in, findings out. Pure; every threshold names its source.
+//!
+//! | file | what |
+//! |---|---|
+//! | `hosts` | the machine: clock, memory, disks, and how the unit is set up |
+//! | `members` | who is well, who hears whom, what runs |
+//! | `latency` | how slow disks and network are, as the members measured it |
+//! | `database` | sizes, quota, compaction, and whether all hold the same |
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
+
+mod database;
+mod hosts;
+mod latency;
+mod members;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::backup::schedule::Outlook;
+use crate::etcd::Metrics;
+use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::exec::real::MemberHash;
+use crate::ops::model::{Fact, Membership, Observed};
+
+/// How much it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Something is broken, or will be soon: act.
+    Problem,
+    /// It works, and etcd's guides advise against it.
+    Advice,
+}
+
+/// What it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Topic {
+    Cluster,
+    Member,
+    Host,
+    Disk,
+    Network,
+    Database,
+    Certificates,
+    Backups,
+}
+
+/// One thing that is not as it should be, with what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it is about.
+    pub topic: Topic,
+    /// The host or member; `None` for the cluster as a whole.
+    pub node: Option<String>,
+    /// What was seen, with its numbers.
+    pub says: String,
+    /// What to do: a command wherever there is one.
+    pub help: String,
+}
+
+impl Finding {
+    /// Something that is broken.
+    pub fn problem(topic: Topic, says: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Problem,
+            topic,
+            node: None,
+            says: says.into(),
+            help: help.into(),
+        }
+    }
+
+    /// Something that works, and could be better.
+    pub fn advice(topic: Topic, says: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Advice,
+            ..Self::problem(topic, says, help)
+        }
+    }
+
+    /// The same, of one host or member.
+    pub fn on(mut self, node: impl ToString) -> Self {
+        self.node = Some(node.to_string());
+        self
+    }
+}
+
+/// Everything there is to go by.
+#[derive(Debug)]
+pub struct Examined<'a> {
+    /// What the inventory wants.
+    pub desired: &'a Desired,
+    /// Hosts and cluster.
+    pub seen: &'a Observed,
+    /// What the members that run have measured; `Unknown` where they could not be asked.
+    pub metrics: BTreeMap<NodeName, Fact<Metrics>>,
+    /// The hash of every voter's data, or why they were not compared.
+    pub hashes: Result<Vec<MemberHash>, String>,
+    /// Scheduled backups; `None` when the inventory wants none.
+    pub backups: Option<Outlook>,
+}
+
+impl Examined<'_> {
+    /// The hosts of the inventory, in its order.
+    fn hosts(&self) -> impl Iterator<Item = &DesiredHost> {
+        self.desired
+            .order
+            .iter()
+            .filter_map(|name| self.desired.hosts.get(name))
+    }
+
+    fn membership(&self) -> Option<&Membership> {
+        self.seen.cluster.known()
+    }
+
+    /// The members that were measured, with their hosts.
+    fn measured(&self) -> impl Iterator<Item = (&DesiredHost, &Metrics)> {
+        self.hosts()
+            .filter_map(|host| Some((host, self.metrics.get(&host.name)?.known()?)))
+    }
+}
+
+/// Every finding, the worst first. What could not be looked at is a finding, too.
+pub fn examine(examined: &Examined<'_>) -> Vec<Finding> {
+    let mut findings = members::findings(examined);
+    findings.extend(hosts::findings(examined));
+    findings.extend(latency::findings(examined));
+    findings.extend(database::findings(examined));
+    findings.extend(backups(examined));
+    sorted(findings)
+}
+
+/// Problems before advice; each in the order of topics and hosts.
+pub fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by_key(|finding| (finding.severity, finding.topic));
+    findings
+}
+
+fn backups(examined: &Examined<'_>) -> Vec<Finding> {
+    match &examined.backups {
+        None => vec![Finding::advice(
+            Topic::Backups,
+            "the inventory schedules no backups",
+            "say when and where in its section `backup`, then run `quorate backup schedule`",
+        )],
+        Some(outlook) => {
+            let finding = |says: &String| {
+                let help = "`quorate backup schedule` sets every host up again and tries it";
+                Finding::problem(Topic::Backups, says, help)
+            };
+            outlook.findings.iter().map(finding).collect()
+        }
+    }
+}
