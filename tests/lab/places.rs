@@ -3,12 +3,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Lab, Outcome, plain_inventory, release, wait_until};
+use crate::harness::{Lab, Outcome, S3_PORT, Server, plain_inventory, release, s3};
 
 /// One member, n1; n2 keeps backups.
 fn lab() -> Lab {
@@ -16,68 +15,7 @@ fn lab() -> Lab {
     lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..1]));
     lab.quorate(&["trust", "--yes"]).ok();
     lab.quorate(&["up", "--yes"]).ok();
-    let aws = lab.home().join(".aws");
-    fs::create_dir(&aws).expect("a directory");
-    fs::write(
-        aws.join("credentials"),
-        "[default]\naws_access_key_id = TESTKEY\naws_secret_access_key = testsecret\n",
-    )
-    .expect("credentials");
     lab
-}
-
-/// A program in the operator's network for as long as it is held.
-struct Server(Child);
-
-impl Server {
-    fn start(lab: &Lab, command: &mut Command, port: u16) -> Self {
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a server");
-        let server = Self(child);
-        wait_until("the server to listen", Duration::from_secs(30), || {
-            let mut probe = lab.as_operator("bash");
-            probe.args(["-c", &format!("exec 3<>/dev/tcp/127.0.0.1/{port}")]);
-            probe.stderr(Stdio::null()).status().expect("bash").success()
-        });
-        server
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn moto_program() -> PathBuf {
-    let fetched = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/lab/fetch-s3"))
-        .output()
-        .expect("lab/fetch-s3");
-    assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
-    PathBuf::from(String::from_utf8(fetched.stdout).expect("a path").trim())
-}
-
-/// A real S3 server with one bucket, `backups`.
-fn moto(lab: &Lab) -> Server {
-    let program = moto_program();
-    let mut command = lab.as_operator(program.to_str().expect("a path"));
-    command.args(["-H", "127.0.0.1", "-p", "5555"]);
-    let server = Server::start(lab, &mut command, 5555);
-    python(
-        lab,
-        "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:5555/backups', method='PUT'))",
-    );
-    server
-}
-
-fn python(lab: &Lab, text: &str) {
-    let done = lab.as_operator("python3").args(["-c", text]).status();
-    assert!(done.expect("python3").success());
 }
 
 fn with_s3(lab: &Lab, port: u16, arguments: &[&str]) -> Outcome {
@@ -98,7 +36,7 @@ fn names(listed: &Outcome) -> Vec<String> {
 #[test]
 fn backups_are_put_listed_fetched_and_pruned_in_s3_over_ssh_and_in_a_directory() {
     let lab = lab();
-    let _moto = moto(&lab);
+    let _moto = s3(&lab);
     let keeper = lab.host("n2");
     lab.knows(keeper);
     let ssh = format!("ssh://root@{}/srv/backups", keeper.address);
@@ -109,7 +47,7 @@ fn backups_are_put_listed_fetched_and_pruned_in_s3_over_ssh_and_in_a_directory()
             .into_iter()
             .chain(to)
             .collect();
-        let told = with_s3(&lab, 5555, &all).ok().events_of("backup").remove(0);
+        let told = with_s3(&lab, S3_PORT, &all).ok().events_of("backup").remove(0);
         lab.dir().join(told["file"].as_str().expect("a path"))
     };
     let first = create("first");
@@ -117,12 +55,12 @@ fn backups_are_put_listed_fetched_and_pruned_in_s3_over_ssh_and_in_a_directory()
     let name = |path: &PathBuf| path.file_name().expect("a name").to_string_lossy().into_owned();
     let sealed = fs::read(&second).expect("the backup");
     for place in places {
-        let listed = with_s3(&lab, 5555, &["--output", "json", "backup", "list", "--at", place]).ok();
+        let listed = with_s3(&lab, S3_PORT, &["--output", "json", "backup", "list", "--at", place]).ok();
         assert_eq!(names(&listed), [name(&second), name(&first)], "newest first in {place}");
         let here = lab.dir().join("fetched.qbackup");
         with_s3(
             &lab,
-            5555,
+            S3_PORT,
             &["backup", "fetch", "--at", place, "--out", "fetched.qbackup"],
         )
         .ok();
@@ -130,18 +68,18 @@ fn backups_are_put_listed_fetched_and_pruned_in_s3_over_ssh_and_in_a_directory()
         fs::remove_file(&here).expect("fetched");
         with_s3(
             &lab,
-            5555,
+            S3_PORT,
             &["backup", "fetch", "nothing.qbackup", "--at", place, "--out", "x"],
         )
         .says(&["nothing.qbackup"]);
         assert!(!lab.dir().join("x").exists());
         with_s3(
             &lab,
-            5555,
+            S3_PORT,
             &["backup", "prune", "--at", place, "--keep-last", "1", "--yes"],
         )
         .ok();
-        let left = with_s3(&lab, 5555, &["--output", "json", "backup", "list", "--at", place]).ok();
+        let left = with_s3(&lab, S3_PORT, &["--output", "json", "backup", "list", "--at", place]).ok();
         assert_eq!(names(&left), [name(&second)]);
     }
     assert!(first.exists(), "pruning there leaves what is here");
@@ -150,13 +88,13 @@ fn backups_are_put_listed_fetched_and_pruned_in_s3_over_ssh_and_in_a_directory()
         name(&second),
         "nothing half-made"
     );
-    with_s3(&lab, 5555, &["backup", "create", "--plain", "--to", "far"]).code(2);
+    with_s3(&lab, S3_PORT, &["backup", "create", "--plain", "--to", "far"]).code(2);
 }
 
 #[test]
 fn a_place_that_refuses_hangs_or_breaks_off_leaves_the_backup_here_and_no_half_of_it_there() {
     let lab = lab();
-    let _moto = moto(&lab);
+    let _moto = s3(&lab);
     // More than one part, so that there is a middle.
     let host = lab.host("n1");
     host.sh("head -c 1000000 /dev/urandom >/run/value");
@@ -170,7 +108,7 @@ fn a_place_that_refuses_hangs_or_breaks_off_leaves_the_backup_here_and_no_half_o
         assert_eq!(kept(&lab), before + 1, "{failed}");
         failed
     };
-    fails(5555, "s3://nobodys/etcd", "no-such-bucket").says(&["NoSuchBucket"]);
+    fails(S3_PORT, "s3://nobodys/etcd", "no-such-bucket").says(&["NoSuchBucket"]);
     fails(5556, "s3://backups/etcd", "refused");
     // A port that takes connections and never says a word.
     let mut silent = lab.as_operator("python3");
@@ -188,15 +126,15 @@ fn a_place_that_refuses_hangs_or_breaks_off_leaves_the_backup_here_and_no_half_o
 
     let listed = with_s3(
         &lab,
-        5555,
+        S3_PORT,
         &["--output", "json", "backup", "list", "--at", "s3://backups/etcd"],
     )
     .ok();
     assert!(names(&listed).is_empty(), "{listed}");
-    with_s3(&lab, 5555, &["backup", "create", "--to", "s3://backups/etcd"]).ok();
+    with_s3(&lab, S3_PORT, &["backup", "create", "--to", "s3://backups/etcd"]).ok();
     // Without credentials nothing is asked of anybody.
     fs::remove_file(lab.home().join(".aws/credentials")).expect("credentials");
-    with_s3(&lab, 5555, &["backup", "list", "--at", "s3://backups/etcd"])
+    with_s3(&lab, S3_PORT, &["backup", "list", "--at", "s3://backups/etcd"])
         .code(2)
         .says(&["no credentials", "AWS_ACCESS_KEY_ID"]);
 }
@@ -223,7 +161,7 @@ def passes(a, b, limit):
 server = socket.create_server(('127.0.0.1', 5558), backlog=50)
 while True:
     client, _ = server.accept()
-    upstream = socket.create_connection(('127.0.0.1', 5555))
+    upstream = socket.create_connection(('127.0.0.1', S3_PORT))
     threading.Thread(target=passes, args=(client, upstream, 3000000), daemon=True).start()
     threading.Thread(target=passes, args=(upstream, client, 10**12), daemon=True).start()
 ";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Host, Lab, plain_inventory, release, wait_until};
+use crate::harness::{Host, Lab, S3_PORT, plain_inventory, release, s3, wait_until};
 
 /// Three members; n4 keeps backups and is reached over SSH, as from any host of a company.
 fn lab() -> (Lab, String) {
@@ -156,6 +156,59 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
         assert_eq!(left_of_it(host), "", "on {}", host.name);
     }
     assert!(!scheduled(&lab, &place).is_empty(), "backups stay");
+}
+
+/// With authentication on etcd gives snapshots only to the role `root`, which the members get with the schedule.
+#[test]
+fn backups_go_to_s3_and_come_from_a_cluster_with_authentication_on() {
+    let (lab, _) = lab();
+    let _s3 = s3(&lab);
+    // As the hosts reach it: on the operator's side of the switch.
+    let (network, _) = lab.host("n1").address.rsplit_once('.').expect("an address");
+    let endpoint = format!("http://{network}.1:{S3_PORT}");
+    lab.edit(
+        "hosts:",
+        &format!(
+            "backup:\n  schedule: daily\n  to: s3://backups/etcd\n  s3_credentials: home/.aws/credentials\n  \
+             s3_endpoint: {endpoint}\n  s3_region: us-east-1\nhosts:"
+        ),
+    );
+    lab.edit("etcd:\n", "etcd:\n  auth: true\n");
+    lab.quorate(&["up", "--yes"]).ok();
+    lab.quorate(&["backup", "schedule", "--yes", "--program", "quorate-for-hosts"])
+        .ok()
+        .says(&["the first one is there"]);
+    assert_eq!(findings(&lab), "[]");
+    for host in &lab.hosts()[..3] {
+        let kept = host.sh("stat -c '%a %U %n' /etc/etcd/etcd-backup/s3-credentials");
+        assert_eq!(kept.trim(), "600 etcd /etc/etcd/etcd-backup/s3-credentials");
+        let unit = host.sh("cat /etc/systemd/system/etcd-backup.*; journalctl --no-pager -u etcd-backup");
+        assert!(unit.contains(&endpoint) && !unit.contains("testsecret"), "{unit}");
+    }
+
+    let at_s3 = |arguments: &[&str]| {
+        let change = |command: &mut Command| {
+            command
+                .env("AWS_ENDPOINT_URL", &endpoint)
+                .env("AWS_REGION", "us-east-1");
+        };
+        lab.quorate_with(arguments, change, b"").ok()
+    };
+    let listed = at_s3(&["backup", "list", "--at", "s3://backups/etcd", "--output", "json"]).json();
+    assert_eq!(
+        listed["backups"].as_array().map(Vec::len),
+        Some(1),
+        "one member took it: {listed}"
+    );
+    at_s3(&[
+        "backup",
+        "fetch",
+        "--at",
+        "s3://backups/etcd",
+        "--out",
+        "fetched.qbackup",
+    ]);
+    lab.quorate(&["backup", "verify", "fetched.qbackup"]).ok();
 }
 
 #[test]
