@@ -61,15 +61,19 @@ pub async fn take(
     // The hash is asked for once the snapshot has begun: whatever is compacted in between is then compacted in the
     // hash, too, and a restored copy can be brought to the same state to compare.
     let (copied, hash) = tokio::join!(copy(stream, &writer, progress), client.hash_kv(manifest.revision));
-    if let Err(error) = copied {
-        writer.give_up().await;
-        return Err(failed(error));
+    match copied {
+        Ok(snapshot) => manifest.snapshot = snapshot,
+        Err(error) => {
+            writer.give_up().await;
+            return Err(failed(error));
+        }
     }
     manifest.hash = hash.ok().map(|answer| KeyspaceHash {
         hash: answer.hash,
         compact_revision: answer.compact_revision,
     });
-    writer.finish(manifest).await
+    writer.finish(&manifest).await?;
+    Ok(manifest)
 }
 
 /// What can be said before the first byte: a revision that the snapshot will hold, and how many keys there are at it.
@@ -98,17 +102,17 @@ async fn begin(client: &EtcdClient, about: About, seal: &Seal) -> Result<Manifes
     })
 }
 
-/// Copies to the end of the stream, or until writing fails: `finish` knows why then.
+/// Copies to the end of the stream, or until writing fails: `finish` knows why then, and what is returned means nothing.
 async fn copy(
     mut stream: SnapshotStream,
     writer: &BackupWriter,
     progress: &(dyn Fn(u64, Option<u64>) + Send + Sync),
-) -> Result<(), EtcdError> {
+) -> Result<SnapshotDigest, EtcdError> {
     let (mut done, mut told) = (0, 0);
     while let Some(chunk) = stream.chunk().await? {
         done += chunk.len() as u64;
         if !writer.chunk(chunk).await {
-            return Ok(());
+            return Ok(SnapshotDigest::default());
         }
         if done - told >= TELL {
             told = done;
@@ -116,5 +120,8 @@ async fn copy(
         }
     }
     progress(done, stream.total());
-    Ok(())
+    Ok(SnapshotDigest {
+        sha256: stream.sha256().map(hex::encode).unwrap_or_default(),
+        size: done,
+    })
 }

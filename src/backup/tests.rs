@@ -48,7 +48,15 @@ impl Bench {
         for chunk in snapshot.chunks(32 * 1024) {
             writer.chunk(Bytes::copy_from_slice(chunk)).await;
         }
-        writer.finish(manifest()).await
+        let manifest = Manifest {
+            snapshot: SnapshotDigest {
+                sha256: hex::encode(Sha256::digest(snapshot)),
+                size: snapshot.len() as u64,
+            },
+            ..manifest()
+        };
+        writer.finish(&manifest).await?;
+        Ok(manifest)
     }
 
     fn unlock(&self, path: &Path) -> Result<Unlocked, BackupError> {

@@ -9,14 +9,13 @@ use age::Encryptor;
 use age::stream::StreamWriter;
 use bytes::Bytes;
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::error::BackupError;
 use super::format;
-use super::manifest::{Manifest, SnapshotDigest};
+use super::manifest::Manifest;
 use crate::inventory::ClusterName;
 use crate::pki::Recipient;
 
@@ -62,7 +61,7 @@ enum Message {
 /// [`BackupWriter::finish`], it leaves nothing behind.
 pub(super) struct BackupWriter {
     sender: mpsc::Sender<Message>,
-    thread: JoinHandle<Result<Option<Manifest>, BackupError>>,
+    thread: JoinHandle<Result<(), BackupError>>,
 }
 
 impl BackupWriter {
@@ -86,21 +85,20 @@ impl BackupWriter {
         let _ = self.thread.await;
     }
 
-    /// Puts the manifest in, now that all bytes are there and were checked, and gives the file its name. Returns the
-    /// manifest with the snapshot's digest.
-    pub(super) async fn finish(self, manifest: Manifest) -> Result<Manifest, BackupError> {
+    /// Puts the manifest in, now that all bytes are there and were checked, and gives the file its name.
+    pub(super) async fn finish(self, manifest: &Manifest) -> Result<(), BackupError> {
         // Failing to send means that the thread has stopped with an error, which it returns below.
         let _ = self.sender.send(Message::Finish(Box::new(manifest.clone()))).await;
         drop(self.sender);
         match self.thread.await {
-            Ok(written) => Ok(written?.unwrap_or(manifest)),
+            Ok(written) => written,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 }
 
-/// The body of the writing thread; `None` when the backup was given up.
-fn write(path: &Path, seal: &Seal, mut receiver: mpsc::Receiver<Message>) -> Result<Option<Manifest>, BackupError> {
+/// The body of the writing thread. Without a manifest at the end the backup was given up, and no file is left.
+fn write(path: &Path, seal: &Seal, mut receiver: mpsc::Receiver<Message>) -> Result<(), BackupError> {
     let failed = |source| BackupError::Write {
         path: path.to_owned(),
         source,
@@ -120,24 +118,13 @@ fn write(path: &Path, seal: &Seal, mut receiver: mpsc::Receiver<Message>) -> Res
         Begin::Io(source) => failed(source),
         Begin::Refused(error) => error,
     })?;
-    let mut hash = Sha256::new();
-    let mut size = 0;
     let manifest = loop {
         match receiver.blocking_recv() {
-            None => return Ok(None),
-            Some(Message::Chunk(bytes)) => {
-                hash.update(&bytes);
-                size += bytes.len() as u64;
-                output.write_all(&bytes).map_err(failed)?;
-            }
-            Some(Message::Finish(manifest)) => break manifest,
+            None => return Ok(()),
+            Some(Message::Chunk(bytes)) => output.write_all(&bytes).map_err(failed)?,
+            Some(Message::Finish(manifest)) => break *manifest,
         }
     };
-    let snapshot = SnapshotDigest {
-        sha256: hex::encode(hash.finalize()),
-        size,
-    };
-    let manifest = Manifest { snapshot, ..*manifest };
     let json = format::json(&manifest).map_err(|e| failed(e.into()))?;
     let head = format::head(&json).ok_or(BackupError::ManifestTooLong { bytes: json.len() })?;
     output.end(&json, &head).map_err(failed)?;
@@ -145,7 +132,7 @@ fn write(path: &Path, seal: &Seal, mut receiver: mpsc::Receiver<Message>) -> Res
     if matches!(seal, Seal::Plain) {
         write_beside(path, &json)?;
     }
-    Ok(Some(manifest))
+    Ok(())
 }
 
 enum Begin {

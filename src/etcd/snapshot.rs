@@ -23,6 +23,7 @@ pub struct SnapshotStream {
     endpoint: Endpoint,
     total: Option<u64>,
     trailer: SnapshotChecksum,
+    sha256: Option<[u8; 32]>,
 }
 
 impl SnapshotStream {
@@ -32,12 +33,18 @@ impl SnapshotStream {
             endpoint,
             total: None,
             trailer: SnapshotChecksum::default(),
+            sha256: None,
         }
     }
 
     /// The size of the finished file in bytes; known from the first chunk on.
     pub fn total(&self) -> Option<u64> {
         self.total
+    }
+
+    /// The SHA-256 of the finished file; known after its last chunk.
+    pub fn sha256(&self) -> Option<[u8; 32]> {
+        self.sha256
     }
 
     /// The next chunk; `None` after the last one, and only when the checksum holds. Write to a temporary name until
@@ -58,7 +65,8 @@ impl SnapshotStream {
             .map_err(|_| asked.silent())?
             .map_err(|status| asked.status(&status))?;
         let Some(message) = message else {
-            self.trailer.check().map_err(|why| EtcdError::DamagedSnapshot { why })?;
+            let sha256 = self.trailer.check();
+            self.sha256 = Some(sha256.map_err(|why| EtcdError::DamagedSnapshot { why })?);
             return Ok(None);
         };
         self.total
@@ -80,24 +88,27 @@ pub struct SnapshotChecksum {
 impl SnapshotChecksum {
     /// Takes the next bytes.
     pub fn feed(&mut self, chunk: &[u8]) {
-        self.held.extend_from_slice(chunk);
-        let settled = self.held.len().saturating_sub(CHECKSUM);
-        self.hash.update(&self.held[..settled]);
-        self.held.drain(..settled);
+        // Only what may be the checksum is copied, not the gigabytes before it.
+        let (settled, last) = chunk.split_at(chunk.len().saturating_sub(CHECKSUM));
+        let held = (self.held.len() + last.len()).saturating_sub(CHECKSUM);
+        self.hash.update(&self.held[..held]);
+        self.held.drain(..held);
+        self.hash.update(settled);
+        self.held.extend_from_slice(last);
     }
 
-    /// Judges what was fed, as the whole snapshot.
+    /// Judges what was fed, as the whole snapshot; returns the SHA-256 of all of it, its checksum included.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<[u8; 32], String> {
         if self.held.len() < CHECKSUM {
             return Err("it ended before its checksum".to_owned());
         }
         if self.hash.clone().finalize()[..] != self.held[..] {
             return Err("its checksum does not match".to_owned());
         }
-        Ok(())
+        Ok(self.hash.clone().chain_update(&self.held).finalize().into())
     }
 }
 
@@ -121,7 +132,8 @@ mod tests {
     #[test]
     fn a_whole_snapshot_passes_however_it_was_cut() {
         for size in [1, 31, 32, 33, 4096, 1 << 20] {
-            assert_eq!(fed(&snapshot(), size).check(), Ok(()), "chunks of {size}");
+            let all: [u8; 32] = Sha256::digest(snapshot()).into();
+            assert_eq!(fed(&snapshot(), size).check(), Ok(all), "chunks of {size}");
         }
     }
 

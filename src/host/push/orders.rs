@@ -27,6 +27,17 @@ impl Order {
     }
 }
 
+/// How a host takes what is compressed.
+#[derive(Clone, Copy)]
+enum Unpacking {
+    /// It cannot: unpack it here.
+    Here,
+    /// As it arrives.
+    Arriving,
+    /// While the next file arrives.
+    Aside,
+}
+
 /// The orders for `push`, in order.
 pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order> {
     let mut orders = Vec::new();
@@ -35,9 +46,25 @@ pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order>
     }
     orders.extend(push.directories.iter().map(directory));
     orders.extend(push.gauge.iter().map(|dir| Order::line(format!("gauge {dir}"))));
-    orders.extend(push.files.iter().map(|wanted| file(wanted, push.gzip)));
+    // The last one has no next file to be unpacked beside.
+    let last = push
+        .files
+        .iter()
+        .rposition(|file| matches!(file.content, Content::Gzip { .. }));
+    for (place, wanted) in push.files.iter().enumerate() {
+        orders.push(match push.gzip {
+            false => file(wanted, Unpacking::Here),
+            true if Some(place) == last => file(wanted, Unpacking::Arriving),
+            true => file(wanted, Unpacking::Aside),
+        });
+    }
     for set in &push.generations {
-        generation(set, push.gzip, &mut orders);
+        let unpacking = if push.gzip {
+            Unpacking::Arriving
+        } else {
+            Unpacking::Here
+        };
+        generation(set, unpacking, &mut orders);
     }
     if let Some(binary) = &push.prove {
         orders.push(Order::line(format!("prove {binary}")));
@@ -65,7 +92,7 @@ fn directory(wanted: &Directory) -> Order {
     Order::line(format!("directory {path} {mode:04o} {}", word(owner.as_ref())))
 }
 
-fn file(wanted: &PushFile, gzip: bool) -> Order {
+fn file(wanted: &PushFile, unpacking: Unpacking) -> Order {
     let PushFile {
         path,
         mode,
@@ -78,8 +105,11 @@ fn file(wanted: &PushFile, gzip: bool) -> Order {
     let (bytes, encoding, unpack) = match content {
         Content::Plain(bytes) => (bytes.len() as u64, "plain", false),
         Content::Secret(bytes) => (bytes.len() as u64, "plain", false),
-        Content::Gzip { gz_len, .. } if gzip => (*gz_len, "gzip", false),
-        Content::Gzip { len, .. } => (*len, "plain", true),
+        Content::Gzip { gz_len, len, .. } => match unpacking {
+            Unpacking::Here => (*len, "plain", true),
+            Unpacking::Arriving => (*gz_len, "gzip", false),
+            Unpacking::Aside => (*gz_len, "aside", false),
+        },
         Content::Stream { len, .. } => (*len, "plain", false),
         Content::Existing(from) => return Order::line(format!("copy {path} {mode:04o} {owner} {sha256} {from}")),
     };
@@ -92,7 +122,7 @@ fn file(wanted: &PushFile, gzip: bool) -> Order {
 }
 
 /// Files into a directory of their own first; the links that make it current come after everything is in place.
-fn generation(set: &Generation, gzip: bool, orders: &mut Vec<Order>) {
+fn generation(set: &Generation, unpacking: Unpacking, orders: &mut Vec<Order>) {
     let name = set.name();
     let dir = set.dir.join(&name);
     orders.push(directory(&Directory {
@@ -110,7 +140,7 @@ fn generation(set: &Generation, gzip: bool, orders: &mut Vec<Order>) {
     };
     for wanted in &set.files {
         let wanted = put(&wanted.name, wanted.mode, &wanted.sha256, wanted.content.clone());
-        orders.push(file(&wanted, gzip));
+        orders.push(file(&wanted, unpacking));
     }
     let manifest: String = set
         .files
@@ -119,7 +149,7 @@ fn generation(set: &Generation, gzip: bool, orders: &mut Vec<Order>) {
         .collect();
     let hash = hex::encode(Sha256::digest(&manifest));
     let content = Content::Plain(Bytes::from(manifest));
-    orders.push(file(&put("MANIFEST", 0o644, &hash, content), gzip));
+    orders.push(file(&put("MANIFEST", 0o644, &hash, content), unpacking));
     let link = |path: HostPath, target: &str| Order::line(format!("link {path} {target}"));
     orders.push(link(set.dir.join("current"), &name));
     for wanted in &set.files {

@@ -86,23 +86,30 @@ async fn files_arrive_with_their_mode_whatever_is_in_them() {
 
 #[tokio::test]
 async fn compressed_content_is_unpacked_there_or_here() {
-    let bytes: Vec<u8> = b"etcd ".repeat(200_000);
+    let programs = ["etcd", "etcdctl", "etcdutl"].map(|name| (name, format!("{name} ").repeat(200_000).into_bytes()));
     let mut sent = Vec::new();
     for gzip in [true, false] {
         let bed = Testbed::new();
-        let target = bed.path("bin/etcd");
-        let mut binary = file(target.clone(), 0o755, &bytes);
-        binary.content = gzipped(&bytes);
+        let binary = |(name, bytes): &(&str, Vec<u8>)| PushFile {
+            content: gzipped(bytes),
+            ..file(bed.path("bin").join(name), 0o755, bytes)
+        };
         let push = Push {
             directories: vec![directory(bed.path("bin"))],
-            files: vec![binary],
+            files: programs.iter().map(binary).collect(),
             gzip,
             ..Push::default()
         };
         sent.push(bed.host().push(&push, &quiet).await.unwrap().bytes);
-        assert_eq!(std::fs::read(target.as_str()).unwrap(), bytes);
+        for (name, bytes) in &programs {
+            assert!(
+                std::fs::read(bed.path("bin").join(name).as_str()).unwrap() == *bytes,
+                "{name}"
+            );
+        }
+        assert_eq!(bed.names(&bed.path("bin")), ["etcd", "etcdctl", "etcdutl"]);
     }
-    assert!(sent[0] < 20_000 && sent[1] > 1_000_000, "{sent:?}");
+    assert!(sent[0] < 60_000 && sent[1] > 4_000_000, "{sent:?}");
 }
 
 #[tokio::test]
@@ -146,8 +153,24 @@ async fn damaged_gzip_and_sources_that_fail_name_the_cause() {
         len: 100,
         open: Arc::new(|| Ok(Box::new(b"not gzip".as_slice()))),
     };
-    let said = fail_with(not_gzip).await;
+    let said = fail_with(not_gzip.clone()).await;
     assert!(said.contains("cannot write") && said.contains("gzip"), "{said}");
+
+    // The same while the next file arrives.
+    let mut broken = file(bed.path("y"), 0o644, b"whatever");
+    broken.content = not_gzip;
+    let mut whole = file(bed.path("z"), 0o644, b"whatever");
+    whole.content = gzipped(b"whatever");
+    let push = Push {
+        files: vec![broken, whole],
+        gzip: true,
+        ..Push::default()
+    };
+    let said = bed.host().push(&push, &quiet).await.unwrap_err().to_string();
+    assert!(
+        said.contains("cannot write") && said.contains("/y") && said.contains("gzip"),
+        "{said}"
+    );
 
     let short = Content::Gzip {
         gz_len: 1_000_000,
@@ -234,13 +257,17 @@ async fn a_full_or_read_only_disk_is_named_and_leaves_the_old_files() {
     let dir = disk.0.clone();
     bed.write(&dir.join("config"), "old");
     let large: Vec<u8> = (0..1_000_000u32).map(|n| (n * 7 % 253) as u8).collect();
-    for gzip in [false, true] {
-        let mut binary = file(dir.join("etcd"), 0o755, &large);
-        if gzip {
-            binary.content = gzipped(&large);
-        }
+    for (gzip, binaries) in [(false, 1), (true, 1), (true, 2)] {
+        let binary = |n: usize| {
+            let mut binary = file(dir.join(&format!("etcd{n}")), 0o755, &large);
+            if gzip {
+                binary.content = gzipped(&large);
+            }
+            binary
+        };
+        let config = file(dir.join("config"), 0o644, b"new");
         let push = Push {
-            files: vec![file(dir.join("config"), 0o644, b"new"), binary],
+            files: std::iter::once(config).chain((0..binaries).map(binary)).collect(),
             gzip,
             ..Push::default()
         };

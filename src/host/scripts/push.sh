@@ -4,13 +4,14 @@
 # What is staged ends in suffix, the member's own: members that share a machine also share the directory of releases,
 # and may be given the same one at the same time.
 suffix=$1
-staged= hashes= commits= parents=' ' after= staging= gauge=
+staged= hashes= commits= parents=' ' after= staging= gauge= unpacking= packed=
 
 # Nothing half-done stays behind, whatever ends this script.
 clean_up() {
     status=$?
     unset IFS
-    if [ -n "$staging$staged$gauge" ]; then rm -f $staging $staged $gauge || :; fi
+    for each in $unpacking; do kill "${each%%:*}" 2>/dev/null || :; done
+    if [ -n "$staging$staged$packed$gauge" ]; then rm -f $staging $staged $packed $gauge || :; fi
     exit "$status"
 }
 trap clean_up EXIT
@@ -55,7 +56,7 @@ gauge() {
 # stage PATH: sets $staging to a fresh name beside PATH. A file or link that is there already is in nobody's use.
 stage() {
     staging=${1%/*}/.${1##*/}$suffix
-    rm -rf "$staging" || fail "cannot write in ${1%/*}"
+    rm -rf "$staging" "$staging.gz" || fail "cannot write in ${1%/*}"
 }
 
 # staged_as PATH MODE OWNER SHA256 KEEP
@@ -70,12 +71,21 @@ staged_as() {
 }
 
 # file PATH MODE OWNER SHA256 KEEP BYTES ENCODING, then BYTES bytes. `set -C`: never write through a planted link.
+# With the encoding `aside` they are unpacked while the next file arrives: gzip is slower than a good network.
 file() {
     stage "$1"
     case $7 in
     gzip) (set -C && dd bs=65536 iflag=fullblock,count_bytes count="$6" status=none | gzip -d -c >"$staging") ;;
+    aside)
+        packed="$packed $staging.gz"
+        (set -C && dd bs=65536 iflag=fullblock,count_bytes count="$6" status=none >"$staging.gz" && : >"$staging")
+        ;;
     *) (set -C && dd bs=65536 iflag=fullblock,count_bytes count="$6" status=none >"$staging") ;;
     esac || fail "cannot write $1"
+    if [ "$7" = aside ]; then
+        gzip -d -c "$staging.gz" >>"$staging" &
+        unpacking="$unpacking $!:$1"
+    fi
     staged_as "$1" "$2" "$3" "$4" "$5"
 }
 
@@ -86,8 +96,18 @@ copy() {
     staged_as "$1" "$2" "$3" "$4" 0
 }
 
+# unpacked: waits for what is still being unpacked.
+unpacked() {
+    for each in $unpacking; do
+        wait "${each%%:*}" || fail "cannot write ${each#*:}"
+    done
+    if [ -n "$packed" ]; then rm -f $packed; fi
+    unpacking= packed=
+}
+
 # prove PATH: runs the staged binary, so that one that cannot run here never gets its name.
 prove() {
+    unpacked
     binary=${1%/*}/.${1##*/}$suffix
     if [ ! -e "$binary" ]; then binary=$1; fi
     said=$(timeout 20 "$binary" --version 2>&1 </dev/null) || :
@@ -109,6 +129,7 @@ EOF
 }
 
 verify() {
+    unpacked
     [ -n "$staged" ] || return 0
     found=$(sums $staged) || fail "cannot read back what was written"
     [ "$found$newline" != "$hashes" ] || return 0
