@@ -130,7 +130,7 @@ pub enum Command {
     Health,
     /// Examine hosts and cluster against etcd's own guidance: each finding with what to do (exit code 11: problems)
     #[command(
-        after_help = "Looks and changes nothing. Problems are what is broken or will be soon; advice works, and etcd's guides are against\nit. The members' data is compared by etcd's own hash, which reads all of it once.\n\nExamples:\n  quorate doctor\n  quorate doctor --output json | jq '.findings[] | select(.severity == \"problem\")'"
+        after_help = "Looks and changes nothing. Problems are what is broken or will be soon; advice works, and etcd's guides are against\nit. Databases up to 1 GiB are compared by etcd's own hash, one member after the\nother: each answers nobody meanwhile.\n\nExamples:\n  quorate doctor\n  quorate doctor --output json | jq '.findings[] | select(.severity == \"problem\")'"
     )]
     Doctor,
     /// Make, show, check or embed a bundle of etcd releases
@@ -165,7 +165,9 @@ pub enum Command {
     #[command(subcommand)]
     Alarm(AlarmCommand),
     /// Compare the data of all members: etcd's hash of everything at one revision (exit code 11: they differ)
-    #[command(after_help = "Example:\n  quorate check-hashes")]
+    #[command(
+        after_help = "One member after the other: each answers nobody while it reads all of its data (about a gigabyte a second).\n\nExample:\n  quorate check-hashes"
+    )]
     CheckHashes,
     /// Show, renew and issue certificates; change the CA
     #[command(subcommand)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::Global;
@@ -19,11 +20,14 @@ use crate::ops::fleet::Fleet;
 use crate::ops::inspect;
 use crate::ops::model::{Fact, Observed};
 use crate::ops::plan::count;
-use crate::report::{Paint, printable, terminal_width, wrapped};
+use crate::report::{Paint, human_bytes, printable, terminal_width, wrapped};
 
 /// What was looked at, so that "nothing found" can be believed.
 const LOOKED_AT: &str = "hosts, clocks, memory, disks, units, members, streams, round trips, elections, releases, \
                          databases, data hashes, ports, certificates, scheduled backups";
+
+/// A member reads about a gigabyte of its data a second (etcd#8910), and answers nobody meanwhile.
+const COMPARED_UP_TO: u64 = 1 << 30;
 
 /// Everything that was found, as `--output json` prints it.
 #[derive(Debug, Serialize)]
@@ -32,6 +36,8 @@ struct Examination {
     /// No problems; advice does not count.
     healthy: bool,
     findings: Vec<Finding>,
+    /// When the newest scheduled backup was taken; `None` when there is none, or none is wanted.
+    last_backup: Option<Timestamp>,
 }
 
 /// `doctor`.
@@ -52,16 +58,18 @@ pub async fn doctor(global: &Global) -> Result<Exit, Failure> {
     })
     .await;
 
+    let backups = status::backups(session.desired(), &seen);
+    let last_backup = backups.as_ref().and_then(|backups| backups.last_success);
     let mut findings = examine(&Examined {
         desired: session.desired(),
         seen: &seen,
         metrics: members.metrics,
         hashes,
-        backups: status::backups(session.desired(), &seen),
+        backups,
     });
     findings.extend(members.ports);
     findings.extend(certificates(&session, &seen)?);
-    tell(&session, sorted(findings))
+    tell(&session, sorted(findings), last_backup)
 }
 
 /// Shown while it takes its time; standard output stays one JSON object.
@@ -115,12 +123,34 @@ fn port(spec: &DesiredHost, error: StepError) -> Finding {
     Finding::problem(Topic::Certificates, error.message, help).on(&spec.name)
 }
 
-/// All members' data by etcd's hash, where there is a cluster to ask.
-async fn compared(world: &RealWorld, seen: &Observed) -> Result<Vec<MemberHash>, String> {
-    match &seen.cluster {
-        Fact::Known(_) => world.hashes().await.map_err(|error| error.message),
-        Fact::Absent | Fact::Unknown(_) => Err("no cluster answers".into()),
+/// All members' data by etcd's hash, where there is a cluster to ask and none of them is kept busy by that for long.
+async fn compared(world: &RealWorld, seen: &Observed) -> Fact<Vec<MemberHash>> {
+    let Fact::Known(membership) = &seen.cluster else {
+        return Fact::Absent;
+    };
+    let sizes = membership
+        .status
+        .values()
+        .filter_map(Fact::known)
+        .map(|status| status.db_size);
+    let largest = sizes.max().unwrap_or_default();
+    if largest > COMPARED_UP_TO {
+        return Fact::Unknown(format!(
+            "a member answers nobody while it reads {}\nrun `quorate check-hashes` at a quiet time",
+            human_bytes(largest)
+        ));
     }
+    world.hashes().await.map_or_else(
+        |error| {
+            Fact::Unknown(
+                [error.message, error.hint.unwrap_or_default()]
+                    .join("\n")
+                    .trim_end()
+                    .to_owned(),
+            )
+        },
+        Fact::Known,
+    )
 }
 
 fn certificates(session: &Session, seen: &Observed) -> Result<Vec<Finding>, Failure> {
@@ -131,12 +161,13 @@ fn certificates(session: &Session, seen: &Observed) -> Result<Vec<Finding>, Fail
         .collect())
 }
 
-fn tell(session: &Session, findings: Vec<Finding>) -> Result<Exit, Failure> {
+fn tell(session: &Session, findings: Vec<Finding>, last_backup: Option<Timestamp>) -> Result<Exit, Failure> {
     let problems = findings.iter().filter(|f| f.severity == Severity::Problem).count();
     let examination = Examination {
         cluster: session.desired().cluster.to_string(),
         healthy: problems == 0,
         findings,
+        last_backup,
     };
     if session.json() {
         status::json(&examination)?;
@@ -173,6 +204,9 @@ fn text(examination: &Examination, paint: Paint, width: usize) -> String {
     for alike in alike(&advice) {
         text += &told(&alike, &paint.warn("-"), paint, width);
     }
+    if let Some(last) = examination.last_backup {
+        text += &format!("last scheduled backup: {}\n", last.strftime("%Y-%m-%d %H:%M:%SZ"));
+    }
     text + &wrapped(&format!("looked at: {LOOKED_AT}"), width, 2)
 }
 
@@ -193,7 +227,7 @@ fn told(alike: &[&Finding], mark: &str, paint: Paint, width: usize) -> String {
     let nodes: Vec<&str> = alike.iter().filter_map(|finding| finding.node.as_deref()).collect();
     let nodes = match nodes.is_empty() {
         true => String::new(),
-        false => format!("{}: ", paint.strong(&nodes.join(", "))),
+        false => format!("{}: ", paint.strong(&printable(&nodes.join(", ")))),
     };
     let says = format!("{mark} {nodes}{}", printable(&alike[0].says));
     let help = format!("    {} {}", paint.good("help:"), printable(&alike[0].help));
@@ -215,12 +249,14 @@ mod tests {
                 Finding::problem(Topic::Cluster, "the alarm NOSPACE is on", "`quorate alarm disarm`"),
                 drifts("n3"),
             ]),
+            last_backup: Some("2026-01-01T03:00:00Z".parse().unwrap()),
         };
         assert_eq!(
             text(&examination, Paint::PLAIN, 70),
             "prod-a 1 problem, 2 pieces of advice\n\
              ! the alarm NOSPACE is on\n    help: `quorate alarm disarm`\n\
              - n1, n3: its clock may drift\n    help: install chrony\n\
+             last scheduled backup: 2026-01-01 03:00:00Z\n\
              looked at: hosts, clocks, memory, disks, units, members, streams,\n  \
              round trips, elections, releases, databases, data hashes, ports,\n  \
              certificates, scheduled backups\n"
@@ -233,6 +269,7 @@ mod tests {
             cluster: "prod-a".into(),
             healthy: true,
             findings: Vec::new(),
+            last_backup: None,
         };
         assert!(text(&examination, Paint::PLAIN, 200).starts_with("prod-a nothing found\nlooked at: hosts, "));
     }

@@ -11,7 +11,7 @@ use crate::backup::{Kind, Unlocked};
 use crate::inventory::NodeName;
 use crate::ops::model::Intent;
 use crate::ops::restore::RestoreOrder;
-use crate::report::human_bytes;
+use crate::report::{Event, human_bytes};
 
 /// As etcd's own documentation has it: more than any cluster writes between a snapshot and its loss.
 const BUMP: u64 = 1_000_000_000;
@@ -42,7 +42,7 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
 
     let parts = Parts::of(&session)?.with_backup(backup);
     let changed = bring_about(&session, parts, &Intent::Restore(Box::new(order)), None).await?;
-    say_what_is_next(&session);
+    say_what_is_next(&session).await?;
     session.finish(
         true,
         changed,
@@ -55,11 +55,31 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What follows once the data is back.
-pub(super) fn say_what_is_next(session: &Session) {
+/// What follows once the data is back. Alarms are part of the data: one that was on when the backup was taken is on again.
+///
+/// # Errors
+/// When the cluster cannot be looked at any more.
+pub(super) async fn say_what_is_next(session: &Session) -> Result<(), Failure> {
+    let seen = session.look(&session.fleet(), &session.vault()).await?;
+    let mut alarms: Vec<&str> = seen
+        .cluster
+        .known()
+        .iter()
+        .flat_map(|m| &m.alarms)
+        .map(|alarm| alarm.kind.word())
+        .collect();
+    alarms.dedup();
+    for alarm in alarms {
+        session.reporter.event(&Event::Warning {
+            node: None,
+            text: format!("the alarm {alarm} is on, as it was when the backup was taken"),
+            hint: Some("`quorate alarm disarm` removes the cause, then the alarm".to_owned()),
+        });
+    }
     let after = "Kubernetes: start the API servers again, then restart controller managers, schedulers and kubelets; \
                  objects made after the backup are gone while what they started may still run";
     session.note(after);
+    Ok(())
 }
 
 /// On what terms a backup is restored.

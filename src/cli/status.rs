@@ -181,6 +181,7 @@ async fn prove(fleet: &Arc<Fleet>, spec: &DesiredHost, seen: &Observed, tls: &Cl
         match inspect::metrics(fleet, spec, tls).await {
             Ok(metrics) => problems.extend(
                 inspect::without_stream(membership, own.id, &metrics)
+                    .next()
                     .map(|cut| format!("{} has no live stream to {}", spec.name, cut.name)),
             ),
             Err(error) => problems.push(format!("{}: {error}", spec.name)),

@@ -88,20 +88,25 @@ impl Fleet {
         spec: &DesiredHost,
         question: impl Fn(Arc<Host>) -> BoxFuture<'a, Result<T, HostError>> + Send,
     ) -> Result<T, HostError> {
-        match question(self.host(spec).await?).await {
+        let host = self.host(spec).await?;
+        match question(host.clone()).await {
             Err(HostError::Lost { .. }) => {
-                self.forget(&spec.name).await;
+                self.forget(&spec.name, &host).await;
                 question(self.host(spec).await?).await
             }
             other => other,
         }
     }
 
-    /// Forgets a connection that was lost, so that the next use opens a new one.
-    pub async fn forget(&self, name: &NodeName) {
+    /// Forgets a connection that was lost, so that the next use opens a new one; one that somebody else has opened in its
+    /// place meanwhile stays.
+    async fn forget(&self, name: &NodeName, lost: &Arc<Host>) {
         let slot = self.slot(name);
-        *slot.host.lock().await = None;
-        *slot.client.lock().await = None;
+        let mut host = slot.host.lock().await;
+        if host.as_ref().is_some_and(|host| Arc::ptr_eq(host, lost)) {
+            *host = None;
+            *slot.client.lock().await = None;
+        }
     }
 
     /// Forgets the gRPC clients, so that the next ones are made with another identity. Connections to hosts stay.

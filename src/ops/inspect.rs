@@ -76,10 +76,13 @@ pub async fn metrics(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) ->
     fleet.http(spec, spec.client_port, tls)?.metrics(METRICS_WITHIN).await
 }
 
-/// The first other member that this one has no live stream to: one-way TLS or network trouble, which no health endpoint
-/// tells (facts/etcd.md section 2).
-pub fn without_stream<'a>(membership: &'a Membership, own: MemberId, metrics: &Metrics) -> Option<&'a Member> {
-    let others = membership.members.iter().filter(|member| member.id != own);
-    let cut = |member: &&Member| metrics.active_peers.get(&member.id).is_none_or(|streams| *streams == 0);
-    others.into_iter().find(cut)
+/// The other members that this one has no live stream to: one-way TLS or network trouble, which no health endpoint tells
+/// (facts/etcd.md section 2).
+pub fn without_stream<'a>(
+    membership: &'a Membership,
+    own: MemberId,
+    metrics: &'a Metrics,
+) -> impl Iterator<Item = &'a Member> {
+    let others = membership.members.iter().filter(move |member| member.id != own);
+    others.filter(|member| metrics.active_peers.get(&member.id).is_none_or(|streams| *streams == 0))
 }

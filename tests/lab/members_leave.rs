@@ -7,14 +7,6 @@ fn three(lab: &Lab) {
     lab.quorate(&["up", "--yes"]).ok();
 }
 
-/// The name of the member that leads.
-fn leader(lab: &Lab) -> String {
-    let status = lab.quorate(&["status", "--output", "json"]).json();
-    let members = status["members"].as_array().expect("members").clone();
-    let leads = members.iter().find(|m| m["leader"] == true).expect("a leader");
-    leads["name"].as_str().expect("a name").to_owned()
-}
-
 fn inventory(lab: &Lab) -> String {
     std::fs::read_to_string(lab.dir().join("inventory.yml")).expect("the inventory")
 }
@@ -23,7 +15,7 @@ fn inventory(lab: &Lab) -> String {
 fn a_rolling_restart_loses_nothing_and_the_leader_goes_last() {
     let lab = Lab::start(3);
     three(&lab);
-    let leads = leader(&lab);
+    let leads = lab.leader();
     let done = lab.quorate(&["restart", "--yes", "--probe", "--output", "json"]).ok();
     let order: Vec<_> = done
         .events_of("step_started")
@@ -47,11 +39,12 @@ fn a_rolling_restart_loses_nothing_and_the_leader_goes_last() {
 fn the_leader_leaves_and_its_data_is_kept_aside() {
     let lab = Lab::start(3);
     three(&lab);
-    let leaves = leader(&lab);
+    let leaves = lab.leader();
     let stays = lab.hosts().iter().find(|h| h.name != leaves).expect("another one");
     let writer = Writer::start(&lab, stays);
     lab.quorate(&["remove-node", &leaves, "--yes"]).ok();
     assert!(!inventory(&lab).contains(&leaves));
+    assert!(lab.has_backup(&format!("before-remove-{leaves}")));
     assert!(!lab.host(&leaves).active("etcd"));
     assert!(
         lab.host(&leaves)
@@ -99,12 +92,37 @@ fn a_dead_host_can_be_removed_and_another_one_be_replaced() {
             .contains(&format!("https://{old}:2379 is now https://{new}:2379")),
         "{replaced}"
     );
+    assert!(lab.has_backup("before-replace-n3"));
     lab.quorate(&["plan"]).ok();
 
     // The removed one comes back to life: it harms nobody.
     lab.host("n3").boot();
     lab.quorate(&["health"]).ok();
     writer.judge();
+}
+
+#[test]
+fn data_is_deleted_where_that_is_asked_for() {
+    let lab = Lab::start(3);
+    three(&lab);
+    lab.lead("n1");
+    lab.quorate(&[
+        "remove-node",
+        "n3",
+        "--wipe",
+        "--yes",
+        "--accept-data-loss",
+        "--accept-outage",
+    ])
+    .ok();
+    let n3 = lab.host("n3");
+    assert_eq!(
+        n3.sh("ls -A /var/lib/etcd /var/lib/etcd.quorate-aside 2>/dev/null || :")
+            .trim(),
+        "/var/lib/etcd:"
+    );
+    assert!(!n3.active("etcd"));
+    lab.quorate(&["plan"]).ok();
 }
 
 #[test]
@@ -125,22 +143,7 @@ fn led_by(lab: &Lab, members: usize, leads: &str) {
     lab.inventory(|hosts| crate::harness::plain_inventory(&release("3.5"), &hosts[..members]));
     lab.quorate(&["trust", "--yes"]).ok();
     lab.quorate(&["up", "--yes"]).ok();
-    let status = lab.status();
-    let member = |what: &str, value: serde_json::Value| {
-        let members = status["members"].as_array().expect("members");
-        members
-            .iter()
-            .find(|m| m[what] == value)
-            .expect("such a member")
-            .clone()
-    };
-    let (from, to) = (member("leader", true.into()), member("name", leads.into()));
-    if from["name"] != to["name"] {
-        let id = to["id"].as_str().expect("an id");
-        let from = lab.host(from["name"].as_str().expect("a name"));
-        from.etcdctl(&format!("move-leader {id}")).ok();
-    }
-    assert_eq!(leader(lab), leads);
+    lab.lead(leads);
 }
 
 #[test]

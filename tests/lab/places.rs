@@ -120,9 +120,11 @@ fn a_place_that_refuses_hangs_or_breaks_off_leaves_the_backup_here_and_no_half_o
     fails(5557, "s3://backups/etcd", "hangs");
     // Passes everything on, and breaks off after 3 MB.
     let mut breaks = lab.as_operator("python3");
-    breaks.args(["-c", BREAKS]);
+    let cut = lab.dir().join("cut");
+    breaks.args(["-c", BREAKS, &S3_PORT.to_string(), cut.to_str().expect("a path")]);
     let _breaks = Server::start(&lab, &mut breaks, 5558);
     fails(5558, "s3://backups/etcd", "breaks-off");
+    assert!(cut.exists(), "it broke off in the middle");
 
     let listed = with_s3(
         &lab,
@@ -144,14 +146,16 @@ fn kept(lab: &Lab) -> usize {
     fs::read_dir(lab.dir().join("backups")).map_or(0, Iterator::count)
 }
 
+/// Arguments: the real server's port, and the file that tells that a connection was cut.
 const BREAKS: &str = "
-import socket, threading
+import socket, sys, threading
 def passes(a, b, limit):
     done = 0
     try:
         while True:
             data = a.recv(65536)
             done += len(data)
+            if done > limit: open(sys.argv[2], 'w').close()
             if not data or done > limit: break
             b.sendall(data)
     except OSError: pass
@@ -161,7 +165,7 @@ def passes(a, b, limit):
 server = socket.create_server(('127.0.0.1', 5558), backlog=50)
 while True:
     client, _ = server.accept()
-    upstream = socket.create_connection(('127.0.0.1', S3_PORT))
+    upstream = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
     threading.Thread(target=passes, args=(client, upstream, 3000000), daemon=True).start()
     threading.Thread(target=passes, args=(upstream, client, 10**12), daemon=True).start()
 ";

@@ -77,6 +77,8 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
     assert_eq!(findings(&lab), "[]");
     let told = lab.quorate(&["status"]).ok().stdout;
     assert!(told.contains("last scheduled backup: 20"), "{told}");
+    let told = lab.quorate(&["doctor"]).ok().stdout;
+    assert!(told.contains("last scheduled backup: 20"), "{told}");
     for host in &lab.hosts()[..3] {
         let kept = host.sh("stat -c '%a %U %n' /etc/etcd/etcd-backup /etc/etcd/etcd-backup/*");
         assert!(kept.contains("600 etcd /etc/etcd/etcd-backup/identity"), "{kept}");
@@ -127,6 +129,8 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
     wait_until("the failure is told", Duration::from_secs(120), || {
         findings(&lab).contains("failed to take the last scheduled backup")
     });
+    let told = lab.quorate(&["doctor"]).code(11).stdout;
+    assert!(told.contains("failed to take the last scheduled backup"), "{told}");
     lab.host("n4").sh("rm /srv/backups && mv /srv/aside /srv/backups");
     wait_until("it is mended by itself", Duration::from_secs(120), || {
         findings(&lab) == "[]"

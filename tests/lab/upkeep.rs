@@ -69,6 +69,23 @@ fn a_full_database_is_compacted_defragmented_and_only_then_disarmed() {
     lab.quorate(&["health"]).ok();
 }
 
+/// Alarms are in the database, and so in a backup of it.
+#[test]
+fn an_alarm_that_comes_back_with_a_backup_is_told_and_can_be_disarmed() {
+    let lab = small_quota();
+    fill(&lab);
+    lab.quorate(&["backup", "create", "--out", "full.qbackup"]).ok();
+    lab.quorate(&["restore", "full.qbackup", "--yes", "--accept-data-loss"])
+        .ok()
+        .says(&[
+            "the alarm NOSPACE is on, as it was when the backup was taken",
+            "quorate alarm disarm",
+        ]);
+    lab.quorate(&["alarm", "disarm", "--yes"]).ok();
+    lab.host("n1").etcdctl("put again works").ok();
+    lab.quorate(&["health"]).ok();
+}
+
 #[test]
 fn an_alarm_is_not_taken_back_while_the_database_is_full_of_data() {
     let lab = small_quota();

@@ -8,7 +8,7 @@ use super::super::session::Session;
 use super::super::status::json;
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{Desired, DesiredHost};
-use crate::ops::model::{Fact, Observed};
+use crate::ops::model::{Fact, Observed, why_and_help};
 use crate::ops::observe::observe;
 use crate::ops::safety::trust::HostTrust;
 use crate::pki::{
@@ -69,14 +69,17 @@ struct Client {
     record: IssuedRecord,
 }
 
-/// What is wrong with certificates, in sentences: for `doctor`, which has looked at the hosts.
+/// What is wrong with certificates, in sentences, on the hosts that could be looked at: for `doctor`, which has done that.
 pub(in crate::cli) fn problems(session: &Session, seen: &Observed) -> Result<Vec<String>, Failure> {
     Ok(overview(session, seen)?.problems)
 }
 
 /// Shows it; exit code 11 when something is wrong or expires soon.
 pub(super) async fn show(session: &Session) -> Result<Exit, Failure> {
-    let overview = overview(session, &observe(&session.fleet(), None).await)?;
+    let seen = observe(&session.fleet(), None).await;
+    let mut overview = overview(session, &seen)?;
+    overview.problems.extend(out_of_sight(session.desired(), &seen));
+    overview.healthy = overview.problems.is_empty();
     if session.json() {
         json(&overview)?;
     } else {
@@ -111,12 +114,8 @@ fn overview(session: &Session, seen: &Observed) -> Result<Overview, Failure> {
         now,
     };
     for host in desired.order.iter().filter_map(|name| desired.hosts.get(name)) {
-        match seen.hosts.get(&host.name) {
-            Some(Fact::Known(facts)) => judge.host(host, facts, &mut overview),
-            Some(Fact::Unknown(why)) => overview
-                .problems
-                .push(format!("{}: it cannot be looked at: {why}", host.name)),
-            _ => overview.problems.push(format!("{}: it was not looked at", host.name)),
+        if let Some(Fact::Known(facts)) = seen.hosts.get(&host.name) {
+            judge.host(host, facts, &mut overview);
         }
     }
     if let Some(stage) = overview.rotation {
@@ -137,8 +136,17 @@ fn overview(session: &Session, seen: &Observed) -> Result<Overview, Failure> {
                 c.record.name, c.days_left
             )
         }));
-    overview.healthy = overview.problems.is_empty();
     Ok(overview)
+}
+
+/// Hosts whose certificates nobody has seen.
+fn out_of_sight(desired: &Desired, seen: &Observed) -> Vec<String> {
+    let hosts = desired.order.iter().filter_map(|name| match seen.hosts.get(name) {
+        Some(Fact::Known(_)) => None,
+        Some(Fact::Unknown(why)) => Some(format!("{name}: it cannot be looked at: {}", why_and_help(why).0)),
+        Some(Fact::Absent) | None => Some(format!("{name}: it was not looked at")),
+    });
+    hosts.collect()
 }
 
 fn authorities(status: &CaStatus, now: Timestamp) -> Vec<Ca> {

@@ -10,7 +10,9 @@ staged= hashes= commits= parents=' ' after= staging= gauge= unpacking= packed=
 clean_up() {
     status=$?
     unset IFS
-    for each in $unpacking; do kill "${each%%:*}" 2>/dev/null || :; done
+    # What is being unpacked is here as a whole: it ends soon, and must not write after the files are removed.
+    trap '' HUP INT TERM PIPE
+    if [ -n "$unpacking" ]; then wait || :; fi
     if [ -n "$staging$staged$packed$gauge" ]; then rm -f $staging $staged $packed $gauge || :; fi
     exit "$status"
 }

@@ -2,10 +2,12 @@
 
 use super::{Examined, Finding, Topic};
 use crate::etcd::MemberStatus;
-use crate::ops::model::label;
+use crate::ops::exec::real::MemberHash;
+use crate::ops::model::{Fact, label, why_and_help};
 use crate::ops::safety::upkeep::{nearly_full, quota, quota_of, worth_defragmenting};
+use crate::report::human_bytes;
 
-/// etcd warns at its start about a larger quota (`maxAcceptedQuota`... of server/storage/quota.go: 8 GiB).
+/// etcd warns at its start about a larger quota (`MaxQuotaBytes`, server/storage/quota.go).
 const LARGEST_QUOTA: u64 = 8 << 30;
 
 /// With this many revisions and no compaction ever, nobody compacts: neither etcd nor the clients.
@@ -22,7 +24,10 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
         )),
         Some(large) if large > LARGEST_QUOTA => findings.push(Finding::advice(
             Topic::Database,
-            format!("the quota is {} GiB, and etcd is made for 8 GiB at most", large >> 30),
+            format!(
+                "the quota is {}, and etcd is made for 8 GiB at most",
+                human_bytes(large)
+            ),
             "keep less in one cluster, and lower `quota-backend-bytes`",
         )),
         Some(_) => {}
@@ -42,8 +47,11 @@ fn sizes(examined: &Examined<'_>) -> Vec<Finding> {
                 let help = "writes end at the quota, and it takes `quorate alarm disarm` to get them back";
                 Some(Finding::problem(Topic::Database, why, help))
             }
-            (false, Ok(why)) => Some(Finding::advice(Topic::Database, why, "run `quorate defrag`")),
-            (false, Err(_)) => None,
+            // As etcd's own alert has it (contrib/mixin, etcdDatabaseHighFragmentationRatio): less than half is in use.
+            (false, Ok(why)) if status.db_in_use * 2 < status.db_size => {
+                Some(Finding::advice(Topic::Database, why, "run `quorate defrag`"))
+            }
+            (false, _) => None,
         }
     };
     let members = examined.membership().into_iter().flat_map(|m| {
@@ -57,7 +65,12 @@ fn sizes(examined: &Examined<'_>) -> Vec<Finding> {
 }
 
 fn compaction(examined: &Examined<'_>) -> Option<Finding> {
-    let hash = examined.hashes.as_ref().ok()?.first()?;
+    let hash = examined.hashes.known()?.first()?;
+    let retention = examined.desired.options.get("auto-compaction-retention");
+    if retention.is_some_and(|value| value.as_str().is_some_and(|text| text != "0")) {
+        // It has not come to that yet.
+        return None;
+    }
     (hash.compact_revision <= 0 && hash.revision > MANY_REVISIONS).then(|| {
         let says = format!(
             "its {} revisions were never compacted, so the database only grows",
@@ -71,18 +84,25 @@ fn compaction(examined: &Examined<'_>) -> Option<Finding> {
 
 fn hashes(examined: &Examined<'_>) -> Vec<Finding> {
     let hashes = match &examined.hashes {
-        Ok(hashes) => hashes,
-        Err(why) => {
+        Fact::Known(hashes) => hashes,
+        // There is no cluster to compare.
+        Fact::Absent => return Vec::new(),
+        Fact::Unknown(unknown) => {
+            let (why, help) = why_and_help(unknown);
             let says = format!("the members' data was not compared: {why}");
-            return vec![Finding::advice(
-                Topic::Database,
-                says,
-                "run `quorate check-hashes` once all members answer",
-            )];
+            let help = help.unwrap_or("run `quorate check-hashes` once all members answer");
+            return vec![Finding::advice(Topic::Database, says, help)];
         }
     };
-    let odd = hashes.iter().filter(|hash| !hash.agrees);
-    odd.map(|hash| {
+    let (right, odd): (Vec<&MemberHash>, Vec<&MemberHash>) = hashes.iter().partition(|hash| hash.agrees);
+    if !odd.is_empty() && right.len() * 2 <= hashes.len() {
+        let each: Vec<String> = hashes.iter().map(|h| format!("{} {:08x}", h.name, h.hash)).collect();
+        let says = format!("the members' data differs, and no majority agrees: {}", each.join(", "));
+        let help = "stop the clients, compare what each member has (`quorate ctl -- --endpoints URL get --prefix ''`), and decide by \
+                    hand which one is right";
+        return vec![Finding::problem(Topic::Database, says, help)];
+    }
+    let differs = odd.into_iter().map(|hash| {
         let says = format!(
             "its data differs from the others' at revision {} ({:08x})",
             hash.revision, hash.hash
@@ -92,6 +112,6 @@ fn hashes(examined: &Examined<'_>) -> Vec<Finding> {
             hash.name
         );
         Finding::problem(Topic::Database, says, help).on(&hash.name)
-    })
-    .collect()
+    });
+    differs.collect()
 }

@@ -9,14 +9,24 @@ use crate::ops::plan::advice;
 use crate::ops::safety::upkeep;
 use crate::report::human_bytes;
 
-/// Peers complain in their logs about more drift than this (etcd's prober), and leases and logs are hard to read.
+/// Peers complain in their logs about more drift than this (etcd's prober).
 const CLOCK_DRIFT_SECONDS: f64 = 1.0;
 
 /// A defragmentation writes a second database before it drops the first (`db.tmp.*`); no disk gets along with less.
 const LEAST_FREE: u64 = 256 << 20;
 
 /// File systems that are not on a disk of the host: either everybody waits for a network, or a reboot loses the data.
-const REMOTE: &[&str] = &["nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "9p", "fuse.sshfs"];
+const REMOTE: &[&str] = &[
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "ceph",
+    "fuse.ceph-fuse",
+    "fuse.glusterfs",
+    "9p",
+    "fuse.sshfs",
+];
 const FLEETING: &[&str] = &["tmpfs", "ramfs"];
 
 pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
@@ -61,7 +71,7 @@ fn clock(host: &DesiredHost, facts: &HostFacts) -> Option<Finding> {
         return Some(Finding::problem(
             Topic::Host,
             says,
-            "set both right: certificates, leases and logs go by the clock (chrony, systemd-timesyncd)",
+            "set both right: certificates and logs go by the clock (chrony, systemd-timesyncd)",
         ));
     }
     let unwatched = host.service_manager == ServiceManager::Systemd && system.time_service.is_none();
@@ -91,7 +101,7 @@ fn memory(facts: &HostFacts) -> Vec<Finding> {
             "it may swap ({}): a member that is swapped out misses heartbeats",
             human_bytes(facts.system.swap)
         );
-        let help = "`swapoff -a` and take it out of /etc/fstab, or set vm.swappiness to 1";
+        let help = "`swapoff -a`, and take it out of /etc/fstab";
         findings.push(Finding::advice(Topic::Host, says, help));
     }
     findings
@@ -117,7 +127,7 @@ fn unit(host: &DesiredHost, facts: &HostFacts) -> Vec<Finding> {
             "`quorate up` starts it",
         ));
     } else {
-        if !service.enabled {
+        if host.service_manager == ServiceManager::Systemd && !service.enabled {
             let says = "etcd does not start at boot";
             findings.push(Finding::problem(Topic::Host, says, "`quorate up` puts that right"));
         }

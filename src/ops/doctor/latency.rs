@@ -28,10 +28,11 @@ const BACKEND_COMMIT: Limit = Limit {
     bad: 0.25,
 };
 
-/// Members probe each other every 30 s (`statusMonitoringInterval`, server/etcdserver/api/rafthttp): five minutes' worth.
-const ENOUGH_PROBES: u64 = 10;
+/// Two probers for each peer record a value every 30 s (`statusMonitoringInterval`, server/etcdserver/api/rafthttp): five
+/// minutes' worth.
+const ENOUGH_PROBES: u64 = 20;
 
-/// An election takes at least this many round trips (etcd's tuning guide); its default is 1000 ms.
+/// The election timeout should be at least this many round trips (etcd's tuning guide); it is 1000 ms unless configured.
 const ROUND_TRIPS: f64 = 10.0;
 const ELECTION_TIMEOUT_MS: u64 = 1000;
 
@@ -92,7 +93,7 @@ fn network(examined: &Examined<'_>) -> Vec<Finding> {
             let member = examined
                 .membership()
                 .and_then(|m| m.members.iter().find(|x| x.id == *remote));
-            let needed = latency.p99_seconds * ROUND_TRIPS * 1000.0;
+            let needed = (latency.p99_seconds * ROUND_TRIPS * 1000.0).ceil();
             let Some(member) = member.filter(|_| needed > timeout_ms as f64) else {
                 continue;
             };

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Examined, Finding, Topic};
-use crate::bundle::known_bad;
+use crate::bundle::{self, known_bad};
+use crate::etcd::{AlarmKind, Metrics};
 use crate::inventory::{DesiredHost, Version};
 use crate::ops::check::why_unhealthy;
 use crate::ops::inspect::without_stream;
@@ -14,12 +15,9 @@ use crate::ops::safety::quorum::Strength;
 /// (`maxGapBetweenApplyAndCommitIndex`, server/etcdserver/v3_server.go).
 const TOO_FAR_BEHIND: u64 = 5000;
 
-/// More elections than this since a member was started, and more than one an hour, are no accident: members that are
-/// left alone elect once (etcd FAQ, "What does leader election mean").
+/// etcd's own alert warns of four changes in 15 minutes (contrib/mixin, etcdHighNumberOfLeaderChanges). Counted here since
+/// the member was started, and so milder: more than these, and more than one an hour.
 const FEW_ELECTIONS: u64 = 3;
-
-/// The first series that still gets fixes (etcd's support policy; 3.4 ended with 3.6).
-const SUPPORTED: (u32, u32) = (3, 5);
 
 pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
     let membership = match &examined.seen.cluster {
@@ -69,10 +67,16 @@ fn as_a_whole(membership: &Membership) -> Vec<Finding> {
     findings.extend(membership.alarms.iter().map(|alarm| {
         let member = membership.members.iter().find(|m| m.id == alarm.member);
         let of = member.map_or(String::new(), |m| format!(" of {}", m.name));
+        let help = match alarm.kind {
+            AlarmKind::Nospace => "`quorate alarm disarm` removes the cause, then the alarm",
+            AlarmKind::Corrupt => {
+                "find the odd one with `quorate check-hashes`, and replace it (`quorate replace-node`)"
+            }
+        };
         Finding::problem(
             Topic::Cluster,
             format!("the alarm {}{of} is on", alarm.kind.word()),
-            "`quorate alarm disarm` removes the cause, then the alarm",
+            help,
         )
     }));
     findings
@@ -109,8 +113,11 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
             let says = "it is a learner that was never promoted";
             findings.push(Finding::advice(Topic::Member, says, "`quorate up` finishes that").on(&name));
         }
-        if let Some(lag) = membership.lag(member.id).filter(|lag| *lag > TOO_FAR_BEHIND) {
-            let says = format!("it is {lag} entries behind: from {TOO_FAR_BEHIND} on etcd turns writes away");
+        let left = membership
+            .status_of(member.id)
+            .map(|s| s.raft_index.saturating_sub(s.raft_applied));
+        if let Some(left) = left.filter(|left| *left > TOO_FAR_BEHIND) {
+            let says = format!("it has {left} entries still to apply: from {TOO_FAR_BEHIND} on it turns writes away");
             let help = "see what keeps it busy: its disk (below), its processors, or the network";
             findings.push(Finding::problem(Topic::Member, says, help).on(&name));
         }
@@ -137,29 +144,33 @@ fn releases(membership: &Membership) -> Vec<Finding> {
             let says = format!("etcd {version} {} ({})", bad.reason, bad.source);
             let help = format!("`quorate upgrade --to {}` or later", bad.fixed_in);
             findings.push(Finding::problem(Topic::Cluster, says, help));
-        } else if version.series() < SUPPORTED {
-            let says = format!("etcd {version} gets no fixes any more");
-            let help = "`quorate upgrade --to` a release of 3.5 or later";
+        } else if let Some(says) = bundle::advice(version) {
+            let help = "put a newer release into the bundle, then `quorate upgrade --to` it";
             findings.push(Finding::advice(Topic::Cluster, says, help));
         }
     }
     findings
 }
 
+/// Between members that are well. Nobody has a stream to one that is down, which is told elsewhere.
 fn streams(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
-    let cut = |(host, metrics)| {
-        let host: &DesiredHost = host;
-        let own = membership.of(host)?;
-        let cut = without_stream(membership, own.id, metrics)?;
-        let says = format!("it has no live stream to {}", label(examined.desired, cut));
-        let help = "look at the peer port's certificates (`quorate pki show`) and at firewalls between the two";
-        Some(Finding::problem(Topic::Network, says, help).on(&host.name))
-    };
-    examined.measured().filter_map(cut).collect()
+    let mut findings = Vec::new();
+    for (host, metrics) in examined.measured() {
+        let Some(own) = membership.of(host).filter(|own| membership.healthy(own.id)) else {
+            continue;
+        };
+        let cut = without_stream(membership, own.id, metrics).filter(|member| membership.healthy(member.id));
+        findings.extend(cut.map(|member| {
+            let says = format!("it has no live stream to {}", label(examined.desired, member));
+            let help = "look at the peer port's certificates (`quorate pki show`) and at firewalls between the two";
+            Finding::problem(Topic::Network, says, help).on(&host.name)
+        }));
+    }
+    findings
 }
 
 fn elections(examined: &Examined<'_>) -> Vec<Finding> {
-    let restless = |(host, metrics): (&DesiredHost, &crate::etcd::Metrics)| {
+    let restless = |(host, metrics): (&DesiredHost, &Metrics)| {
         let facts = examined.seen.hosts.get(&host.name)?.known()?;
         let hours = facts.service.active_seconds? / 3600 + 1;
         let elections = metrics.leader_changes?;

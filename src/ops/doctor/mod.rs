@@ -102,8 +102,8 @@ pub struct Examined<'a> {
     pub seen: &'a Observed,
     /// What the members that run have measured; `Unknown` where they could not be asked.
     pub metrics: BTreeMap<NodeName, Fact<Metrics>>,
-    /// The hash of every voter's data, or why they were not compared.
-    pub hashes: Result<Vec<MemberHash>, String>,
+    /// The hash of every voter's data; `Unknown` where they were not compared, `Absent` without a cluster.
+    pub hashes: Fact<Vec<MemberHash>>,
     /// Scheduled backups; `None` when the inventory wants none.
     pub backups: Option<Outlook>,
 }

@@ -1,10 +1,11 @@
 //! Going back to a backup: what is asked first, and that nothing else touches the cluster meanwhile.
 
 use super::bootstrap::data_belongs;
+use super::quorum::quorum;
 use super::{Blocked, Rule};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{Desired, DesiredHost, NodeName};
-use crate::ops::model::{Fact, Observed, Policy, why_and_help};
+use crate::ops::model::{Fact, Observed, Policy, host_of, label, why_and_help};
 use crate::ops::restore::{RestoreNote, RestoreOrder};
 
 /// Free bytes a host keeps besides the snapshot, what becomes of it, and two WAL segments.
@@ -120,6 +121,7 @@ pub fn may_restore(
     }
     if !resumed {
         blocked.extend(left_out(desired, observed, &order.without));
+        blocked.extend(would_go_on(desired, observed));
     }
     if !policy.accept_data_loss {
         blocked.extend(loses_data(observed, order));
@@ -252,6 +254,29 @@ pub(super) fn left_out(desired: &Desired, observed: &Observed, without: &[NodeNa
         ));
     }
     blocked
+}
+
+/// Members that the inventory does not list are neither stopped nor looked at. When they are a quorum by themselves, and
+/// the member list has just come from one, the old cluster would go on beside the new one (facts/etcd.md section 12,
+/// mistake 18).
+fn would_go_on(desired: &Desired, observed: &Observed) -> Option<Blocked> {
+    let membership = observed.cluster.known().filter(|membership| membership.by_quorum)?;
+    let strays: Vec<String> = membership
+        .voters()
+        .filter(|member| host_of(desired, member).is_none())
+        .map(|member| label(desired, member))
+        .collect();
+    (strays.len() >= quorum(membership.voters().count())).then(|| {
+        let names = strays.join(", ");
+        Blocked::new(
+            Rule::NotSettled,
+            format!(
+                "{names} run, are not in the inventory, and are a quorum without it: they would go on with the old data beside \
+                 the new cluster"
+            ),
+            "stop them (`systemctl disable --now etcd` there), or put them back into the inventory and remove them afterwards",
+        )
+    })
 }
 
 /// What would be lost, when there is anything.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::backup::{Manifest, SnapshotDigest};
 use crate::host::FileFacts;
-use crate::ops::samples::{ACCEPTED, backup, desired, empty, facts, manifest, name, observed, stop};
+use crate::ops::samples::{ACCEPTED, backup, desired, empty, facts, manifest, membership, name, observed, stop};
 
 fn refused(result: Result<(RestoreNote, bool), Vec<Blocked>>) -> Vec<(Rule, Option<String>)> {
     let refusals = result.unwrap_err();
@@ -74,6 +74,26 @@ fn a_host_that_does_not_answer_blocks_until_it_is_left_out_and_one_that_runs_can
         refused(may_restore(&wanted, &seen, &without, ACCEPTED)),
         [(Rule::NotSettled, Some("n3".into()))]
     );
+}
+
+#[test]
+fn members_outside_the_inventory_that_are_a_quorum_would_go_on_by_themselves() {
+    let all = desired(3);
+    let mut seen = observed(&all);
+    seen.cluster = Fact::Known(membership(&all));
+    let mut wanted = desired(1);
+    let refusals = may_restore(&wanted, &seen, &backup(), ACCEPTED).unwrap_err();
+    assert_eq!(refusals.len(), 1);
+    assert!(refusals[0].reason.starts_with("n2, n3 run, "), "{}", refusals[0]);
+
+    // One alone cannot go on, and nobody answers for two that are down.
+    wanted = desired(2);
+    assert!(may_restore(&wanted, &seen, &backup(), ACCEPTED).is_ok());
+    wanted = desired(1);
+    let mut alone = membership(&all);
+    alone.by_quorum = false;
+    seen.cluster = Fact::Known(alone);
+    assert!(may_restore(&wanted, &seen, &backup(), ACCEPTED).is_ok());
 }
 
 #[test]

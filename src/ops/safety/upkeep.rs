@@ -50,11 +50,11 @@ pub fn worth_defragmenting(status: &MemberStatus, quota: Option<u64>) -> Result<
         Some(share) if share > WORTH_QUOTA && free * 20 > status.db_size => {
             Ok(format!("its file is at {share} % of the quota: {told}"))
         }
-        _ if free > WORTH_BYTES => Ok(format!("its file has {told}")),
         Some(share) if share > WORTH_QUOTA => Err(format!(
             "its file is at {share} % of the quota, and hardly anything in it is free ({told}): compact first, delete keys, \
              or raise `quota-backend-bytes`"
         )),
+        _ if free > WORTH_BYTES => Ok(format!("its file has {told}")),
         _ => Err(format!(
             "its file has {told}; it is worth it from {} MiB free or {WORTH_QUOTA} % of the quota on",
             mib(WORTH_BYTES)

@@ -29,6 +29,8 @@ fn worth_it_from_200_mib_free_or_80_percent_of_the_quota_on() {
     let full = worth_defragmenting(&sized(1700, 1699), quota).unwrap_err();
     assert!(full.contains("raise `quota-backend-bytes`"), "{full}");
     assert!(worth_defragmenting(&sized(1700, 1699), None).is_err());
+    let hardly = worth_defragmenting(&sized(7680, 7380), Some(8192 * MIB)).unwrap_err();
+    assert!(hardly.contains("93 % of the quota"), "{hardly}");
     assert!(worth_defragmenting(&sized(10, 0), quota).is_err());
 }
 

@@ -66,6 +66,20 @@ impl Lab {
         leader.expect("a leader")["name"].as_str().expect("a name").to_owned()
     }
 
+    /// Makes this member lead.
+    #[track_caller]
+    pub fn lead(&self, name: &str) {
+        let status = self.status();
+        let members = status["members"].as_array().expect("members");
+        let id = members.iter().find(|member| member["name"] == name).expect("a member")["id"].as_str();
+        let leads = self.leader();
+        if leads != name {
+            let leader = self.host(&leads);
+            leader.etcdctl(&format!("move-leader {}", id.expect("an id"))).ok();
+        }
+        assert_eq!(self.leader(), name);
+    }
+
     /// Fails unless the cluster is healthy with all its members, and quorate finds nothing to do.
     #[track_caller]
     pub fn assert_converged(&self) {

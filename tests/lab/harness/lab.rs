@@ -120,6 +120,17 @@ impl Lab {
         std::fs::write(self.home().join(".ssh/known_hosts"), keys).expect("known hosts");
     }
 
+    /// Whether a backup that was taken for this reason lies beside the inventory.
+    pub fn has_backup(&self, reason: &str) -> bool {
+        let names = fs::read_dir(self.dir().join("backups")).into_iter().flatten().flatten();
+        names.into_iter().any(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .ends_with(&format!("-{reason}.qbackup"))
+        })
+    }
+
     /// Runs quorate as the operator, in the working directory, with the shared bundle.
     #[track_caller]
     pub fn quorate(&self, arguments: &[&str]) -> Outcome {
