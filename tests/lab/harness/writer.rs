@@ -67,10 +67,12 @@ impl<'a> Writer<'a> {
             self.acked() > before
         });
         self.host.sh("systemctl stop writer");
-        let ctl = etcdctl(self.lab);
-        let stored = self
-            .host
-            .sh(&format!("{ctl} ctl get acked/ --prefix --print-value-only"));
+        // From the host's own member: one that has left answers nobody in time, and etcdctl may try it first.
+        let stored = self.host.sh(&format!(
+            "{} export ETCDCTL_ENDPOINTS=https://{}:2379; ctl get acked/ --prefix --print-value-only",
+            etcdctl(self.lab),
+            self.host.address
+        ));
         let stored: std::collections::BTreeSet<&str> = stored.lines().collect();
         let acked = self.host.sh(&format!("cat {ACKED}"));
         let lost: Vec<&str> = acked.lines().filter(|n| !stored.contains(n)).collect();
