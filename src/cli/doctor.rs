@@ -87,12 +87,8 @@ struct Asked {
 }
 
 async fn ask_members(session: &Session, fleet: &Arc<Fleet>, seen: &Observed, tls: Option<&ClientTls>) -> Asked {
-    let running = session.desired().hosts.values().filter(|spec| {
-        let facts = seen.hosts.get(&spec.name).and_then(Fact::known);
-        facts.is_some_and(|facts| facts.service.pid.is_some())
-    });
     let answers = match tls {
-        Some(tls) => join_all(running.map(|spec| ask(fleet, spec, tls))).await,
+        Some(tls) => join_all(seen.running(session.desired()).map(|spec| ask(fleet, spec, tls))).await,
         None => Vec::new(),
     };
     let mut asked = Asked {
@@ -135,22 +131,13 @@ async fn compared(world: &RealWorld, seen: &Observed) -> Fact<Vec<MemberHash>> {
         .map(|status| status.db_size);
     let largest = sizes.max().unwrap_or_default();
     if largest > COMPARED_UP_TO {
-        return Fact::Unknown(format!(
-            "a member answers nobody while it reads {}\nrun `quorate check-hashes` at a quiet time",
-            human_bytes(largest)
-        ));
+        let why = format!("a member answers nobody while it reads {}", human_bytes(largest));
+        return Fact::unknown(&why, Some("run `quorate check-hashes` at a quiet time"));
     }
-    world.hashes().await.map_or_else(
-        |error| {
-            Fact::Unknown(
-                [error.message, error.hint.unwrap_or_default()]
-                    .join("\n")
-                    .trim_end()
-                    .to_owned(),
-            )
-        },
-        Fact::Known,
-    )
+    match world.hashes().await {
+        Ok(hashes) => Fact::Known(hashes),
+        Err(error) => Fact::unknown(&error.message, error.hint.as_deref()),
+    }
 }
 
 fn certificates(session: &Session, seen: &Observed) -> Result<Vec<Finding>, Failure> {
@@ -205,7 +192,7 @@ fn text(examination: &Examination, paint: Paint, width: usize) -> String {
         text += &told(&alike, &paint.warn("-"), paint, width);
     }
     if let Some(last) = examination.last_backup {
-        text += &format!("last scheduled backup: {}\n", last.strftime("%Y-%m-%d %H:%M:%SZ"));
+        text += &status::last_backup(last);
     }
     text + &wrapped(&format!("looked at: {LOOKED_AT}"), width, 2)
 }

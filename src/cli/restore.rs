@@ -1,5 +1,7 @@
 //! `restore FILE`: a whole new cluster from a backup.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::args::{Global, Restore};
@@ -8,9 +10,11 @@ use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::backup::{Kind, Unlocked};
+use crate::etcd::AlarmKind;
 use crate::inventory::NodeName;
 use crate::ops::model::Intent;
 use crate::ops::restore::RestoreOrder;
+use crate::ops::safety::upkeep::way_out;
 use crate::report::{Event, human_bytes};
 
 /// As etcd's own documentation has it: more than any cluster writes between a snapshot and its loss.
@@ -61,19 +65,13 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
 /// When the cluster cannot be looked at any more.
 pub(super) async fn say_what_is_next(session: &Session) -> Result<(), Failure> {
     let seen = session.look(&session.fleet(), &session.vault()).await?;
-    let mut alarms: Vec<&str> = seen
-        .cluster
-        .known()
-        .iter()
-        .flat_map(|m| &m.alarms)
-        .map(|alarm| alarm.kind.word())
-        .collect();
-    alarms.dedup();
-    for alarm in alarms {
+    let alarms = seen.cluster.known().into_iter().flat_map(|m| &m.alarms);
+    let kinds: BTreeSet<AlarmKind> = alarms.map(|alarm| alarm.kind).collect();
+    for kind in kinds {
         session.reporter.event(&Event::Warning {
             node: None,
-            text: format!("the alarm {alarm} is on, as it was when the backup was taken"),
-            hint: Some("`quorate alarm disarm` removes the cause, then the alarm".to_owned()),
+            text: format!("the alarm {} is on, as it was when the backup was taken", kind.word()),
+            hint: Some(way_out(kind).to_owned()),
         });
     }
     let after = "Kubernetes: start the API servers again, then restart controller managers, schedulers and kubelets; \

@@ -149,11 +149,9 @@ pub async fn health(global: &Global) -> Result<Exit, Failure> {
     let seen = session.look(&fleet, &vault).await?;
     let mut glance = glance(&session, &seen);
     if let Ok(tls) = vault.operator().await {
-        let running = session.desired().hosts.values().filter(|spec| {
-            let facts = seen.hosts.get(&spec.name).and_then(Fact::known);
-            facts.is_some_and(|facts| facts.service.pid.is_some())
-        });
-        let proofs = running.map(|spec| prove(&fleet, spec, &seen, &tls));
+        let proofs = seen
+            .running(session.desired())
+            .map(|spec| prove(&fleet, spec, &seen, &tls));
         glance.problems.extend(join_all(proofs).await.into_iter().flatten());
         glance.healthy = glance.healthy && glance.problems.is_empty();
     }
@@ -391,7 +389,7 @@ fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
         anstream::println!("{} {}", paint.warn("!"), crate::report::printable(finding));
     }
     if let Some(last) = glance.backups.as_ref().and_then(|backups| backups.last_success) {
-        anstream::println!("last scheduled backup: {}", last.strftime("%Y-%m-%d %H:%M:%SZ"));
+        anstream::print!("{}", last_backup(last));
     }
     Ok(())
 }
@@ -403,6 +401,11 @@ fn role(member: &MemberGlance) -> &'static str {
         (_, _, true) => "leader",
         _ => "voter",
     }
+}
+
+/// When the newest scheduled backup was taken, as a line.
+pub(super) fn last_backup(at: Timestamp) -> String {
+    format!("last scheduled backup: {}\n", at.strftime("%Y-%m-%d %H:%M:%SZ"))
 }
 
 /// Prints one object on standard output.

@@ -10,7 +10,7 @@ use super::draft::{self, When};
 use super::error::{Detail, Exit, Failure};
 use super::session::Session;
 use crate::inventory::{Version, edit, options};
-use crate::ops::model::{Fact, Intent, Membership};
+use crate::ops::model::{Fact, Intent};
 use crate::ops::safety::version::{ladder, may_change_version};
 
 /// etcd looks every 4 s whether its members have moved on.
@@ -107,8 +107,8 @@ struct Running {
 
 async fn running(session: &Session) -> Result<Running, Failure> {
     let seen = session.look(&session.fleet(), &session.vault()).await?;
-    let versions = match &seen.cluster {
-        Fact::Known(membership) => versions(membership),
+    let versions: Vec<Version> = match &seen.cluster {
+        Fact::Known(membership) => membership.releases().collect(),
         Fact::Absent => return Err(no_cluster("there is no cluster yet")),
         Fact::Unknown(why) => return Err(no_cluster(&format!("the cluster could not be read: {why}"))),
     };
@@ -119,15 +119,6 @@ async fn running(session: &Session) -> Result<Running, Failure> {
         }),
         _ => Err(no_cluster("no member answers")),
     }
-}
-
-fn versions(membership: &Membership) -> Vec<Version> {
-    membership
-        .status
-        .values()
-        .filter_map(Fact::known)
-        .map(|status| status.version)
-        .collect()
 }
 
 fn no_cluster(why: &str) -> Failure {

@@ -28,6 +28,14 @@ pub enum Fact<T> {
 }
 
 impl<T> Fact<T> {
+    /// Could not be looked at: why, and what to do about it; [`why_and_help`] takes them apart again.
+    pub fn unknown(why: &str, help: Option<&str>) -> Self {
+        let why: Vec<&str> = why.lines().collect();
+        let help = help.filter(|help| !help.is_empty());
+        let help = help.map(|help| format!("\n{help}")).unwrap_or_default();
+        Fact::Unknown(why.join("; ") + &help)
+    }
+
     /// The value, when it is known.
     pub fn known(&self) -> Option<&T> {
         match self {
@@ -69,6 +77,16 @@ pub struct Observed {
     pub auth: Fact<AuthState>,
 }
 
+impl Observed {
+    /// The hosts of an inventory on which a member runs.
+    pub fn running<'a>(&'a self, desired: &'a Desired) -> impl Iterator<Item = &'a DesiredHost> {
+        desired.hosts.values().filter(|host| {
+            let facts = self.hosts.get(&host.name).and_then(Fact::known);
+            facts.is_some_and(|facts| facts.service.pid.is_some())
+        })
+    }
+}
+
 /// The cluster as its members see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Membership {
@@ -106,6 +124,14 @@ impl Membership {
     /// What a member last said of itself.
     pub fn status_of(&self, id: MemberId) -> Option<&MemberStatus> {
         self.status.get(&id).and_then(Fact::known)
+    }
+
+    /// The release that each member runs which answered.
+    pub fn releases(&self) -> impl Iterator<Item = Version> {
+        self.status
+            .values()
+            .filter_map(Fact::known)
+            .map(|status| status.version)
     }
 
     /// The leader that a majority of the answering voters name.

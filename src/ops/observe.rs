@@ -103,9 +103,9 @@ async fn look_at_services<'a>(
             }),
             (Ok(_), _) => match look_at_host(fleet, spec).await {
                 Ok(facts) => Fact::Known(facts),
-                Err(error) => Fact::Unknown(without_name(&error)),
+                Err(error) => out_of_sight(&error),
             },
-            (Err(error), _) => Fact::Unknown(without_name(&error)),
+            (Err(error), _) => out_of_sight(&error),
         };
         (spec.name.clone(), fact)
     });
@@ -121,7 +121,7 @@ async fn look_at_hosts<'a>(
     for (name, look) in join_all(looks).await {
         let fact = match look {
             Ok(facts) => Fact::Known(facts),
-            Err(error) => Fact::Unknown(without_name(&error)),
+            Err(error) => out_of_sight(&error),
         };
         seen.insert(name, fact);
     }
@@ -168,13 +168,10 @@ fn written_to(spec: &DesiredHost) -> Vec<HostPath> {
 }
 
 /// The error's text without the host's name in front, which stands beside it wherever it is shown; and its help.
-fn without_name(error: &HostError) -> String {
+fn out_of_sight<T>(error: &HostError) -> Fact<T> {
     let text = error.to_string();
-    let text = text.strip_prefix(&format!("{}: ", error.node())).unwrap_or(&text);
-    let why: Vec<&str> = text.lines().collect();
-    let help = error.hint().filter(|hint| !hint.is_empty());
-    let help = help.map(|hint| format!("\n{hint}")).unwrap_or_default();
-    why.join("; ") + &help
+    let why = text.strip_prefix(&format!("{}: ", error.node())).unwrap_or(&text);
+    Fact::unknown(why, error.hint())
 }
 
 /// What one member answered.

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{Examined, Finding, Topic};
 use crate::bundle::{self, known_bad};
-use crate::etcd::{AlarmKind, Metrics};
+use crate::etcd::Metrics;
 use crate::inventory::{DesiredHost, Version};
 use crate::ops::check::why_unhealthy;
 use crate::ops::inspect::without_stream;
 use crate::ops::model::{Fact, Membership, host_of, label};
 use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::upkeep::way_out;
 
 /// etcd turns writes away (`too many requests`) when a member has this many entries left to apply
 /// (`maxGapBetweenApplyAndCommitIndex`, server/etcdserver/v3_server.go).
@@ -67,17 +68,8 @@ fn as_a_whole(membership: &Membership) -> Vec<Finding> {
     findings.extend(membership.alarms.iter().map(|alarm| {
         let member = membership.members.iter().find(|m| m.id == alarm.member);
         let of = member.map_or(String::new(), |m| format!(" of {}", m.name));
-        let help = match alarm.kind {
-            AlarmKind::Nospace => "`quorate alarm disarm` removes the cause, then the alarm",
-            AlarmKind::Corrupt => {
-                "find the odd one with `quorate check-hashes`, and replace it (`quorate replace-node`)"
-            }
-        };
-        Finding::problem(
-            Topic::Cluster,
-            format!("the alarm {}{of} is on", alarm.kind.word()),
-            help,
-        )
+        let says = format!("the alarm {}{of} is on", alarm.kind.word());
+        Finding::problem(Topic::Cluster, says, way_out(alarm.kind))
     }));
     findings
 }
@@ -126,12 +118,7 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
 }
 
 fn releases(membership: &Membership) -> Vec<Finding> {
-    let running: BTreeSet<Version> = membership
-        .status
-        .values()
-        .filter_map(Fact::known)
-        .map(|s| s.version)
-        .collect();
+    let running: BTreeSet<Version> = membership.releases().collect();
     let mut findings = Vec::new();
     if running.len() > 1 {
         let releases: Vec<String> = running.iter().map(ToString::to_string).collect();

@@ -170,12 +170,7 @@ fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {
 /// One minor at a time, above the floors, for every member that would move.
 fn version_steps(situation: Situation<'_>, membership: &Membership) -> Vec<Blocked> {
     let wanted = situation.desired.version;
-    let running: Vec<_> = membership
-        .status
-        .values()
-        .filter_map(Fact::known)
-        .map(|s| s.version)
-        .collect();
+    let running: Vec<_> = membership.releases().collect();
     let unfinished = running.contains(&wanted);
     let mut refusals: Vec<Blocked> = running
         .iter()

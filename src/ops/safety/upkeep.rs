@@ -71,6 +71,14 @@ fn percent(part: u64, whole: u64) -> u64 {
     part.saturating_mul(100) / whole.max(1)
 }
 
+/// What to do about an alarm.
+pub fn way_out(alarm: AlarmKind) -> &'static str {
+    match alarm {
+        AlarmKind::Nospace => "`quorate alarm disarm` removes the cause, then the alarm",
+        AlarmKind::Corrupt => "find the odd one with `quorate check-hashes`, and replace it (`quorate replace-node`)",
+    }
+}
+
 /// May this member be defragmented now? It answers nobody meanwhile, so all the others must be well.
 ///
 /// # Errors
@@ -98,7 +106,7 @@ pub fn may_defragment(membership: &Membership, id: MemberId) -> Result<(), Block
         return Err(Blocked::new(
             Rule::Upkeep,
             "the alarm CORRUPT is on: members disagree about the data",
-            "find the odd one with `quorate check-hashes`, and replace it (`quorate replace-node`)",
+            way_out(AlarmKind::Corrupt),
         ));
     }
     let bad = membership

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::etcd::release;
 use super::host::Host;
 use super::lab::Lab;
@@ -71,11 +73,12 @@ impl Lab {
     pub fn lead(&self, name: &str) {
         let status = self.status();
         let members = status["members"].as_array().expect("members");
-        let id = members.iter().find(|member| member["name"] == name).expect("a member")["id"].as_str();
-        let leads = self.leader();
-        if leads != name {
-            let leader = self.host(&leads);
-            leader.etcdctl(&format!("move-leader {}", id.expect("an id"))).ok();
+        let text = |member: &Value, key: &str| member[key].as_str().expect("a text").to_owned();
+        let leader = members.iter().find(|m| m["leader"] == true).expect("a leader");
+        let wanted = members.iter().find(|m| m["name"] == name).expect("a member");
+        if leader != wanted {
+            let host = self.host(&text(leader, "name"));
+            host.etcdctl(&format!("move-leader {}", text(wanted, "id"))).ok();
         }
         assert_eq!(self.leader(), name);
     }

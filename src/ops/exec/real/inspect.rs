@@ -1,7 +1,6 @@
 //! Looking again, because `/health` alone proves neither TLS, nor identity, nor that members hear each other
 //! (facts/etcd.md section 12, mistakes 1, 5, 9, 10 and the last line).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -9,17 +8,16 @@ use tokio::time::{Instant, sleep};
 
 use super::RealWorld;
 use crate::etcd::ClientTls;
-use crate::inventory::{ClusterId, DesiredHost, MemberId, NodeName};
+use crate::inventory::{ClusterId, DesiredHost, NodeName};
 use crate::ops::exec::StepError;
 use crate::ops::exec::wait::{Patience, watch};
-use crate::ops::inspect::ports;
+use crate::ops::inspect::{metrics, ports, without_stream};
 use crate::ops::model::Membership;
 use crate::ops::plan::{Step, count};
 use crate::report::Reporter;
 
 /// Peers connect to each other within a second or so after a start.
 const PEERS_LIMIT: Duration = Duration::from_secs(20);
-const METRICS_LIMIT: Duration = Duration::from_secs(5);
 
 impl RealWorld {
     pub(super) async fn inspect(
@@ -73,17 +71,10 @@ impl RealWorld {
         tls: &ClientTls,
     ) -> Result<(), StepError> {
         let Some(own) = membership.of(spec) else { return Ok(()) };
-        let others: Vec<MemberId> = membership
-            .members
-            .iter()
-            .filter(|m| m.id != own.id && membership.healthy(m.id))
-            .map(|m| m.id)
-            .collect();
-        let http = self.fleet.http(spec, spec.client_port, tls)?;
         let begun = Instant::now();
         loop {
-            let streams: BTreeMap<MemberId, u64> = match http.metrics(METRICS_LIMIT).await {
-                Ok(metrics) => metrics.active_peers,
+            let metrics = match metrics(&self.fleet, spec, tls).await {
+                Ok(metrics) => metrics,
                 // A host that is busy starting may miss one.
                 Err(_) if begun.elapsed() < PEERS_LIMIT => {
                     sleep(Duration::from_millis(100)).await;
@@ -91,15 +82,10 @@ impl RealWorld {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let cut = others.iter().find(|id| streams.get(id).copied().unwrap_or(0) == 0);
+            let cut = without_stream(membership, own.id, &metrics).find(|member| membership.healthy(member.id));
             let Some(cut) = cut else { return Ok(()) };
             if begun.elapsed() > PEERS_LIMIT {
-                let to = membership
-                    .members
-                    .iter()
-                    .find(|m| m.id == *cut)
-                    .map_or(cut.to_string(), |m| m.name.clone());
-                return Err(StepError::new(format!("{} has no live stream to {to}, although both are healthy", spec.name))
+                return Err(StepError::new(format!("{} has no live stream to {}, although both are healthy", spec.name, cut.name))
                     .hint("look for refused connections in both logs: a firewall on the peer port, or a peer certificate without the address that connections come from"));
             }
             sleep(Duration::from_millis(100)).await;
