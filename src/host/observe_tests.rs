@@ -108,7 +108,7 @@ async fn a_binary_that_push_verified_is_hashed_again_only_when_it_was_touched() 
             owner: None,
         }],
         files: ["etcd", "etcdctl", "etcdutl"].map(binary).to_vec(),
-        prove: Some(dir.join("etcd")),
+        remember: Some(dir.clone()),
         ..Push::default()
     };
     bed.host().push(&push, &|_, _| ()).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::bundle::Program;
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
 use crate::inventory::{ClusterId, MemberId, NodeName, Version};
 use crate::pki::HOST_FILES;
@@ -243,7 +244,7 @@ impl World {
     }
 }
 
-/// The release that the unit file names, when it is there as a whole.
+/// The release that the unit file names, when its etcd is there and whole.
 fn release(host: &SimHost) -> Result<Version, String> {
     let unit = host.text(&host.unit_path()).ok_or("no unit file")?;
     let bin = format!("{}/", host.spec.paths.bin);
@@ -253,7 +254,9 @@ fn release(host: &SimHost) -> Result<Version, String> {
         .next()
         .and_then(|text| text.parse().ok())
         .ok_or("the unit names no release")?;
-    match host.releases.get(&version) == Some(&stock::binaries(version)) {
+    let etcd = Program::Etcd.as_str();
+    let there = host.releases.get(&version).and_then(|release| release.get(etcd));
+    match there == stock::binaries(version).get(etcd) {
         true => Ok(version),
         false => Err(format!("etcd {version} is not installed")),
     }

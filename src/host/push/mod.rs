@@ -38,9 +38,10 @@ pub struct Push {
     pub files: Vec<PushFile>,
     /// Sets of files that change in one step.
     pub generations: Vec<Generation>,
-    /// An etcd binary (of this push, or there already) that must tell its version on the host before anything is
-    /// replaced. What is pushed into its directory is noted as verified, so that `facts` need not hash it each time.
+    /// An etcd binary of this push that must tell its version on the host before anything is replaced.
     pub prove: Option<HostPath>,
+    /// A directory: what is pushed into it is noted as verified, so that `facts` need not hash it each time.
+    pub remember: Option<HostPath>,
     /// A directory whose disk is timed (32 synced writes of 2 KiB, at most 3 s); the file is removed again.
     pub gauge: Option<HostPath>,
     /// Whether systemd must read its unit files again.

@@ -68,8 +68,8 @@ pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order>
     }
     if let Some(binary) = &push.prove {
         orders.push(Order::line(format!("prove {binary}")));
-        orders.push(Order::line(format!("remember {}", binary.parent())));
     }
+    orders.extend(push.remember.iter().map(|dir| Order::line(format!("remember {dir}"))));
     if manager == ServiceManager::Systemd {
         match push.enable {
             // Both make systemd read its files again.

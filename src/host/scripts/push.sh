@@ -4,7 +4,7 @@
 # What is staged ends in suffix, the member's own: members that share a machine also share the directory of releases,
 # and may be given the same one at the same time.
 suffix=$1
-staged= hashes= commits= parents=' ' after= staging= gauge= unpacking= packed=
+staged= hashes= commits= parents=' ' missing= unsettled= linked= after= staging= gauge= unpacking= packed=
 
 # Nothing half-done stays behind, whatever ends this script.
 clean_up() {
@@ -19,9 +19,36 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 129' HUP INT TERM PIPE
 
-# own PATH OWNER: gives PATH to OWNER and its login group; -h: never through a link that somebody else put there.
-own() {
-    if [ "$2" != - ]; then chown -h "$2:" "$1" || fail "cannot give $1 to $2"; fi
+# owned PATH OWNER, moded PATH MODE: notes what settle gives to it.
+owned() {
+    if [ "$2" != - ]; then unsettled="${unsettled}owner:$2 $1$newline"; fi
+}
+moded() {
+    unsettled="${unsettled}mode:$2 $1$newline"
+}
+
+# settle: makes the missing directories, then gives owners and modes: one fork for all that are to be the same.
+# -h: never through a link that somebody else put there.
+settle() {
+    # Missing directories above get the usual mode; only the last one is ours to restrict.
+    if [ -n "$missing" ]; then (umask 022 && mkdir -p $missing) || fail "cannot create$missing"; fi
+    missing= settled=' '
+    while read -r key _; do
+        case $settled in *" $key "*) continue ;; esac
+        settled="$settled$key " alike=
+        while read -r other path; do
+            if [ "$other" = "$key" ]; then alike="$alike $path"; fi
+        done <<EOF
+$unsettled
+EOF
+        case $key in
+        owner:*) chown -h "${key#*:}:" $alike || fail "cannot give$alike to ${key#*:}" ;;
+        mode:*) chmod "${key#*:}" $alike || fail "cannot set the mode of$alike" ;;
+        esac
+    done <<EOF
+$unsettled
+EOF
+    unsettled=
 }
 
 # account NAME HOME: a system account without a login. useradd may be missing where systemd-sysusers is not.
@@ -38,11 +65,11 @@ account() {
     id -u "$1" >/dev/null 2>&1 || fail "the account $1 is still missing after it was created"
 }
 
+# directory PATH MODE OWNER: made by settle, before anything else is put into it.
 directory() {
-    # Missing directories above get the usual mode; only the last one is ours to restrict.
-    (umask 022 && mkdir -p "$1") || fail "cannot create the directory $1"
-    own "$1" "$3"
-    chmod "$2" "$1" || fail "cannot set the mode of $1"
+    if [ ! -d "$1" ]; then missing="$missing $1"; fi
+    owned "$1" "$3"
+    moded "$1" "$2"
 }
 
 # gauge DIR: how long the disk takes for a small write that must be on it, which etcd does for every batch of entries.
@@ -58,44 +85,66 @@ gauge() {
 # stage PATH: sets $staging to a fresh name beside PATH. A file or link that is there already is in nobody's use.
 stage() {
     staging=${1%/*}/.${1##*/}$suffix
-    rm -rf "$staging" "$staging.gz" || fail "cannot write in ${1%/*}"
+    for old in "$staging" "$staging.gz"; do
+        if [ -e "$old" ] || [ -L "$old" ]; then rm -rf "$old" || fail "cannot write in ${1%/*}"; fi
+    done
 }
 
-# staged_as PATH MODE OWNER SHA256 KEEP
+# create MODE COMMAND...: the command's output becomes $staging, which has its mode from the beginning where no bit for
+# execution is in it. `set -C`: never write through a planted link.
+create() {
+    case $1 in
+    0600) mask=077 ;;
+    0640) mask=027 ;;
+    0644) mask=022 ;;
+    *) mask=077 && moded "$staging" "$1" ;;
+    esac
+    shift
+    (umask "$mask" && set -C && "$@" >"$staging")
+}
+
+# staged_as PATH OWNER SHA256 KEEP
 staged_as() {
-    own "$staging" "$3"
-    chmod "$2" "$staging" || fail "cannot set the mode of $1"
+    owned "$staging" "$2"
     staged="$staged $staging"
-    hashes="$hashes$4  $staging$newline"
-    commits="$commits$1 $5$newline"
+    hashes="$hashes$3  $staging$newline"
+    commits="$commits$1 $4$newline"
     case $parents in *" ${1%/*} "*) ;; *) parents="$parents${1%/*} " ;; esac
     staging=
 }
 
-# file PATH MODE OWNER SHA256 KEEP BYTES ENCODING, then BYTES bytes. `set -C`: never write through a planted link.
+# take BYTES: exactly so many of standard input.
+take() {
+    dd bs=65536 iflag=fullblock,count_bytes count="$1" status=none
+}
+take_packed() {
+    take "$1" | gzip -d -c
+}
+
+# file PATH MODE OWNER SHA256 KEEP BYTES ENCODING, then BYTES bytes.
 # With the encoding `aside` they are unpacked while the next file arrives: gzip is slower than a good network.
 file() {
     stage "$1"
     case $7 in
-    gzip) (set -C && dd bs=65536 iflag=fullblock,count_bytes count="$6" status=none | gzip -d -c >"$staging") ;;
+    gzip) create "$2" take_packed "$6" ;;
     aside)
         packed="$packed $staging.gz"
-        (set -C && dd bs=65536 iflag=fullblock,count_bytes count="$6" status=none >"$staging.gz" && : >"$staging")
+        create "$2" : && (set -C && take "$6" >"$staging.gz")
         ;;
-    *) (set -C && dd bs=65536 iflag=fullblock,count_bytes count="$6" status=none >"$staging") ;;
+    *) create "$2" take "$6" ;;
     esac || fail "cannot write $1"
     if [ "$7" = aside ]; then
         gzip -d -c "$staging.gz" >>"$staging" &
         unpacking="$unpacking $!:$1"
     fi
-    staged_as "$1" "$2" "$3" "$4" "$5"
+    staged_as "$1" "$3" "$4" "$5"
 }
 
 # copy PATH MODE OWNER SHA256 FROM: a file that is on the host already, such as a key that never leaves it.
 copy() {
     stage "$1"
-    (set -C && cat "$5" >"$staging") || fail "cannot copy $5 to $1"
-    staged_as "$1" "$2" "$3" "$4" 0
+    create "$2" cat "$5" || fail "cannot copy $5 to $1"
+    staged_as "$1" "$3" "$4" 0
 }
 
 # unpacked: waits for what is still being unpacked.
@@ -110,8 +159,8 @@ unpacked() {
 # prove PATH: runs the staged binary, so that one that cannot run here never gets its name.
 prove() {
     unpacked
+    settle
     binary=${1%/*}/.${1##*/}$suffix
-    if [ ! -e "$binary" ]; then binary=$1; fi
     said=$(timeout 20 "$binary" --version 2>&1 </dev/null) || :
     case $said in
     "etcd Version: "*) echo "proved ${said%%"$newline"*}" ;;
@@ -132,6 +181,7 @@ EOF
 
 verify() {
     unpacked
+    settle
     [ -n "$staged" ] || return 0
     found=$(sums $staged) || fail "cannot read back what was written"
     [ "$found$newline" != "$hashes" ] || return 0
@@ -167,13 +217,23 @@ EOF
 
 # link PATH TARGET: makes PATH a symbolic link in one step; a plain file that was there is kept beside.
 link() {
+    linked="$linked ${1%/*}"
     if [ -L "$1" ] && [ "$(readlink "$1")" = "$2" ]; then return; fi
+    if [ ! -e "$1" ] && [ ! -L "$1" ]; then
+        ln -s "$2" "$1" || fail "cannot create the link $1"
+        return
+    fi
     if [ -f "$1" ] && [ ! -L "$1" ]; then ln -f "$1" "${1%/*}/.${1##*/}.previous" || fail "cannot keep $1"; fi
     stage "$1"
     ln -s "$2" "$staging" || fail "cannot create the link $1"
     mv -fT "$staging" "$1" || fail "cannot replace $1"
     staging=
-    sync "${1%/*}" || fail "cannot write to disk"
+}
+
+# links_last: what the links lead to is in place before anybody is told to read it.
+links_last() {
+    if [ -n "$linked" ]; then sync $linked || fail "cannot write to disk"; fi
+    linked=
 }
 
 # remember DIR: notes what was verified there, with what changes whenever a file does (inode, size, change time), so
@@ -206,6 +266,9 @@ prune() {
 while :; do
     read -r order one two three four five six seven || fail "the transfer was cut off"
     case $order in
+    file | copy | gauge) if [ -n "$missing" ]; then settle; fi ;;
+    esac
+    case $order in
     account) account "$one" "$two" ;;
     directory) directory "$one" "$two" "$three" ;;
     file) file "$one" "$two" "$three" "$four" "$five" "$six" "$seven" ;;
@@ -220,6 +283,7 @@ done
 verify
 commit
 while read -r order one two; do
+    if [ "$order" != link ]; then links_last; fi
     case $order in
     link) link "$one" "$two" ;;
     prune) prune "$one" "$two" ;;
@@ -229,4 +293,5 @@ while read -r order one two; do
 done <<EOF
 $after
 EOF
+links_last
 echo "done"

@@ -14,32 +14,37 @@ prove_stopped() {
     esac
 }
 
-# reload: a run that was cut off between a new unit file and the reload must not start the old one.
-reload() {
-    if [ "$(show NeedDaemonReload)" = NeedDaemonReload=yes ]; then
-        systemctl daemon-reload || fail "systemd cannot reload its units"
-    fi
+# ready: systemd knows the unit file as it is, and holds no earlier failure against it. Sets $state.
+# A run that was cut off between a new unit file and the reload must not start the old one.
+ready() {
+    state=$newline$(systemctl show -p NeedDaemonReload -p ActiveState -p SubState -p MainPID "$unit")$newline ||
+        fail "systemd does not answer"
+    case $state in
+    *"${newline}NeedDaemonReload=yes$newline"*) systemctl daemon-reload || fail "systemd cannot reload its units" ;;
+    esac
+    case $state in
+    *"${newline}ActiveState=inactive$newline"*) ;;
+    *) systemctl reset-failed "$unit" 2>/dev/null || : ;;
+    esac
 }
 
 # --no-block: etcd says that it is ready only when a quorum is there, which may need the next host to be started.
 start() {
-    reload
-    systemctl reset-failed "$unit" 2>/dev/null || :
+    ready
     # A unit that waits for its automatic restart (RestartSec) only queues a start until that wait is over, and looks
     # failed meanwhile; a restart begins at once (systemd.service(5), `Restart=`).
     how=start
-    case $(show SubState) in
-    SubState=auto-restart*) how=restart ;;
+    case $state in
+    *"${newline}SubState=auto-restart"*) how=restart ;;
     esac
     systemctl "$how" --no-block "$unit" || fail "systemd refuses to start $unit"
 }
 
 # Comes back when the old process is gone, so that nobody takes its last breath for the new one's first.
 restart() {
-    main=$(show MainPID)
-    old=${main#MainPID=}
-    reload
-    systemctl reset-failed "$unit" 2>/dev/null || :
+    ready
+    old=${state#*"${newline}MainPID="}
+    old=${old%%"$newline"*}
     systemctl restart --no-block "$unit" || fail "systemd refuses to restart $unit"
     if [ "$old" = 0 ] || ! identify "$old"; then return; fi
     before=$identity

@@ -91,7 +91,7 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
     let mut blocked = Vec::new();
     let mut draft = Draft::new(None);
     let (mut stop, mut clear) = (Vec::new(), Vec::new());
-    let (mut provision, mut start, mut complete) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut provision, mut start, mut tools, mut complete) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (host, facts) in known_hosts(situation) {
         blocked.extend(preflight(situation, host, facts));
         let drift = match drift(situation, host, facts, &initial) {
@@ -120,12 +120,10 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
         change.enable |= trying;
         // What is cleared away takes the marker with it.
         change.marker = (aborted || Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
+        tools.extend(join::bring_tools(host, &mut change));
         if !change.is_empty() {
             provision.push(
                 on(&host.name, Action::Provision { change }, Risk::Reversible)
-                    .requires(Check::NoData {
-                        node: host.name.clone(),
-                    })
                     .because(drift.certificates.into_iter().take(1)),
             );
         }
@@ -165,24 +163,20 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
     draft.wave("clear aborted starts", Effect::None, clear);
     draft.wave("prepare every host", Effect::None, provision);
     draft.wave("start all members together", Effect::Born(nodes.len()), start);
-    draft.wave(
-        "look again",
-        Effect::None,
-        vec![
-            step(
-                Target::Cluster,
-                Action::LookAgain {
-                    nodes: nodes.clone(),
-                    cluster_id: Some(expected),
-                },
-                Risk::ReadOnly,
-            )
-            .ensures(Check::AllHealthy {
-                cluster_id: Some(expected),
-                members: nodes.len(),
-            }),
-        ],
-    );
+    let look = step(
+        Target::Cluster,
+        Action::LookAgain {
+            nodes: nodes.clone(),
+            cluster_id: Some(expected),
+        },
+        Risk::ReadOnly,
+    )
+    .ensures(Check::AllHealthy {
+        cluster_id: Some(expected),
+        members: nodes.len(),
+    });
+    // The members need a moment to find each other, in which the rest of the release arrives.
+    draft.wave("look again", Effect::None, [vec![look], tools].concat());
     draft.wave("note that the cluster is complete", Effect::None, complete);
     Ok(draft)
 }

@@ -7,7 +7,7 @@ use super::converge::{own_data, runs};
 use super::drift::drift;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, Risk, Situation, Step, Target, leave, roll};
+use super::{Action, HostChange, Risk, Situation, Step, Target, leave, roll};
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName, PeerUrl};
 use crate::ops::check::Check;
@@ -155,6 +155,14 @@ pub(super) fn stop(host: &DesiredHost) -> Step {
     })
 }
 
+/// What etcd runs without arrives while it starts and catches up.
+pub(super) fn bring_tools(host: &DesiredHost, change: &mut HostChange) -> Vec<Step> {
+    let change = change.split_tools();
+    let missing = !change.is_empty();
+    let bring = || on(&host.name, Action::Provision { change }, Risk::Reversible);
+    missing.then(bring).into_iter().collect()
+}
+
 /// Provision, add as a learner, start, let it catch up, promote, look again.
 pub(super) fn one(
     situation: Situation<'_>,
@@ -172,6 +180,7 @@ pub(super) fn one(
     };
     let drift = drift(situation, host, facts, &initial)?;
     let mut change = drift.whole();
+    let tools = bring_tools(host, &mut change);
     let marker = Marker {
         cluster: situation.desired.cluster.clone(),
         cluster_id: membership.cluster_id,
@@ -262,21 +271,22 @@ pub(super) fn one(
         );
     }
     if listed.is_none_or(|m| m.learner) {
+        let promote = step(Target::Cluster, Action::Promote { url: url.clone() }, Risk::Reversible)
+            .requires(Check::Listed { url: url.clone() })
+            .ensures(Check::HealthyVoter { url: url.clone() })
+            .ensures(Check::CaughtUp {
+                url,
+                within: PROMOTION_LAG,
+            });
         draft.wave(
             format!("promote {}", host.name),
             Effect::Joins,
-            vec![
-                step(Target::Cluster, Action::Promote { url: url.clone() }, Risk::Reversible)
-                    .requires(Check::Listed { url: url.clone() })
-                    .ensures(Check::HealthyVoter { url: url.clone() })
-                    .ensures(Check::CaughtUp {
-                        url,
-                        within: PROMOTION_LAG,
-                    }),
-            ],
+            [vec![promote], tools].concat(),
         );
+    } else {
+        draft.wave(format!("complete the release on {}", host.name), Effect::None, tools);
     }
-    let change = super::HostChange {
+    let change = HostChange {
         marker: Some(Marker {
             complete: true,
             ..marker

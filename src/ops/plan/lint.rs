@@ -49,6 +49,16 @@ pub fn lint(plan: &Plan, seen: &Observed) -> Vec<LintFinding> {
     lint.findings
 }
 
+/// Whether a step only brings programs that no member runs.
+fn brings_tools(step: &Step) -> bool {
+    let Action::Provision { change } = &step.action else {
+        return false;
+    };
+    let mut rest = change.clone();
+    rest.split_tools();
+    rest.is_empty()
+}
+
 struct Lint<'a> {
     plan: &'a Plan,
     seen: &'a Observed,
@@ -72,7 +82,7 @@ impl<'a> Lint<'a> {
         self.seen.hosts.get(node).and_then(Fact::known)
     }
 
-    /// Waves have steps, ids are unique, hosts are used once a wave, steps on the cluster are alone.
+    /// Waves have steps, ids are unique, hosts are used once a wave, steps on the cluster are alone or beside tools.
     fn shape(&mut self) {
         let mut ids = BTreeSet::new();
         for wave in &self.plan.waves {
@@ -87,7 +97,8 @@ impl<'a> Lint<'a> {
                 if !targets.insert(&step.target) {
                     self.fatal(&step.id, "two steps of one wave work in the same place");
                 }
-                if !matches!(step.target, Target::Node(_)) && wave.steps.len() > 1 {
+                let others = || wave.steps.iter().filter(|other| other.id != step.id);
+                if !matches!(step.target, Target::Node(_)) && !others().all(brings_tools) {
                     self.fatal(&step.id, "a step that is not on a host has to be alone in its wave");
                 }
             }

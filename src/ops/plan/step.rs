@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::backup::{RestoreTool, SnapshotDigest};
+use crate::bundle::Program;
 use crate::etcd::AlarmKind;
 use crate::inventory::{Arch, ClusterId, ClusterName, HostPath, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::authorization::AuthChange;
@@ -69,7 +70,7 @@ pub struct Header {
 pub struct Wave {
     /// What it is for.
     pub title: String,
-    /// At most one step per host; a step on the cluster is alone.
+    /// At most one step per host; beside a step on the cluster only what no member that runs takes notice of.
     pub steps: Vec<Step>,
     /// How many voters may fail before, during and after it; `None` while there is no cluster.
     pub tolerance: Option<Tolerance>,
@@ -295,6 +296,28 @@ impl HostChange {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Takes out the programs that etcd runs without, `etcdctl` and `etcdutl`: most of the bytes of a release, which can
+    /// arrive while the members start.
+    pub fn split_tools(&mut self) -> HostChange {
+        let Some(release) = self.release.as_mut() else {
+            return HostChange::default();
+        };
+        let mut tools = release.clone();
+        release.sha256.retain(|name, _| name == Program::Etcd.as_str());
+        tools.sha256.retain(|name, _| name != Program::Etcd.as_str());
+        self.release.take_if(|release| release.sha256.is_empty());
+        HostChange {
+            release: (!tools.sha256.is_empty()).then_some(tools),
+            ..HostChange::default()
+        }
+    }
+
+    /// Whether it goes to where only quorate's account and directories are; what is added beside a member finds them.
+    pub fn breaks_ground(&self) -> bool {
+        let files = self.trust.iter().chain(&self.files).next().is_some();
+        files || self.certificates || self.crl || self.marker.as_ref().is_some_and(|marker| !marker.complete)
+    }
 }
 
 /// A release that a host lacks.
@@ -393,7 +416,12 @@ impl HostChange {
     fn describe(&self) -> String {
         let mut parts = Vec::new();
         if let Some(release) = &self.release {
-            parts.push(format!("etcd {}", release.version));
+            let names: Vec<&str> = release.sha256.keys().map(String::as_str).collect();
+            let what = match names.contains(&Program::Etcd.as_str()) {
+                true => Program::Etcd.as_str().to_owned(),
+                false => names.join(" and "),
+            };
+            parts.push(format!("{what} {}", release.version));
         }
         if self.certificates {
             parts.push("certificates".into());

@@ -89,13 +89,13 @@ impl RealWorld {
             gzip: self.has_gzip(&spec.name).await,
             ..Push::default()
         };
-        if spec.service_manager == ServiceManager::Systemd {
-            push.account = Some(Account {
+        if change.breaks_ground() {
+            push.account = (spec.service_manager == ServiceManager::Systemd).then(|| Account {
                 name: spec.user.clone(),
                 home: spec.paths.data.clone(),
             });
+            push.directories = directories(spec);
         }
-        push.directories = directories(spec);
         if change.marker.as_ref().is_some_and(|marker| !marker.complete) {
             push.gauge = Some(spec.paths.wal.clone().unwrap_or_else(|| spec.paths.data.clone()));
         }
@@ -157,7 +157,9 @@ impl RealWorld {
                 keep_previous: false,
             });
         }
-        push.prove = Some(place.join("etcd"));
+        let etcd = Program::Etcd.as_str();
+        push.prove = release.sha256.contains_key(etcd).then(|| place.join(etcd));
+        push.remember = Some(place);
         Ok(())
     }
 
