@@ -173,7 +173,7 @@ async fn rounds(
         draft::agreed(session)?;
         apply(session, parts, &plan, seen, stop).await?;
         *changed += plan.steps().filter(|step| step.risk > Risk::ReadOnly).count();
-        match intent.again() {
+        match plan.again() {
             Some(next) => intent = next,
             None => return Ok(()),
         }

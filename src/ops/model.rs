@@ -264,18 +264,6 @@ impl Intent {
         }
     }
 
-    /// What to plan once more after this was done, because only then the rest can be seen; `None` when once is all.
-    pub fn again(&self) -> Option<Intent> {
-        match self {
-            Intent::Converge { .. } => Some(self.clone()),
-            Intent::RotateCa { compromised, .. } => Some(Intent::RotateCa {
-                compromised: *compromised,
-                begin: false,
-            }),
-            _ => None,
-        }
-    }
-
     /// Hosts that are gone for good, by the operator's word.
     pub fn left_out(&self) -> &[NodeName] {
         match self {

@@ -171,10 +171,11 @@ impl Lab {
                 self.now().oracle.violations.push(format!("lint: {finding}"));
             }
             let ended = exec::run(&plan, self, reporter, &CancellationToken::new()).await;
+            let again = plan.again();
             plans.push(plan);
             match ended {
                 _ if self.now().crashed => return Outcome::Crashed,
-                Ok(()) => match intent.again() {
+                Ok(()) => match again {
                     Some(next) => intent = next,
                     None => return Outcome::Done,
                 },

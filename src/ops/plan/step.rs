@@ -42,6 +42,28 @@ impl Plan {
         self.waves.iter().flat_map(|w| &w.steps)
     }
 
+    /// What to plan once more after this was done, because only then the rest can be seen; `None` when once is all.
+    pub fn again(&self) -> Option<Intent> {
+        match &self.header.intent {
+            Intent::Converge { limit, .. } if self.sees_all_of(limit) => None,
+            again @ Intent::Converge { .. } => Some(again.clone()),
+            Intent::RotateCa { compromised, .. } => Some(Intent::RotateCa {
+                compromised: *compromised,
+                begin: false,
+            }),
+            _ => None,
+        }
+    }
+
+    /// It was made with the cluster in sight, and itself looks again at every host that it is limited to.
+    fn sees_all_of(&self, limit: &[NodeName]) -> bool {
+        let looked_at = |node: &NodeName| {
+            self.steps()
+                .any(|step| matches!(&step.action, Action::LookAgain { nodes, .. } if nodes.contains(node)))
+        };
+        self.header.cluster_id.is_some() && !limit.is_empty() && limit.iter().all(looked_at)
+    }
+
     /// The highest risk of any step.
     pub fn risk(&self) -> Risk {
         self.steps().map(|s| s.risk).max().unwrap_or(Risk::ReadOnly)
