@@ -59,7 +59,7 @@ pub async fn recover(global: &Global, args: &Recover) -> Result<Exit, Failure> {
         .await?;
     let parts = Parts::of(&session)?.with_backup(backup);
     let restored = bring_about(&session, parts, &Intent::Restore(Box::new(order)), None).await?;
-    restore::say_what_is_next(&session).await?;
+    restore::afterwards(&session).await?;
     session.finish(
         true,
         changed + restored,

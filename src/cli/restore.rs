@@ -47,7 +47,7 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
 
     let parts = Parts::of(&session)?.with_backup(backup);
     let changed = bring_about(&session, parts, &Intent::Restore(Box::new(order)), None).await?;
-    say_what_is_next(&session).await?;
+    afterwards(&session).await?;
     session.finish(
         true,
         changed,
@@ -60,11 +60,12 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What follows once the data is back: what to start, and a first backup of the new cluster. Alarms are part of the data: one that was on when the backup was taken is on again.
+/// What follows once the data is back: what to start, and a first backup of the new cluster. Alarms are part of the data:
+/// one that was on when the backup was taken is on again.
 ///
 /// # Errors
 /// When the cluster cannot be looked at any more.
-pub(super) async fn say_what_is_next(session: &Session) -> Result<(), Failure> {
+pub(super) async fn afterwards(session: &Session) -> Result<(), Failure> {
     let seen = session.look(&session.fleet(), &session.vault()).await?;
     let alarms = seen.cluster.known().into_iter().flat_map(|m| &m.alarms);
     let kinds: BTreeSet<AlarmKind> = alarms.map(|alarm| alarm.kind).collect();
@@ -75,8 +76,9 @@ pub(super) async fn say_what_is_next(session: &Session) -> Result<(), Failure> {
             hint: Some(way_out(kind).to_owned()),
         });
     }
-    let after = "Kubernetes: start the API servers again, then restart controller managers, schedulers and kubelets; \
-                 objects made after the backup are gone while what they started may still run";
+    let after = "Kubernetes: start the API servers again (move their manifests back), then restart controller managers, \
+                 schedulers, kubelets and what else caches (network plugins, operators); objects made after the backup are gone \
+                 while what they started may still run";
     session.note(after);
     if !session.global.no_snapshot {
         first_backup(session, seen).await;
