@@ -60,7 +60,7 @@ pub struct Global {
     /// Allow steps that delete data or go back to older data
     #[arg(long, global = true)]
     pub accept_data_loss: bool,
-    /// Take no snapshot before an upgrade, a removal, a replacement or a restore
+    /// Take no snapshot before an upgrade, a removal, a replacement or a restore, nor after a restore
     #[arg(long, global = true)]
     pub no_snapshot: bool,
     /// Write to the cluster all the while and report gaps, failed attempts and elections (commands that change it)

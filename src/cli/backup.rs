@@ -7,17 +7,17 @@ use serde_json::json;
 
 use super::args::{BackupCommand, CreateArgs, Global, PruneArgs};
 use super::backup_schedule::schedule;
-use super::confirm;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use super::{backup_places as places, backup_run};
+use super::{closed, confirm};
 use crate::backup::place::Address;
 use crate::backup::{
     BackupError, DrillError, Entry, Findings, Keep, Manifest, Programs, RestoreTool, Seal, Source, drill, expired, list,
 };
 use crate::bundle::{Bundle, BundleError, Program};
 use crate::inventory::{Arch, Version};
-use crate::ops::exec::real::RealWorld;
+use crate::ops::exec::real::{RealWorld, Taken};
 use crate::pki::Recipient;
 use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, human_seconds, terminal_width};
 
@@ -56,7 +56,36 @@ async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
         (false, false) => Seal::To(recipients(&args.recipient)?),
     };
     let seen = session.phase("look", session.look(&fleet, &vault)).await?;
+    closed::to_others(session, &seen.hosts)?;
     let world = RealWorld::new(fleet, vault, None, seen);
+    let taken = take(session, &world, &args.reason, args.out.clone(), seal).await?;
+    if session.json() {
+        println!(
+            "{}",
+            json!({ "event": "backup", "file": taken.path, "manifest": taken.manifest })
+        );
+    }
+    places::put(session, &taken.path, &args.to).await?;
+    let summary = format!(
+        "{} holds everything up to revision {}",
+        taken.path.display(),
+        taken.manifest.revision
+    );
+    session.finish(true, 1, summary);
+    Ok(Exit::Done)
+}
+
+/// Takes a backup, told as it goes.
+///
+/// # Errors
+/// When no member is healthy, or the file cannot be written.
+pub(super) async fn take(
+    session: &Session,
+    world: &RealWorld,
+    reason: &str,
+    out: Option<PathBuf>,
+    seal: Seal,
+) -> Result<Taken, Failure> {
     let step = "backup".to_owned();
     let progress = |done, total| {
         session.reporter.event(&Event::StepProgress {
@@ -75,10 +104,7 @@ async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
     session.reporter.event(&started);
     let begun = std::time::Instant::now();
     let taken = session
-        .phase(
-            "snapshot",
-            world.take_backup(&args.reason, args.out.clone(), seal, &progress),
-        )
+        .phase("snapshot", world.take_backup(reason, out, seal, &progress))
         .await?;
     let seconds = begun.elapsed().as_secs_f64();
     let size = taken.manifest.snapshot.size;
@@ -90,20 +116,7 @@ async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
         seconds,
         saw,
     });
-    if session.json() {
-        println!(
-            "{}",
-            json!({ "event": "backup", "file": taken.path, "manifest": taken.manifest })
-        );
-    }
-    places::put(session, &taken.path, &args.to).await?;
-    let summary = format!(
-        "{} holds everything up to revision {}",
-        taken.path.display(),
-        taken.manifest.revision
-    );
-    session.finish(true, 1, summary);
-    Ok(Exit::Done)
+    Ok(taken)
 }
 
 fn recipients(entries: &[String]) -> Result<Vec<Recipient>, Failure> {

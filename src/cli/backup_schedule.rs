@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::args::ScheduleArgs;
 use super::backup_package::Package;
-use super::confirm;
 use super::error::{Detail, Exit, Failure};
 use super::lock;
 use super::session::Session;
+use super::{closed, confirm};
 use crate::backup::schedule::{Answered, End, Report, outlook, turns};
 use crate::host::HostFacts;
 use crate::inventory::{BackupPlace, BackupPolicy, Desired, DesiredHost, NodeName, ServiceManager};
@@ -40,6 +40,7 @@ async fn install(session: &Session, policy: &BackupPolicy, args: &ScheduleArgs) 
     let package = Package::gather(session, policy, args)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.phase("look", session.look(&fleet, &vault)).await?;
+    closed::to_others(session, &seen.hosts)?;
     let membership = well(&seen)?;
     let facts = reachable(&hosts, &seen)?;
     fleet
@@ -80,6 +81,7 @@ async fn install(session: &Session, policy: &BackupPolicy, args: &ScheduleArgs) 
 
 async fn remove(session: &Session) -> Result<Exit, Failure> {
     let hosts = hosts(session)?;
+    closed::unseen_to_others(session).await?;
     if !session.global.yes {
         confirm::ask("Take timers, keys and programs of scheduled backups away from all hosts?")?;
     }

@@ -15,6 +15,7 @@ use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, run};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Intent, Observed, Supplies};
+use crate::ops::observe::observe_clients;
 use crate::ops::plan::{Plan, Risk, plan};
 use crate::ops::vault::Vault;
 use crate::report::{Paint, quiet};
@@ -68,10 +69,14 @@ impl Parts {
 
     /// Looks at everything that the intent needs.
     async fn look(&self, session: &Session, intent: &Intent) -> Result<Observed, Failure> {
-        match intent.mends_trust() {
-            true => session.look_past_expiry(&self.fleet, &self.vault).await,
-            false => session.look(&self.fleet, &self.vault).await,
+        let mut seen = match intent.mends_trust() {
+            true => session.look_past_expiry(&self.fleet, &self.vault).await?,
+            false => session.look(&self.fleet, &self.vault).await?,
+        };
+        if intent.stops_everybody() {
+            seen.clients = observe_clients(&self.fleet, &seen.hosts).await;
         }
+        Ok(seen)
     }
 
     /// Makes the plan for what was seen.

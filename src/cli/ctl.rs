@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use super::args::{Ctl, Global};
+use super::closed;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::bundle::Program;
@@ -16,10 +17,13 @@ use crate::inventory::Arch;
 /// Runs etcdctl with endpoints and certificates filled in.
 ///
 /// # Errors
-/// When the bundle has no etcdctl for this machine, or the CA cannot be opened.
+/// When the bundle has no etcdctl for this machine, the CA cannot be opened, or a restore is unfinished.
 pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
-    let tls = session.vault().operator().await?;
+    // Reading, too: half-way through a restore etcdctl may be shown the old data, the new, or both.
+    let vault = session.vault();
+    let (tls, open) = tokio::join!(vault.operator(), closed::unseen_to_others(&session));
+    let (tls, ()) = (tls?, open?);
     // Removed with everything in it when this function ends; only this account can look inside.
     let dir = private_dir()?;
     let etcdctl = dir.path().join("etcdctl");

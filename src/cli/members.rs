@@ -11,6 +11,7 @@ use crate::inventory::{Address, DesiredHost, NodeName, leaf};
 use crate::ops::model::{Fact, Intent, Membership};
 use crate::ops::plan::count;
 use crate::ops::safety::quorum::{Strength, may_stop, quorum};
+use crate::ops::safety::restore::no_restore_under_way;
 
 /// `restart`: every member, or those of `--limit`, one by one.
 ///
@@ -144,10 +145,12 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
     let spec = session.spec(&args.node)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.look(&fleet, &vault).await?;
-    let verdict = match &seen.cluster {
-        Fact::Known(membership) => verdict(&session, membership, spec),
-        Fact::Absent => Ok(format!("{} may be stopped: there is no cluster yet", spec.name)),
-        Fact::Unknown(why) => Err((
+    let open = no_restore_under_way(session.desired(), &seen.hosts);
+    let verdict = match (open, &seen.cluster) {
+        (Err(refusal), _) => Err((refusal.reason, refusal.hint)),
+        (Ok(()), Fact::Known(membership)) => verdict(&session, membership, spec),
+        (Ok(()), Fact::Absent) => Ok(format!("{} may be stopped: there is no cluster yet", spec.name)),
+        (Ok(()), Fact::Unknown(why)) => Err((
             format!("the cluster could not be read: {why}"),
             "look at `quorate status`, and start what is down with `quorate up`".to_owned(),
         )),

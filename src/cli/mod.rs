@@ -8,6 +8,7 @@ mod backup_places;
 mod backup_run;
 mod backup_schedule;
 mod bundle;
+mod closed;
 mod confirm;
 mod converge;
 mod ctl;

@@ -59,7 +59,7 @@ pub async fn recover(global: &Global, args: &Recover) -> Result<Exit, Failure> {
         .await?;
     let parts = Parts::of(&session)?.with_backup(backup);
     let restored = bring_about(&session, parts, &Intent::Restore(Box::new(order)), None).await?;
-    restore::say_what_is_next(&session).await?;
+    restore::afterwards(&session).await?;
     session.finish(
         true,
         changed + restored,
@@ -75,7 +75,7 @@ pub async fn recover(global: &Global, args: &Recover) -> Result<Exit, Failure> {
 
 /// The backup of a recovery whose second half was begun: the hosts' notes name it.
 fn begun(session: &Session, seen: &Observed) -> Result<Option<Entry>, Failure> {
-    let Some(note) = note_of(session.desired(), seen).map_err(|refusal| vec![refusal])? else {
+    let Some(note) = note_of(session.desired(), &seen.hosts).map_err(|refusal| vec![refusal])? else {
         return Ok(None);
     };
     let found = recoveries(session)?

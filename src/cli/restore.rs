@@ -5,20 +5,21 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::args::{Global, Restore};
-use super::backup::open;
+use super::backup::{open, take};
 use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::session::Session;
-use crate::backup::{Kind, Unlocked};
+use crate::backup::{Kind, Seal, Unlocked};
 use crate::etcd::AlarmKind;
 use crate::inventory::NodeName;
-use crate::ops::model::Intent;
-use crate::ops::restore::RestoreOrder;
+use crate::ops::exec::real::RealWorld;
+use crate::ops::model::{Intent, Observed};
+use crate::ops::restore::{RestoreOrder, bump};
 use crate::ops::safety::upkeep::way_out;
 use crate::report::{Event, human_bytes};
 
-/// As etcd's own documentation has it: more than any cluster writes between a snapshot and its loss.
-const BUMP: u64 = 1_000_000_000;
+/// The reason in the manifest of a new cluster's first backup.
+const FIRST: &str = "after-restore";
 
 /// Goes back to a backup on all hosts; begun before, it goes on.
 ///
@@ -46,7 +47,7 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
 
     let parts = Parts::of(&session)?.with_backup(backup);
     let changed = bring_about(&session, parts, &Intent::Restore(Box::new(order)), None).await?;
-    say_what_is_next(&session).await?;
+    afterwards(&session).await?;
     session.finish(
         true,
         changed,
@@ -59,11 +60,12 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What follows once the data is back. Alarms are part of the data: one that was on when the backup was taken is on again.
+/// What follows once the data is back: what to start, and a first backup of the new cluster. Alarms are part of the data:
+/// one that was on when the backup was taken is on again.
 ///
 /// # Errors
 /// When the cluster cannot be looked at any more.
-pub(super) async fn say_what_is_next(session: &Session) -> Result<(), Failure> {
+pub(super) async fn afterwards(session: &Session) -> Result<(), Failure> {
     let seen = session.look(&session.fleet(), &session.vault()).await?;
     let alarms = seen.cluster.known().into_iter().flat_map(|m| &m.alarms);
     let kinds: BTreeSet<AlarmKind> = alarms.map(|alarm| alarm.kind).collect();
@@ -74,10 +76,32 @@ pub(super) async fn say_what_is_next(session: &Session) -> Result<(), Failure> {
             hint: Some(way_out(kind).to_owned()),
         });
     }
-    let after = "Kubernetes: start the API servers again, then restart controller managers, schedulers and kubelets; \
-                 objects made after the backup are gone while what they started may still run";
+    let after = "Kubernetes: start the API servers again (move their manifests back), then restart controller managers, \
+                 schedulers, kubelets and what else caches (network plugins, operators); objects made after the backup are gone \
+                 while what they started may still run";
     session.note(after);
+    if !session.global.no_snapshot {
+        first_backup(session, seen).await;
+    }
     Ok(())
+}
+
+/// From here on the new cluster has a history of its own, of which no backup knows (facts/etcd.md section 7). It works by
+/// now, and may be used meanwhile: without this backup it is restored all the same.
+async fn first_backup(session: &Session, seen: Observed) {
+    let vault = session.vault();
+    let world = RealWorld::new(session.fleet(), vault.clone(), None, seen);
+    let taken = async {
+        let seal = Seal::To(vault.recipients()?);
+        take(session, &world, FIRST, None, seal).await
+    };
+    if let Err(failure) = taken.await {
+        session.reporter.event(&Event::Warning {
+            node: None,
+            text: format!("there is no backup of the new cluster yet: {}", failure.message),
+            hint: Some("take one with `quorate backup create`".to_owned()),
+        });
+    }
 }
 
 /// On what terms a backup is restored.
@@ -103,13 +127,15 @@ pub(super) async fn order(terms: &Terms, backup: Unlocked) -> Result<RestoreOrde
     let snapshot = tokio::task::spawn_blocking(move || backup.digest())
         .await
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let begun = Timestamp::now();
+    let taken_at = manifest.as_ref().map(|manifest| manifest.taken_at);
     Ok(RestoreOrder {
         snapshot,
         file: file.unwrap_or_default(),
         bare,
         manifest,
-        begun: Timestamp::now(),
-        bump: terms.bump.then_some(BUMP),
+        begun,
+        bump: terms.bump.then(|| bump(taken_at, begun)),
         without: terms.without.clone(),
         snapshot_first: terms.snapshot_first,
         any_cluster: terms.any_cluster,

@@ -20,6 +20,7 @@ use crate::ops::fleet::Fleet;
 use crate::ops::inspect;
 use crate::ops::model::{Fact, Membership, Observed, host_of, why_and_help};
 use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::restore::no_restore_under_way;
 use crate::pki::Certificate;
 use crate::report::{Cell, Paint, Table, Tone, human_bytes, terminal_width};
 
@@ -222,6 +223,9 @@ fn glance(session: &Session, seen: &Observed) -> Glance {
         .filter_map(|m| m.problem.as_ref().map(|p| format!("{}: {p}", m.name)))
         .collect();
     problems.extend(alarms.iter().map(|a| format!("alarm {a}")));
+    if let Err(refusal) = no_restore_under_way(session.desired(), &seen.hosts) {
+        problems.push(format!("{refusal}: {}", refusal.hint));
+    }
     match &seen.cluster {
         Fact::Known(m) if m.leader().is_none() => problems.push("the members do not agree on a leader".into()),
         Fact::Known(_) => {}

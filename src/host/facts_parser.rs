@@ -200,7 +200,7 @@ fn listener(line: &str) -> Option<Listener> {
 
 /// An address of /proc/net/tcp: groups of four bytes, each in the machine's byte order (little-endian on all that etcd
 /// is released for but s390x, where this shows the groups reversed).
-fn socket_address(hex_text: &str) -> Option<String> {
+pub(super) fn socket_address(hex_text: &str) -> Option<String> {
     let mut bytes = hex::decode(hex_text).ok()?;
     bytes.chunks_mut(4).for_each(<[u8]>::reverse);
     match bytes.len() {

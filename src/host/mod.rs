@@ -7,6 +7,7 @@
 //! | file | verbs |
 //! |---|---|
 //! | [`observe`] | `facts`: one look at everything |
+//! | [`clients`] | `clients`: who is connected to the member |
 //! | [`push`] | `push`: files, certificates and binaries, all of them or none |
 //! | [`service`] | `start`, `restart`, `stop`, `disable_stop`, `service`, `journal`, `follow_journal` |
 //! | [`restore`] | `restore_data`, `forget_restore` |
@@ -15,6 +16,7 @@
 //! | [`lock`] | `lock`, `steal_lock` |
 //! | [`program`] | `run_program`, `stream_program`, `receive_file` |
 
+pub mod clients;
 pub mod data;
 pub mod facts;
 pub mod local;
@@ -40,6 +42,7 @@ mod verbs;
 #[cfg(test)]
 mod testbed;
 
+pub use clients::Client;
 pub use facts::*;
 pub use local::LocalTransport;
 pub use lock::{LockGuard, LockRefused};

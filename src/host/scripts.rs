@@ -15,6 +15,7 @@ script!(SUPERVISE: "supervise.sh");
 script!(JOURNAL: "journal.sh");
 script!(DATA: "in_use.sh", "data.sh");
 script!(RESTORE: "in_use.sh", "restore.sh");
+script!(CLIENTS: "clients.sh");
 script!(WAL: "wal.sh");
 script!(RESCUE: "in_use.sh", "rescue.sh");
 script!(SHELF: "shelf.sh");

@@ -182,6 +182,11 @@ pub struct Paths {
 }
 
 impl Paths {
+    /// The note that a restore is under way: beside the config, which outlives reboots and is not moved with the data.
+    pub fn restore_note(&self) -> HostPath {
+        self.config.with_suffix(".restoring")
+    }
+
     /// `BIN/VERSION`, the directory of one release.
     pub fn release(&self, version: Version) -> HostPath {
         self.bin.join(&version.to_string())

@@ -13,7 +13,7 @@ use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
-use crate::ops::safety::{Blocked, membership, quorum, trust, upkeep};
+use crate::ops::safety::{Blocked, membership, quorum, restore, trust, upkeep};
 
 /// A condition that a step needs before it runs, or brings about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +108,11 @@ pub enum Check {
     },
     /// No alarm is on.
     NoAlarm,
+    /// [`restore::nobody_connected`].
+    NobodyConnected {
+        /// The host.
+        node: NodeName,
+    },
     /// The note of this restore lies on the host.
     RestoreNoted {
         /// The host.
@@ -191,6 +196,7 @@ impl Check {
         match self {
             Check::NoData { node }
             | Check::RunsCurrent { node, .. }
+            | Check::NobodyConnected { node }
             | Check::RestoreNoted { node, .. }
             | Check::Restored { node, .. }
             | Check::Trusts { node, .. }
@@ -219,6 +225,7 @@ impl Check {
                 ServiceState::Failed if facts.service.pid.is_none() => Verdict::Holds,
                 state => Verdict::Fails(format!("the unit is {state:?}").to_lowercase()),
             }),
+            Check::NobodyConnected { node } => safe(restore::nobody_connected(seen, node)),
             Check::RunsCurrent { node, version } => on_host(seen, node, |facts| runs_current(facts, *version)),
             Check::Trusts { node, pki, cas } => {
                 on_host(seen, node, |facts| trust::trusts(&HostTrust::of(pki, facts), cas))

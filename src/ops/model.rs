@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::etcd::{Alarm, Member, MemberStatus};
-use crate::host::HostFacts;
+use crate::host::{Client, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::authorization::AuthState;
 use crate::ops::recover::RecoverOrder;
@@ -75,6 +75,9 @@ pub struct Observed {
     pub cluster: Fact<Membership>,
     /// etcd's users and roles. `Absent`: nobody was asked, because the inventory says nothing about them.
     pub auth: Fact<AuthState>,
+    /// Who is connected to the member of each host. Hosts are missing where that was not looked at: only what stops every
+    /// member needs it.
+    pub clients: BTreeMap<NodeName, Fact<Vec<Client>>>,
 }
 
 impl Observed {
@@ -271,6 +274,11 @@ impl Intent {
             Intent::Recover(order) => &order.without,
             _ => &[],
         }
+    }
+
+    /// Whether every member stops at once, so that it matters who is connected.
+    pub fn stops_everybody(&self) -> bool {
+        matches!(self, Intent::Restore(_) | Intent::Recover(_))
     }
 
     /// Whether it mends certificates: it must work when the CA has expired and etcd cannot be talked to.

@@ -1,6 +1,8 @@
 //! Looks at hosts and etcd, all at once, and changes nothing. A failure is a fact of its own and never an error.
 
 mod auth;
+mod clients;
+mod notes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,6 +12,9 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 pub use self::auth::read_auth;
+use self::clients::look_at_clients;
+pub use self::clients::observe_clients;
+pub use self::notes::observe_notes;
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::{DataState, FactsQuery, HostError, HostFacts};
 use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
@@ -53,6 +58,7 @@ pub async fn observe_cluster(
         hosts,
         cluster,
         auth,
+        clients: BTreeMap::new(),
     }
 }
 
@@ -80,11 +86,21 @@ pub async fn look_again(
     // What was seen before says nothing about who runs now: whoever could be reached is asked.
     let reachable = |name: &NodeName| matches!(hosts.get(name), Some(Fact::Known(_)));
     let cluster = look_at_cluster(fleet, tls, &hosts, &reachable).await;
+    // Who was asked for before is looked for again.
+    let mut clients = before.clients.clone();
+    clients.extend(
+        look_at_clients(
+            fleet,
+            at(Depth::Everything).filter(|h| before.clients.contains_key(&h.name)),
+        )
+        .await,
+    );
     Observed {
         at: Timestamp::now(),
         hosts,
         cluster,
         auth: before.auth.clone(),
+        clients,
     }
 }
 

@@ -34,6 +34,20 @@ pub struct RestoreOrder {
     pub any_cluster: bool,
 }
 
+/// As etcd's own guide has it, for a snapshot of a few days: more than most clusters write in a week
+/// (op-guide/recovery, "Restoring with revision bump").
+const LEAST_BUMP: u64 = 1_000_000_000;
+
+/// More revisions than any cluster gives out in a second (etcd's own benchmark reached 50 104, op-guide/performance).
+const FASTEST: u64 = 60_000;
+
+/// By how much revisions must rise so that none that was given out since `taken_at` is given out again with another meaning:
+/// neither by the cluster itself, nor by one that was restored from the same backup before.
+pub fn bump(taken_at: Option<Timestamp>, begun: Timestamp) -> u64 {
+    let age = taken_at.map_or(0, |taken_at| begun.duration_since(taken_at).as_secs());
+    LEAST_BUMP + u64::try_from(age).unwrap_or(0) * FASTEST
+}
+
 impl RestoreOrder {
     /// The token of the cluster that comes of it.
     pub fn token(&self, cluster: &ClusterName) -> String {
@@ -61,9 +75,9 @@ pub struct RestoreNote {
 }
 
 impl RestoreNote {
-    /// Where it lies: beside the config, which outlives reboots and is not moved with the data.
+    /// Where it lies.
     pub fn path(host: &DesiredHost) -> HostPath {
-        host.paths.config.with_suffix(".restoring")
+        host.paths.restore_note()
     }
 
     /// The file's text.
@@ -108,4 +122,25 @@ pub struct RestoreData {
     pub checksum: bool,
     /// Whose data it is from then on.
     pub marker: Marker,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_revision_that_was_given_out_since_the_backup_comes_again() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let taken = at("2026-01-01T00:00:00Z");
+        let (first, second) = (at("2026-03-01T00:00:00Z"), at("2026-03-01T00:10:00Z"));
+        let written_in_two_months = 1_500 * 59 * 86_400;
+        assert!(bump(Some(taken), first) > written_in_two_months, "by a busy cluster");
+        let written_in_between = 50_000 * 600;
+        assert!(
+            bump(Some(taken), second) > bump(Some(taken), first) + written_in_between,
+            "restored twice"
+        );
+        // Clocks that differ, and a snapshot that does not say when it was taken.
+        assert_eq!((bump(Some(second), first), bump(None, first)), (LEAST_BUMP, LEAST_BUMP));
+    }
 }

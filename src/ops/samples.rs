@@ -122,6 +122,9 @@ pub fn observed(desired: &Desired) -> Observed {
         hosts: hosts.collect(),
         cluster: Fact::Unknown("no member answers".into()),
         auth: Fact::Absent,
+        clients: (1..=desired.hosts.len())
+            .map(|n| (name(n), Fact::Known(Vec::new())))
+            .collect(),
     }
 }
 

@@ -250,6 +250,7 @@ impl exec::World for Lab {
             hosts: told.collect(),
             cluster: seen.cluster.clone(),
             auth: seen.auth.clone(),
+            clients: seen.clients.clone(),
         };
         state.seen = Some(seen);
         told

@@ -35,6 +35,12 @@ impl World {
             hosts,
             cluster,
             auth: Fact::Absent,
+            // Nobody but quorate is connected here.
+            clients: desired
+                .hosts
+                .keys()
+                .map(|n| (n.clone(), Fact::Known(Vec::new())))
+                .collect(),
         }
     }
 

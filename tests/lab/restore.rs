@@ -131,6 +131,48 @@ fn a_restore_is_a_new_cluster_with_the_old_data_set_aside_and_raised_revisions()
     }
     let saved = scene.lab.quorate(&["--output", "json", "backup", "list"]).ok().stdout;
     assert!(saved.contains("before-restore"), "what was there is kept: {saved}");
+    assert!(saved.contains("after-restore"), "the new cluster has a backup: {saved}");
+}
+
+/// Mistake 19: who stays connected goes on with what it remembers, like an API server with its caches. etcd's JSON gateway,
+/// which is connected to its own member, is no such client, and quorate itself is none.
+#[test]
+fn clients_that_stay_connected_are_named_host_by_host_before_anything_is_stopped() {
+    let scene = Scene::new(3, &[]);
+    scene
+        .lab
+        .edit("etcd:\n", "etcd:\n  config: {enable-grpc-gateway: true}\n");
+    scene.lab.quorate(&["up", "--yes"]).ok();
+    let member = scene.lab.host("n1");
+    let url = format!("https://{}:2379", member.address);
+    for host in ["n1", "n2"] {
+        scene.lab.host(host).stays_connected_to(&url);
+    }
+    let file = scene.backup.to_str().expect("a path");
+    let refused = scene.lab.stops_nothing(|lab| {
+        lab.quorate(&["restore", file, "--yes", "--accept-data-loss"])
+            .code(4)
+            .says(&[
+                "n1: clients are connected to its member",
+                &format!("{} (1 connection)", scene.lab.host("n2").address),
+                "on the host itself (1 connection)",
+                "every kube-apiserver",
+                "--accept-outage",
+            ])
+    });
+    assert!(refused.stderr.contains("etcdctl (pid "), "{refused}");
+    let others = ["n2: clients", "n3: clients", "sshd"];
+    assert!(!others.iter().any(|other| refused.stderr.contains(other)), "{refused}");
+    scene.lab.host("n2").sh("systemctl stop watcher");
+    scene
+        .restore(&["--accept-outage"])
+        .ok()
+        .says(&["start the API servers again"]);
+    scene.is_restored(3);
+    // Revisions were raised: the watcher is told that what it waits for is gone, and ends.
+    scene.lab.host("n1").try_sh("systemctl stop watcher");
+    scene.restore(&[]).ok();
+    scene.is_restored(3);
 }
 
 #[test]
@@ -199,6 +241,34 @@ fn another_backup_cannot_take_over_a_restore_that_was_begun() {
         .quorate(&["restore", file, "--yes", "--accept-data-loss"])
         .code(4)
         .says(&["a restore of another backup"]);
+    // Nothing else that touches the cluster, or reads its data, comes in between.
+    for closed in [
+        &["up", "--yes"][..],
+        &["restart", "--yes", "--accept-outage"],
+        &["replace-node", "n1", "n1", "--yes"],
+        &["defrag", "--force", "--yes"],
+        &["compact", "--yes"],
+        &["alarm", "disarm", "--yes"],
+        &["pki", "renew", "--yes"],
+        &["pki", "rotate-ca", "--yes", "--accept-outage"],
+        &["backup", "create"],
+        &["backup", "schedule", "--remove", "--yes"],
+        &["ok-to-stop", "n1"],
+        &["ctl", "--", "get", "kept"],
+        &["recover", "--yes", "--accept-data-loss"],
+    ] {
+        let refused = scene.lab.quorate(closed).code(4);
+        assert!(
+            ["is not finished", "finish it: `quorate restore"]
+                .iter()
+                .all(|text| refused.stderr.contains(text)),
+            "{closed:?}\n{refused}"
+        );
+    }
+    for looks in ["status", "doctor"] {
+        let told = scene.lab.quorate(&[looks]).code(11);
+        assert!(told.stdout.contains("is not finished"), "{looks}\n{told}");
+    }
     scene.restore(&[]).ok();
     scene.is_restored(1);
 }
@@ -283,7 +353,19 @@ fn a_backup_of_three_is_restored_onto_five_fresh_hosts_and_onto_one() {
             "inventory.yml",
             &format!("{text}ssh:\n  identity: [~/.ssh/id_ed25519, key]\n"),
         );
-        other.quorate(&["restore", "moved.qbackup", "--yes"]).ok();
+        let mut words = vec!["restore", "moved.qbackup", "--yes"];
+        if hosts == 1 {
+            // Of another cluster: a file that was taken by mistake, or a copy that is meant to be one.
+            let cluster = text
+                .lines()
+                .find_map(|line| line.strip_prefix("cluster: "))
+                .expect("a name");
+            other.edit(&format!("cluster: {cluster}\n"), "cluster: a-copy\n");
+            let said = format!("it is a backup of the cluster {cluster}, not of a-copy");
+            other.refuses(&words, 4).says(&[&said, "--from-another-cluster"]);
+            words.push("--from-another-cluster");
+        }
+        other.quorate(&words).ok();
         let status = other.status();
         assert_eq!(status["members"].as_array().expect("members").len(), hosts);
         let kept = other.quorate(&["ctl", "--", "get", "kept", "--print-value-only"]).ok();

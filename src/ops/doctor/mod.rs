@@ -25,6 +25,7 @@ use crate::etcd::Metrics;
 use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::exec::real::MemberHash;
 use crate::ops::model::{Fact, Membership, Observed};
+use crate::ops::safety::restore::no_restore_under_way;
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -131,6 +132,7 @@ impl Examined<'_> {
 /// Every finding, the worst first. What could not be looked at is a finding, too.
 pub fn examine(examined: &Examined<'_>) -> Vec<Finding> {
     let mut findings = members::findings(examined);
+    findings.extend(unfinished(examined));
     findings.extend(hosts::findings(examined));
     findings.extend(latency::findings(examined));
     findings.extend(database::findings(examined));
@@ -142,6 +144,16 @@ pub fn examine(examined: &Examined<'_>) -> Vec<Finding> {
 pub fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_key(|finding| (finding.severity, finding.topic));
     findings
+}
+
+/// A restore that was cut off closes the cluster to everything else.
+fn unfinished(examined: &Examined<'_>) -> Option<Finding> {
+    let refusal = no_restore_under_way(examined.desired, &examined.seen.hosts).err()?;
+    let finding = Finding::problem(Topic::Cluster, refusal.reason, refusal.hint);
+    Some(match refusal.node {
+        Some(node) => finding.on(node),
+        None => finding,
+    })
 }
 
 fn backups(examined: &Examined<'_>) -> Vec<Finding> {

@@ -467,3 +467,25 @@ fn backups_that_are_old_or_not_wanted() {
         "Problem n1 failed to take the last scheduled backup: disk full"
     );
 }
+
+#[test]
+fn a_restore_that_was_cut_off_is_a_problem_even_where_the_members_are_well() {
+    let mut ward = Ward::well();
+    let note = crate::host::FileFacts {
+        sha256: String::new(),
+        mode: 0o644,
+        owner: "root".into(),
+        content: Some("a note of another release".into()),
+    };
+    let at = ward.desired.hosts[&name(2)].paths.restore_note();
+    ward.host(2).files.insert(at, note);
+    let found = ward.findings();
+    let [finding] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!(
+        (finding.severity, finding.node.as_deref()),
+        (Severity::Problem, Some("n2"))
+    );
+    assert!(finding.help.contains("finish it"), "{finding:?}");
+}

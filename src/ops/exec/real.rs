@@ -34,6 +34,7 @@ use crate::ops::vault::Vault;
 use crate::report::{Reporter, likely_cause};
 
 pub use hashes::MemberHash;
+pub use snapshot::Taken;
 
 /// Hosts, members, keys and releases of one cluster.
 pub struct RealWorld {

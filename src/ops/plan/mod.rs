@@ -76,7 +76,7 @@ pub fn plan(
         supplies,
     };
     if !matches!(intent, Intent::Restore(_)) {
-        no_restore_under_way(desired, observed).map_err(|refusal| vec![refusal])?;
+        no_restore_under_way(desired, &observed.hosts).map_err(|refusal| vec![refusal])?;
     }
     let mut draft = match intent {
         Intent::Converge { prune, limit } => converge::converge(situation, *prune, limit)?,

@@ -2,12 +2,13 @@
 //! etcd on a copy of its data. The second half is a restore of that backup.
 
 use super::bootstrap::known_hosts;
-use super::restore::workplace;
+use super::restore::{unwatched, workplace};
 use super::waves::{Draft, Effect, on};
 use super::{Action, Risk, Situation, Step};
 use crate::host::HostFacts;
 use crate::inventory::{DesiredHost, HostPath, NodeName};
 use crate::ops::check::Check;
+use crate::ops::model::Policy;
 use crate::ops::recover::{RecoverOrder, Rescue};
 use crate::ops::safety::Blocked;
 use crate::ops::safety::recover::may_recover;
@@ -20,7 +21,7 @@ pub(super) fn recover(situation: Situation<'_>, order: &RecoverOrder) -> Result<
     let parts: Vec<_> = known_hosts(situation)
         .filter(|(host, _)| !order.without.contains(&host.name))
         .collect();
-    draft.wave("stop what is left", Effect::None, stop(&parts));
+    draft.wave("stop what is left", Effect::None, stop(&parts, situation.policy));
     let rescue = parts.iter().find(|(host, _)| host.name == chosen).map(|(host, facts)| {
         let action = Action::Rescue(Rescue {
             at: workplace(host),
@@ -39,14 +40,15 @@ pub(super) fn recover(situation: Situation<'_>, order: &RecoverOrder) -> Result<
     Ok(draft)
 }
 
-fn stop(parts: &[(&DesiredHost, &HostFacts)]) -> Vec<Step> {
+fn stop(parts: &[(&DesiredHost, &HostFacts)], policy: Policy) -> Vec<Step> {
     let steps = parts.iter().map(|(host, facts)| {
         // Without a quorum nobody is served: reads at the most.
         let risk = match facts.service.pid {
             Some(_) => Risk::ReducesRedundancy,
             None => Risk::Reversible,
         };
-        on(&host.name, Action::Retire, risk).ensures(stopped(&host.name))
+        let stop = on(&host.name, Action::Retire, risk).ensures(stopped(&host.name));
+        unwatched(stop, host, facts, policy)
     });
     steps.collect()
 }

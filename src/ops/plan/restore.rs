@@ -13,7 +13,7 @@ use crate::bundle::Program;
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, DesiredHost, HostPath, ServiceManager};
 use crate::ops::check::Check;
-use crate::ops::model::Supplies;
+use crate::ops::model::{Policy, Supplies};
 use crate::ops::restore::{RestoreData, RestoreNote, RestoreOrder};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::restore::may_restore;
@@ -71,7 +71,7 @@ pub(super) fn restore(situation: Situation<'_>, order: &RestoreOrder) -> Result<
         Effect::None,
         stage(&parts, order, &note),
     );
-    draft.wave("stop all members", Effect::None, stop(&parts, &note));
+    draft.wave("stop all members", Effect::None, stop(&parts, &note, situation.policy));
     draft.wave("move the old data aside", Effect::None, make_room(&parts));
     draft.wave(
         "restore the same snapshot on every host",
@@ -251,7 +251,7 @@ fn staged_tool(part: &Part<'_>) -> Option<RestoreTool> {
     (!comes && !is_there).then_some(part.tool)
 }
 
-fn stop(parts: &[Part<'_>], note: &RestoreNote) -> Vec<Step> {
+fn stop(parts: &[Part<'_>], note: &RestoreNote, policy: Policy) -> Vec<Step> {
     let due = parts.iter().filter(|part| !part.done);
     due.map(|part| {
         let risk = match part.facts.service.pid {
@@ -259,9 +259,20 @@ fn stop(parts: &[Part<'_>], note: &RestoreNote) -> Vec<Step> {
             None => Risk::Reversible,
         };
         let stop = on(&part.host.name, Action::Retire, risk).ensures(stopped(part));
+        let stop = unwatched(stop, part.host, part.facts, policy);
         parts.iter().fold(stop, |step, other| step.requires(noted(other, note)))
     })
     .collect()
+}
+
+/// Somebody may have connected again while the hosts were prepared.
+pub(super) fn unwatched(stop: Step, host: &DesiredHost, facts: &HostFacts, policy: Policy) -> Step {
+    match facts.service.pid {
+        Some(_) if !policy.accept_outage => stop.requires(Check::NobodyConnected {
+            node: host.name.clone(),
+        }),
+        _ => stop,
+    }
 }
 
 fn make_room(parts: &[Part<'_>]) -> Vec<Step> {

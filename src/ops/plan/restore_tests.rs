@@ -108,6 +108,11 @@ fn no_data_is_touched_before_every_member_was_seen_to_be_down_and_none_starts_be
             .iter()
             .filter(|check| matches!(check, Check::RestoreNoted { .. }));
         assert_eq!(noted.count(), 3, "nobody else may come in between");
+        let Target::Node(node) = step.target.clone() else {
+            panic!("{step:?}")
+        };
+        let looks = Check::NobodyConnected { node };
+        assert!(step.requires.contains(&looks), "clients may have come back: {step:?}");
     }
 }
 

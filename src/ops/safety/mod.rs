@@ -13,7 +13,7 @@
 //!    [`leaves::may_come_back`]: nobody is stopped whom the others would not let back in.
 //!    [`clients::may_require_users`]: authentication is switched on only when every known client is a user.
 //! 9. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
-//!    nothing else until it is finished.
+//!    nothing else until it is finished. [`restore::nobody_connected`]: not under the eyes of clients.
 //! 10. [`recover::may_recover`]: a minority goes on alone only when no majority could, and from the newest of it.
 //! 11. [`upkeep::may_defragment`], [`upkeep::has_room`], [`upkeep::may_disarm`]: one member at a time, and an alarm is taken
 //!     back only when its cause is gone.
@@ -67,6 +67,8 @@ pub enum Rule {
     Certificates,
     /// Clients would be locked out.
     LocksOut,
+    /// Clients are connected to members that would all stop.
+    ClientsConnected,
     /// A restore is under way.
     RestoreUnderWay,
     /// Upkeep at the wrong moment, or for nothing.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bootstrap::{Marker, data_belongs};
 use super::quorum::{Strength, quorum};
-use super::restore::{left_out, unreachable};
+use super::restore::{clients_left, left_out, unreachable};
 use super::{Blocked, Rule};
 use crate::etcd::RaftLog;
 use crate::host::{DataState, HostFacts};
@@ -51,6 +51,9 @@ pub fn may_recover(
             Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not looked at")),
         }
     }
+    let stopped = desired.hosts.values();
+    let stopped = stopped.filter(|host| !order.without.contains(&host.name));
+    blocked.extend(clients_left(observed, stopped, policy));
     blocked.extend(one_cluster(&survivors));
     blocked.extend(could_be_started(desired, observed, &survivors));
     let chosen = choose(order, &survivors).map_err(|refusal| blocked.push(refusal)).ok();

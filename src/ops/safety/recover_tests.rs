@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::host::Client;
 use crate::ops::samples::{ACCEPTED, CLUSTER, desired, empty, facts, log, membership, name, observed, stop};
 
 fn order(logs: &[(usize, Fact<RaftLog>)]) -> RecoverOrder {
@@ -56,6 +57,35 @@ fn what_may_be_lost_is_told_and_takes_the_flag() {
         "{told:?}"
     );
     assert!(told[5].contains("the entries 12 to 12 (1)"), "{told:?}");
+}
+
+/// Mistake 19: an API server that waits for the majority goes on with what it remembers of it.
+#[test]
+fn clients_of_what_is_left_are_named_and_take_the_flag() {
+    let (desired, mut seen) = two_of_five();
+    let order = order(&[(1, log(9, 9)), (2, log(9, 9))]);
+    let apiserver = Client {
+        who: "10.0.0.5".into(),
+        connections: 2,
+    };
+    seen.clients.insert(name(2), Fact::Known(vec![apiserver]));
+    assert_eq!(
+        rules(may_recover(&desired, &seen, &order, ACCEPTED)),
+        [(Rule::ClientsConnected, Some("n2".into()))]
+    );
+    let outage = Policy {
+        accept_outage: true,
+        ..ACCEPTED
+    };
+    assert!(may_recover(&desired, &seen, &order, outage).is_ok());
+    let Some(Fact::Known(facts)) = seen.hosts.get_mut(&name(2)) else {
+        panic!("n2 is not known")
+    };
+    stop(facts);
+    assert!(
+        may_recover(&desired, &seen, &order, ACCEPTED).is_ok(),
+        "it does not run"
+    );
 }
 
 #[test]

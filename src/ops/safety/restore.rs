@@ -1,9 +1,11 @@
 //! Going back to a backup: what is asked first, and that nothing else touches the cluster meanwhile.
 
-use super::bootstrap::data_belongs;
+use std::collections::BTreeMap;
+
+use super::bootstrap::{Marker, data_belongs};
 use super::quorum::quorum;
 use super::{Blocked, Rule};
-use crate::host::{DataState, HostFacts};
+use crate::host::{Client, DataState, HostFacts};
 use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::model::{Fact, Observed, Policy, host_of, label, why_and_help};
 use crate::ops::restore::{RestoreNote, RestoreOrder};
@@ -11,14 +13,17 @@ use crate::ops::restore::{RestoreNote, RestoreOrder};
 /// Free bytes a host keeps besides the snapshot, what becomes of it, and two WAL segments.
 const ROOM: u64 = 256 << 20;
 
+/// So many clients of a member are named.
+const NAMED: usize = 8;
+
 /// The note of the hosts of an inventory, when there is one.
 ///
 /// # Errors
 /// When the hosts have different ones, or one cannot be read.
-pub fn note_of(desired: &Desired, observed: &Observed) -> Result<Option<RestoreNote>, Blocked> {
+pub fn note_of(desired: &Desired, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Result<Option<RestoreNote>, Blocked> {
     let mut found: Option<(NodeName, RestoreNote)> = None;
     for host in desired.hosts.values() {
-        let Some(Fact::Known(facts)) = observed.hosts.get(&host.name) else {
+        let Some(Fact::Known(facts)) = hosts.get(&host.name) else {
             continue;
         };
         let note = match RestoreNote::on(host, facts) {
@@ -59,8 +64,8 @@ fn unreadable(host: &DesiredHost) -> Blocked {
 ///
 /// # Errors
 /// While a restore is under way: how to finish it.
-pub fn no_restore_under_way(desired: &Desired, observed: &Observed) -> Result<(), Blocked> {
-    match note_of(desired, observed)? {
+pub fn no_restore_under_way(desired: &Desired, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Result<(), Blocked> {
+    match note_of(desired, hosts)? {
         None => Ok(()),
         Some(note) => Err(Blocked::new(
             Rule::RestoreUnderWay,
@@ -90,7 +95,7 @@ pub fn may_restore(
     order: &RestoreOrder,
     policy: Policy,
 ) -> Result<(RestoreNote, bool), Vec<Blocked>> {
-    let (note, resumed) = match note_of(desired, observed).map_err(|refusal| vec![refusal])? {
+    let (note, resumed) = match note_of(desired, &observed.hosts).map_err(|refusal| vec![refusal])? {
         Some(note) if note.sha256 == order.snapshot.sha256 => (note, true),
         Some(note) => {
             return Err(vec![Blocked::new(
@@ -119,6 +124,13 @@ pub fn may_restore(
             Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not looked at")),
         }
     }
+    let new = note.cluster_id(desired);
+    let stopped = desired.hosts.values().filter(|host| {
+        let restored = |facts: &HostFacts| Marker::on(facts).is_some_and(|marker| marker.cluster_id == new);
+        let facts = observed.hosts.get(&host.name).and_then(Fact::known);
+        note.hosts.contains(&host.name) && !facts.is_some_and(restored)
+    });
+    blocked.extend(clients_left(observed, stopped, policy));
     if !resumed {
         blocked.extend(left_out(desired, observed, &order.without));
         blocked.extend(would_go_on(desired, observed));
@@ -277,6 +289,55 @@ fn would_go_on(desired: &Desired, observed: &Observed) -> Option<Blocked> {
             "stop them (`systemctl disable --now etcd` there), or put them back into the inventory and remove them afterwards",
         )
     })
+}
+
+/// Who is still connected to members that would all stop at once: for them time goes back, and what they remember or watch
+/// of the time in between is wrong (facts/etcd.md section 12, mistake 19; etcd#16028). `--accept-outage` goes on all the
+/// same; see docs/decisions/0024.
+pub(super) fn clients_left<'a>(
+    observed: &Observed,
+    stopped: impl Iterator<Item = &'a DesiredHost>,
+    policy: Policy,
+) -> Vec<Blocked> {
+    let running = stopped.filter(|host| {
+        let facts = observed.hosts.get(&host.name).and_then(Fact::known);
+        facts.is_some_and(|facts| facts.service.pid.is_some())
+    });
+    let refusals = running.filter_map(|host| nobody_connected(observed, &host.name).err());
+    refusals.filter(|_| !policy.accept_outage).collect()
+}
+
+/// Is nobody connected to the member of this host?
+///
+/// # Errors
+/// Who is, or that it cannot be told.
+pub fn nobody_connected(observed: &Observed, node: &NodeName) -> Result<(), Blocked> {
+    let (rule, reason) = match observed.clients.get(node) {
+        Some(Fact::Known(clients)) if clients.is_empty() => return Ok(()),
+        Some(Fact::Known(clients)) => (Rule::ClientsConnected, connected(clients)),
+        Some(Fact::Unknown(why)) => (Rule::Unknown, untold(why_and_help(why).0)),
+        Some(Fact::Absent) | None => (Rule::Unknown, untold("it was not looked at")),
+    };
+    Err(Blocked::new(
+        rule,
+        reason,
+        "stop what uses the cluster first (Kubernetes: every kube-apiserver), or it goes on with what it remembers of a time \
+         that never was; to go on although clients stay connected, say --accept-outage",
+    )
+    .on(node))
+}
+
+fn untold(why: &str) -> String {
+    format!("it cannot be told who is connected to its member ({why})")
+}
+
+fn connected(clients: &[Client]) -> String {
+    let named: Vec<String> = clients.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = match clients.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("clients are connected to its member: {}{more}", named.join(", "))
 }
 
 /// What would be lost, when there is anything.

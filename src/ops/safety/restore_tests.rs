@@ -141,10 +141,10 @@ fn a_restore_that_was_begun_goes_on_with_the_same_backup_and_nothing_else_may() 
     let wanted = desired(3);
     let mut seen = observed(&wanted);
     let (note, _) = may_restore(&wanted, &seen, &backup(), ACCEPTED).unwrap();
-    assert_eq!(no_restore_under_way(&wanted, &seen), Ok(()));
+    assert_eq!(no_restore_under_way(&wanted, &seen.hosts), Ok(()));
     noted(&wanted, &mut seen, 2, note.to_text());
     assert_eq!(
-        no_restore_under_way(&wanted, &seen).unwrap_err().rule,
+        no_restore_under_way(&wanted, &seen.hosts).unwrap_err().rule,
         Rule::RestoreUnderWay
     );
 
@@ -173,7 +173,7 @@ fn a_note_that_cannot_be_read_or_two_that_differ_keep_everybody_out() {
     let wanted = desired(2);
     let mut seen = observed(&wanted);
     noted(&wanted, &mut seen, 1, "{".into());
-    let refusal = no_restore_under_way(&wanted, &seen).unwrap_err();
+    let refusal = no_restore_under_way(&wanted, &seen.hosts).unwrap_err();
     assert_eq!((refusal.rule, refusal.node), (Rule::RestoreUnderWay, Some(name(1))));
 
     let mut seen = observed(&wanted);
@@ -184,7 +184,7 @@ fn a_note_that_cannot_be_read_or_two_that_differ_keep_everybody_out() {
         ..note
     };
     noted(&wanted, &mut seen, 2, other.to_text());
-    assert!(no_restore_under_way(&wanted, &seen).is_err());
+    assert!(no_restore_under_way(&wanted, &seen.hosts).is_err());
     assert!(may_restore(&wanted, &seen, &backup(), ACCEPTED).is_err());
 }
 
@@ -203,4 +203,104 @@ fn all_left_out_is_nothing_to_restore_onto() {
         refused(may_restore(&wanted, &seen, &nobody, ACCEPTED)),
         [(Rule::Inventory, None)]
     );
+}
+
+/// Somebody is connected to the member of the host.
+fn connect(seen: &mut Observed, n: usize, clients: &[(&str, usize)]) {
+    let clients = clients.iter().map(|(who, connections)| Client {
+        who: (*who).to_owned(),
+        connections: *connections,
+    });
+    seen.clients.insert(name(n), Fact::Known(clients.collect()));
+}
+
+/// Mistake 19: API servers that are up go on with what they remember.
+#[test]
+fn clients_that_are_connected_are_named_host_by_host_and_take_the_flag() {
+    let wanted = desired(3);
+    let mut seen = observed(&wanted);
+    connect(
+        &mut seen,
+        1,
+        &[("10.0.0.5", 3), ("kube-apiserver (pid 812) on the host itself", 1)],
+    );
+    connect(&mut seen, 3, &[("10.0.0.6", 1)]);
+    let refusals = may_restore(&wanted, &seen, &backup(), ACCEPTED).unwrap_err();
+    let told: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "n1: clients are connected to its member: 10.0.0.5 (3 connections), kube-apiserver (pid 812) on the host itself \
+             (1 connection)",
+            "n3: clients are connected to its member: 10.0.0.6 (1 connection)",
+        ]
+    );
+    assert!(
+        refusals
+            .iter()
+            .all(|r| r.rule == Rule::ClientsConnected && r.hint.contains("--accept-outage"))
+    );
+    let outage = Policy {
+        accept_outage: true,
+        ..ACCEPTED
+    };
+    assert!(may_restore(&wanted, &seen, &backup(), outage).is_ok());
+
+    // Who has stopped, or takes no part, has nobody to lose.
+    for n in [1, 3] {
+        let mut down = facts(&wanted, n);
+        stop(&mut down);
+        seen.hosts.insert(name(n), Fact::Known(down));
+    }
+    assert!(may_restore(&wanted, &seen, &backup(), ACCEPTED).is_ok());
+}
+
+#[test]
+fn who_is_connected_must_be_known_and_many_are_not_all_named() {
+    let wanted = desired(1);
+    let mut seen = observed(&wanted);
+    seen.clients
+        .insert(name(1), Fact::Unknown("cannot read /proc/net/tcp".into()));
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &backup(), ACCEPTED)),
+        [(Rule::Unknown, Some("n1".into()))]
+    );
+    seen.clients.clear();
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &backup(), ACCEPTED)),
+        [(Rule::Unknown, Some("n1".into()))]
+    );
+    connect(&mut seen, 1, &[("10.0.0.5", 1); 11]);
+    let refusals = may_restore(&wanted, &seen, &backup(), ACCEPTED).unwrap_err();
+    assert!(
+        refusals[0].reason.ends_with("10.0.0.5 (1 connection) and 3 more"),
+        "{}",
+        refusals[0]
+    );
+}
+
+/// The new members of a restore that was begun may well have clients already.
+#[test]
+fn clients_of_what_was_restored_already_do_not_keep_it_from_being_finished() {
+    let wanted = desired(1);
+    let mut seen = observed(&wanted);
+    let (note, _) = may_restore(&wanted, &seen, &backup(), ACCEPTED).unwrap();
+    noted(&wanted, &mut seen, 1, note.to_text());
+    connect(&mut seen, 1, &[("10.0.0.5", 1)]);
+    assert_eq!(
+        refused(may_restore(&wanted, &seen, &backup(), ACCEPTED)),
+        [(Rule::ClientsConnected, Some("n1".into()))],
+        "it was not stopped yet"
+    );
+    let Some(Fact::Known(facts)) = seen.hosts.get_mut(&name(1)) else {
+        panic!("n1 is not known")
+    };
+    let marker = Marker {
+        cluster: wanted.cluster.clone(),
+        cluster_id: note.cluster_id(&wanted),
+        member: name(1),
+        complete: false,
+    };
+    facts.data.marker = Some(marker.to_text());
+    assert!(may_restore(&wanted, &seen, &backup(), ACCEPTED).is_ok());
 }

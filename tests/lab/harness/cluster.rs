@@ -174,6 +174,19 @@ impl Host {
         self.try_sh(&format!("{ETCDCTL} etcdctl {arguments}"))
     }
 
+    /// A client on this host that stays connected to one member: it watches a key until `systemctl stop watcher`.
+    #[track_caller]
+    pub fn stays_connected_to(&self, url: &str) {
+        self.sh(&format!(
+            "cat >/run/watcher.sh <<'END'\n{ETCDCTL}\nexport ETCDCTL_ENDPOINTS={url}\netcdctl watch watched >/run/watched\nEND\n\
+             systemd-run --quiet --unit watcher sh /run/watcher.sh"
+        ));
+        wait_until("the watcher to hear of a write", Duration::from_secs(20), || {
+            self.etcdctl("put watched yes").ok();
+            self.try_sh("test -s /run/watched").status == Some(0)
+        });
+    }
+
     /// Now, on the clock of the journals.
     #[track_caller]
     pub fn now(&self) -> f64 {

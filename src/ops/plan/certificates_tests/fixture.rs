@@ -58,6 +58,7 @@ impl World {
                 hosts: BTreeMap::new(),
                 cluster: Fact::Known(membership(&desired)),
                 auth: Fact::Absent,
+                clients: BTreeMap::new(),
             },
             policy: Policy::default(),
             clients: Vec::new(),
