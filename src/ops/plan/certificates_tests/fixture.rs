@@ -288,6 +288,7 @@ fn membership(desired: &Desired) -> Membership {
         errors: Vec::new(),
         learner: false,
         storage_version: None,
+        downgrade: None,
     };
     Membership {
         cluster_id: ClusterId(9),
@@ -296,6 +297,7 @@ fn membership(desired: &Desired) -> Membership {
         members,
         alarms: Vec::new(),
         peers: BTreeMap::new(),
+        works_at: BTreeMap::new(),
     }
 }
 
