@@ -8,7 +8,7 @@ use super::{EtcdClient, RAFT_LIMIT};
 use crate::etcd::error::Asked;
 use crate::etcd::pb::maintenance_client::MaintenanceClient;
 use crate::etcd::snapshot::{SNAPSHOT_IDLE, SnapshotStream};
-use crate::etcd::version::server_version;
+use crate::etcd::version::{minor_version, server_version};
 use crate::etcd::{Alarm, AlarmKind, Answer, EtcdError, KvHash, MemberStatus, pb};
 use crate::inventory::MemberId;
 
@@ -156,11 +156,11 @@ impl EtcdClient {
 
 /// A status in quorate's own types. A downgrade to a version that cannot be read is not taken for none.
 fn told(asked: &Asked<'_>, status: pb::StatusResponse) -> Result<MemberStatus, EtcdError> {
-    let read = |text: &str| server_version(text).map_err(|e| asked.malformed(e.to_string()));
+    let minor = |text: &str| minor_version(text).map_err(|e| asked.malformed(e.to_string()));
     let under_way = status.downgrade_info.filter(|job| job.enabled);
     Ok(MemberStatus {
         header: asked.header(status.header)?,
-        version: read(&status.version)?,
+        version: server_version(&status.version).map_err(|e| asked.malformed(e.to_string()))?,
         db_size: size(status.db_size),
         db_in_use: size(status.db_size_in_use),
         db_quota: size(status.db_size_quota),
@@ -172,9 +172,9 @@ fn told(asked: &Asked<'_>, status: pb::StatusResponse) -> Result<MemberStatus, E
         learner: status.is_learner,
         storage_version: match status.storage_version.as_str() {
             "" => None,
-            text => Some(read(text)?),
+            text => Some(minor(text)?),
         },
-        downgrade: under_way.map(|job| read(&job.target_version)).transpose()?,
+        downgrade: under_way.map(|job| minor(&job.target_version)).transpose()?,
     })
 }
 
