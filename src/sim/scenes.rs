@@ -189,7 +189,12 @@ fn downgrades() -> Vec<Told> {
         ),
         (
             "downgrade-told",
-            "three members of etcd 3.6, on their way back to 3.5, where the run was cut off at once",
+            "three members of etcd 3.6 that were told this moment to go back to 3.5; the run was cut off",
+            going_back().told_to_go_back((3, 5)),
+        ),
+        (
+            "downgrade-ready",
+            "three members of etcd 3.6 that are ready for 3.5; the run was cut off",
             going_back().cut_off_when(|world| world.clusters.values().any(|c| c.downgrade.is_some())),
         ),
         (
@@ -286,6 +291,14 @@ impl Scene {
         };
         self.world = (0..100).map(killed).find(such).expect("it looks like this some time");
         self.world.happened.clear();
+        self
+    }
+
+    /// etcd is told to go back to a minor, and has not done anything about it yet.
+    pub fn told_to_go_back(mut self, to: (u32, u32)) -> Self {
+        let id = self.world.cluster_of(&self.desired).expect("a cluster");
+        let told = self.world.change(id, |cluster, _, _| cluster.enable_downgrade(to));
+        told.expect("etcd goes back");
         self
     }
 

@@ -1,7 +1,7 @@
 //! Telling etcd to go back a minor release, and that it shall not after all.
 
 use super::RealWorld;
-use crate::etcd::{DowngradeStep, EtcdError};
+use crate::etcd::{DowngradeStep, EtcdError, Member};
 use crate::inventory::Version;
 use crate::ops::exec::StepError;
 use crate::ops::safety::downgrade::under_way;
@@ -31,10 +31,18 @@ impl RealWorld {
         }
     }
 
-    /// Calls it off; what is waited for next is that no member tells of one.
+    /// Calls it off, at a member that knows of it: an earlier release may not. What is waited for next is that no member
+    /// tells of one.
     pub(super) async fn call_off_downgrade(&self) -> Result<String, StepError> {
         let membership = self.membership().await?;
-        let client = self.leader(&membership).await?;
+        let knows = |member: &&Member| {
+            let status = membership.status_of(member.id);
+            membership.healthy(member.id) && status.is_some_and(|status| status.downgrade.is_some())
+        };
+        let Some(member) = membership.members.iter().find(knows) else {
+            return Ok("it had ended already".to_owned());
+        };
+        let client = self.member(&membership, member).await?;
         match client.downgrade(DowngradeStep::Cancel, "").await {
             Ok(_) => Ok("the version of the cluster rises again with its members".to_owned()),
             Err(EtcdError::Refused { .. }) => Ok("it had ended already".to_owned()),
