@@ -329,9 +329,13 @@ pub struct Upgrade {
 
 /// `downgrade`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  quorate downgrade --to 3.5.16")]
+#[command(
+    after_help = "From 3.6 on also back to the minor before: etcd is told first, and members follow one by one. Interrupted? \
+                  Run it again to go on, or `quorate upgrade --to` the release it came from to call it off.\n\nExample:\n  \
+                  quorate downgrade --to 3.5.30"
+)]
 pub struct Downgrade {
-    /// The release to go back to
+    /// The release to go back to, of the same minor or the one before
     #[arg(long, value_name = "VERSION")]
     pub to: Version,
 }

@@ -19,6 +19,7 @@ use crate::ops::check::why_unhealthy;
 use crate::ops::fleet::Fleet;
 use crate::ops::inspect;
 use crate::ops::model::{Fact, Membership, Observed, host_of, why_and_help};
+use crate::ops::safety::downgrade::told;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::pki::Certificate;
@@ -43,6 +44,8 @@ pub struct Glance {
     pub alarms: Vec<String>,
     /// What keeps it from being healthy, in sentences.
     pub problems: Vec<String>,
+    /// The way back to an earlier minor that etcd is on, and what can be done about it. It makes nobody unhealthy.
+    pub downgrade: Option<String>,
     /// Scheduled backups; `None` when the inventory wants none. What is wrong with them makes nobody unhealthy.
     pub backups: Option<Outlook>,
 }
@@ -241,6 +244,7 @@ fn glance(session: &Session, seen: &Observed) -> Glance {
         can_lose: strength.can_lose(),
         alarms,
         problems,
+        downgrade: membership.and_then(told).map(|(says, help)| format!("{says}; {help}")),
         backups: backups(desired, seen),
     }
 }
@@ -388,6 +392,9 @@ fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
     anstream::println!("{}", table.render(terminal_width(), true));
     for problem in &glance.problems {
         anstream::println!("{} {}", paint.bad("!"), crate::report::printable(problem));
+    }
+    if let Some(downgrade) = &glance.downgrade {
+        anstream::println!("{} {downgrade}", paint.warn("!"));
     }
     for finding in glance.backups.iter().flat_map(|backups| &backups.findings) {
         anstream::println!("{} {}", paint.warn("!"), crate::report::printable(finding));

@@ -36,10 +36,10 @@ pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     climb(&mut session, &rungs, to).await
 }
 
-/// `downgrade --to`: within a minor; over a minor only where etcd itself supports it.
+/// `downgrade --to`: within a minor; over a minor only where etcd itself opens the way, which the plan asks it to.
 ///
 /// # Errors
-/// See the exit codes.
+/// See the exit codes. The inventory's version follows once every member runs the earlier release.
 pub async fn downgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
     let from = running(&session).await?;
@@ -150,7 +150,7 @@ fn options_survive(session: &Session, from: Version, rungs: &[Version]) -> Resul
                 details,
                 ..failure.hint(format!(
                     "change these options and `version: \"{rung}\"` together in the inventory and run `quorate up`: it \
-                     upgrades by the same rules"
+                     changes the release by the same rules"
                 ))
             });
         }

@@ -79,8 +79,10 @@ pub struct MemberStatus {
     pub errors: Vec<String>,
     /// True for a learner.
     pub learner: bool,
-    /// Storage version (3.6 and later), `3.5.0`.
-    pub storage_version: Option<String>,
+    /// The version whose form its storage has; `None` where the version does not tell (before 3.6).
+    pub storage_version: Option<Version>,
+    /// The version that the cluster is on its way back to; `None` also where the version does not tell (before 3.6).
+    pub downgrade: Option<Version>,
 }
 
 /// An active alarm.

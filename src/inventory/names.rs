@@ -200,6 +200,11 @@ impl Version {
     pub fn series(&self) -> (u32, u32) {
         (self.major, self.minor)
     }
+
+    /// The same as text, the way etcd takes it.
+    pub fn series_text(&self) -> String {
+        format!("{}.{}", self.major, self.minor)
+    }
 }
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

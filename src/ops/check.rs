@@ -13,7 +13,7 @@ use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
-use crate::ops::safety::{Blocked, membership, quorum, restore, trust, upkeep};
+use crate::ops::safety::{Blocked, downgrade, membership, quorum, restore, trust, upkeep};
 
 /// A condition that a step needs before it runs, or brings about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +112,30 @@ pub enum Check {
     NobodyConnected {
         /// The host.
         node: NodeName,
+    },
+    /// [`downgrade::may_begin`].
+    SafeToBeginDowngrade {
+        /// The release that comes.
+        to: Version,
+    },
+    /// [`downgrade::everybody_may_go_back`].
+    ReadyToGoBack {
+        /// The release that comes.
+        to: Version,
+    },
+    /// [`downgrade::may_go_back`].
+    SafeToGoBack {
+        /// Its peer URL.
+        url: PeerUrl,
+        /// The release that comes.
+        to: Version,
+    },
+    /// [`downgrade::none_under_way`].
+    NoDowngrade,
+    /// [`downgrade::went_back`].
+    WentBack {
+        /// The release that has come.
+        to: Version,
     },
     /// The note of this restore lies on the host.
     RestoreNoted {
@@ -285,6 +309,14 @@ impl Check {
                 None => Verdict::Holds,
                 Some(alarm) => Verdict::Fails(format!("the alarm {} is on", alarm.kind.word())),
             }),
+            Check::SafeToBeginDowngrade { to } => in_cluster(seen, |m| safe(downgrade::may_begin(m, *to))),
+            Check::ReadyToGoBack { to } => in_cluster(seen, |m| safe(downgrade::everybody_may_go_back(m, *to))),
+            Check::SafeToGoBack { url, to } => in_cluster(seen, |m| match m.at(url) {
+                None => Verdict::Holds,
+                Some(member) => safe(downgrade::may_go_back(m, member.id, *to)),
+            }),
+            Check::NoDowngrade => in_cluster(seen, |m| safe(downgrade::none_under_way(m))),
+            Check::WentBack { to } => in_cluster(seen, |m| safe(downgrade::went_back(m, *to))),
             Check::RestoreNoted { node, at, token } => on_host(seen, node, |facts| {
                 let text = facts.files.get(at).and_then(|file| file.content.as_deref());
                 match text.and_then(|text| serde_json::from_str::<RestoreNote>(text).ok()) {

@@ -204,16 +204,17 @@ impl Fleet {
     /// within some seconds (`monitorVersions`, server.go).
     pub async fn cluster_version(self: &Arc<Self>, tls: &ClientTls) -> Option<Version> {
         for spec in self.desired.hosts.values() {
-            let Ok(http) = self.http(spec, spec.client_port, tls) else {
-                continue;
-            };
-            if let Ok(version) = http.version(VERSION_LIMIT).await
-                && version.cluster.is_some()
-            {
-                return version.cluster;
+            if let Some(version) = self.works_at(spec, tls).await {
+                return Some(version);
             }
         }
         None
+    }
+
+    /// The same, as the member on one host says it.
+    pub async fn works_at(self: &Arc<Self>, spec: &DesiredHost, tls: &ClientTls) -> Option<Version> {
+        let http = self.http(spec, spec.client_port, tls).ok()?;
+        http.version(VERSION_LIMIT).await.ok()?.cluster
     }
 
     /// How many exchanges each open connection has carried.

@@ -106,6 +106,9 @@ pub struct Membership {
     /// For each member that answered: the peers it has a live stream to (`etcd_network_active_peers`). Empty where
     /// that was not asked.
     pub peers: BTreeMap<MemberId, BTreeMap<MemberId, bool>>,
+    /// The version that the cluster as a whole works at, as each member says (`/version`). Asked only of members that
+    /// tell of a downgrade.
+    pub works_at: BTreeMap<MemberId, Version>,
 }
 
 impl Membership {

@@ -195,6 +195,8 @@ struct Answered {
     status: Result<MemberStatus, EtcdError>,
     quorum_list: Result<Answer<Vec<Member>>, EtcdError>,
     alarms: Vec<Alarm>,
+    /// Asked only while a downgrade is under way.
+    works_at: Option<Version>,
 }
 
 async fn look_at_cluster(
@@ -292,6 +294,7 @@ async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answere
                 status: Err(error.clone()),
                 quorum_list: Err(error),
                 alarms: Vec::new(),
+                works_at: None,
             };
         }
     };
@@ -312,10 +315,16 @@ async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answere
     };
     let alarms = async { tokio::time::timeout(STATUS_LIMIT, client.alarms()).await };
     let (status, quorum_list, alarms) = tokio::join!(client.status(STATUS_LIMIT), limited, alarms);
+    let going_back = status.as_ref().is_ok_and(|status| status.downgrade.is_some());
+    let works_at = match going_back {
+        true => fleet.works_at(spec, tls).await,
+        false => None,
+    };
     Answered {
         status,
         quorum_list,
         alarms: alarms.ok().and_then(Result::ok).unwrap_or_default(),
+        works_at,
     }
 }
 
@@ -335,6 +344,7 @@ fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>
         .into_iter()
         .max_by_key(|l| (l.header.raft_term, l.header.revision, l.value.len()))?;
     let mut status: BTreeMap<MemberId, Fact<MemberStatus>> = BTreeMap::new();
+    let mut works_at = BTreeMap::new();
     let mut alarms = BTreeSet::new();
     for (spec, answer) in answers {
         alarms.extend(answer.alarms.iter().copied());
@@ -345,6 +355,7 @@ fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>
                 Err(error) => Fact::Unknown(error.to_string()),
             };
             status.insert(member.id, fact);
+            works_at.extend(answer.works_at.map(|version| (member.id, version)));
         }
     }
     Some(Fact::Known(Membership {
@@ -354,6 +365,7 @@ fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>
         status,
         alarms: alarms.into_iter().collect(),
         peers: BTreeMap::new(),
+        works_at,
     }))
 }
 

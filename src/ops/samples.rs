@@ -147,6 +147,7 @@ pub fn membership(desired: &Desired) -> Membership {
         members,
         alarms: Vec::new(),
         peers: BTreeMap::new(),
+        works_at: BTreeMap::new(),
     }
 }
 
@@ -170,6 +171,7 @@ pub fn status(id: MemberId) -> MemberStatus {
         errors: Vec::new(),
         learner: false,
         storage_version: None,
+        downgrade: None,
     }
 }
 

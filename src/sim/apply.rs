@@ -42,6 +42,8 @@ impl Lab {
                 self.on(node, |w| w.host(node).unit.enabled = false)?;
                 self.on(node, |w| stop(w, node))?;
             }
+            (Action::BeginDowngrade { to }, _) => self.begin_downgrade(*to).await?,
+            (Action::CallOffDowngrade { .. }, _) => self.call_off_downgrade().await?,
             (Action::AddLearner { url }, _) => self.add_learner(url).await?,
             (Action::Promote { url }, _) => self.promote(step, url).await?,
             (Action::HandOver { url }, _) => self.hand_over(url).await?,
@@ -174,7 +176,7 @@ impl Lab {
     }
 
     /// Somebody to ask: the leader, or any healthy voter in reach, which passes the request on.
-    fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
+    pub(super) fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
         let mut ours = membership
             .voters()
             .filter(|m| membership.healthy(m.id))

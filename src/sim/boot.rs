@@ -89,9 +89,11 @@ impl World {
         }
     }
 
-    /// A server refuses a cluster that has reached a later minor (`invalid downgrade`).
+    /// A server refuses a cluster that has reached a later minor, and storage of such a form (`invalid downgrade`).
     fn fits(&mut self, node: &NodeName, disk: Disk, version: Version) -> Result<(), String> {
-        let reached = self.clusters.get(&disk.cluster).and_then(|c| c.version);
+        let cluster = self.clusters.get(&disk.cluster);
+        let form = cluster.and_then(|c| c.storage.get(&disk.member).copied());
+        let reached = cluster.and_then(|c| c.version).max(form);
         match reached.map(|reached| version.series().cmp(&reached)) {
             Some(Ordering::Less) => {
                 self.happened.push(Happening::TooOld { node: node.clone() });

@@ -119,10 +119,11 @@ pub fn case(dice: &mut Dice) -> Case {
     let mut hidden = false;
     if !dice.chance(15) {
         let members = if dice.chance(70) { n } else { 1 + dice.below(n) };
-        // Upgrades, a patch and a minor; and going back, which etcd allows for a patch.
+        // Upgrades, a patch and a minor; and going back, which etcd allows for a patch, and from 3.6 on for a minor.
         let before = match (version, dice.below(10)) {
             (stock::V3_5, 0) => stock::V3_4,
             (stock::V3_5, 1) => stock::V3_5_OLD,
+            (stock::V3_5, 2) => stock::V3_6,
             (stock::V3_4, 0) => stock::V3_5,
             (stock::V3_5_OLD, 0..=3) => stock::V3_5,
             _ => version,

@@ -116,6 +116,11 @@ impl SimHost {
         Some((self.disk()?, process))
     }
 
+    /// The release that runs.
+    pub fn runs(&self) -> Option<Version> {
+        self.unit.process.as_ref().map(|process| process.version)
+    }
+
     /// Hashes of what a process reads when it starts, as the unit notes them.
     pub fn read_at_a_start(&self) -> BTreeMap<HostPath, String> {
         let read = [

@@ -3,6 +3,7 @@
 use super::host::Data;
 use super::papers::Keys;
 use super::scenes::{Scene, UP, node};
+use super::stock::V3_6;
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Intent, Membership, Observed};
 use crate::ops::plan::lint::lint;
@@ -368,4 +369,18 @@ fn data_exchanged_without_a_restore() {
         first.risk = Risk::DestroysData;
     });
     assert_eq!(caught, "w1.etcd-3: exchanges data, and no restore was asked for");
+}
+
+#[test]
+fn a_member_that_goes_back_unprepared() {
+    let caught = found(&Scene::of_version(3, V3_6), |plan, _| {
+        let restart = step(plan, is_restart);
+        restart
+            .requires
+            .retain(|check| !matches!(check, Check::SafeToGoBack { .. }));
+    });
+    assert_eq!(
+        caught,
+        "w4.etcd-3: takes a member back over a minor release, and nothing makes sure that it is ready"
+    );
 }

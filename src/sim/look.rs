@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::etcd::{Header, MemberStatus};
 use crate::host::{DataFacts, DataState, HostFacts, ServiceFacts, ServiceState};
-use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName};
+use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, Version};
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed};
 
+use super::downgrade::FIRST_TO_GO_BACK;
 use super::host::{Data, Link, SimHost};
 use super::raft::Cluster;
 use super::stock;
@@ -92,6 +93,12 @@ impl World {
                 status.insert(stranger.id, self.status(host));
             }
         }
+        let going_back = |fact: &Fact<MemberStatus>| fact.known().is_some_and(|status| status.downgrade.is_some());
+        let works_at = status
+            .iter()
+            .filter(|(_, fact)| going_back(fact))
+            .filter_map(|(id, _)| cluster.version.map(|at| (*id, Version::new(at.0, at.1, 0))))
+            .collect();
         Fact::Known(Membership {
             cluster_id: id,
             by_quorum: true,
@@ -99,6 +106,7 @@ impl World {
             status,
             alarms: Vec::new(),
             peers: BTreeMap::new(),
+            works_at,
         })
     }
 
@@ -122,6 +130,8 @@ impl World {
             return Fact::Unknown("it did not answer status within 3 s".into());
         };
         let cluster = &self.clusters[&disk.cluster];
+        let tells = process.version.series() >= FIRST_TO_GO_BACK;
+        let minor = |series: (u32, u32)| Version::new(series.0, series.1, 0);
         let leader = cluster.leader.unwrap_or(MemberId(0));
         let header = Header {
             cluster_id: disk.cluster,
@@ -141,7 +151,8 @@ impl World {
             raft_term: cluster.term,
             errors: errors(cluster),
             learner: cluster.members.get(&disk.member).is_some_and(|m| m.learner),
-            storage_version: None,
+            storage_version: cluster.storage.get(&disk.member).copied().filter(|_| tells).map(minor),
+            downgrade: cluster.downgrade.filter(|_| tells).map(minor),
         })
     }
 }

@@ -15,6 +15,7 @@
 //! | `look` | the world as `observe` sees it |
 //! | `apply` | what each action does, stroke by stroke |
 //! | `restore` | what the steps of a restore do |
+//! | `downgrade` | the way back over a minor release: etcd's job, its refusals, and the form of each member's storage |
 //! | `drive` | the world as the executor's, with crashes between strokes, and rounds of plan and apply |
 //! | `oracle` | judges every state in between, knowing nothing of `ops/safety` |
 //! | `dice` | seeded chance |
@@ -28,6 +29,7 @@ mod arbitrary;
 mod boot;
 mod chaos;
 mod dice;
+mod downgrade;
 pub mod drive;
 pub mod host;
 mod lint_rules;

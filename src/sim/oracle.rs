@@ -133,6 +133,11 @@ impl Oracle {
                     ));
                 }
             }
+            Happening::ToldToGoBack { cluster } => {
+                if self.alive.contains(cluster) && world.backups == 0 {
+                    self.say(format!("the cluster {cluster} goes back before a snapshot was taken"));
+                }
+            }
             Happening::Restored { node, cluster } => self.restored(world, node, *cluster),
         }
     }

@@ -33,8 +33,12 @@ pub struct Cluster {
     pub leaderless_since: u64,
     /// A leader was elected that lacks acknowledged entries.
     pub forgot: bool,
-    /// The minor release that all members have reached; a cluster never goes back.
+    /// The minor release that all members have reached; a cluster goes back only the way of [`super::downgrade`].
     pub version: Option<(u32, u32)>,
+    /// The minor that etcd was told to go back to.
+    pub downgrade: Option<(u32, u32)>,
+    /// The form of each member's storage, once a release that knows of forms has run on it.
+    pub storage: BTreeMap<MemberId, (u32, u32)>,
     /// Counts members added at run time: their ids cannot be foretold.
     pub added: u64,
 }
@@ -60,6 +64,9 @@ pub enum Refusal {
     NotInSync,
     NotALearner,
     NotFound,
+    InvalidDowngradeTarget,
+    DowngradeInProgress,
+    NoDowngrade,
 }
 
 pub fn quorum(voters: usize) -> usize {
@@ -79,6 +86,8 @@ impl Cluster {
             leaderless_since: now,
             forgot: false,
             version: None,
+            downgrade: None,
+            storage: BTreeMap::new(),
             added: 0,
         }
     }
@@ -125,11 +134,7 @@ impl Cluster {
         indexes.sort_unstable_by(|a, b| b.cmp(a));
         let held_by_quorum = indexes[quorum(self.voters().count()) - 1];
         self.committed = self.committed.max(held_by_quorum);
-        let everybody = self.members.keys().all(|id| live.contains_key(id));
-        if everybody {
-            let slowest = live.values().map(|m| m.version.series()).min();
-            self.version = self.version.max(slowest);
-        }
+        self.agree_on_a_version(live);
     }
 
     fn elect(&mut self, live: &BTreeMap<MemberId, Live>, voters: &[MemberId]) {

@@ -67,6 +67,7 @@ fn cluster(members: &[Is]) -> Membership {
         status: members.iter().enumerate().map(status).collect(),
         alarms: Vec::new(),
         peers: BTreeMap::new(),
+        works_at: BTreeMap::new(),
     }
 }
 
@@ -89,6 +90,7 @@ fn answer(member_id: MemberId, index: u64) -> MemberStatus {
         errors: Vec::new(),
         learner: false,
         storage_version: None,
+        downgrade: None,
     }
 }
 

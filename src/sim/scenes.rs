@@ -160,6 +160,7 @@ pub fn all() -> Vec<Told> {
             }),
         ),
     ];
+    scenes.extend(downgrades());
     let lost = Scene::healthy(3).wiped(2).wiped(3).a_moment_later();
     let order = order(&lost.desired, Vec::new());
     let restore = Intent::Restore(Box::new(order));
@@ -169,6 +170,79 @@ pub fn all() -> Vec<Told> {
         lost.asked(restore).accepting_data_loss(),
     ));
     scenes
+}
+
+/// Back over a minor release.
+fn downgrades() -> Vec<Told> {
+    let going_back = || Scene::of_version(3, stock::V3_6);
+    let runs = |release| move |world: &World| world.hosts[&node(3)].runs() == Some(release);
+    let half_way = || going_back().cut_off_when(runs(stock::V3_5)).a_moment_later();
+    let unfinished_upgrade = Scene::healthy(3)
+        .wanting(stock::V3_6)
+        .cut_off_when(runs(stock::V3_6))
+        .a_moment_later();
+    vec![
+        (
+            "downgrade",
+            "three members of etcd 3.6; the inventory wants 3.5",
+            going_back(),
+        ),
+        (
+            "downgrade-told",
+            "three members of etcd 3.6 that were told this moment to go back to 3.5; the run was cut off",
+            going_back().told_to_go_back((3, 5)),
+        ),
+        (
+            "downgrade-ready",
+            "three members of etcd 3.6 that are ready for 3.5; the run was cut off",
+            going_back().cut_off_when(|world| world.clusters.values().any(|c| c.downgrade.is_some())),
+        ),
+        (
+            "downgrade-half-way",
+            "three members on their way back to 3.5, where etcd-3 is; the run was cut off",
+            half_way(),
+        ),
+        (
+            "downgrade-called-off",
+            "three members on their way back to 3.5, where etcd-3 is; the inventory wants 3.6 again",
+            half_way().wanting(stock::V3_6),
+        ),
+        (
+            "downgrade-under-way-and-a-restart",
+            "three members on their way back to 3.5, where etcd-3 is",
+            half_way().asked(Intent::Restart { limit: Vec::new() }),
+        ),
+        (
+            "downgrade-from-3.7",
+            "three members of etcd 3.7; the inventory wants 3.6",
+            Scene::of_version(3, stock::V3_7).wanting(stock::V3_6),
+        ),
+        (
+            "downgrade-of-two-minors",
+            "three members of etcd 3.7; the inventory wants 3.5",
+            Scene::of_version(3, stock::V3_7),
+        ),
+        (
+            "downgrade-to-3.4",
+            "three members of etcd 3.5; the inventory wants 3.4",
+            Scene::healthy(3).wanting(stock::V3_4),
+        ),
+        (
+            "downgrade-beside-a-stopped-member",
+            "three members of etcd 3.6, of which etcd-3 was stopped; the inventory wants 3.5",
+            going_back().stopped(3).a_moment_later(),
+        ),
+        (
+            "downgrade-with-a-stranger",
+            "three members of etcd 3.6; the inventory lists two of them and wants 3.5",
+            going_back().inventory_of(2),
+        ),
+        (
+            "downgrade-of-an-unfinished-upgrade",
+            "three members on their way up to 3.6, where etcd-3 is; the inventory wants 3.5 again",
+            unfinished_upgrade.wanting(stock::V3_5),
+        ),
+    ]
 }
 
 /// `etcd-N`.
@@ -198,6 +272,34 @@ impl Scene {
         mature(&mut scene.world, &stock::inventory(1..=members, runs));
         scene.world.happened.clear();
         scene
+    }
+
+    /// The inventory wants another release.
+    pub fn wanting(mut self, release: Version) -> Self {
+        self.desired.version = release;
+        self
+    }
+
+    /// The world after a run that was killed as soon as it looked like this.
+    pub fn cut_off_when(mut self, such: impl Fn(&World) -> bool) -> Self {
+        let killed = |strokes| {
+            let trouble = Trouble {
+                crash_after: Some(strokes),
+                ..Trouble::default()
+            };
+            bring_about(self.world.clone(), &self.desired, &self.intent, self.policy, trouble).world
+        };
+        self.world = (0..100).map(killed).find(such).expect("it looks like this some time");
+        self.world.happened.clear();
+        self
+    }
+
+    /// etcd is told to go back to a minor, and has not done anything about it yet.
+    pub fn told_to_go_back(mut self, to: (u32, u32)) -> Self {
+        let id = self.world.cluster_of(&self.desired).expect("a cluster");
+        let told = self.world.change(id, |cluster, _, _| cluster.enable_downgrade(to));
+        told.expect("etcd goes back");
+        self
     }
 
     /// Asks for something else than `up`.

@@ -46,6 +46,8 @@ pub enum Happening {
     Upgraded { node: NodeName, cluster: ClusterId },
     /// An earlier minor release was started on what the cluster as a whole has left behind, and ended at once.
     TooOld { node: NodeName },
+    /// etcd was told to go back a minor release.
+    ToldToGoBack { cluster: ClusterId },
     /// A snapshot became a member's data.
     Restored { node: NodeName, cluster: ClusterId },
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use tonic::transport::Channel;
 
 use super::{EtcdClient, RAFT_LIMIT};
+use crate::etcd::error::Asked;
 use crate::etcd::pb::maintenance_client::MaintenanceClient;
 use crate::etcd::snapshot::{SNAPSHOT_IDLE, SnapshotStream};
-use crate::etcd::version::server_version;
+use crate::etcd::version::{minor_version, server_version};
 use crate::etcd::{Alarm, AlarmKind, Answer, EtcdError, KvHash, MemberStatus, pb};
 use crate::inventory::MemberId;
 
@@ -40,20 +41,7 @@ impl EtcdClient {
         let asked = self.asked("status", limit);
         let mut maintenance = self.maintenance();
         let status = asked.answer(maintenance.status(pb::StatusRequest {})).await?;
-        Ok(MemberStatus {
-            header: asked.header(status.header)?,
-            version: server_version(&status.version).map_err(|e| asked.malformed(e.to_string()))?,
-            db_size: size(status.db_size),
-            db_in_use: size(status.db_size_in_use),
-            db_quota: size(status.db_size_quota),
-            leader: MemberId(status.leader),
-            raft_index: status.raft_index,
-            raft_applied: status.raft_applied_index,
-            raft_term: status.raft_term,
-            errors: status.errors,
-            learner: status.is_learner,
-            storage_version: Some(status.storage_version).filter(|version| !version.is_empty()),
-        })
+        told(&asked, status)
     }
 
     /// Hands leadership to `target`. Must be asked of the leader; check first that the target is up.
@@ -132,7 +120,8 @@ impl EtcdClient {
         Ok(())
     }
 
-    /// Prepares, begins or gives up an online downgrade to `version` (`3.5`); returns the cluster's version now.
+    /// Prepares, begins or gives up an online downgrade to `version` (`3.5`); returns the cluster's version now. Every
+    /// member passes it on to the leader.
     ///
     /// # Errors
     /// `Other` with code `InvalidArgument` for a version that is not allowed, `Refused` when one is under way or none
@@ -165,6 +154,30 @@ impl EtcdClient {
     }
 }
 
+/// A status in quorate's own types. A downgrade to a version that cannot be read is not taken for none.
+fn told(asked: &Asked<'_>, status: pb::StatusResponse) -> Result<MemberStatus, EtcdError> {
+    let minor = |text: &str| minor_version(text).map_err(|e| asked.malformed(e.to_string()));
+    let under_way = status.downgrade_info.filter(|job| job.enabled);
+    Ok(MemberStatus {
+        header: asked.header(status.header)?,
+        version: server_version(&status.version).map_err(|e| asked.malformed(e.to_string()))?,
+        db_size: size(status.db_size),
+        db_in_use: size(status.db_size_in_use),
+        db_quota: size(status.db_size_quota),
+        leader: MemberId(status.leader),
+        raft_index: status.raft_index,
+        raft_applied: status.raft_applied_index,
+        raft_term: status.raft_term,
+        errors: status.errors,
+        learner: status.is_learner,
+        storage_version: match status.storage_version.as_str() {
+            "" => None,
+            text => Some(minor(text)?),
+        },
+        downgrade: under_way.map(|job| minor(&job.target_version)).transpose()?,
+    })
+}
+
 /// Sizes are signed on the wire and never negative.
 fn size(bytes: i64) -> u64 {
     u64::try_from(bytes).unwrap_or(0)
@@ -180,4 +193,57 @@ fn alarm(alarm: &pb::AlarmMember) -> Option<Alarm> {
         member: MemberId(alarm.member_id),
         kind,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd::Endpoint;
+    use crate::inventory::Version;
+
+    /// What etcd says of itself, with such a storage version and such a downgrade.
+    fn says(storage: &str, job: Option<(bool, &str)>) -> Result<MemberStatus, EtcdError> {
+        let endpoint = Endpoint {
+            host: "10.0.0.1".into(),
+            port: 2379,
+        };
+        let asked = Asked {
+            operation: "status",
+            endpoint: &endpoint,
+            limit: RAFT_LIMIT,
+            member: None,
+        };
+        let status = pb::StatusResponse {
+            header: Some(pb::ResponseHeader::default()),
+            version: "3.6.14".into(),
+            storage_version: storage.into(),
+            downgrade_info: job.map(|(enabled, target)| pb::DowngradeInfo {
+                enabled,
+                target_version: target.into(),
+            }),
+            ..Default::default()
+        };
+        told(&asked, status)
+    }
+
+    #[test]
+    fn a_downgrade_is_under_way_only_while_it_is_enabled() {
+        let idle = says("3.6.0", Some((false, ""))).unwrap();
+        assert_eq!(
+            (idle.storage_version, idle.downgrade),
+            (Some(Version::new(3, 6, 0)), None)
+        );
+        let begun = says("3.5.0", Some((true, "3.5.0"))).unwrap();
+        let to = Some(Version::new(3, 5, 0));
+        assert_eq!((begun.storage_version, begun.downgrade), (to, to));
+        // 3.5 tells neither.
+        let silent = says("", None).unwrap();
+        assert_eq!((silent.storage_version, silent.downgrade), (None, None));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_none() {
+        assert!(says("3.6.0", Some((true, "soon"))).is_err());
+        assert!(says("new", None).is_err());
+    }
 }

@@ -9,6 +9,7 @@ use crate::inventory::{DesiredHost, Version};
 use crate::ops::check::why_unhealthy;
 use crate::ops::inspect::without_stream;
 use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::safety::downgrade::told;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::upkeep::way_out;
 
@@ -120,7 +121,9 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
 fn releases(membership: &Membership) -> Vec<Finding> {
     let running: BTreeSet<Version> = membership.releases().collect();
     let mut findings = Vec::new();
-    if running.len() > 1 {
+    if let Some((says, help)) = told(membership) {
+        findings.push(Finding::advice(Topic::Cluster, says, help));
+    } else if running.len() > 1 {
         let releases: Vec<String> = running.iter().map(ToString::to_string).collect();
         let says = format!("its members run different releases: {}", releases.join(", "));
         let help = "an upgrade was not finished: `quorate up` goes on with it";

@@ -366,6 +366,21 @@ fn releases() {
 }
 
 #[test]
+fn a_downgrade_under_way() {
+    let mut ward = Ward::well();
+    let etcd = |minor, patch| Version::new(3, minor, patch);
+    ward.status(1).version = etcd(5, 33);
+    for n in 2..=3 {
+        ward.status(n).version = etcd(6, 14);
+        ward.status(n).downgrade = Some(etcd(5, 0));
+    }
+    assert_eq!(
+        ward.all(),
+        ["Advice etcd is on its way back to 3.5: 1 of 3 members run it"]
+    );
+}
+
+#[test]
 fn slow_disks_and_networks() {
     let slow = |count, p99_seconds| Some(Latency { count, p99_seconds });
     let mut ward = Ward::well();

@@ -2,6 +2,7 @@
 
 mod authorize;
 mod certificates;
+mod downgrade;
 mod hashes;
 mod inspect;
 mod lifecycle;
@@ -160,6 +161,8 @@ impl World for RealWorld {
             }
             (Action::Retire, Target::Node(node)) => self.retire(node).await,
             (Action::Wipe, Target::Node(node)) => self.wipe(node).await,
+            (Action::BeginDowngrade { to }, _) => self.begin_downgrade(*to).await,
+            (Action::CallOffDowngrade { .. }, _) => self.call_off_downgrade().await,
             (Action::AddLearner { url }, _) => self.add_learner(url).await,
             (Action::Promote { url }, _) => self.promote(step, url, reporter).await,
             (Action::HandOver { url }, _) => self.hand_over(url).await,

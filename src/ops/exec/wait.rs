@@ -29,6 +29,8 @@ impl Patience {
             // A large database takes minutes to replay its log.
             Action::Restart { .. } | Action::Promote { .. } => 600,
             Action::Defragment { .. } => 600,
+            // etcd looks every few seconds, and writes a snapshot of its log before its storage changes.
+            Action::BeginDowngrade { .. } => 120,
             Action::Start | Action::LookAgain { .. } => 120,
             _ => 30,
         }))

@@ -3,7 +3,8 @@
 use super::Situation;
 use crate::host::ServiceFacts;
 use crate::inventory::DesiredHost;
-use crate::ops::model::Fact;
+use crate::ops::model::{Fact, Intent};
+use crate::ops::safety::downgrade::told;
 
 /// One sentence for each finding, hosts in the order of the inventory.
 pub(super) fn of_all(situation: Situation<'_>) -> Vec<String> {
@@ -16,6 +17,12 @@ pub(super) fn of_all(situation: Situation<'_>) -> Vec<String> {
     });
     seen.flat_map(|(host, service)| of(host, service).map(|says| format!("{}: {says}", host.name)))
         .collect()
+}
+
+/// A downgrade that is under way, beside everything that neither goes on with it nor calls it off.
+pub(super) fn of_a_downgrade(situation: Situation<'_>, intent: &Intent) -> Option<String> {
+    let (says, help) = told(situation.membership()?)?;
+    (!matches!(intent, Intent::Converge { .. })).then(|| format!("{says}; {help}"))
 }
 
 /// The same for one host.

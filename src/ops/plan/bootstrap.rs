@@ -14,7 +14,7 @@ use crate::ops::check::Check;
 use crate::ops::model::Fact;
 use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
 use crate::ops::safety::quorum::quorum;
-use crate::ops::safety::version::may_change_version;
+use crate::ops::safety::version::may_start_with;
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState, initial_of, initial_token};
 
@@ -296,7 +296,7 @@ fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step
         blocked.extend(preflight(situation, host, facts));
         // The unit that is put back names the wanted release, and the data was written by one of those installed.
         let installed = facts.releases.keys().next_back();
-        blocked.extend(installed.and_then(|v| may_change_version(*v, situation.desired.version).err()));
+        blocked.extend(installed.and_then(|v| may_start_with(*v, situation.desired.version).err()));
         let change = drift.whole();
         steps.push(
             on(&host.name, Action::Provision { change }, Risk::Reversible).because([format!("{what} is missing")]),

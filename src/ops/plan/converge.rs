@@ -6,7 +6,7 @@ use super::drift::{Drift, drift};
 use super::leave::Strays;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, HostChange, Risk, Situation, Target, authorize, join, leave, roll};
+use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, roll};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, NodeName};
@@ -38,8 +38,10 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     }
     let covered = |name: &NodeName| limit.is_empty() || limit.contains(name);
     let peers = survey(situation, membership, &covered)?;
+    downgrade::may_be_gone(situation, membership, &covered, &peers)?;
 
     let mut draft = Draft::new(Some(Strength::of(membership)));
+    downgrade::call_off(situation, membership, &mut draft);
     before_another_version(situation, membership, &covered, &mut draft);
     draft.wave(
         "put in place what needs no restart",
@@ -57,6 +59,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         );
     }
     let left = leave::prune(situation, membership, prune, Strays::Down, &mut draft)?;
+    downgrade::open_the_way(situation, membership, &mut draft);
     roll::changed(situation, &left, &peers, &mut draft)?;
     // Stopped members are started, and sick ones rolled, before anybody joins.
     let cured = peers.iter().filter(|p| comes_back(p)).map(|p| p.member.id).collect();

@@ -269,6 +269,27 @@ impl<'a> Lint<'a> {
         {
             self.fatal(&step.id, "does not wait until the voter is healthy again");
         }
+        if self.goes_back(step, url) && !step.requires.iter().any(|c| matches!(c, Check::SafeToGoBack { .. })) {
+            self.fatal(
+                &step.id,
+                "takes a member back over a minor release, and nothing makes sure that it is ready",
+            );
+        }
+    }
+
+    /// Whether it exchanges a member's release for one of an earlier minor than that says it runs.
+    fn goes_back(&self, step: &Step, url: &PeerUrl) -> bool {
+        let comes = step.ensures.iter().find_map(|check| match check {
+            Check::RunsCurrent { version, .. } => *version,
+            _ => None,
+        });
+        let runs = self.membership().and_then(|m| {
+            let status = m.status.get(&at(m, url)?.id)?.known()?;
+            Some(status.version)
+        });
+        comes
+            .zip(runs)
+            .is_some_and(|(comes, runs)| (comes.major, comes.minor) < (runs.major, runs.minor))
     }
 
     /// A host without data starts only where that was made sure of: nothing there at a bootstrap, or on the list, or

@@ -14,6 +14,7 @@ pub mod step;
 mod authorize;
 mod beforehand;
 mod bootstrap;
+mod downgrade;
 mod join;
 mod leave;
 mod recover;
@@ -92,6 +93,7 @@ pub fn plan(
         Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
     draft.notes.extend(advice::of_all(situation));
+    draft.notes.extend(advice::of_a_downgrade(situation, intent));
     draft.number();
     Ok(Plan {
         header: Header {

@@ -6,7 +6,7 @@ use super::converge::{Peer, comes_back, initial_existing, look_again, own_data, 
 use super::drift::drift;
 use super::startable::{lacks, shut_out, would_stay_down};
 use super::waves::{Draft, Effect, on};
-use super::{Action, HostChange, Risk, Situation, living};
+use super::{Action, HostChange, Risk, Situation, downgrade, living};
 use crate::etcd::Member;
 use crate::inventory::{DesiredHost, MemberId, NodeName, Version};
 use crate::ops::check::Check;
@@ -42,18 +42,19 @@ pub(super) fn changed(
             version: Some(situation.desired.version),
             why: peer.drift.restart.clone(),
         };
+        let mut step = one.step(situation, membership);
+        step.requires.extend(downgrade::needed_for(situation, membership, peer));
         draft.wave(
             format!("roll {}", peer.host.name),
             effect(membership, peer.member),
-            vec![one.step(situation, membership)],
+            vec![step],
         );
     }
     if any {
-        draft.wave(
-            "look again",
-            Effect::None,
-            vec![look_again(situation, membership, peers)],
-        );
+        let mut look = look_again(situation, membership, peers);
+        look.ensures
+            .extend(downgrade::seen_at_the_end(situation, membership, peers));
+        draft.wave("look again", Effect::None, vec![look]);
     }
     Ok(())
 }

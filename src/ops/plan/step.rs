@@ -186,6 +186,16 @@ pub enum Action {
         /// Its peer URL.
         url: PeerUrl,
     },
+    /// Tells etcd to go back to an earlier minor, unless it has been told; it makes its storage ready then.
+    BeginDowngrade {
+        /// The release that comes.
+        to: Version,
+    },
+    /// Tells etcd that it stays at the minor it came from.
+    CallOffDowngrade {
+        /// Where it was on its way to.
+        to: Version,
+    },
     /// Adds the host as a learner.
     AddLearner {
         /// Its peer URL.
@@ -398,6 +408,13 @@ impl Action {
             Action::Start => "start etcd".into(),
             Action::Restart { change, .. } if change.is_empty() => "restart etcd".into(),
             Action::Restart { change, .. } => format!("put in place {}; restart etcd", change.describe()),
+            Action::BeginDowngrade { to } => {
+                format!(
+                    "let etcd go back to {0}; wait until every member is ready for {0}",
+                    to.series_text()
+                )
+            }
+            Action::CallOffDowngrade { to } => format!("call the way back to {} off", to.series_text()),
             Action::AddLearner { url } => format!("add {url} to the cluster as a learner"),
             Action::Promote { .. } => "wait until it has caught up, then make it a voter".into(),
             Action::HandOver { .. } => "hand leadership over".into(),

@@ -7,7 +7,8 @@
 //! 3. [`membership::may_add`], [`membership::may_promote`]: one change at a time, learners first.
 //! 4. [`membership::may_remove`], [`membership::may_wipe`], and who leads meanwhile ([`leader`]).
 //! 5. [`bootstrap::may_bootstrap`]: a new cluster only where everything is known to be empty.
-//! 6. [`version::may_change_version`]: one minor at a time, above the published floors.
+//! 6. [`version::may_change_version`]: one minor at a time, above the published floors; back only the way that etcd itself
+//!    opens ([`downgrade::may_begin`], [`downgrade::may_go_back`]).
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently.
 //! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
 //!    [`leaves::may_come_back`]: nobody is stopped whom the others would not let back in.
@@ -22,6 +23,7 @@
 
 pub mod bootstrap;
 pub mod clients;
+pub mod downgrade;
 pub mod leader;
 pub mod leaves;
 pub mod membership;
@@ -34,6 +36,7 @@ pub mod version;
 
 use serde::{Deserialize, Serialize};
 
+use crate::etcd::Member;
 use crate::inventory::NodeName;
 
 /// Which rule said no.
@@ -104,5 +107,13 @@ impl Blocked {
     pub(crate) fn on(mut self, node: &NodeName) -> Self {
         self.node = Some(node.clone());
         self
+    }
+}
+
+/// A member's name for people, where no inventory is at hand.
+fn name(member: &Member) -> String {
+    match member.started() {
+        true => member.name.clone(),
+        false => member.id.to_string(),
     }
 }

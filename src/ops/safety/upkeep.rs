@@ -1,7 +1,7 @@
 //! Defragmenting and alarms: one member at a time, for a reason, and an alarm is taken back only when its cause is gone
 //! (facts/etcd.md section 6).
 
-use super::{Blocked, Rule};
+use super::{Blocked, Rule, name};
 use crate::bundle::known_bad;
 use crate::etcd::{AlarmKind, MemberStatus};
 use crate::inventory::{Desired, MemberId};
@@ -164,13 +164,6 @@ pub fn may_disarm(membership: &Membership) -> Result<(), Blocked> {
             format!("{} does not answer, so its database would stay full", name(member)),
             "bring it back first (`quorate up`)",
         )),
-    }
-}
-
-fn name(member: &crate::etcd::Member) -> String {
-    match member.started() {
-        true => member.name.clone(),
-        false => member.id.to_string(),
     }
 }
 

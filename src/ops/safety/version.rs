@@ -8,6 +8,9 @@ use crate::inventory::Version;
 /// 3.7: upgrade guide v3.7/upgrades/upgrade_3_7.md.
 const FLOORS: &[((u32, u32), Version)] = &[((3, 6), Version::new(3, 5, 26)), ((3, 7), Version::new(3, 6, 11))];
 
+/// The first minor that can be left backwards: its `Downgrade` call works, and its storage knows its own form.
+const FIRST_TO_GO_BACK: (u32, u32) = (3, 6);
+
 /// Whether every member may move from `from` to `to` in one roll.
 ///
 /// # Errors
@@ -108,25 +111,59 @@ fn stepping_stone(
         })
 }
 
-/// From 3.6 on etcd can go back one minor with a procedure of its own (`etcdctl downgrade`), which quorate does not drive
-/// yet; before that it cannot.
+/// From 3.6 on etcd can go back one minor, with a procedure of its own ([`super::downgrade`]); before that it cannot.
 fn may_downgrade(from: Version, to: Version) -> Result<(), Blocked> {
-    let one_minor = to.major == from.major && to.minor + 1 == from.minor;
-    let reason = match (one_minor, from.series() >= (3, 6)) {
-        (true, true) => format!(
-            "from {from} to {to} etcd needs its own downgrade procedure first, and quorate does not drive that yet"
+    let restore =
+        "restore the snapshot that was taken before the upgrade: `quorate restore FILE` (newer writes are lost)";
+    let refuse = |reason: String, hint: String| Err(Blocked::new(Rule::Version, reason, hint));
+    let before = Version::new(from.major, from.minor.saturating_sub(1), 0);
+    let online = from.series() >= FIRST_TO_GO_BACK;
+    if to.series() != before.series() {
+        let hint = match online {
+            true => format!("go to {0} first: `quorate downgrade --to {0}.N`", before.series_text()),
+            false => restore.to_owned(),
+        };
+        let reason = format!("etcd goes back one minor release at a time, and {from} to {to} is more");
+        return refuse(reason, hint);
+    }
+    if !online {
+        let reason = format!(
+            "etcd cannot go back from {from} to {to} while data is written: a {} server refuses the data of {}",
+            to.series_text(),
+            from.series_text()
+        );
+        return refuse(reason, restore.to_owned());
+    }
+    match floor(from) {
+        Some(floor) if to < floor => refuse(
+            format!(
+                "from {to} there would be no way up again, also not for a downgrade that is called off half way: {} may \
+                 only follow {floor} or later",
+                from.series_text()
+            ),
+            format!("go back to {floor} or later: `quorate downgrade --to {floor}`"),
         ),
-        (true, false) => format!(
-            "etcd cannot go back from {from} to {to} while data is written: a {}.{} server refuses the data of {}.{}",
-            to.major, to.minor, from.major, from.minor
-        ),
-        (false, _) => format!("etcd goes back one minor release at a time, and {from} to {to} is more"),
-    };
-    Err(Blocked::new(
-        Rule::Version,
-        reason,
-        "restore the snapshot that was taken before the upgrade: `quorate restore FILE` (newer writes are lost)",
-    ))
+        _ => Ok(()),
+    }
+}
+
+/// Whether data that `from` may have written can be started with `to` while no member answers. Nobody is there then to
+/// make it ready for an older minor.
+///
+/// # Errors
+/// As [`may_change_version`], and for every way back over a minor.
+pub fn may_start_with(from: Version, to: Version) -> Result<(), Blocked> {
+    may_change_version(from, to)?;
+    match to.series() < from.series() {
+        false => Ok(()),
+        true => Err(Blocked::new(
+            Rule::Version,
+            format!("its data may be of {from}, and etcd makes data ready for {to} only while the cluster runs"),
+            format!(
+                "start it with `version: \"{from}\"` in the inventory (`quorate up`), then `quorate downgrade --to {to}`"
+            ),
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -162,11 +199,47 @@ mod tests {
             may_change_version(v("3.5.30"), v("3.5.16")).is_ok(),
             "patch releases go both ways"
         );
-        assert!(may_change_version(v("3.5.30"), v("3.4.23")).is_err());
-        assert!(
-            may_change_version(v("3.6.14"), v("3.5.30")).is_err(),
-            "not without etcd's own downgrade procedure"
-        );
+    }
+
+    /// The reason, and the way out beside it.
+    #[track_caller]
+    fn refused(from: &str, to: &str) -> (String, String) {
+        let refusal = may_change_version(v(from), v(to)).unwrap_err();
+        assert_eq!(refusal.rule, Rule::Version);
+        (refusal.reason, refusal.hint)
+    }
+
+    #[test]
+    fn the_way_back_is_one_minor_and_begins_with_3_6() {
+        for (from, to) in [("3.6.14", "3.5.30"), ("3.7.1", "3.6.14"), ("3.6.0", "3.5.26")] {
+            assert_eq!(may_change_version(v(from), v(to)), Ok(()));
+        }
+        let (reason, hint) = refused("3.5.30", "3.4.45");
+        assert!(reason.contains("cannot go back from 3.5.30 to 3.4.45"), "{reason}");
+        assert!(hint.contains("quorate restore FILE"), "{hint}");
+        let (reason, hint) = refused("3.7.1", "3.5.30");
+        assert!(reason.contains("one minor release at a time"), "{reason}");
+        assert!(hint.contains("`quorate downgrade --to 3.6.N`"), "{hint}");
+        let (reason, hint) = refused("3.5.30", "3.3.1");
+        assert!(reason.contains("one minor release at a time"), "{reason}");
+        assert!(hint.contains("quorate restore FILE"), "{hint}");
+    }
+
+    #[test]
+    fn nobody_goes_back_to_where_no_way_leads_up_again() {
+        let (reason, hint) = refused("3.6.14", "3.5.16");
+        assert!(reason.contains("3.6 may only follow 3.5.26"), "{reason}");
+        assert!(hint.contains("`quorate downgrade --to 3.5.26`"), "{hint}");
+        assert!(refused("3.7.1", "3.6.5").0.contains("3.7 may only follow 3.6.11"));
+    }
+
+    #[test]
+    fn a_cluster_that_does_not_run_is_never_started_with_an_older_minor() {
+        let refusal = may_start_with(v("3.6.14"), v("3.5.30")).unwrap_err();
+        assert!(refusal.hint.contains("version: \"3.6.14\""), "{}", refusal.hint);
+        assert_eq!(may_start_with(v("3.5.30"), v("3.5.16")), Ok(()));
+        assert_eq!(may_start_with(v("3.5.30"), v("3.6.14")), Ok(()));
+        assert!(may_start_with(v("3.4.23"), v("3.6.14")).is_err());
     }
 
     #[test]

@@ -99,6 +99,8 @@ impl RealWorld {
                 "it is left as it is: the cluster has moved on to etcd {}.{}, which the previous release cannot join",
                 series.0, series.1
             ),
+            // On a way back the previous release is the later one: etcd from 3.6 on starts on storage of the minor before,
+            // also while a downgrade is under way.
             None => match self.put_back(step, node, before.files, reporter).await {
                 Ok(()) => "the previous files were put back, and with them it is healthy again".to_owned(),
                 Err(failure) => format!("with the previous files put back it is not well either: {failure}"),

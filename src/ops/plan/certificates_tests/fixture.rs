@@ -289,6 +289,7 @@ fn membership(desired: &Desired) -> Membership {
         errors: Vec::new(),
         learner: false,
         storage_version: None,
+        downgrade: None,
     };
     Membership {
         cluster_id: ClusterId(9),
@@ -297,6 +298,7 @@ fn membership(desired: &Desired) -> Membership {
         members,
         alarms: Vec::new(),
         peers: BTreeMap::new(),
+        works_at: BTreeMap::new(),
     }
 }
 
