@@ -104,7 +104,7 @@ fn hosts_that_never_come_back_are_left_out_by_name_and_never_join_unnoticed() {
         .says(&["`quorate replace-node NAME NAME` joins it afresh"]);
     assert_eq!(get(&lab, "kept"), "yes\n");
     let healthy = || {
-        let status = lab.quorate(&["--output", "json", "status"]).json();
+        let status = lab.glance();
         let members = status["members"].as_array().expect("members").clone();
         members.iter().filter(|m| m["healthy"] == true).count()
     };

@@ -149,7 +149,7 @@ impl Command<'_> {
     /// A newcomer may be half-way in, so not everybody counts as healthy: those that were members do.
     fn members_are_back(&self, lab: &Lab) {
         wait_until("the members are back", Duration::from_secs(60), || {
-            let status = lab.quorate(&["status", "--output", "json"]).json();
+            let status = lab.glance();
             let all = status["members"].as_array().cloned().unwrap_or_default();
             let voters = all.iter().filter(|m| m["healthy"] == true && m["learner"] == false);
             voters.count() >= self.voters
