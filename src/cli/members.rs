@@ -90,8 +90,18 @@ pub async fn remove(global: &Global, args: &RemoveNode) -> Result<Exit, Failure>
 /// See the exit codes.
 pub async fn replace(global: &Global, args: &ReplaceNode) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
-    let old = session.spec(&args.old)?.clone();
     let original = session.loaded.text.clone();
+    if args.old == args.new
+        && !session.desired().hosts.contains_key(&args.new)
+        && let Entered::New { before } =
+            enter(&mut session, &args.new, args.address.as_ref(), args.ssh_host.as_deref())?
+    {
+        // One that left while its host was down, and still has its data there.
+        let after = session.loaded.text.clone();
+        draft::keep(&session, &before, after, When::Agreed);
+        trust::trust_host(&session, session.spec(&args.new)?).await?;
+    }
+    let old = session.spec(&args.old)?.clone();
     if args.old != args.new {
         // Both are hosts while it lasts.
         let entered = enter(&mut session, &args.new, args.address.as_ref(), args.ssh_host.as_deref())?;

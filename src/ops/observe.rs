@@ -334,10 +334,21 @@ fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>
         .iter()
         .filter_map(|(_, a)| a.quorum_list.as_ref().ok())
         .collect();
-    let ids: BTreeSet<ClusterId> = lists.iter().map(|l| l.header.cluster_id).collect();
-    if ids.len() > 1 {
-        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        return Some(Fact::Unknown(format!("{DIFFERENT_CLUSTERS}: {}", ids.join(", "))));
+    let mut clusters: BTreeMap<ClusterId, Vec<&str>> = BTreeMap::new();
+    for (spec, answer) in answers {
+        if let Ok(list) = &answer.quorum_list {
+            clusters
+                .entry(list.header.cluster_id)
+                .or_default()
+                .push(spec.name.as_str());
+        }
+    }
+    if clusters.len() > 1 {
+        let each: Vec<String> = clusters
+            .iter()
+            .map(|(id, names)| format!("{id} on {}", names.join(", ")))
+            .collect();
+        return Some(Fact::Unknown(format!("{DIFFERENT_CLUSTERS}: {}", each.join("; "))));
     }
     // Members that lag behind may still show an older list: the one of the highest term and revision is the newest.
     let newest = lists

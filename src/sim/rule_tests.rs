@@ -9,8 +9,8 @@ use crate::etcd::{Header, Member, MemberStatus};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, MemberId, PeerUrl};
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Intent, Membership, Observed, Policy};
-use crate::ops::plan::plan;
-use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
+use crate::ops::plan::{Action, Target, plan};
+use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster, same_as_running};
 use crate::ops::safety::leader::{Succession, before_a_join, before_a_removal};
 use crate::ops::safety::membership::{
     left_by_a_join, may_add, may_finish, may_promote, may_remove, may_wipe, nobody_is_joining,
@@ -378,6 +378,50 @@ fn members_of_two_clusters_are_not_a_cluster_that_is_down() {
         refused(one_cluster(&seen), "different clusters: 7, 8"),
         Rule::ForeignData
     );
+}
+
+/// etcd-1 and etcd-2 were left out of a recovery and have come back; etcd-3 is what went on.
+#[test]
+fn data_from_before_and_after_a_recovery_is_never_started_together() {
+    let stopped = || bare(|n, facts| with_data(facts, n, if n == 3 { 9 } else { 7 }, true));
+    let refusals = ground(stopped()).unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::ForeignData);
+    let said = refusals[0].reason.as_str();
+    assert!(
+        said.contains("on etcd-1, etcd-2;") && said.ends_with("on etcd-3"),
+        "{said}"
+    );
+    let up = |limit: &[usize]| {
+        let (desired, seen) = stopped();
+        let intent = Intent::Converge {
+            prune: false,
+            limit: limit.iter().map(|n| stock::host(*n).name).collect(),
+        };
+        plan(&intent, &desired, &seen, STRICT, &stock::supplies(Some(Keys::FIRST)))
+    };
+    // One after the other's cluster, by name.
+    let refusals = up(&[2, 3]).unwrap_err();
+    assert!(refusals.iter().any(|b| b.rule == Rule::ForeignData), "{refusals:?}");
+    let alone = up(&[3]).expect("what went on is started");
+    let started: Vec<_> = alone
+        .steps()
+        .filter(|step| step.action == Action::Start)
+        .map(|step| &step.target)
+        .collect();
+    assert_eq!(started, [&Target::Node(stock::host(3).name)]);
+}
+
+#[test]
+fn a_listed_member_with_data_of_another_cluster_is_never_started_beside_it() {
+    let (desired, seen) = bare(|n, facts| with_data(facts, n, if n == 3 { 9 } else { 7 }, true));
+    let facts = |n: usize| seen.hosts[&stock::host(n).name].known().expect("facts");
+    let verdict =
+        |running: u64, n: usize| same_as_running(ClusterId(running), &desired.hosts[&stock::host(n).name], facts(n));
+    assert_eq!(verdict(7, 1), Ok(()));
+    assert_eq!(refused(verdict(7, 3), "holds data of the cluster"), Rule::ForeignData);
+    let mut blank = facts(3).clone();
+    blank.data.state = DataState::Empty;
+    assert_eq!(same_as_running(ClusterId(7), &stock::host(3), &blank), Ok(()));
 }
 
 #[test]

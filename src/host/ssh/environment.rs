@@ -34,13 +34,14 @@ pub struct SshEnvironment {
 }
 
 impl SshEnvironment {
-    /// With the usual patience: 10 s to connect, signs of life every 15 s.
+    /// With the usual patience: 10 s to connect, signs of life every 5 s, so that a host which loses power in the middle
+    /// of a run is missed after 20 s.
     pub fn new(home: impl Into<PathBuf>, agent: Option<PathBuf>) -> Self {
         Self {
             home: home.into(),
             agent,
             connect_timeout: Duration::from_secs(10),
-            keepalive: Duration::from_secs(15),
+            keepalive: Duration::from_secs(5),
             jumps: JumpPool::default(),
             keys: KeyRing::default(),
             answers: Mutex::default(),

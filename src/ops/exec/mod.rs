@@ -1,6 +1,7 @@
 //! Runs a plan, wave by wave, against a [`World`]. Makes no decisions: what must hold before a wave is looked at again
 //! right before it, and a wave is over only when what it ensures has been seen.
 
+pub mod fault;
 pub mod real;
 mod wait;
 
@@ -202,24 +203,4 @@ pub fn first_open(checks: &[Check], seen: &Observed) -> Option<String> {
         Verdict::Fails(saw) => Some(saw),
         Verdict::Unknown(why) => Some(why),
     })
-}
-
-/// Lets the lab kill the program at a step boundary. Compiled only with the `fault` feature.
-pub mod fault {
-    /// Ends the process without any clean-up when `QUORATE_FAULT` names this point: `after:w2.n1`, `after:w2` for the
-    /// whole wave, or `#3` for the third point that the run passes.
-    #[cfg(feature = "fault")]
-    pub fn point(name: &str) {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        static PASSED: AtomicUsize = AtomicUsize::new(0);
-        let number = format!("#{}", PASSED.fetch_add(1, Ordering::Relaxed) + 1);
-        let wave = name.split('.').next().unwrap_or(name);
-        if std::env::var("QUORATE_FAULT").is_ok_and(|wanted| [name, wave, number.as_str()].contains(&wanted.as_str())) {
-            std::process::abort();
-        }
-    }
-
-    /// Does nothing: this build has no fault points.
-    #[cfg(not(feature = "fault"))]
-    pub fn point(_name: &str) {}
 }

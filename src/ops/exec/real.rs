@@ -203,11 +203,30 @@ impl World for RealWorld {
                 return Some(error);
             }
         }
-        None
+        match (&step.target, &step.action) {
+            (Target::Node(node), Action::Start | Action::Restart { .. }) => self.out_of_reach(node).await,
+            _ => None,
+        }
     }
 }
 
 impl RealWorld {
+    /// That the connection to a host was lost and cannot be had again. Its lock went with it, so the run ends after this
+    /// step in any case, and whatever the member still does, the next run sees it.
+    async fn out_of_reach(&self, node: &NodeName) -> Option<StepError> {
+        let spec = self.spec(node).ok()?;
+        let asked = self
+            .fleet
+            .ask(spec, |host| Box::pin(async move { host.service().await }));
+        match asked.await {
+            Err(error @ (HostError::Connect { .. } | HostError::Lost { .. })) => Some(
+                StepError::new(format!("the host was lost in the middle of this: {error}"))
+                    .hint("run the same command again when it is back"),
+            ),
+            _ => None,
+        }
+    }
+
     /// The journal and the likely cause, when the unit of a host has failed.
     async fn failed_unit(&self, node: &NodeName) -> Option<StepError> {
         let host = self.host(node).await.ok()?;

@@ -1,5 +1,7 @@
 //! A new cluster: everything is put in place first, then all members start together.
 
+use std::collections::BTreeSet;
+
 use super::converge::unreachable;
 use super::drift::drift;
 use super::join::{self, clear_aborted, is_on_its_way};
@@ -12,7 +14,7 @@ use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::Fact;
-use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster};
+use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster, same_cluster};
 use crate::ops::safety::quorum::quorum;
 use crate::ops::safety::version::may_start_with;
 use crate::ops::safety::{Blocked, Rule};
@@ -72,6 +74,7 @@ fn members_among(situation: Situation<'_>, limit: &[NodeName]) -> Result<Vec<Nod
             members.push(host.name.clone());
         }
     }
+    blocked.extend(same_cluster(known_hosts(situation).filter(|(host, _)| covered(&host.name))).err());
     // What runs beside them must be theirs, too, or nobody could tell how they are.
     let others = known_hosts(situation).filter(|(host, facts)| !covered(&host.name) && facts.service.pid.is_some());
     blocked.extend(others.filter_map(|(host, facts)| data_belongs(situation.desired, host, facts).err()));
@@ -251,12 +254,19 @@ fn expired(situation: Situation<'_>) -> Result<(), Vec<Blocked>> {
     if blocked.is_empty() { Ok(()) } else { Err(blocked) }
 }
 
-/// Whether those that would run can be a quorum. There are at least as many members as hosts that say they were one.
+/// Whether those that would run can be a quorum. There are at least as many members as hosts that say they were one of
+/// the same cluster.
 fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Blocked>> {
-    let complete: Vec<_> = known_hosts(situation)
-        .filter(|(_, facts)| Marker::on(facts).is_some_and(|m| m.complete))
+    let marked = known_hosts(situation).filter_map(|(host, facts)| Some((host, facts, Marker::on(facts)?)));
+    let clusters: BTreeSet<_> = marked
+        .clone()
+        .filter(|(host, ..)| with_data.contains(&host.name))
+        .map(|(.., marker)| marker.cluster_id)
         .collect();
-    let will_run = complete.iter().filter(|(host, facts)| {
+    let complete: Vec<_> = marked
+        .filter(|(.., marker)| marker.complete && (clusters.is_empty() || clusters.contains(&marker.cluster_id)))
+        .collect();
+    let will_run = complete.iter().filter(|(host, facts, _)| {
         facts.data.state == DataState::Bootstrapped && (with_data.contains(&host.name) || facts.service.pid.is_some())
     });
     let (will_run, members) = (will_run.count(), complete.len());
@@ -305,7 +315,9 @@ fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step
     if blocked.is_empty() { Ok(steps) } else { Err(blocked) }
 }
 
-pub(super) fn known_hosts<'a>(situation: Situation<'a>) -> impl Iterator<Item = (&'a DesiredHost, &'a HostFacts)> {
+pub(super) fn known_hosts<'a>(
+    situation: Situation<'a>,
+) -> impl Iterator<Item = (&'a DesiredHost, &'a HostFacts)> + Clone {
     situation
         .desired
         .hosts

@@ -12,7 +12,7 @@ use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
-use crate::ops::safety::bootstrap::{Marker, data_belongs};
+use crate::ops::safety::bootstrap::{Marker, data_belongs, same_as_running};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::version::may_change_version;
@@ -139,7 +139,7 @@ fn first_start_is_due(situation: Situation<'_>, member: &Member, facts: &HostFac
 /// Rule 7: a started member has its own data.
 ///
 /// # Errors
-/// When it is gone, or another's lies there.
+/// When it is gone, or another's, or another cluster's, lies there.
 pub(super) fn own_data(
     situation: Situation<'_>,
     host: &DesiredHost,
@@ -147,6 +147,9 @@ pub(super) fn own_data(
     member: &Member,
 ) -> Result<(), Blocked> {
     data_belongs(situation.desired, host, facts)?;
+    if let Some(membership) = situation.membership().filter(|m| !m.takes_part(member.id)) {
+        same_as_running(membership.cluster_id, host, facts)?;
+    }
     match facts.data.state {
         DataState::Empty | DataState::Aborted if first_start_is_due(situation, member, facts) => Ok(()),
         DataState::Empty | DataState::Aborted => Err(data_gone(host, member)),

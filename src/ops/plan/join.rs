@@ -106,8 +106,8 @@ fn may_start(
             host.paths.data
         ),
         format!(
-            "`quorate replace-node {0} {0}` moves that aside and joins it afresh",
-            host.name
+            "`quorate replace-node {0} {0} --address {1}` moves that aside and joins it afresh",
+            host.name, host.address
         ),
     )
     .on(&host.name))

@@ -37,6 +37,7 @@ pub use step::*;
 use crate::inventory::Desired;
 use crate::ops::model::{Fact, Intent, Membership, Observed, Policy, Supplies};
 use crate::ops::safety::Blocked;
+use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::restore::no_restore_under_way;
 
 /// Everything a planner looks at.
@@ -113,6 +114,7 @@ pub fn plan(
 /// Refuses when no member answers: for intents that need a living cluster.
 fn living(situation: Situation<'_>) -> Result<&Membership, Vec<Blocked>> {
     use crate::ops::safety::Rule;
+    one_cluster(situation.observed).map_err(|refusal| vec![refusal])?;
     match &situation.observed.cluster {
         Fact::Known(membership) => Ok(membership),
         Fact::Absent => Err(vec![Blocked::new(

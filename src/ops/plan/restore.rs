@@ -189,7 +189,8 @@ fn notes(order: &RestoreOrder, note: &RestoreNote, parts: &[Part<'_>], resumed: 
     if !order.without.is_empty() {
         let names: Vec<&str> = order.without.iter().map(|name| name.as_str()).collect();
         notes.push(format!(
-            "{} is left out: it must not start again with its old data; join it afresh with `quorate replace-node`",
+            "{} is left out: it must not start again with its old data. When it comes back, `quorate replace-node NAME NAME` \
+             joins it afresh; if it never does, take it out of the inventory",
             names.join(", ")
         ));
     }

@@ -63,8 +63,9 @@ pub fn one_cluster(observed: &Observed) -> Result<(), Blocked> {
         Fact::Unknown(why) if why.starts_with(DIFFERENT_CLUSTERS) => Err(Blocked::new(
             Rule::ForeignData,
             why,
-            "`quorate status` shows who answers for which. Stop the member that does not belong, look at its data, and when \
-             nobody needs that: `quorate replace-node` joins it afresh",
+            "stop the members that do not belong (`systemctl disable --now etcd` there): a host that was left out of a restore \
+             or a recovery by name, and has come back, has the old data. Then `quorate replace-node NAME NAME` moves that \
+             aside and joins the host afresh",
         )),
         _ => Ok(()),
     }
@@ -119,7 +120,65 @@ pub fn may_bootstrap(desired: &Desired, observed: &Observed, expected: ClusterId
             "bring the disks back, or make a new cluster from a snapshot: `quorate restore FILE`",
         )]);
     }
+    let carriers = desired
+        .hosts
+        .values()
+        .filter_map(|host| Some((host, observed.hosts.get(&host.name)?.known()?)));
+    same_cluster(carriers).map_err(|refusal| vec![refusal])?;
     Ok(Ground::Stopped { with_data })
+}
+
+/// Is the data on these hosts all of one cluster? That of one name and inventory may be of two: a host that was left out
+/// of a restore or a recovery by name, and has come back, still has what the others set aside. Started together, the old
+/// cluster would run beside the new one, as large as it is.
+///
+/// # Errors
+/// Which host has the data of which cluster.
+pub fn same_cluster<'a>(hosts: impl Iterator<Item = (&'a DesiredHost, &'a HostFacts)>) -> Result<(), Blocked> {
+    let mut clusters: BTreeMap<ClusterId, Vec<&str>> = BTreeMap::new();
+    for (host, facts) in hosts.filter(|(_, facts)| facts.data.state == DataState::Bootstrapped) {
+        if let Some(marker) = Marker::on(facts) {
+            clusters.entry(marker.cluster_id).or_default().push(host.name.as_str());
+        }
+    }
+    if clusters.len() < 2 {
+        return Ok(());
+    }
+    let each: Vec<String> = clusters
+        .iter()
+        .map(|(id, names)| format!("{id} on {}", names.join(", ")))
+        .collect();
+    Err(Blocked::new(
+        Rule::ForeignData,
+        format!("the data on the hosts is of different clusters: {}", each.join("; ")),
+        "a host that was left out of a restore or a recovery by name has the old data. `quorate up --limit NAME` starts only \
+         the hosts that go on; then `quorate replace-node NAME NAME` moves the old data of each other one aside and joins it \
+         afresh",
+    ))
+}
+
+/// Does the data of a member that the cluster lists, and that does not take part, belong to that cluster? Started, it
+/// would go on as another one by itself.
+///
+/// # Errors
+/// When a restore or a recovery came between the two.
+pub fn same_as_running(running: ClusterId, host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
+    let marker = Marker::on(facts).filter(|_| facts.data.state == DataState::Bootstrapped);
+    let Some(other) = marker.map(|marker| marker.cluster_id).filter(|id| *id != running) else {
+        return Ok(());
+    };
+    let path = &host.paths.data;
+    Err(Blocked::new(
+        Rule::ForeignData,
+        format!("{path} holds data of the cluster {other}, and the members that run are of {running}"),
+        format!(
+            "one of the two is what a restore or a recovery left behind. If that is what runs, stop it (`systemctl disable \
+             --now etcd` there) and start this one with `quorate up --limit {0}`; if it is this one, `quorate replace-node \
+             {0} {0}` moves it aside and joins the host afresh",
+            host.name
+        ),
+    )
+    .on(&host.name))
 }
 
 /// Rule 7: is what lies in the data directory this cluster's own?

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bootstrap::{Marker, data_belongs};
+use super::bootstrap::{data_belongs, same_cluster};
 use super::quorum::{Strength, quorum};
 use super::restore::{clients_left, left_out, unreachable};
 use super::{Blocked, Rule};
@@ -86,17 +86,10 @@ fn still_works(observed: &Observed) -> Option<Blocked> {
 
 /// Survivors of different clusters have nothing to say about each other.
 fn one_cluster(survivors: &Survivors<'_>) -> Option<Blocked> {
-    let ids: BTreeMap<_, _> = survivors
-        .values()
-        .filter_map(|(host, facts)| Some((Marker::on(facts)?.cluster_id, &host.name)))
-        .collect();
-    (ids.len() > 1).then(|| {
-        let each: Vec<String> = ids.iter().map(|(id, name)| format!("{name}: {id}")).collect();
-        Blocked::new(
-            Rule::ForeignData,
-            format!("the data on the hosts is of different clusters ({})", each.join(", ")),
-            "leave out the hosts with old data: --without NAME",
-        )
+    let refusal = same_cluster(survivors.values().copied()).err()?;
+    Some(Blocked {
+        hint: "leave out the hosts with old data: --without NAME".to_owned(),
+        ..refusal
     })
 }
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::host::Client;
+use crate::ops::safety::bootstrap::Marker;
 use crate::ops::samples::{ACCEPTED, CLUSTER, desired, empty, facts, log, membership, name, observed, stop};
 
 fn order(logs: &[(usize, Fact<RaftLog>)]) -> RecoverOrder {

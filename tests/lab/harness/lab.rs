@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio, id};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::etcd;
 use super::host::Host;
 use super::outcome::Outcome;
+use super::wait::wait_until;
 
 /// The program under test.
 pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_quorate");
@@ -149,6 +151,25 @@ impl Lab {
         self.start_quorate(arguments, |_| {}, b"")
     }
 
+    /// Starts quorate and waits until it is held at a point of its run (see `ops::exec::fault`). It goes on when told to.
+    #[track_caller]
+    pub fn hold(&self, arguments: &[&str], point: &str) -> Running {
+        let point = format!("hold:{point}");
+        let running = self.start_quorate(arguments, |command| _ = command.env("QUORATE_FAULT", &point), b"");
+        let state = || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap_or_default();
+            let (_, state) = stat.rsplit_once(')').unwrap_or_default();
+            state.trim_start().chars().next()
+        };
+        wait_until("the run to be held, or to end", Duration::from_secs(120), || {
+            matches!(state(), None | Some('T' | 'Z'))
+        });
+        if state() != Some('T') {
+            panic!("it ended without passing {point}\n{}", running.wait());
+        }
+        running
+    }
+
     #[track_caller]
     fn start_quorate(&self, arguments: &[&str], change: impl FnOnce(&mut Command), input: &[u8]) -> Running {
         let mut command = self.as_operator(PROGRAM);
@@ -230,6 +251,12 @@ impl Running {
             .status()
             .expect("kill");
         assert!(sent.success(), "no process {} to interrupt", self.pid());
+    }
+
+    /// One that is held goes on.
+    pub fn go_on(&self) {
+        let sent = Command::new("kill").args(["-CONT", &self.pid().to_string()]).status();
+        assert!(sent.expect("kill").success(), "no process {} to go on", self.pid());
     }
 
     /// Until it ends.

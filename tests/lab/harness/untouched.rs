@@ -59,11 +59,16 @@ impl Lab {
     /// changes.
     #[track_caller]
     pub fn stops_nothing(&self, act: impl FnOnce(&Lab) -> Outcome) -> Outcome {
-        let look = || {
-            (
-                self.pids(),
-                self.hosts().iter().map(Host::fingerprint).collect::<Vec<_>>(),
-            )
+        let all: Vec<&str> = self.hosts().iter().map(|host| host.name.as_str()).collect();
+        self.stops_nothing_of(&all, act)
+    }
+
+    /// The same of these hosts, where others are off.
+    #[track_caller]
+    pub fn stops_nothing_of(&self, names: &[&str], act: impl FnOnce(&Lab) -> Outcome) -> Outcome {
+        let look = || -> Vec<_> {
+            let hosts = names.iter().map(|name| self.host(name));
+            hosts.map(|host| (host.pid(), host.fingerprint())).collect()
         };
         let before = look();
         let outcome = act(self);
