@@ -51,10 +51,14 @@ impl Lab {
                 self.stroke(|w| w.backups += 1)?;
             }
             (Action::NoteRestore { note }, Target::Node(node)) => self.note_restore(node, note)?,
-            (Action::StageSnapshot { .. }, Target::Node(node)) => self.stage_snapshot(node)?,
+            (Action::StageSnapshot { snapshot, .. }, Target::Node(node)) => self.stage_snapshot(node, snapshot)?,
             (Action::RestoreData(data), Target::Node(node)) => self.restore_data(node, data)?,
             (Action::CompareMembers { at_least }, _) => self.compare_members(*at_least).await?,
             (Action::ForgetRestore { note, .. }, Target::Node(node)) => self.forget_restore(node, note)?,
+            (Action::Rescue(rescue), Target::Node(node)) => self.rescue(node, rescue)?,
+            (Action::Defragment { url }, Target::Node(node)) => self.defragment(node, url).await?,
+            (Action::Compact { revision }, _) => self.compact(*revision).await?,
+            (Action::Disarm { kind }, _) => self.disarm(*kind).await?,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id).await?,
             (action, target) => return Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),
         }
@@ -174,7 +178,7 @@ impl Lab {
     }
 
     /// Somebody to ask: the leader, or any healthy voter in reach, which passes the request on.
-    fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
+    pub(super) fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
         let mut ours = membership
             .voters()
             .filter(|m| membership.healthy(m.id))
@@ -254,7 +258,7 @@ impl Lab {
         }
     }
 
-    async fn hand_over(&self, url: &PeerUrl) -> Result<(), StepError> {
+    pub(super) async fn hand_over(&self, url: &PeerUrl) -> Result<(), StepError> {
         let Ok(membership) = self.membership().await else {
             return Ok(());
         };

@@ -8,7 +8,7 @@ use super::arbitrary::scramble;
 use super::chaos::{Case, case, faults, mend, out_of_sight};
 use super::dice::Dice;
 use super::drive::{Aftermath, Outcome, Trouble, bring_about};
-use super::host::Data;
+use super::host::{Data, SimHost};
 use super::scenes::all;
 use super::world::World;
 use crate::inventory::{Desired, HostPath};
@@ -254,7 +254,11 @@ impl Case {
             *begin = false;
         }
         // What was restored by then are data, too; everybody who refuses meanwhile names the flag.
-        case.policy.accept_data_loss |= matches!(case.intent, Intent::Restore(_));
+        case.policy.accept_data_loss |= matches!(case.intent, Intent::Restore(_) | Intent::Recover(_));
+        // A member that is being defragmented answers nobody, and whoever asks is told to wait.
+        while case.world.hosts.values().any(SimHost::busy) {
+            case.world.pass(case.world.now + 1_000);
+        }
         case
     }
 }
@@ -279,6 +283,7 @@ fn safe(case: &Case, after: &Aftermath) -> Result<(), String> {
 fn asked(intent: &Intent) -> String {
     match intent {
         Intent::Restore(order) => format!("Restore {{ without: {:?} }}", order.without),
+        Intent::Recover(order) => format!("Recover {{ from: {:?}, without: {:?} }}", order.from, order.without),
         other => format!("{other:?}"),
     }
 }
@@ -389,12 +394,23 @@ fn summary(world: &World) -> BTreeMap<String, String> {
         lines.insert(
             format!("cluster {id}"),
             format!(
-                "leader {:?}, committed {}, {members:?}",
-                cluster.leader, cluster.committed
+                "leader {:?}, committed {}, version {:?}, alarms {:?}, {:?}, {members:?}",
+                cluster.leader, cluster.committed, cluster.version, cluster.alarms, cluster.store
             ),
         );
     }
     lines
+}
+
+/// How much of a member's file is free, roughly.
+fn free_inside(world: &World, host: &SimHost) -> &'static str {
+    let disk = host.disk();
+    let cluster = disk.and_then(|disk| world.clusters.get(&disk.cluster));
+    match (disk, cluster) {
+        (Some(disk), Some(cluster)) if disk.file > cluster.store.in_use() + (50 << 20) => "much free",
+        (Some(_), Some(_)) => "little free",
+        _ => "no file",
+    }
 }
 
 /// The first thing in which two digests differ.
@@ -437,7 +453,8 @@ fn digest(world: &World, desired: &Desired) -> BTreeMap<String, String> {
             (p.version, p.started_with.iter().all(current))
         });
         let text = format!(
-            "{data}, {:?}, enabled {}, runs {runs:?}, releases {:?}, files {files:?}",
+            "{data}, {}, {:?}, enabled {}, runs {runs:?}, releases {:?}, files {files:?}",
+            free_inside(world, host),
             host.marker,
             host.unit.enabled,
             host.releases.keys().map(ToString::to_string).collect::<Vec<_>>()
@@ -445,6 +462,9 @@ fn digest(world: &World, desired: &Desired) -> BTreeMap<String, String> {
         digest.insert(host.spec.name.to_string(), text);
     }
     for cluster in world.clusters.values() {
+        if let Some(alarm) = cluster.alarms.first() {
+            digest.insert("alarm".into(), alarm.kind.word().into());
+        }
         for member in cluster.members.values() {
             digest.insert(
                 format!("member at {}", member.peer_urls[0]),
