@@ -14,6 +14,7 @@ use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version
 use crate::ops::exec::{StepError, World as _};
 use crate::ops::model::{Fact, Membership, host_of};
 use crate::ops::plan::{Action, HostChange, Step, Target};
+use crate::ops::safety::leader::heir;
 use crate::ops::safety::membership::may_promote;
 
 const HEALTH_INTERVAL: Duration = Duration::from_secs(15);
@@ -177,11 +178,11 @@ impl Lab {
         }
     }
 
-    /// Somebody to ask: the leader, or any healthy voter in reach, which passes the request on.
+    /// Somebody to ask: the leader, or any voter in reach that takes part, which passes the request on.
     pub(super) fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
         let mut ours = membership
             .voters()
-            .filter(|m| membership.healthy(m.id))
+            .filter(|m| membership.takes_part(m.id))
             .filter_map(|m| host_of(&self.desired, m));
         match ours.any(|spec| self.now().world.hosts[&spec.name].link == Link::Up) {
             true => Ok(membership.cluster_id),
@@ -265,16 +266,9 @@ impl Lab {
         let Some(from) = membership.at(url).filter(|m| membership.leader() == Some(m.id)) else {
             return Ok(());
         };
-        let heir = membership
-            .voters()
-            .filter(|m| m.id != from.id && membership.healthy(m.id))
-            .max_by_key(|m| {
-                (
-                    membership.status_of(m.id).map(|s| s.raft_applied),
-                    std::cmp::Reverse(m.id),
-                )
-            });
-        let Some(heir) = heir.map(|m| m.id) else { return Ok(()) };
+        let Some(heir) = heir(&membership, from.id) else {
+            return Ok(());
+        };
         let give = |w: &mut World| {
             let live = w.live(membership.cluster_id);
             if let (Some(cluster), true) = (w.clusters.get_mut(&membership.cluster_id), live.contains_key(&heir)) {

@@ -156,7 +156,9 @@ pub fn case(dice: &mut Dice) -> Case {
                 true => "corrupt-check-time",
                 false => "experimental-corrupt-check-time",
             };
-            desired.options.insert(key.into(), serde_json::json!(3_600_000_000_000_u64));
+            desired
+                .options
+                .insert(key.into(), serde_json::json!(3_600_000_000_000_u64));
         }
         if dice.chance(25) {
             hidden |= databases(&mut world, &mut desired, dice);
@@ -212,12 +214,16 @@ pub fn out_of_sight(world: &World, desired: &Desired) -> bool {
     world.observe(desired).cluster.known().is_none() && !in_reach(world, desired)
 }
 
-/// Whether the hosts of the inventory have the data of a quorum.
+/// Whether the hosts of the inventory that are on have the data of a quorum.
 fn in_reach(world: &World, desired: &Desired) -> bool {
     let Some(cluster) = world.cluster_of(desired).and_then(|id| world.clusters.get(&id)) else {
         return true;
     };
-    let disks = desired.hosts.keys().filter_map(|node| world.hosts[node].disk());
+    let on = desired
+        .hosts
+        .keys()
+        .filter(|node| world.hosts[*node].link != Link::Dead);
+    let disks = on.filter_map(|node| world.hosts[node].disk());
     disks
         .filter(|disk| cluster.voters().any(|id| id == disk.member))
         .count()

@@ -70,13 +70,18 @@ impl SimHost {
 
     /// Whether it is being defragmented, and answers nobody.
     pub fn busy(&self) -> bool {
-        self.unit.process.as_ref().is_some_and(|process| process.busy_until.is_some())
+        self.unit
+            .process
+            .as_ref()
+            .is_some_and(|process| process.busy_until.is_some())
     }
 }
 
 /// `quota-backend-bytes` of a configuration; etcd's own 2 GiB where it names none, 0 where it is switched off.
 pub fn quota(config: &str) -> u64 {
-    let line = config.lines().find_map(|line| line.strip_prefix("quota-backend-bytes:"));
+    let line = config
+        .lines()
+        .find_map(|line| line.strip_prefix("quota-backend-bytes:"));
     match line.and_then(|value| value.trim().parse::<i64>().ok()) {
         None | Some(0) => 2048 * MIB,
         Some(bytes) => u64::try_from(bytes).unwrap_or(0),
@@ -87,7 +92,9 @@ impl World {
     /// Files grow with what is in them, defragmentations come to their end, and who is full raises the alarm.
     pub fn fill(&mut self, id: ClusterId) {
         let now = self.now;
-        let Some(cluster) = self.clusters.get_mut(&id) else { return };
+        let Some(cluster) = self.clusters.get_mut(&id) else {
+            return;
+        };
         let in_use = cluster.store.in_use();
         for host in self.hosts.values_mut().filter(|h| h.link != Link::Dead) {
             let Data::Member(disk) = &mut host.data else { continue };
@@ -149,7 +156,11 @@ impl World {
     /// One write, seen to be taken or not.
     pub fn try_to_write(&mut self, id: ClusterId) -> Result<(), String> {
         self.fill(id);
-        let cluster = self.clusters.get(&id).filter(|c| c.leader.is_some()).ok_or("no leader")?;
+        let cluster = self
+            .clusters
+            .get(&id)
+            .filter(|c| c.leader.is_some())
+            .ok_or("no leader")?;
         match cluster.alarms.first() {
             None => Ok(()),
             Some(alarm) => Err(format!("writes are refused all the same: {}", alarm.kind.word())),
@@ -159,6 +170,8 @@ impl World {
     /// Members whose data is not that of the others.
     pub fn odd(&self, id: ClusterId) -> impl Iterator<Item = MemberId> + '_ {
         let disks = self.hosts.values().filter_map(SimHost::disk);
-        disks.filter(move |disk| disk.cluster == id && disk.odd).map(|disk| disk.member)
+        disks
+            .filter(move |disk| disk.cluster == id && disk.odd)
+            .map(|disk| disk.member)
     }
 }

@@ -15,8 +15,12 @@ const MIB: u64 = 1 << 20;
 /// Keys, old revisions and free space in every member's file. True when that, or what differs between the members, is
 /// no matter that any command could mend.
 pub fn databases(world: &mut World, desired: &mut Desired, dice: &mut Dice) -> bool {
-    let Some(id) = world.cluster_of(desired) else { return false };
-    let Some(cluster) = world.clusters.get_mut(&id) else { return false };
+    let Some(id) = world.cluster_of(desired) else {
+        return false;
+    };
+    let Some(cluster) = world.clusters.get_mut(&id) else {
+        return false;
+    };
     let quota = 2048 * MIB;
     cluster.store.keys = MIB * *dice.pick(&[1, 100, 700, 1200, 1950]);
     let room = quota - cluster.store.keys;

@@ -210,14 +210,17 @@ impl Lab {
     /// What an intent comes to when it is given: as in `cli/recover.rs`, which reads the logs, or goes on with a restore
     /// that was begun.
     fn given(&self, intent: Intent, seen: &Observed) -> Result<Intent, Blocked> {
-        let Intent::Recover(order) = intent else { return Ok(intent) };
+        let Intent::Recover(order) = intent else {
+            return Ok(intent);
+        };
         let state = self.now();
         let Some(note) = note_of(&self.desired, seen)? else {
             let logs = state.world.logs(&self.desired);
             return Ok(Intent::Recover(Box::new(RecoverOrder { logs, ..*order })));
         };
         let begun = state.world.rescued.iter().find(|saved| saved.sha256 == note.sha256);
-        let saved = begun.ok_or_else(|| Blocked::new(Rule::RestoreUnderWay, "another restore was begun", "finish it"))?;
+        let saved =
+            begun.ok_or_else(|| Blocked::new(Rule::RestoreUnderWay, "another restore was begun", "finish it"))?;
         Ok(Intent::Restore(Box::new(saved.order(&self.desired, order.without))))
     }
 
@@ -228,7 +231,9 @@ impl Lab {
         };
         let state = self.now();
         let saved = state.world.rescued.last()?;
-        Some(Intent::Restore(Box::new(saved.order(&self.desired, order.without.clone()))))
+        Some(Intent::Restore(Box::new(
+            saved.order(&self.desired, order.without.clone()),
+        )))
     }
 
     /// The state, after the time that has passed.

@@ -23,7 +23,9 @@ fn wanted(version: Version) -> Desired {
         true => "corrupt-check-time",
         false => "experimental-corrupt-check-time",
     };
-    desired.options.insert(key.into(), serde_json::json!(3_600_000_000_000_u64));
+    desired
+        .options
+        .insert(key.into(), serde_json::json!(3_600_000_000_000_u64));
     desired
 }
 
@@ -58,21 +60,38 @@ fn every_ladder_is_climbed_to_its_end_also_when_killed_on_every_rung() {
         let mut world = cluster_of(from);
         for rung in ladder(from, to, &RELEASES).unwrap_or_else(|why| panic!("{from} to {to}: {why}")) {
             let whole = up(world.clone(), rung, None);
-            for at in [0, whole.strokes / 3, whole.strokes / 2, whole.strokes.saturating_sub(1), whole.strokes] {
+            for at in [
+                0,
+                whole.strokes / 3,
+                whole.strokes / 2,
+                whole.strokes.saturating_sub(1),
+                whole.strokes,
+            ] {
                 let killed = up(world.clone(), rung, Some(at));
                 let again = up(killed.world, rung, None);
                 assert_eq!(killed.violations, [""; 0], "{from} to {to}, {rung} killed after {at}");
                 assert_eq!(again.violations, [""; 0], "{from} to {to}, {rung} again after {at}");
-                assert!(matches!(again.outcome, Outcome::Done), "{from} to {to}: {:?}", again.outcome);
+                assert!(
+                    matches!(again.outcome, Outcome::Done),
+                    "{from} to {to}: {:?}",
+                    again.outcome
+                );
             }
-            assert!(matches!(whole.outcome, Outcome::Done), "{from} to {to}: {:?}", whole.outcome);
+            assert!(
+                matches!(whole.outcome, Outcome::Done),
+                "{from} to {to}: {:?}",
+                whole.outcome
+            );
             assert_eq!(whole.violations, [""; 0], "{from} to {to} by {rung}");
             world = whole.world;
             world.pass(world.now + SETTLES);
         }
         let (_, cluster) = world.clusters.first_key_value().expect("a cluster");
         assert_eq!(cluster.version, Some(to.series()), "{from} to {to}");
-        let running = world.hosts.values().filter_map(|host| Some(host.unit.process.as_ref()?.version));
+        let running = world
+            .hosts
+            .values()
+            .filter_map(|host| Some(host.unit.process.as_ref()?.version));
         assert_eq!(running.collect::<Vec<_>>(), [to; MEMBERS]);
     }
 }

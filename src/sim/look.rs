@@ -131,7 +131,11 @@ impl World {
             db_size: disk.file,
             db_in_use: cluster.store.in_use(),
             // Only 3.6 and later tell.
-            db_quota: if process.version.series() >= (3, 6) { process.quota } else { 0 },
+            db_quota: if process.version.series() >= (3, 6) {
+                process.quota
+            } else {
+                0
+            },
             leader,
             raft_index: disk.index,
             raft_applied: disk.index,

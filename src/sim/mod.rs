@@ -44,6 +44,7 @@ mod oracle;
 mod papers;
 mod raft;
 mod rescue;
+mod restart_tests;
 mod restore;
 mod rule_tests;
 pub mod scenes;

@@ -190,9 +190,13 @@ impl Oracle {
         if !healthy.contains(&disk.member) || !cluster.voters().any(|id| id == disk.member) {
             return;
         }
-        self.down.insert(node.clone());
         let needed = quorum(cluster.voters().count());
-        if healthy.len() >= needed && healthy.len() - 1 < needed && !self.consent.outage {
+        if healthy.len() < needed {
+            // Nobody is served here any more, whoever the members still believe to lead.
+            return;
+        }
+        self.down.insert(node.clone());
+        if healthy.len() - 1 < needed && !self.consent.outage {
             self.say(format!(
                 "stopping {node} takes the quorum: {} of {needed} left",
                 healthy.len() - 1
@@ -357,7 +361,8 @@ fn lists(world: &World) -> BTreeMap<ClusterId, BTreeMap<MemberId, Standing>> {
 
 /// Clusters with a leader and a quorum behind it.
 fn working(world: &World) -> BTreeSet<ClusterId> {
-    let works = |id: &&ClusterId| world.clusters[*id].leader.is_some() && world.clusters[*id].has_quorum(&world.live(**id));
+    let works =
+        |id: &&ClusterId| world.clusters[*id].leader.is_some() && world.clusters[*id].has_quorum(&world.live(**id));
     world.clusters.keys().filter(works).copied().collect()
 }
 

@@ -143,6 +143,39 @@ fn killed_anywhere_and_run_again_it_ends_in_the_same_world() {
     });
 }
 
+/// A world in which nothing can be asked for, or nothing is ever refused, would prove nothing.
+#[test]
+fn the_worlds_see_every_intent_done_and_refused() {
+    let mut seen: BTreeMap<(&str, bool), u32> = BTreeMap::new();
+    for seed in 0..500 {
+        let case = case(&mut Dice::new(seed));
+        let after = run(&case, Trouble::default());
+        match after.outcome {
+            Outcome::Done if !after.plans.is_empty() => *seen.entry((case.intent.verb(), true)).or_default() += 1,
+            Outcome::Blocked(_) => *seen.entry((case.intent.verb(), false)).or_default() += 1,
+            _ => {}
+        }
+    }
+    let verbs = [
+        "up",
+        "restart",
+        "remove-node",
+        "replace-node",
+        "restore",
+        "recover",
+        "defrag",
+        "compact",
+        "alarm disarm",
+        "pki renew",
+        "pki rotate-ca",
+    ];
+    for verb in verbs {
+        for done in [true, false] {
+            assert!(seen.contains_key(&(verb, done)), "{verb}, done {done}: {seen:?}");
+        }
+    }
+}
+
 #[test]
 fn every_scene_killed_after_every_stroke_ends_in_the_same_world() {
     for (name, _, scene) in all() {

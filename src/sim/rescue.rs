@@ -100,12 +100,15 @@ impl World {
         let cluster = self.clusters.get(&disk.cluster);
         let reached = cluster.and_then(|c| c.version).unwrap_or(version.series());
         if !(reached.1..=reached.1 + 1).contains(&version.minor) {
-            return Err(format!("etcd {version} does not read data of {}.{}", reached.0, reached.1));
+            return Err(format!(
+                "etcd {version} does not read data of {}.{}",
+                reached.0, reached.1
+            ));
         }
         let index = self.kept_by(disk);
         let keys = cluster.map_or(0, |c| c.store.keys);
         self.rescued.push(Saved {
-            sha256: stock::sha256(&format!("{} of {node} at {index}, {}", disk.cluster, self.rescued.len())),
+            sha256: stock::sha256(&format!("{} of {node} at {index}", disk.cluster)),
             index,
             keys,
             version,
@@ -121,7 +124,12 @@ impl World {
 impl Lab {
     pub(super) fn rescue(&self, node: &NodeName, rescue: &Rescue) -> Result<(), StepError> {
         // .../3.5.30/etcd
-        let version = rescue.etcd.as_str().rsplit('/').nth(1).and_then(|name| name.parse().ok());
+        let version = rescue
+            .etcd
+            .as_str()
+            .rsplit('/')
+            .nth(1)
+            .and_then(|name| name.parse().ok());
         let version = version.ok_or_else(|| StepError::new(format!("no release at {}", rescue.etcd)))?;
         self.on(node, |w| w.rescue(node, version))?.map_err(StepError::new)
     }

@@ -9,6 +9,7 @@ use super::chaos::mature;
 use super::drive::{Aftermath, Trouble, bring_about};
 use super::host::{Data, Link};
 use super::papers::{Papers, papers};
+use super::rescue;
 use super::restore::order;
 use super::stock;
 use super::world::World;
@@ -121,6 +122,21 @@ pub fn all() -> Vec<Told> {
             "three members, led by etcd-2",
             Scene::healthy(3).asked(remove(2, false)),
         ),
+        (
+            "restart-with-a-stopped-member",
+            "three members, led by etcd-2; etcd-3 was stopped",
+            Scene::healthy(3).stopped(3).a_moment_later().asked(restart()),
+        ),
+        (
+            "full-databases",
+            "three members, led by etcd-2; old revisions have filled their databases",
+            Scene::healthy(3).full().asked(Intent::Disarm),
+        ),
+        (
+            "full-of-keys-of-today",
+            "three members; their databases are full, and of keys that are in use",
+            Scene::healthy(3).full_of_keys().asked(Intent::Disarm),
+        ),
         ("restart-of-two", "two members", Scene::healthy(2).asked(restart())),
         (
             "restart-beside-a-dead-member",
@@ -167,6 +183,19 @@ pub fn all() -> Vec<Told> {
         "restore",
         "three members; the disks of etcd-2 and etcd-3 were wiped; a backup is at hand",
         lost.asked(restore).accepting_data_loss(),
+    ));
+    scenes.push((
+        "majority-lost-for-good",
+        "five members; etcd-1 was stopped first, then the disks of etcd-3 and etcd-4 were wiped and etcd-5 went off",
+        Scene::healthy(5)
+            .stopped(1)
+            .a_moment_later()
+            .wiped(3)
+            .wiped(4)
+            .dead(5)
+            .a_moment_later()
+            .asked(Intent::Recover(Box::new(rescue::order(None, vec![node(5)]))))
+            .accepting_data_loss(),
     ));
     scenes
 }
@@ -269,6 +298,18 @@ impl Scene {
         let expired = papers(&node(n), Papers::Expired);
         self.world.host(&node(n)).files.extend(expired);
         self
+    }
+
+    /// Old revisions have filled every database to its quota of 2 GiB.
+    pub fn full(mut self) -> Self {
+        self.world.flood();
+        self.a_moment_later()
+    }
+
+    /// The same, and nothing of it is old.
+    pub fn full_of_keys(mut self) -> Self {
+        self.world.clusters.values_mut().for_each(|c| c.store.keys = 2048 << 20);
+        self.a_moment_later()
     }
 
     /// A host was added as a learner and never started.

@@ -27,7 +27,11 @@ impl Oracle {
         if let Some(sick) = cluster.voters().find(|id| *id != disk.member && !well.contains(id)) {
             self.say(format!("{node} is defragmented while {sick} is not well"));
         }
-        let free = host.system.disks.get(&host.spec.paths.data).map_or(0, |disk| disk.free_bytes);
+        let free = host
+            .system
+            .disks
+            .get(&host.spec.paths.data)
+            .map_or(0, |disk| disk.free_bytes);
         if free < cluster.store.in_use() {
             self.say(format!("{node} is defragmented, and the new file has no room"));
         }
@@ -38,7 +42,9 @@ impl Oracle {
         match self.consent.keep {
             None => self.say("old revisions were forgotten without consent".into()),
             Some(keep) if revision + keep > world.clusters[&cluster].committed => {
-                self.say(format!("compacted to {revision}, which leaves fewer than {keep} revisions"));
+                self.say(format!(
+                    "compacted to {revision}, which leaves fewer than {keep} revisions"
+                ));
             }
             Some(_) => {}
         }
@@ -58,7 +64,11 @@ impl Oracle {
             AlarmKind::Corrupt => h.disk().is_some_and(|disk| disk.odd),
         };
         if let Some(host) = world.hosts.values().filter(listed).find(at_fault) {
-            self.say(format!("{} was taken back while {} is its cause", kind.word(), host.spec.name));
+            self.say(format!(
+                "{} was taken back while {} is its cause",
+                kind.word(),
+                host.spec.name
+            ));
         }
     }
 

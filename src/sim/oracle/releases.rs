@@ -18,7 +18,8 @@ pub(super) type Ran = BTreeMap<(ClusterId, MemberId), Version>;
 
 pub(super) fn running(world: &World) -> Ran {
     let live = world.hosts.values().filter_map(|host| host.live());
-    live.map(|(disk, process)| ((disk.cluster, disk.member), process.version)).collect()
+    live.map(|(disk, process)| ((disk.cluster, disk.member), process.version))
+        .collect()
 }
 
 impl Oracle {
@@ -29,23 +30,45 @@ impl Oracle {
             return;
         }
         for (at, version) in &now {
-            let entered = self.ran.get(at).is_some_and(|before| before.series() < version.series());
-            let listed = world.clusters.get(&at.0).filter(|cluster| cluster.members.contains_key(&at.1));
-            let Some(cluster) = listed.filter(|_| entered) else { continue };
-            let guide = GUIDES.iter().find(|(minor, _)| *minor == version.minor).map(|(_, floor)| *floor);
-            let others = cluster.members.keys().filter_map(|id| self.ran.get(&(at.0, *id)).copied());
-            let below: Vec<Version> = others.filter(|other| guide.is_none_or(|floor| *other < floor)).collect();
+            let entered = self
+                .ran
+                .get(at)
+                .is_some_and(|before| before.series() < version.series());
+            let listed = world
+                .clusters
+                .get(&at.0)
+                .filter(|cluster| cluster.members.contains_key(&at.1));
+            let Some(cluster) = listed.filter(|_| entered) else {
+                continue;
+            };
+            let guide = GUIDES
+                .iter()
+                .find(|(minor, _)| *minor == version.minor)
+                .map(|(_, floor)| *floor);
+            let others = cluster
+                .members
+                .keys()
+                .filter_map(|id| self.ran.get(&(at.0, *id)).copied());
+            let below: Vec<Version> = others
+                .filter(|other| guide.is_none_or(|floor| *other < floor))
+                .collect();
             if let Some(other) = below.first() {
-                self.say(format!("{version} was started beside {other}, from which nothing leads there"));
+                self.say(format!(
+                    "{version} was started beside {other}, from which nothing leads there"
+                ));
             }
         }
         self.ran.extend(now);
         for (id, cluster) in &world.clusters {
-            let ran = cluster.members.keys().filter_map(|member| self.ran.get(&(*id, *member)));
+            let ran = cluster
+                .members
+                .keys()
+                .filter_map(|member| self.ran.get(&(*id, *member)));
             let minors: Vec<u32> = ran.map(|version| version.minor).collect();
             if minors.iter().max() > minors.iter().min().map(|oldest| oldest + 1).as_ref() {
-                self.violations
-                    .push(format!("members of {id} run releases that are more than one minor apart"));
+                self.violations.push(format!(
+                    "members of {id} run releases that are more than one minor apart"
+                ));
             }
         }
     }
@@ -62,9 +85,7 @@ impl Oracle {
             let unknown = |key: &&&str| match process.version.series() {
                 (3, 4) => key.starts_with("tls-m") || key.contains("compact-hash") || **key == "feature-gates",
                 (3, 5) => ["corrupt-check-time", "warning-apply-duration", "feature-gates"].contains(*key),
-                (3, 6) => {
-                    **key == "enable-v2" || key.strip_prefix("experimental-").is_some_and(has)
-                }
+                (3, 6) => **key == "enable-v2" || key.strip_prefix("experimental-").is_some_and(has),
                 _ => key.starts_with("experimental-"),
             };
             if let Some(key) = keys.iter().find(unknown) {
