@@ -39,7 +39,9 @@ impl Fault {
     pub fn strike(&self, world: &mut World) {
         match self {
             Fault::Crash(node) => {
-                if !world.hosts[node].files.contains_key(&world.hosts[node].unit_path()) {
+                // What was stopped, or never started, cannot end.
+                let unit = &world.hosts[node].unit;
+                if unit.process.is_none() && unit.failed.is_none() {
                     return;
                 }
                 world.stop(node);

@@ -51,6 +51,7 @@ pub mod scenes;
 pub mod stock;
 mod talk;
 mod upkeep;
+mod upkeep_tests;
 pub mod world;
 
 mod properties;

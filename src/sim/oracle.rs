@@ -3,6 +3,7 @@
 
 mod data;
 mod releases;
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

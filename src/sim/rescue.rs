@@ -88,7 +88,7 @@ impl World {
     }
 
     /// A private etcd of this release reads a copy of the data.
-    fn rescue(&mut self, node: &NodeName, version: Version) -> Result<(), String> {
+    pub fn rescue(&mut self, node: &NodeName, version: Version) -> Result<(), String> {
         let host = &self.hosts[node];
         if host.unit.process.is_some() {
             return Err(format!("the unit on {node} is not stopped"));
