@@ -73,6 +73,11 @@ fn command(intent: &Intent, policy: Policy) -> String {
         }
         Intent::Replace { old, new } => words.extend([old.to_string(), new.to_string()]),
         Intent::Restore(order) => words.push(order.file.clone()),
+        Intent::Recover(order) => {
+            for name in &order.without {
+                words.extend(["--without".to_owned(), name.to_string()]);
+            }
+        }
         _ => {}
     }
     words.extend(policy.accept_outage.then(|| "--accept-outage".to_owned()));

@@ -14,6 +14,7 @@ use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version
 use crate::ops::exec::{StepError, World as _};
 use crate::ops::model::{Fact, Membership, host_of};
 use crate::ops::plan::{Action, HostChange, Step, Target};
+use crate::ops::safety::leader::heir;
 use crate::ops::safety::membership::may_promote;
 
 const HEALTH_INTERVAL: Duration = Duration::from_secs(15);
@@ -53,10 +54,14 @@ impl Lab {
                 self.stroke(|w| w.backups += 1)?;
             }
             (Action::NoteRestore { note }, Target::Node(node)) => self.note_restore(node, note)?,
-            (Action::StageSnapshot { .. }, Target::Node(node)) => self.stage_snapshot(node)?,
+            (Action::StageSnapshot { snapshot, .. }, Target::Node(node)) => self.stage_snapshot(node, snapshot)?,
             (Action::RestoreData(data), Target::Node(node)) => self.restore_data(node, data)?,
             (Action::CompareMembers { at_least }, _) => self.compare_members(*at_least).await?,
             (Action::ForgetRestore { note, .. }, Target::Node(node)) => self.forget_restore(node, note)?,
+            (Action::Rescue(rescue), Target::Node(node)) => self.rescue(node, rescue)?,
+            (Action::Defragment { url }, Target::Node(node)) => self.defragment(node, url).await?,
+            (Action::Compact { revision }, _) => self.compact(*revision).await?,
+            (Action::Disarm { kind }, _) => self.disarm(*kind).await?,
             (Action::LookAgain { nodes, cluster_id }, _) => self.inspect(step, nodes, *cluster_id).await?,
             (action, target) => return Err(StepError::new(format!("{action:?} cannot be done on {target:?}"))),
         }
@@ -175,11 +180,11 @@ impl Lab {
         }
     }
 
-    /// Somebody to ask: the leader, or any healthy voter in reach, which passes the request on.
+    /// Somebody to ask: the leader, or any voter in reach that takes part, which passes the request on.
     pub(super) fn leader(&self, membership: &Membership) -> Result<ClusterId, StepError> {
         let mut ours = membership
             .voters()
-            .filter(|m| membership.healthy(m.id))
+            .filter(|m| membership.takes_part(m.id))
             .filter_map(|m| host_of(&self.desired, m));
         match ours.any(|spec| self.now().world.hosts[&spec.name].link == Link::Up) {
             true => Ok(membership.cluster_id),
@@ -256,23 +261,16 @@ impl Lab {
         }
     }
 
-    async fn hand_over(&self, url: &PeerUrl) -> Result<(), StepError> {
+    pub(super) async fn hand_over(&self, url: &PeerUrl) -> Result<(), StepError> {
         let Ok(membership) = self.membership().await else {
             return Ok(());
         };
         let Some(from) = membership.at(url).filter(|m| membership.leader() == Some(m.id)) else {
             return Ok(());
         };
-        let heir = membership
-            .voters()
-            .filter(|m| m.id != from.id && membership.healthy(m.id))
-            .max_by_key(|m| {
-                (
-                    membership.status_of(m.id).map(|s| s.raft_applied),
-                    std::cmp::Reverse(m.id),
-                )
-            });
-        let Some(heir) = heir.map(|m| m.id) else { return Ok(()) };
+        let Some(heir) = heir(&membership, from.id) else {
+            return Ok(());
+        };
         let give = |w: &mut World| {
             let live = w.live(membership.cluster_id);
             if let (Some(cluster), true) = (w.clusters.get_mut(&membership.cluster_id), live.contains_key(&heir)) {

@@ -27,12 +27,7 @@ impl World {
         let host = self.host(node);
         match outcome {
             Ok(version) => {
-                host.unit.process = Some(Process {
-                    version,
-                    started_with: host.read_at_a_start(),
-                    since: now,
-                    ready: false,
-                });
+                host.unit.process = Some(Process::of(host, version, now));
                 host.unit.failed = None;
             }
             Err(why) => {
@@ -178,11 +173,7 @@ impl World {
             again,
         });
         let index = ids.len() as u64;
-        self.host(node).data = Data::Member(Disk {
-            cluster: id,
-            member,
-            index,
-        });
+        self.host(node).data = Data::Member(Disk::new(id, member, index));
         Ok(())
     }
 
@@ -214,11 +205,7 @@ impl World {
             node: node.clone(),
             again,
         });
-        self.host(node).data = Data::Member(Disk {
-            cluster: id,
-            member,
-            index: 0,
-        });
+        self.host(node).data = Data::Member(Disk::new(id, member, 0));
         Ok(())
     }
 

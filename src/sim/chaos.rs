@@ -1,6 +1,7 @@
 //! Random worlds, intents and faults. Worlds are made the way reality makes them: a cluster that was fine once, and then
 //! a few things happened to it.
 
+use super::decay::{databases, majority_lost, recover, upkeep};
 use super::dice::Dice;
 use super::host::{Data, Disk, Link, Process, SimHost};
 use super::papers::{Keys, Papers, papers};
@@ -9,7 +10,7 @@ use super::restore::order;
 use super::stock;
 use super::world::{Happening, World};
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
-use crate::inventory::{ClusterId, Desired, MemberId, NodeName, Version};
+use crate::inventory::{ClusterId, Desired, MemberId, NodeName};
 use crate::ops::model::{Intent, Policy};
 use crate::ops::plan::{expected_cluster_id, initial_new};
 use crate::ops::safety::bootstrap::Marker;
@@ -26,6 +27,8 @@ pub enum Fault {
     Cut(NodeName),
     /// The leader is voted out.
     Election,
+    /// Clients write until all databases are full.
+    Flood,
     /// The machine goes off and comes back after some seconds.
     Reboot(NodeName),
     /// Its disk hardly keeps up any more.
@@ -36,7 +39,9 @@ impl Fault {
     pub fn strike(&self, world: &mut World) {
         match self {
             Fault::Crash(node) => {
-                if !world.hosts[node].files.contains_key(&world.hosts[node].unit_path()) {
+                // What was stopped, or never started, cannot end.
+                let unit = &world.hosts[node].unit;
+                if unit.process.is_none() && unit.failed.is_none() {
                     return;
                 }
                 world.stop(node);
@@ -58,6 +63,7 @@ impl Fault {
                 host.back_at = Some(now + 4_000);
             }
             Fault::Slow(node) => world.host(node).speed = SLOW,
+            Fault::Flood => world.flood(),
             Fault::Election => {
                 let now = world.now;
                 world.clusters.values_mut().for_each(|c| c.lose_leader(now));
@@ -109,9 +115,12 @@ pub struct Case {
 /// The case of a seed.
 pub fn case(dice: &mut Dice) -> Case {
     let n = *dice.pick(&[1, 1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7, 9]);
-    let version = match dice.below(20) {
+    let version = match dice.below(24) {
         0..=2 => stock::V3_4,
         3 => stock::V3_5_OLD,
+        4..=7 => stock::V3_6,
+        8 => stock::V3_6_OLD,
+        9..=10 => stock::V3_7,
         _ => stock::V3_5,
     };
     let mut desired = stock::inventory(1..=n, version);
@@ -119,8 +128,13 @@ pub fn case(dice: &mut Dice) -> Case {
     let mut hidden = false;
     if !dice.chance(15) {
         let members = if dice.chance(70) { n } else { 1 + dice.below(n) };
-        // Upgrades, a patch and a minor; and going back, which etcd allows for a patch, and from 3.6 on for a minor.
+        // Upgrades, a patch and a minor, some of them too far; and going back, which etcd allows for a patch, and from 3.6
+        // on for a minor.
         let before = match (version, dice.below(10)) {
+            (stock::V3_6, 0..=2) => stock::V3_5,
+            (stock::V3_6, 3) => *dice.pick(&[stock::V3_5_OLD, stock::V3_6_OLD, stock::V3_4]),
+            (stock::V3_7, 0..=2) => stock::V3_6,
+            (stock::V3_7, 3) => *dice.pick(&[stock::V3_6_OLD, stock::V3_5]),
             (stock::V3_5, 0) => stock::V3_4,
             (stock::V3_5, 1) => stock::V3_5_OLD,
             (stock::V3_5, 2) => stock::V3_6,
@@ -139,6 +153,22 @@ pub fn case(dice: &mut Dice) -> Case {
             desired
                 .options
                 .insert("snapshot-count".into(), serde_json::json!(10_000 + dice.below(3)));
+        }
+        if dice.chance(8) {
+            // 3.6 gave it another name, and takes the old one as well.
+            let key = match version.series() >= (3, 6) && (version.series() > (3, 6) || dice.chance(70)) {
+                true => "corrupt-check-time",
+                false => "experimental-corrupt-check-time",
+            };
+            desired
+                .options
+                .insert(key.into(), serde_json::json!(3_600_000_000_000_u64));
+        }
+        if dice.chance(25) {
+            hidden |= databases(&mut world, &mut desired, dice);
+        }
+        if dice.chance(10) {
+            majority_lost(&mut world, &desired, dice);
         }
         if dice.chance(8) {
             // Nobody has looked for a year.
@@ -171,7 +201,7 @@ pub fn case(dice: &mut Dice) -> Case {
     let intent = intent(&world, &desired, dice);
     let policy = Policy {
         accept_outage: dice.chance(25),
-        accept_data_loss: matches!(intent, Intent::Restore(_)) && dice.chance(80),
+        accept_data_loss: matches!(intent, Intent::Restore(_) | Intent::Recover(_)) && dice.chance(80),
         no_snapshot: false,
     };
     Case {
@@ -188,12 +218,16 @@ pub fn out_of_sight(world: &World, desired: &Desired) -> bool {
     world.observe(desired).cluster.known().is_none() && !in_reach(world, desired)
 }
 
-/// Whether the hosts of the inventory have the data of a quorum.
+/// Whether the hosts of the inventory that are on have the data of a quorum.
 fn in_reach(world: &World, desired: &Desired) -> bool {
     let Some(cluster) = world.cluster_of(desired).and_then(|id| world.clusters.get(&id)) else {
         return true;
     };
-    let disks = desired.hosts.keys().filter_map(|node| world.hosts[node].disk());
+    let on = desired
+        .hosts
+        .keys()
+        .filter(|node| world.hosts[*node].link != Link::Dead);
+    let disks = on.filter_map(|node| world.hosts[node].disk());
     disks
         .filter(|disk| cluster.voters().any(|id| id == disk.member))
         .count()
@@ -203,7 +237,11 @@ fn in_reach(world: &World, desired: &Desired) -> bool {
 fn intent(world: &World, desired: &Desired, dice: &mut Dice) -> Intent {
     let some = |dice: &mut Dice| dice.pick(&desired.order).clone();
     let limit = |dice: &mut Dice| if dice.chance(20) { vec![some(dice)] } else { Vec::new() };
-    match dice.below(12) {
+    let quorum_gone = world.keys.is_some() && world.observe(desired).cluster.known().is_none();
+    match dice.below(16) {
+        12 | 13 => upkeep(desired, dice),
+        14 => recover(world, desired, dice),
+        15 if quorum_gone => recover(world, desired, dice),
         8 => Intent::RotateLeaves { limit: limit(dice) },
         9 => Intent::RotateCa {
             compromised: dice.chance(20),
@@ -259,12 +297,11 @@ pub fn mature(world: &mut World, founders: &Desired) -> ClusterId {
             complete: true,
         };
         host.marker = Some(marker.to_text());
-        host.data = Data::Member(Disk {
-            cluster: id,
-            member,
-            index: 5_000,
+        host.data = Data::Member(Disk::new(id, member, 5_000));
+        host.unit.process = Some(Process {
+            ready: true,
+            ..Process::of(host, founders.version, 0)
         });
-        run(host, founders.version);
     }
     let mut cluster = Cluster::of(members, 0);
     cluster.has_run = cluster.members.keys().copied().collect();
@@ -290,15 +327,6 @@ fn install(host: &mut SimHost, desired: &Desired, initial: &crate::render::Initi
     host.unit.enabled = true;
 }
 
-fn run(host: &mut SimHost, version: Version) {
-    host.unit.process = Some(Process {
-        version,
-        started_with: host.read_at_a_start(),
-        since: 0,
-        ready: true,
-    });
-}
-
 /// A member that the inventory does not know.
 fn stray(world: &mut World, desired: &Desired, dice: &mut Dice) {
     let spec = stock::host(stock::MOST_HOSTS);
@@ -322,11 +350,7 @@ fn stray(world: &mut World, desired: &Desired, dice: &mut Dice) {
     host.files = template.files;
     host.releases = template.releases;
     host.unit.enabled = true;
-    host.data = Data::Member(Disk {
-        cluster: id,
-        member,
-        index,
-    });
+    host.data = Data::Member(Disk::new(id, member, index));
     if dice.chance(80) {
         host.unit.process = template.unit.process;
     }
@@ -446,11 +470,7 @@ fn others(world: &mut World, node: &NodeName) {
     cluster.committed = 9_000;
     world.clusters.insert(id, cluster);
     let host = world.host(node);
-    host.data = Data::Member(Disk {
-        cluster: id,
-        member,
-        index: 9_000,
-    });
+    host.data = Data::Member(Disk::new(id, member, 9_000));
     host.marker = Some(r#"{"cluster":"prod-b","cluster_id":"bad","member":"prod-b-1","complete":true}"#.into());
 }
 
@@ -535,7 +555,8 @@ pub fn faults(desired: &Desired, dice: &mut Dice) -> Vec<(u64, Fault)> {
     let count = 1 + dice.below(2);
     let one = |dice: &mut Dice| {
         let node = dice.pick(&desired.order).clone();
-        let fault = match dice.below(6) {
+        let fault = match dice.below(7) {
+            6 => Fault::Flood,
             0 => Fault::Crash(node),
             1 => Fault::PowerOff(node),
             2 => Fault::Cut(node),

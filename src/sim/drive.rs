@@ -18,7 +18,9 @@ use crate::ops::exec::{self, RunError, StepError};
 use crate::ops::model::{Intent, Observed, Policy};
 use crate::ops::plan::lint::lint;
 use crate::ops::plan::{Action, Plan, Step, Target, plan};
-use crate::ops::safety::Blocked;
+use crate::ops::recover::RecoverOrder;
+use crate::ops::safety::restore::note_of;
+use crate::ops::safety::{Blocked, Rule};
 use crate::report::{Recorder, Reporter};
 
 /// As in `cli/converge.rs`.
@@ -119,14 +121,24 @@ fn consent(intent: &Intent, policy: Policy) -> Consent {
         _ => None,
     };
     let restore = match intent {
-        Intent::Restore(order) => Some(order.without.iter().cloned().collect()),
+        Intent::Restore(_) | Intent::Recover(_) => Some(intent.left_out().iter().cloned().collect()),
         _ => None,
     };
     Consent {
-        // Whoever restores knows that everybody stops.
-        outage: policy.accept_outage || restore.is_some(),
+        // Whoever restores knows that everybody stops. Where a majority is gone nobody works any more.
+        outage: policy.accept_outage || matches!(intent, Intent::Restore(_)),
         wipe,
         restore,
+        from: match intent {
+            Intent::Recover(order) => order.from.clone(),
+            _ => None,
+        },
+        keep: match intent {
+            Intent::Compact { keep } => Some(*keep),
+            Intent::Disarm => Some(0),
+            _ => None,
+        },
+        disarm: matches!(intent, Intent::Disarm),
     }
 }
 
@@ -160,11 +172,19 @@ impl Lab {
                 state.seen = Some(seen.clone());
                 (seen, state.world.supplies())
             };
+            intent = match self.given(intent, &seen) {
+                Ok(intent) => intent,
+                Err(blocked) => return Outcome::Blocked(vec![blocked]),
+            };
             let plan = match plan(&intent, &self.desired, &seen, policy, &supplies) {
                 Ok(plan) => plan,
                 Err(blocked) => return Outcome::Blocked(blocked),
             };
             if plan.is_empty() {
+                if matches!(&intent, Intent::Converge { limit, .. } if limit.is_empty()) {
+                    let State { world, oracle, .. } = &mut *self.now();
+                    oracle.at_rest(world);
+                }
                 return Outcome::Done;
             }
             for finding in lint(&plan, &seen).into_iter().filter(|f| f.fatal) {
@@ -175,7 +195,7 @@ impl Lab {
             plans.push(plan);
             match ended {
                 _ if self.now().crashed => return Outcome::Crashed,
-                Ok(()) => match again {
+                Ok(()) => match again.or_else(|| self.after_rescue(&intent)) {
                     Some(next) => intent = next,
                     None => return Outcome::Done,
                 },
@@ -186,6 +206,35 @@ impl Lab {
             Some(last) => Outcome::Endless(Box::new(last)),
             None => Outcome::Done,
         }
+    }
+
+    /// What an intent comes to when it is given: as in `cli/recover.rs`, which reads the logs, or goes on with a restore
+    /// that was begun.
+    fn given(&self, intent: Intent, seen: &Observed) -> Result<Intent, Blocked> {
+        let Intent::Recover(order) = intent else {
+            return Ok(intent);
+        };
+        let state = self.now();
+        let Some(note) = note_of(&self.desired, &seen.hosts)? else {
+            let logs = state.world.logs(&self.desired);
+            return Ok(Intent::Recover(Box::new(RecoverOrder { logs, ..*order })));
+        };
+        let begun = state.world.rescued.iter().find(|saved| saved.sha256 == note.sha256);
+        let saved =
+            begun.ok_or_else(|| Blocked::new(Rule::RestoreUnderWay, "another restore was begun", "finish it"))?;
+        Ok(Intent::Restore(Box::new(saved.order(&self.desired, order.without))))
+    }
+
+    /// A recovery's first half is followed by a restore of what it saved.
+    fn after_rescue(&self, intent: &Intent) -> Option<Intent> {
+        let Intent::Recover(order) = intent else {
+            return None;
+        };
+        let state = self.now();
+        let saved = state.world.rescued.last()?;
+        Some(Intent::Restore(Box::new(
+            saved.order(&self.desired, order.without.clone()),
+        )))
     }
 
     /// The state, after the time that has passed.

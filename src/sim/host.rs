@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::host::{FileFacts, SystemFacts};
 use crate::inventory::{ClusterId, DesiredHost, HostPath, MemberId, Version};
 
+use super::database::quota;
 use super::stock;
 
 /// A machine with a member, or room for one.
@@ -27,8 +28,8 @@ pub struct SimHost {
     pub likes: Option<String>,
     /// When a reboot ends, on the world's clock.
     pub back_at: Option<u64>,
-    /// A snapshot that was brought here lies ready.
-    pub staged: bool,
+    /// SHA-256 of the snapshot that was brought here and lies ready.
+    pub staged: Option<String>,
 }
 
 /// Who can reach it.
@@ -61,6 +62,10 @@ pub struct Process {
     pub since: u64,
     /// It has found a leader once: systemd was told, and it answers clients.
     pub ready: bool,
+    /// The size of its database that it takes no writes from, bytes; 0 for none.
+    pub quota: u64,
+    /// Until when it is busy with defragmenting, on the world's clock.
+    pub busy_until: Option<u64>,
 }
 
 /// What is in a data directory.
@@ -79,6 +84,36 @@ pub struct Disk {
     pub member: MemberId,
     /// The last raft entry on it.
     pub index: u64,
+    /// Bytes of the database file beside it.
+    pub file: u64,
+    /// The database has other contents than those of the other members.
+    pub odd: bool,
+}
+
+impl Disk {
+    pub fn new(cluster: ClusterId, member: MemberId, index: u64) -> Self {
+        Self {
+            cluster,
+            member,
+            index,
+            file: 0,
+            odd: false,
+        }
+    }
+}
+
+impl Process {
+    /// A process that has just been started with what lies on the host now.
+    pub fn of(host: &SimHost, version: Version, now: u64) -> Self {
+        Self {
+            version,
+            started_with: host.read_at_a_start(),
+            since: now,
+            ready: false,
+            quota: quota(host.text(&host.spec.paths.config).unwrap_or_default()),
+            busy_until: None,
+        }
+    }
 }
 
 impl SimHost {
@@ -98,7 +133,7 @@ impl SimHost {
             speed: 10_000,
             likes: None,
             back_at: None,
-            staged: false,
+            staged: None,
         }
     }
 

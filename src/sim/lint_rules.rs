@@ -171,6 +171,32 @@ fn the_leader_restarted_before_others() {
 }
 
 #[test]
+fn a_member_that_works_restarted_before_one_that_does_not() {
+    let scene = Scene::healthy(3)
+        .stopped(3)
+        .a_moment_later()
+        .asked(Intent::Restart { limit: Vec::new() });
+    let caught = found(&scene, |plan, _| plan.waves.swap(0, 1));
+    assert_eq!(
+        caught,
+        "w1.etcd-3: a voter that works is restarted before one that does not"
+    );
+}
+
+#[test]
+fn the_leader_defragmented_before_others() {
+    let scene = Scene::healthy(3).asked(Intent::Defragment {
+        limit: Vec::new(),
+        force: true,
+    });
+    let caught = found(&scene, |plan, _| {
+        let last = plan.waves.len() - 1;
+        plan.waves.swap(0, last);
+    });
+    assert_eq!(caught, "w4.etcd-2: the leader is not the last to be defragmented");
+}
+
+#[test]
 fn a_stopped_cluster_started_one_by_one() {
     let caught = found(&cold_start(), |plan, _| {
         let mut second = plan.waves[0].clone();

@@ -104,7 +104,7 @@ impl World {
             by_quorum: true,
             members: cluster.members.values().cloned().collect(),
             status,
-            alarms: Vec::new(),
+            alarms: cluster.alarms.iter().copied().collect(),
             peers: BTreeMap::new(),
             works_at,
         })
@@ -115,7 +115,7 @@ impl World {
         let (disk, process) = host.live().filter(|_| self.can_ask(host))?;
         let cluster = self.clusters.get(&disk.cluster)?;
         let voter = cluster.members.get(&disk.member).is_some_and(|m| !m.learner);
-        let answers = process.ready && voter && cluster.leader.is_some();
+        let answers = process.ready && voter && !host.busy() && cluster.leader.is_some();
         (answers && cluster.has_quorum(&self.live(disk.cluster))).then_some(disk.cluster)
     }
 
@@ -125,7 +125,9 @@ impl World {
     }
 
     fn status(&self, host: &SimHost) -> Fact<MemberStatus> {
-        let answer = host.live().filter(|(_, process)| self.can_ask(host) && process.ready);
+        let answer = host
+            .live()
+            .filter(|(_, process)| self.can_ask(host) && process.ready && !host.busy());
         let Some((disk, process)) = answer else {
             return Fact::Unknown("it did not answer status within 3 s".into());
         };
@@ -136,15 +138,20 @@ impl World {
         let header = Header {
             cluster_id: disk.cluster,
             member_id: disk.member,
-            revision: i64::try_from(disk.index).unwrap_or(i64::MAX),
+            revision: i64::try_from(disk.index.min(cluster.committed)).unwrap_or(i64::MAX),
             raft_term: cluster.term,
         };
         Fact::Known(MemberStatus {
             header,
             version: process.version,
-            db_size: 20 << 10,
-            db_in_use: 20 << 10,
-            db_quota: 0,
+            db_size: disk.file,
+            db_in_use: cluster.store.in_use(),
+            // Only 3.6 and later tell.
+            db_quota: if process.version.series() >= (3, 6) {
+                process.quota
+            } else {
+                0
+            },
             leader,
             raft_index: disk.index,
             raft_applied: disk.index,
@@ -158,10 +165,12 @@ impl World {
 }
 
 fn errors(cluster: &Cluster) -> Vec<String> {
-    match cluster.leader {
-        Some(_) => Vec::new(),
-        None => vec!["etcdserver: no leader".into()],
-    }
+    let leaderless = cluster.leader.is_none().then(|| "etcdserver: no leader".to_owned());
+    let alarms = cluster
+        .alarms
+        .iter()
+        .map(|alarm| format!("memberID:{} alarm:{} ", alarm.member.0, alarm.kind.word()));
+    leaderless.into_iter().chain(alarms).collect()
 }
 
 fn nothing_answers(hosts: &BTreeMap<NodeName, Fact<HostFacts>>, why: &str) -> Fact<Membership> {
@@ -200,8 +209,8 @@ fn facts(host: &SimHost) -> HostFacts {
                 Data::Foreign => DataState::Foreign,
                 Data::Member(_) => DataState::Bootstrapped,
             },
-            bytes: 0,
-            db_bytes: host.disk().map_or(0, |_| 20 << 10),
+            bytes: host.disk().map_or(0, |disk| disk.file),
+            db_bytes: host.disk().map_or(0, |disk| disk.file.max(20 << 10)),
             marker: host.marker.clone(),
             set_aside: Vec::new(),
         },

@@ -1,6 +1,10 @@
 //! Judges every state that a run goes through. Written apart from `ops/safety`: it sees the truth of the world, not what
 //! was observed of it, and shares no code with the rules it judges.
 
+mod data;
+mod releases;
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inventory::{ClusterId, Desired, MemberId, NodeName};
@@ -17,6 +21,12 @@ pub struct Consent {
     pub wipe: Option<NodeName>,
     /// Older data may take the place of what is there, on all hosts together but these, which are said to be gone.
     pub restore: Option<BTreeSet<NodeName>>,
+    /// The host that is gone on from, whoever is the newest.
+    pub from: Option<NodeName>,
+    /// Older revisions may be forgotten, but this many.
+    pub keep: Option<u64>,
+    /// Alarms may be taken back.
+    pub disarm: bool,
 }
 
 /// Remembers what it has seen of one world.
@@ -35,8 +45,12 @@ pub struct Oracle {
     acquainted: BTreeSet<(NodeName, NodeName)>,
     /// Clusters that this inventory has had.
     homes: BTreeSet<ClusterId>,
-    /// Clusters that were alive when the run began.
+    /// Clusters that had a leader when the run began.
     alive: BTreeSet<ClusterId>,
+    /// Clusters that served clients when the run began.
+    working: BTreeSet<ClusterId>,
+    /// The release that every member was last seen to run.
+    ran: releases::Ran,
     /// What went wrong.
     pub violations: Vec<String>,
 }
@@ -73,6 +87,8 @@ impl Oracle {
                 .filter(|(_, c)| c.leader.is_some())
                 .map(|(id, _)| *id)
                 .collect(),
+            working: working(world),
+            ran: releases::running(world),
             violations: Vec::new(),
         };
         oracle.begin(world);
@@ -96,6 +112,7 @@ impl Oracle {
         self.membership(world);
         self.recovered(world);
         self.handshakes(world);
+        self.releases(world);
         let leading = |id: &&ClusterId| world.clusters.get(id).is_some_and(|c| c.leader.is_some());
         if self.homes.iter().filter(leading).count() > 1 {
             self.say("the cluster before and the one after a restore live at the same time".into());
@@ -139,6 +156,10 @@ impl Oracle {
                 }
             }
             Happening::Restored { node, cluster } => self.restored(world, node, *cluster),
+            Happening::Defragmented { node } => self.defragmented(world, node),
+            Happening::Compacted { cluster, revision } => self.compacted(world, *cluster, *revision),
+            Happening::Disarmed { cluster, kind } => self.disarmed(world, *cluster, *kind),
+            Happening::Rescued { node, index } => self.rescued(world, node, *index),
         }
     }
 
@@ -175,9 +196,13 @@ impl Oracle {
         if !healthy.contains(&disk.member) || !cluster.voters().any(|id| id == disk.member) {
             return;
         }
-        self.down.insert(node.clone());
         let needed = quorum(cluster.voters().count());
-        if healthy.len() >= needed && healthy.len() - 1 < needed && !self.consent.outage {
+        if healthy.len() < needed {
+            // Nobody is served here any more, whoever the members still believe to lead.
+            return;
+        }
+        self.down.insert(node.clone());
+        if healthy.len() - 1 < needed && !self.consent.outage {
             self.say(format!(
                 "stopping {node} takes the quorum: {} of {needed} left",
                 healthy.len() - 1
@@ -218,6 +243,10 @@ impl Oracle {
         }
         self.homes.insert(cluster);
         self.home = Some(cluster);
+        let newest = world.rescued.last().map_or(0, |saved| saved.index);
+        if world.clusters[&cluster].committed < newest {
+            self.say(format!("{node} got older data than what was saved"));
+        }
     }
 
     fn nobody_runs(&mut self, world: &World, cluster: ClusterId) {
@@ -334,6 +363,13 @@ fn lists(world: &World) -> BTreeMap<ClusterId, BTreeMap<MemberId, Standing>> {
         cluster.members.values().map(|m| (m.id, standing(m))).collect()
     };
     world.clusters.iter().map(|(id, cluster)| (*id, of(cluster))).collect()
+}
+
+/// Clusters with a leader and a quorum behind it.
+fn working(world: &World) -> BTreeSet<ClusterId> {
+    let works =
+        |id: &&ClusterId| world.clusters[*id].leader.is_some() && world.clusters[*id].has_quorum(&world.live(**id));
+    world.clusters.keys().filter(works).copied().collect()
 }
 
 fn healthy_voters(world: &World, id: ClusterId) -> BTreeSet<MemberId> {

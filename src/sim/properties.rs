@@ -8,7 +8,7 @@ use super::arbitrary::scramble;
 use super::chaos::{Case, case, faults, mend, out_of_sight};
 use super::dice::Dice;
 use super::drive::{Aftermath, Outcome, Trouble, bring_about};
-use super::host::Data;
+use super::host::{Data, SimHost};
 use super::scenes::all;
 use super::world::World;
 use crate::inventory::{Desired, HostPath};
@@ -143,6 +143,39 @@ fn killed_anywhere_and_run_again_it_ends_in_the_same_world() {
     });
 }
 
+/// A world in which nothing can be asked for, or nothing is ever refused, would prove nothing.
+#[test]
+fn the_worlds_see_every_intent_done_and_refused() {
+    let mut seen: BTreeMap<(&str, bool), u32> = BTreeMap::new();
+    for seed in 0..500 {
+        let case = case(&mut Dice::new(seed));
+        let after = run(&case, Trouble::default());
+        match after.outcome {
+            Outcome::Done if !after.plans.is_empty() => *seen.entry((case.intent.verb(), true)).or_default() += 1,
+            Outcome::Blocked(_) => *seen.entry((case.intent.verb(), false)).or_default() += 1,
+            _ => {}
+        }
+    }
+    let verbs = [
+        "up",
+        "restart",
+        "remove-node",
+        "replace-node",
+        "restore",
+        "recover",
+        "defrag",
+        "compact",
+        "alarm disarm",
+        "pki renew",
+        "pki rotate-ca",
+    ];
+    for verb in verbs {
+        for done in [true, false] {
+            assert!(seen.contains_key(&(verb, done)), "{verb}, done {done}: {seen:?}");
+        }
+    }
+}
+
 #[test]
 fn every_scene_killed_after_every_stroke_ends_in_the_same_world() {
     for (name, _, scene) in all() {
@@ -254,7 +287,11 @@ impl Case {
             *begin = false;
         }
         // What was restored by then are data, too; everybody who refuses meanwhile names the flag.
-        case.policy.accept_data_loss |= matches!(case.intent, Intent::Restore(_));
+        case.policy.accept_data_loss |= matches!(case.intent, Intent::Restore(_) | Intent::Recover(_));
+        // A member that is being defragmented answers nobody, and whoever asks is told to wait.
+        while case.world.hosts.values().any(SimHost::busy) {
+            case.world.pass(case.world.now + 1_000);
+        }
         case
     }
 }
@@ -279,6 +316,7 @@ fn safe(case: &Case, after: &Aftermath) -> Result<(), String> {
 fn asked(intent: &Intent) -> String {
     match intent {
         Intent::Restore(order) => format!("Restore {{ without: {:?} }}", order.without),
+        Intent::Recover(order) => format!("Recover {{ from: {:?}, without: {:?} }}", order.from, order.without),
         other => format!("{other:?}"),
     }
 }
@@ -389,12 +427,23 @@ fn summary(world: &World) -> BTreeMap<String, String> {
         lines.insert(
             format!("cluster {id}"),
             format!(
-                "leader {:?}, committed {}, {members:?}",
-                cluster.leader, cluster.committed
+                "leader {:?}, committed {}, version {:?}, alarms {:?}, {:?}, {members:?}",
+                cluster.leader, cluster.committed, cluster.version, cluster.alarms, cluster.store
             ),
         );
     }
     lines
+}
+
+/// How much of a member's file is free, roughly.
+fn free_inside(world: &World, host: &SimHost) -> &'static str {
+    let disk = host.disk();
+    let cluster = disk.and_then(|disk| world.clusters.get(&disk.cluster));
+    match (disk, cluster) {
+        (Some(disk), Some(cluster)) if disk.file > cluster.store.in_use() + (50 << 20) => "much free",
+        (Some(_), Some(_)) => "little free",
+        _ => "no file",
+    }
 }
 
 /// The first thing in which two digests differ.
@@ -437,7 +486,8 @@ fn digest(world: &World, desired: &Desired) -> BTreeMap<String, String> {
             (p.version, p.started_with.iter().all(current))
         });
         let text = format!(
-            "{data}, {:?}, enabled {}, runs {runs:?}, releases {:?}, files {files:?}",
+            "{data}, {}, {:?}, enabled {}, runs {runs:?}, releases {:?}, files {files:?}",
+            free_inside(world, host),
             host.marker,
             host.unit.enabled,
             host.releases.keys().map(ToString::to_string).collect::<Vec<_>>()
@@ -445,6 +495,9 @@ fn digest(world: &World, desired: &Desired) -> BTreeMap<String, String> {
         digest.insert(host.spec.name.to_string(), text);
     }
     for cluster in world.clusters.values() {
+        if let Some(alarm) = cluster.alarms.first() {
+            digest.insert("alarm".into(), alarm.kind.word().into());
+        }
         for member in cluster.members.values() {
             digest.insert(
                 format!("member at {}", member.peer_urls[0]),

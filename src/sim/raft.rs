@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::etcd::Member;
+use super::database::Store;
+use crate::etcd::{Alarm, Member};
 use crate::inventory::{MemberId, PeerUrl, Version};
 
 /// A follower stands for election after this long without a leader, in milliseconds.
@@ -41,6 +42,9 @@ pub struct Cluster {
     pub storage: BTreeMap<MemberId, (u32, u32)>,
     /// Counts members added at run time: their ids cannot be foretold.
     pub added: u64,
+    /// What clients have written.
+    pub store: Store,
+    pub alarms: BTreeSet<Alarm>,
 }
 
 /// A member that runs, as its peers see it.
@@ -89,6 +93,8 @@ impl Cluster {
             downgrade: None,
             storage: BTreeMap::new(),
             added: 0,
+            store: Store::default(),
+            alarms: BTreeSet::new(),
         }
     }
 
@@ -164,8 +170,10 @@ impl Cluster {
         let voters = self.voters().count();
         let long = |id: &MemberId| live.get(id).is_some_and(|m| now > m.since + HEALTH_INTERVAL);
         let connected = self.voters().filter(|id| Some(*id) == self.leader || long(id)).count();
-        // 3.5.30 relaxed the rule: a quorum of the larger cluster is enough, and a single member always passes.
-        let enough = match leader.version >= Version::new(3, 5, 30) {
+        // 3.5.30 and 3.6.11 relaxed the rule: a quorum of the larger cluster is enough, and a single member always passes.
+        let relaxed = leader.version >= Version::new(3, 5, 30)
+            && !(Version::new(3, 6, 0)..Version::new(3, 6, 11)).contains(&leader.version);
+        let enough = match relaxed {
             true => voters == 1 || connected >= quorum(voters + 1),
             false => connected == voters,
         };

@@ -66,8 +66,8 @@ impl Lab {
         Ok(())
     }
 
-    pub(super) fn stage_snapshot(&self, node: &NodeName) -> Result<(), StepError> {
-        self.on(node, |w| w.host(node).staged = true)
+    pub(super) fn stage_snapshot(&self, node: &NodeName, snapshot: &SnapshotDigest) -> Result<(), StepError> {
+        self.on(node, |w| w.host(node).staged = Some(snapshot.sha256.clone()))
     }
 
     /// The data first and the marker after it: only with the marker do they count as restored.
@@ -81,21 +81,25 @@ impl Lab {
         self.on(node, |w| {
             let host = w.host(node);
             host.marker = Some(marker);
-            host.staged = false;
+            host.staged = None;
         })
     }
 
     pub(super) fn forget_restore(&self, node: &NodeName, note: &HostPath) -> Result<(), StepError> {
         self.on(node, |w| {
             let host = w.host(node);
-            host.staged = false;
+            host.staged = None;
             host.files.remove(note);
         })
     }
 
-    /// Every member answers, and has what was restored.
+    /// Every member answers, has what was restored, and all have the same.
     pub(super) async fn compare_members(&self, at_least: i64) -> Result<(), StepError> {
         let membership = self.membership().await?;
+        let odd = self.now().world.odd(membership.cluster_id).next();
+        if let Some(member) = odd {
+            return Err(StepError::new(format!("the data of {member} differs")));
+        }
         for member in &membership.members {
             let status = membership.status_of(member.id);
             let status = status.ok_or_else(|| StepError::new(format!("{} does not answer", member.name)))?;
@@ -110,21 +114,19 @@ impl Lab {
 impl World {
     fn restored(&mut self, node: &NodeName, id: ClusterId, data: &RestoreData) -> Result<(), StepError> {
         let now = self.now;
+        let staged = self.hosts[node].staged.clone();
+        let staged = staged.ok_or_else(|| StepError::new("the snapshot is not here"))?;
+        let saved = self.rescued.iter().find(|saved| saved.sha256 == staged).cloned();
+        let index = saved.as_ref().map_or(RESTORED, |saved| saved.index);
         let host = self.host(node);
         if host.unit.process.is_some() {
             return Err(StepError::new(format!("the unit on {node} is not stopped")));
         }
-        if !host.staged {
-            return Err(StepError::new("the snapshot is not here"));
-        }
         if host.data != Data::Empty {
             return Err(StepError::new("the directory still holds the data of a member"));
         }
-        host.data = Data::Member(Disk {
-            cluster: id,
-            member: bootstrap_member_id(std::slice::from_ref(&data.url), &data.token),
-            index: RESTORED,
-        });
+        let member = bootstrap_member_id(std::slice::from_ref(&data.url), &data.token);
+        host.data = Data::Member(Disk::new(id, member, index));
         let listed = data.initial_cluster.split(',').filter_map(|pair| pair.split_once('='));
         let members: Vec<Member> = listed
             .map(|(name, url)| {
@@ -144,7 +146,8 @@ impl World {
             Cluster::of(members, now)
         });
         cluster.has_run.extend(ids);
-        cluster.committed = cluster.committed.max(RESTORED);
+        cluster.committed = cluster.committed.max(index);
+        cluster.store.keys = saved.map_or(cluster.store.keys, |saved| saved.keys);
         self.happened.push(Happening::Restored {
             node: node.clone(),
             cluster: id,

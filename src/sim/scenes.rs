@@ -1,14 +1,17 @@
 //! Small worlds that a reader can hold in their head: where the tests of lint and the golden plans begin.
 
-use crate::inventory::{Desired, NodeName, Version};
+use crate::etcd::{Alarm, AlarmKind};
+use crate::inventory::{Desired, MemberId, NodeName, Version};
 use crate::ops::model::{Intent, Observed, Policy};
 use crate::ops::plan::{Plan, plan};
+use crate::ops::recover::RecoverOrder;
 use crate::ops::safety::Blocked;
 
 use super::chaos::mature;
 use super::drive::{Aftermath, Trouble, bring_about};
 use super::host::{Data, Link};
 use super::papers::{Papers, papers};
+use super::rescue;
 use super::restore::order;
 use super::stock;
 use super::world::World;
@@ -121,6 +124,16 @@ pub fn all() -> Vec<Told> {
             "three members, led by etcd-2",
             Scene::healthy(3).asked(remove(2, false)),
         ),
+        (
+            "restart-with-a-stopped-member",
+            "three members, led by etcd-2; etcd-3 was stopped",
+            Scene::healthy(3).stopped(3).a_moment_later().asked(restart()),
+        ),
+        (
+            "full-databases",
+            "three members, led by etcd-2; old revisions have filled their databases",
+            Scene::healthy(3).full().asked(Intent::Disarm),
+        ),
         ("restart-of-two", "two members", Scene::healthy(2).asked(restart())),
         (
             "restart-beside-a-dead-member",
@@ -168,6 +181,17 @@ pub fn all() -> Vec<Told> {
         "restore",
         "three members; the disks of etcd-2 and etcd-3 were wiped; a backup is at hand",
         lost.asked(restore).accepting_data_loss(),
+    ));
+    let lost = Scene::healthy(5).stopped(1).a_moment_later();
+    let lost = lost.wiped(3).wiped(4).dead(5).a_moment_later();
+    let order = RecoverOrder {
+        logs: lost.world.logs(&lost.desired),
+        ..rescue::order(None, vec![node(5)])
+    };
+    scenes.push((
+        "majority-lost-for-good",
+        "five members; etcd-1 was stopped first, then the disks of etcd-3 and etcd-4 were wiped and etcd-5 went off",
+        lost.asked(Intent::Recover(Box::new(order))).accepting_data_loss(),
     ));
     scenes
 }
@@ -370,6 +394,33 @@ impl Scene {
     pub fn expired(mut self, n: usize) -> Self {
         let expired = papers(&node(n), Papers::Expired);
         self.world.host(&node(n)).files.extend(expired);
+        self
+    }
+
+    /// Old revisions have filled every database to its quota of 2 GiB.
+    pub fn full(mut self) -> Self {
+        self.world.flood();
+        self.a_moment_later()
+    }
+
+    /// The same, and nothing of it is old.
+    pub fn full_of_keys(mut self) -> Self {
+        self.world.clusters.values_mut().for_each(|c| c.store.keys = 2048 << 20);
+        self.a_moment_later()
+    }
+
+    /// etcd found that members disagree about the data: this one has other contents, or nobody any more.
+    pub fn corrupt(mut self, odd: Option<usize>) -> Self {
+        let alarm = Alarm {
+            member: MemberId(0),
+            kind: AlarmKind::Corrupt,
+        };
+        for cluster in self.world.clusters.values_mut() {
+            cluster.alarms.insert(alarm);
+        }
+        if let Some(Data::Member(disk)) = odd.map(|n| &mut self.world.host(&node(n)).data) {
+            disk.odd = true;
+        }
         self
     }
 

@@ -19,8 +19,12 @@ pub fn epoch() -> Timestamp {
 pub const V3_4: Version = Version::new(3, 4, 23);
 pub const V3_5_OLD: Version = Version::new(3, 5, 16);
 pub const V3_5: Version = Version::new(3, 5, 30);
+/// Too old to be left for 3.7.
+pub const V3_6_OLD: Version = Version::new(3, 6, 5);
 pub const V3_6: Version = Version::new(3, 6, 14);
 pub const V3_7: Version = Version::new(3, 7, 1);
+/// What the operator's bundle has.
+pub const RELEASES: [Version; 6] = [V3_4, V3_5_OLD, V3_5, V3_6_OLD, V3_6, V3_7];
 
 /// `etcd-N` at 10.0.0.N.
 pub fn host(n: usize) -> DesiredHost {
@@ -44,14 +48,11 @@ pub fn binaries(version: Version) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What the operator has: a bundle with a few releases, and the CA once there is one.
+/// What the operator has: a bundle with the releases, and the CA once there is one.
 pub fn supplies(keys: Option<Keys>) -> Supplies {
     let arch = |version| BTreeMap::from([(Arch::Amd64, binaries(version))]);
     Supplies {
-        releases: [V3_4, V3_5_OLD, V3_5, V3_6, V3_7]
-            .into_iter()
-            .map(|v| (v, arch(v)))
-            .collect(),
+        releases: RELEASES.into_iter().map(|v| (v, arch(v))).collect(),
         ca_pem: keys.map(Keys::pem),
         next_ca: keys.and_then(Keys::next_ca),
         clients: Vec::new(),

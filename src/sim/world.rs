@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::etcd::AlarmKind;
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl};
 use crate::ops::model::Supplies;
 
 use super::host::{Data, Link, SimHost};
 use super::papers::Keys;
 use super::raft::{Cluster, Live, Refusal, quorum};
+use super::rescue::Saved;
 use super::stock;
 
 /// A world. Time passes only in [`World::pass`].
@@ -21,6 +23,8 @@ pub struct World {
     pub keys: Option<Keys>,
     /// Snapshots taken.
     pub backups: usize,
+    /// What recoveries have saved, the newest last.
+    pub rescued: Vec<Saved>,
     /// What has happened since the oracle last looked.
     pub happened: Vec<Happening>,
 }
@@ -50,6 +54,14 @@ pub enum Happening {
     ToldToGoBack { cluster: ClusterId },
     /// A snapshot became a member's data.
     Restored { node: NodeName, cluster: ClusterId },
+    /// A member began to defragment its database.
+    Defragmented { node: NodeName },
+    /// Everything before a revision is forgotten.
+    Compacted { cluster: ClusterId, revision: u64 },
+    /// The alarms of a kind were taken back.
+    Disarmed { cluster: ClusterId, kind: AlarmKind },
+    /// A backup was taken of the data of a member that does not run.
+    Rescued { node: NodeName, index: u64 },
 }
 
 /// Longer steps than this would skip elections.
@@ -65,6 +77,7 @@ impl World {
             clusters: BTreeMap::new(),
             keys: None,
             backups: 0,
+            rescued: Vec::new(),
             happened: Vec::new(),
         }
     }
@@ -126,9 +139,11 @@ impl World {
                 continue;
             };
             cluster.advance(self.now, elapsed, &mut live);
+            cluster.write(elapsed);
             for host in self.hosts.values_mut() {
                 settle(host, id, cluster, &live);
             }
+            self.fill(id);
             self.publish(id);
         }
     }

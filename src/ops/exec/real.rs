@@ -120,12 +120,13 @@ impl RealWorld {
         self.client(self.healthy_host(membership)?).await
     }
 
-    /// The host of the leader, or else of any healthy voter.
+    /// The host of the leader, or else of any voter that takes part: one alarm is on every member's lips, and they all do
+    /// their work.
     fn healthy_host(&self, membership: &Membership) -> Result<&DesiredHost, StepError> {
         let leader = membership.leader();
         membership
             .voters()
-            .filter(|m| membership.healthy(m.id))
+            .filter(|m| membership.takes_part(m.id))
             .filter_map(|m| Some((m.id, host_of(self.desired(), m)?)))
             .max_by_key(|(id, _)| Some(*id) == leader)
             .map(|(_, spec)| spec)
@@ -175,7 +176,7 @@ impl World for RealWorld {
             (Action::CompareMembers { at_least }, _) => self.compare_members(*at_least).await,
             (Action::ForgetRestore { at, note }, Target::Node(node)) => self.forget_restore(node, at, note).await,
             (Action::Rescue(rescue), Target::Node(node)) => self.rescue(step, node, rescue, reporter).await,
-            (Action::Defragment { .. }, Target::Node(node)) => self.defragment(node).await,
+            (Action::Defragment { url }, Target::Node(node)) => self.defragment(node, url).await,
             (Action::Compact { revision }, _) => self.compact(*revision).await,
             (Action::Disarm { kind }, _) => self.disarm(*kind).await,
             (Action::Snapshot { reason }, _) => self.snapshot(step, reason, reporter).await,

@@ -142,6 +142,7 @@ impl<'a> Lint<'a> {
             }
         }
         self.leader_last(&steps);
+        self.sick_first(&steps);
         self.together();
     }
 
@@ -163,18 +164,45 @@ impl<'a> Lint<'a> {
     }
 
     fn leader_last(&mut self, steps: &[&Step]) {
-        let rolled: Vec<&&Step> = steps.iter().filter(|s| self.takes_a_voter(s)).collect();
+        let busy = |s: &&&Step| self.takes_a_voter(s) || matches!(s.action, Action::Defragment { .. });
+        let turns: Vec<&&Step> = steps.iter().filter(busy).collect();
         let leads = |s: &Step| match &s.action {
-            Action::Restart { url, .. } => self
+            Action::Restart { url, .. } | Action::Defragment { url } => self
                 .membership()
                 .is_some_and(|m| at(m, url).map(|x| x.id) == m.leader()),
             _ => false,
         };
-        if let Some(position) = rolled.iter().position(|s| leads(s))
-            && position + 1 < rolled.len()
+        if let Some(position) = turns.iter().position(|s| leads(s))
+            && position + 1 < turns.len()
         {
-            let id = rolled[position].id.clone();
-            self.fatal(&id, "the leader is not the last to be restarted");
+            let id = turns[position].id.clone();
+            let what = match turns[position].action {
+                Action::Defragment { .. } => "the leader is not the last to be defragmented",
+                _ => "the leader is not the last to be restarted",
+            };
+            self.fatal(&id, what);
+        }
+    }
+
+    /// A voter that works is not taken down while another one waits for the restart that may bring it back.
+    fn sick_first(&mut self, steps: &[&Step]) {
+        let restarts: Vec<&&Step> = steps
+            .iter()
+            .filter(|s| matches!(s.action, Action::Restart { .. }))
+            .collect();
+        let down = |s: &Step| match &s.action {
+            Action::Restart { url, .. } => self
+                .membership()
+                .is_some_and(|m| at(m, url).is_some_and(|x| !x.learner && !answers(m, x))),
+            _ => false,
+        };
+        let well = restarts.iter().position(|s| self.takes_a_voter(s));
+        let sick = restarts.iter().rposition(|s| down(s));
+        if let (Some(well), Some(sick)) = (well, sick)
+            && well < sick
+        {
+            let id = restarts[sick].id.clone();
+            self.fatal(&id, "a voter that works is restarted before one that does not");
         }
     }
 

@@ -5,6 +5,7 @@
 use super::bootstrap::known_hosts;
 use super::converge::{runs, unreachable};
 use super::preflight::clock;
+use super::startable::launcher_gone;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, HostChange, Risk, Situation, Step, Target};
 use crate::host::{DataState, HostFacts};
@@ -41,12 +42,22 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     }
 
     let mut draft = Draft::new(situation.membership().map(Strength::of));
-    let (hosts, down) = (members.iter(), members.iter().filter(|(_, facts)| !runs(facts)));
-    draft.wave(
-        "new certificates, without a restart",
-        Effect::None,
-        hosts.map(|(host, _)| reissue(host, &signer)).collect(),
-    );
+    let reissued = members.iter().map(|(host, _)| reissue(host, &signer)).collect();
+    draft.wave("new certificates, without a restart", Effect::None, reissued);
+    // `up` puts back what else a start needs, and it needs the certificates for that.
+    let unready = |host: &DesiredHost, facts: &HostFacts| !runs(facts) && cannot_start(host, facts).is_some();
+    for (host, facts) in members.iter().filter(|(host, facts)| unready(host, facts)) {
+        let what = cannot_start(host, facts).unwrap_or_default();
+        draft.notes.push(format!(
+            "{} is not started: {what} is missing there, and `quorate up` puts it back",
+            host.name
+        ));
+    }
+    let members: Vec<_> = members
+        .into_iter()
+        .filter(|(host, facts)| !unready(host, facts))
+        .collect();
+    let down = members.iter().filter(|(_, facts)| !runs(facts));
     draft.wave(
         "start stopped members",
         Effect::None,
@@ -96,6 +107,12 @@ pub(super) fn reissue(host: &DesiredHost, signer: &Certificate) -> Step {
         pki: host.paths.pki.clone(),
         ca: signer.facts().sha256.clone(),
     })
+}
+
+/// What a stopped member lacks for its start, besides certificates.
+fn cannot_start(host: &DesiredHost, facts: &HostFacts) -> Option<String> {
+    let release = || facts.releases.is_empty().then(|| "etcd itself".to_owned());
+    launcher_gone(host, facts).map(|path| path.to_string()).or_else(release)
 }
 
 fn start(host: &DesiredHost) -> Step {

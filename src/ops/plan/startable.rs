@@ -15,16 +15,24 @@ use crate::render::unit_path;
 
 /// What is missing on the host without which etcd does not start; `None` when nothing is.
 pub(super) fn lacks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, drift: &Drift) -> Option<String> {
-    let mut needed: Vec<HostPath> = HOST_FILES.iter().map(|file| host.paths.pki.join(file)).collect();
-    needed.push(host.paths.config.clone());
-    if host.service_manager == ServiceManager::Systemd {
-        needed.push(unit_path(&host.service));
-    }
-    let file = needed.into_iter().find(|path| !facts.files.contains_key(path));
+    let pki = HOST_FILES.iter().map(|file| host.paths.pki.join(file));
+    let certificate = pki.into_iter().find(|path| !facts.files.contains_key(path));
     // A key that does not fit its certificate shows only as a file that is not the one that was put there.
-    file.map(|path| path.to_string())
+    certificate
+        .or_else(|| launcher_gone(host, facts))
+        .map(|path| path.to_string())
         .or_else(|| tampered(host, facts).into_iter().next().map(|path| path.to_string()))
         .or_else(|| release(situation, facts, drift))
+}
+
+/// What a start begins with, whatever the certificates: the config and the unit; the first of them that is missing.
+pub(super) fn launcher_gone(host: &DesiredHost, facts: &HostFacts) -> Option<HostPath> {
+    let unit = (host.service_manager == ServiceManager::Systemd).then(|| unit_path(&host.service));
+    let needed = [Some(host.paths.config.clone()), unit];
+    needed
+        .into_iter()
+        .flatten()
+        .find(|path| !facts.files.contains_key(path))
 }
 
 /// The refusal to stop a running member whose peers would not let it back in: streams that are open live on with a

@@ -18,7 +18,8 @@ pub(super) fn defragment(situation: Situation<'_>, limit: &[NodeName], force: bo
     let membership = living(situation)?;
     let mut draft = Draft::new(Some(Strength::of(membership)));
     let covered = |host: &DesiredHost| limit.is_empty() || limit.contains(&host.name);
-    one_by_one(situation, membership, &covered, force, &mut draft)?;
+    let whom = if force { Whom::AsAsked } else { Whom::WorthIt };
+    one_by_one(situation, membership, &covered, whom, &mut draft)?;
     Ok(draft)
 }
 
@@ -62,7 +63,7 @@ pub(super) fn disarm(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
                 .collect(),
             ..membership.clone()
         };
-        one_by_one(situation, &without_corrupt, &|_| true, true, &mut draft)?;
+        one_by_one(situation, &without_corrupt, &|_| true, Whom::Everybody, &mut draft)?;
         let quota = quota(situation.desired).unwrap_or(0);
         let back = take_back(AlarmKind::Nospace)
             .requires(Check::RoomForWrites { quota })
@@ -77,7 +78,12 @@ fn take_back(kind: AlarmKind) -> Step {
 }
 
 fn quorate(membership: &Membership) -> Result<(), Vec<Blocked>> {
-    let now = Strength::of(membership);
+    // CORRUPT is on every member's lips, and does not keep them from electing and agreeing.
+    let voters = membership.voters().count();
+    let now = Strength {
+        voters,
+        healthy: membership.voters().filter(|m| membership.takes_part(m.id)).count(),
+    };
     if now.has_quorum() {
         return Ok(());
     }
@@ -98,12 +104,23 @@ fn compact_all_but(membership: &Membership, keep: u64, draft: &mut Draft) {
     }
 }
 
-/// The turns of everybody whose file is worth it.
+/// Whose turn comes at all.
+#[derive(Clone, Copy)]
+enum Whom {
+    /// Where it is worth the pause.
+    WorthIt,
+    /// Also where it is not: that was asked for.
+    AsAsked,
+    /// Every one: how much compacting frees is known only afterwards.
+    Everybody,
+}
+
+/// The turns, one member after the other.
 fn one_by_one(
     situation: Situation<'_>,
     membership: &Membership,
     covered: &dyn Fn(&DesiredHost) -> bool,
-    force: bool,
+    whom: Whom,
     draft: &mut Draft,
 ) -> Result<(), Vec<Blocked>> {
     let quota = quota(situation.desired);
@@ -121,11 +138,16 @@ fn one_by_one(
             blocked.push(refusal.on(&host.name));
             continue;
         };
-        match worth_defragmenting(status, quota) {
-            Ok(why) => turns.push((host, member, status, why)),
-            Err(why) if force => turns.push((host, member, status, format!("asked for, although {why}"))),
-            Err(why) => draft.notes.push(format!("{}: not worth it: {why}", host.name)),
-        }
+        let why = match (whom, worth_defragmenting(status, quota)) {
+            (Whom::Everybody, _) => "what compacting frees goes back to the disk".to_owned(),
+            (_, Ok(why)) => why,
+            (Whom::AsAsked, Err(why)) => format!("asked for, although {why}"),
+            (Whom::WorthIt, Err(why)) => {
+                draft.notes.push(format!("{}: not worth it: {why}", host.name));
+                continue;
+            }
+        };
+        turns.push((host, member, status, why));
     }
     for (host, member, status, _) in &turns {
         blocked.extend(may_defragment(membership, member.id).err().map(|b| b.on(&host.name)));

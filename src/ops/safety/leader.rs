@@ -27,6 +27,19 @@ pub fn before_a_removal(membership: &Membership, id: MemberId) -> Succession {
     }
 }
 
+/// Who leads after `from`: the healthy voter that has applied most. etcd hangs for long when it is asked to hand over to one
+/// that is down (facts/etcd.md section 5).
+pub fn heir(membership: &Membership, from: MemberId) -> Option<MemberId> {
+    let heirs = membership.voters().filter(|m| m.id != from && membership.healthy(m.id));
+    let furthest = heirs.max_by_key(|m| {
+        (
+            membership.status_of(m.id).map(|status| status.raft_applied),
+            std::cmp::Reverse(m.id),
+        )
+    });
+    furthest.map(|m| m.id)
+}
+
 /// The member that has to hand leadership over before a learner is added and promoted: promotions are asked of the leader
 /// (passed on by a follower they fail with authentication on, before 3.5.28 and 3.6.6, etcd#20874), so it has to be
 /// `ours`, a host of the inventory.

@@ -8,7 +8,8 @@ use super::RealWorld;
 use crate::etcd::EtcdError;
 use crate::inventory::{MemberId, PeerUrl};
 use crate::ops::exec::StepError;
-use crate::ops::model::{Membership, label};
+use crate::ops::model::label;
+use crate::ops::safety::leader::heir;
 
 /// An election, or a request that was lost in one, has passed within this time; so has etcd's own rule that every member
 /// must have been connected for 5 s before one is added.
@@ -140,18 +141,4 @@ impl Settling {
             Hitch::Passing(error) | Hitch::Final(error) => Err(error),
         }
     }
-}
-
-/// The healthy voter that has applied most: etcd hangs for long when asked to hand over to one that is down.
-fn heir(membership: &Membership, from: MemberId) -> Option<MemberId> {
-    membership
-        .voters()
-        .filter(|m| m.id != from && membership.healthy(m.id))
-        .max_by_key(|m| {
-            (
-                membership.status_of(m.id).map(|s| s.raft_applied),
-                std::cmp::Reverse(m.id),
-            )
-        })
-        .map(|m| m.id)
 }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RealWorld;
 use crate::etcd::{AlarmKind, EtcdClient, EtcdError, MemberStatus};
-use crate::inventory::NodeName;
+use crate::inventory::{NodeName, PeerUrl};
 use crate::ops::exec::StepError;
 use crate::report::human_bytes;
 
@@ -29,7 +29,9 @@ impl RealWorld {
         }
     }
 
-    pub(super) async fn defragment(&self, node: &NodeName) -> Result<String, StepError> {
+    /// Leadership may have come to it since the plan was made; then it hands over.
+    pub(super) async fn defragment(&self, node: &NodeName, url: &PeerUrl) -> Result<String, StepError> {
+        self.hand_over(url).await?;
         let client = self.client(self.spec(node)?).await?;
         let before = client.status(STATUS_LIMIT).await?;
         let limit = DEFRAGMENT_FLOOR.max(Duration::from_secs(before.db_in_use / BYTES_PER_SECOND));

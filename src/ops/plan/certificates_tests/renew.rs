@@ -77,6 +77,25 @@ fn it_needs_no_etcd_and_starts_who_is_down() {
 }
 
 #[test]
+fn a_stopped_member_whose_config_is_gone_gets_certificates_and_is_left_to_up() {
+    let mut world = World::healthy(3);
+    for node in ["etcd-1", "etcd-3"] {
+        let service = &mut world.facts(node).service;
+        (service.state, service.pid) = (ServiceState::Stopped, None);
+    }
+    let config = world.desired.hosts[&"etcd-3".parse::<NodeName>().unwrap()]
+        .paths
+        .config
+        .clone();
+    world.facts("etcd-3").files.remove(&config);
+    let plan = world.plan(&renew(&[])).unwrap();
+    let expected = ["certificates etcd-1 etcd-2 etcd-3", "start etcd-1", "look cluster"];
+    assert_eq!(waves(&plan), expected);
+    let told = |note: &String| note.contains("etcd-3 is not started") && note.contains("`quorate up` puts it back");
+    assert!(plan.notes.iter().any(told), "{:?}", plan.notes);
+}
+
+#[test]
 fn hosts_without_a_member_are_none_of_its_business() {
     let mut world = World::healthy(3);
     world.facts("etcd-3").data.state = DataState::Empty;

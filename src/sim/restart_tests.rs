@@ -1,0 +1,118 @@
+//! The order of a restart: who is unwell first, who leads last, and each only when the one before is back.
+
+use super::chaos::Fault;
+use super::drive::Outcome;
+use super::scenes::{Scene, node};
+use crate::inventory::{MemberId, NodeName};
+use crate::ops::check::Check;
+use crate::ops::model::{Fact, Intent, Membership};
+use crate::ops::plan::{Action, Plan, Target};
+use crate::ops::safety::Rule;
+use crate::ops::safety::leader::heir;
+
+fn restart(scene: Scene) -> Scene {
+    scene.asked(Intent::Restart { limit: Vec::new() })
+}
+
+/// The hosts in the order in which they are restarted.
+fn turns(plan: &Plan) -> Vec<NodeName> {
+    let restarts = plan.steps().filter(|s| matches!(s.action, Action::Restart { .. }));
+    restarts
+        .map(|step| match &step.target {
+            Target::Node(node) => node.clone(),
+            other => panic!("a restart of {other:?}"),
+        })
+        .collect()
+}
+
+fn membership(scene: &Scene) -> Membership {
+    scene.seen().cluster.known().expect("a cluster").clone()
+}
+
+fn leader(scene: &Scene) -> NodeName {
+    let seen = membership(scene);
+    let id = seen.leader().expect("a leader");
+    let member = seen.members.iter().find(|m| m.id == id).expect("listed");
+    member.name.parse().expect("a name")
+}
+
+#[test]
+fn a_stopped_member_comes_first_and_the_leader_last_whichever_they_are() {
+    for down in 1..=5 {
+        let scene = restart(Scene::healthy(5).stopped(down).a_moment_later());
+        let leads = leader(&scene);
+        let plan = scene.plan().expect("a plan");
+        let order = turns(&plan);
+        assert_eq!(order.len(), 5);
+        assert_eq!(order.first(), Some(&node(down)), "{order:?}");
+        assert_eq!(order.last(), Some(&leads), "{order:?}");
+        let after = scene.run();
+        assert!(matches!(after.outcome, Outcome::Done), "{:?}", after.outcome);
+        assert_eq!(after.violations, [""; 0]);
+        assert!(
+            after
+                .world
+                .hosts
+                .values()
+                .take(5)
+                .all(|host| after.world.healthy(host) || host.disk().is_none())
+        );
+    }
+}
+
+#[test]
+fn a_member_that_crashed_comes_before_one_that_works() {
+    let mut scene = restart(Scene::healthy(3));
+    Fault::Crash(node(3)).strike(&mut scene.world);
+    scene.settled(2_000);
+    assert_eq!(turns(&scene.plan().expect("a plan"))[0], node(3));
+}
+
+#[test]
+fn everybody_is_waited_for_by_health_and_by_what_has_been_applied() {
+    let plan = restart(Scene::healthy(3)).plan().expect("a plan");
+    for step in plan.steps() {
+        let healthy = |c: &Check| matches!(c, Check::HealthyVoter { .. });
+        let caught_up = |c: &Check| matches!(c, Check::CaughtUp { .. });
+        assert!(
+            step.ensures.iter().any(healthy) && step.ensures.iter().any(caught_up),
+            "{step:?}"
+        );
+        assert!(
+            step.requires.iter().any(|c| matches!(c, Check::SafeToStop { .. })),
+            "{step:?}"
+        );
+    }
+}
+
+#[test]
+fn leadership_goes_to_the_healthy_voter_that_has_applied_most() {
+    let mut seen = membership(&Scene::healthy(5));
+    let leads = seen.leader().expect("a leader");
+    let others: Vec<MemberId> = seen.members.iter().map(|m| m.id).filter(|id| *id != leads).collect();
+    let mut applied = |id: MemberId, index: u64| {
+        if let Some(Fact::Known(status)) = seen.status.get_mut(&id) {
+            status.raft_applied = index;
+        }
+    };
+    applied(others[0], 10);
+    applied(others[1], 30);
+    applied(others[2], 20);
+    applied(others[3], 40);
+    assert_eq!(heir(&seen, leads), Some(others[3]));
+    seen.status.insert(others[3], Fact::Unknown("silent".into()));
+    assert_eq!(heir(&seen, leads), Some(others[1]));
+    let learner = seen.members.iter_mut().find(|m| m.id == others[1]);
+    learner.expect("listed").learner = true;
+    assert_eq!(heir(&seen, leads), Some(others[2]));
+}
+
+#[test]
+fn with_a_limit_only_those_hosts_and_never_while_another_one_is_down() {
+    let only = |scene: Scene, n| scene.asked(Intent::Restart { limit: vec![node(n)] });
+    assert_eq!(turns(&only(Scene::healthy(3), 1).plan().expect("a plan")), [node(1)]);
+    let one_down = || Scene::healthy(3).stopped(3).a_moment_later();
+    let refusals = only(one_down(), 1).plan().expect_err("a refusal");
+    assert_eq!(refusals[0].rule, Rule::WouldLoseQuorum);
+    assert_eq!(turns(&only(one_down(), 3).plan().expect("a plan")), [node(3)]);
+}
