@@ -307,7 +307,8 @@ fn in_the_middle_of_replacing_a_node() {
             members: 3,
         };
         let meanwhile = match fault {
-            Fault::LeaderCrash => Meanwhile::Refused("n2"),
+            // Of two voters one is not enough.
+            Fault::LeaderCrash => Meanwhile::Refused("2 members has no quorum"),
             _ => Meanwhile::Refused(new),
         };
         replace.survives(&lab, fault, meanwhile);
