@@ -89,6 +89,11 @@ pub fn initial_of(config: &str) -> Option<InitialCluster> {
     })
 }
 
+/// What a configuration file gives an option; `None` where it does not name it.
+pub fn option_in(config: &str, key: &str) -> Option<Value> {
+    settings(config)?.remove(key)
+}
+
 fn settings(config: &str) -> Option<BTreeMap<String, Value>> {
     serde_yaml::from_str(config).ok()
 }

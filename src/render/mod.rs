@@ -35,7 +35,7 @@ use crate::inventory::{Desired, DesiredHost, HostPath, NodeName, ServiceManager}
 pub use config::CRL;
 pub use diff::unified_diff;
 pub use etcdctl::path as etcdctl_path;
-pub use initial::{InitialCluster, InitialState, initial_of, initial_token, same_but_initial};
+pub use initial::{InitialCluster, InitialState, initial_of, initial_token, option_in, same_but_initial};
 pub use schedule::{SchedulePaths, render_schedule};
 pub use unit::unit_path;
 

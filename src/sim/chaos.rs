@@ -80,9 +80,9 @@ const SLOW: u64 = 1;
 
 /// What the faults of a run have left behind is put right: machines go on, ways are mended. True when a machine started
 /// a member that has forgotten everything: what comes of that is nobody's fault.
-pub fn mend(world: &mut World) -> bool {
+pub fn mend(world: &mut World, gone: &[NodeName]) -> bool {
     let nodes: Vec<NodeName> = world.hosts.keys().cloned().collect();
-    for node in nodes {
+    for node in nodes.into_iter().filter(|node| !gone.contains(node)) {
         let host = world.host(&node);
         host.back_at = None;
         if host.speed == SLOW {
@@ -218,15 +218,12 @@ pub fn out_of_sight(world: &World, desired: &Desired) -> bool {
     world.observe(desired).cluster.known().is_none() && !in_reach(world, desired)
 }
 
-/// Whether the hosts of the inventory that are on have the data of a quorum.
+/// Whether the hosts of the inventory that can be reached have the data of a quorum.
 fn in_reach(world: &World, desired: &Desired) -> bool {
     let Some(cluster) = world.cluster_of(desired).and_then(|id| world.clusters.get(&id)) else {
         return true;
     };
-    let on = desired
-        .hosts
-        .keys()
-        .filter(|node| world.hosts[*node].link != Link::Dead);
+    let on = desired.hosts.keys().filter(|node| world.hosts[*node].link == Link::Up);
     let disks = on.filter_map(|node| world.hosts[node].disk());
     disks
         .filter(|disk| cluster.voters().any(|id| id == disk.member))
@@ -237,7 +234,11 @@ fn in_reach(world: &World, desired: &Desired) -> bool {
 fn intent(world: &World, desired: &Desired, dice: &mut Dice) -> Intent {
     let some = |dice: &mut Dice| dice.pick(&desired.order).clone();
     let limit = |dice: &mut Dice| if dice.chance(20) { vec![some(dice)] } else { Vec::new() };
-    let quorum_gone = world.keys.is_some() && world.observe(desired).cluster.known().is_none();
+    let seen = world.observe(desired).cluster;
+    let quorum_gone = world.keys.is_some() && seen.known().is_none();
+    if seen.known().is_some_and(|membership| !membership.alarms.is_empty()) && dice.chance(40) {
+        return Intent::Disarm;
+    }
     match dice.below(16) {
         12 | 13 => upkeep(desired, dice),
         14 => recover(world, desired, dice),
@@ -551,10 +552,13 @@ fn machine(host: &mut SimHost, dice: &mut Dice) {
 }
 
 /// What goes wrong while a run is under way.
-pub fn faults(desired: &Desired, dice: &mut Dice) -> Vec<(u64, Fault)> {
-    let count = 1 + dice.below(2);
+pub fn faults(case: &Case, dice: &mut Dice) -> Vec<(u64, Fault)> {
+    // What is gone for good by the operator's word has no more faults, and does not come back from one.
+    let gone = case.intent.left_out();
+    let here: Vec<&NodeName> = case.desired.order.iter().filter(|node| !gone.contains(node)).collect();
+    let count = if here.is_empty() { 0 } else { 1 + dice.below(2) };
     let one = |dice: &mut Dice| {
-        let node = dice.pick(&desired.order).clone();
+        let node = (*dice.pick(&here)).clone();
         let fault = match dice.below(7) {
             6 => Fault::Flood,
             0 => Fault::Crash(node),

@@ -14,7 +14,7 @@ use super::world::World;
 use crate::inventory::{Desired, HostPath};
 use crate::ops::model::{Intent, Policy};
 use crate::ops::plan::lint::lint;
-use crate::ops::plan::plan;
+use crate::ops::plan::{Plan, plan};
 
 /// Runs a property in many worlds, on every processor.
 fn in_every_world(worlds: u64, property: fn(u64) -> Result<(), String>) {
@@ -92,8 +92,9 @@ fn the_planner_answers_whatever_it_is_shown_and_always_the_same() {
         {
             return Err(format!("a refusal without a reason or a hint: {made:?}"));
         }
-        match made.iter().flat_map(|plan| lint(plan, &seen)).find(|f| f.fatal) {
-            Some(finding) => Err(format!("{}: {finding}", asked(&case.intent))),
+        let Ok(plan) = made else { return Ok(()) };
+        match lint(&plan, &seen).into_iter().find(|f| f.fatal) {
+            Some(finding) => Err(format!("{}: {finding}\n{}", asked(&case.intent), steps_of(1, &plan))),
             None => Ok(()),
         }
     });
@@ -245,7 +246,7 @@ fn whatever_fails_meanwhile_nothing_is_lost_and_up_mends_it() {
     in_every_world(800, |seed| {
         let mut dice = Dice::new(seed);
         let case = case(&mut dice);
-        let faults = faults(&case.desired, &mut dice);
+        let faults = faults(&case, &mut dice);
         // Sometimes the program dies as well.
         let crash_after = dice.chance(25).then(|| dice.next() % 40);
         let hit = run(
@@ -258,7 +259,7 @@ fn whatever_fails_meanwhile_nothing_is_lost_and_up_mends_it() {
         );
         safe(&case, &hit)?;
         let mut world = hit.world;
-        let amnesia = mend(&mut world);
+        let amnesia = mend(&mut world, case.intent.left_out());
         let hidden = case.hidden || amnesia || out_of_sight(&world, &case.desired);
         let case = Case {
             hidden,
@@ -338,18 +339,17 @@ fn ends(case: &Case, after: &Aftermath) -> Result<(), String> {
     Err(format!("{asked}, {:?}: {why}\n{}", case.policy, story(after)))
 }
 
+fn steps_of(round: usize, plan: &Plan) -> String {
+    plan.steps()
+        .map(|step| format!("  round {round}: {} {}\n", step.id, step.action.describe()))
+        .collect()
+}
+
 /// The steps of every round, and what was said.
 fn story(after: &Aftermath) -> String {
     let mut text = String::new();
     for (round, plan) in after.plans.iter().enumerate() {
-        for step in plan.steps() {
-            text.push_str(&format!(
-                "  round {}: {} {}\n",
-                round + 1,
-                step.id,
-                step.action.describe()
-            ));
-        }
+        text.push_str(&steps_of(round + 1, plan));
     }
     for event in after.reporter.events().iter().rev().take(4).rev() {
         text.push_str(&format!("  {event:?}\n"));

@@ -1,13 +1,15 @@
 //! `defrag`, `compact`, `alarm disarm`: upkeep in the order that etcd's own guides give.
 
+use super::bootstrap::known_hosts;
+use super::converge::unreachable;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Step, Target, living};
 use crate::etcd::{AlarmKind, Member, MemberStatus};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
-use crate::ops::model::{Fact, Membership, host_of};
+use crate::ops::model::{Fact, Membership};
 use crate::ops::safety::quorum::Strength;
-use crate::ops::safety::upkeep::{may_defragment, may_disarm, quota, worth_defragmenting};
+use crate::ops::safety::upkeep::{may_defragment, may_disarm, quota, quota_in_force, worth_defragmenting};
 use crate::ops::safety::{Blocked, Rule};
 
 /// Entries that a member may be behind before the next one's turn.
@@ -46,13 +48,20 @@ pub(super) fn disarm(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
         draft.notes.push("no alarm is on".to_owned());
         return Ok(draft);
     }
-    may_disarm(membership).map_err(|refusal| vec![refusal])?;
+    may_disarm(situation.desired, membership).map_err(|refusal| vec![refusal])?;
     if on(AlarmKind::Corrupt) {
         let compare = step(Target::Cluster, Action::CompareMembers { at_least: 0 }, Risk::ReadOnly);
         draft.wave("see that all members hold the same data", Effect::None, vec![compare]);
         draft.wave("take the alarm back", Effect::None, vec![take_back(AlarmKind::Corrupt)]);
     }
     if on(AlarmKind::Nospace) {
+        let another = known_hosts(situation)
+            .filter(|(host, _)| membership.of(host).is_some())
+            .filter_map(|(host, facts)| quota_in_force(situation.desired, host, facts).err());
+        let another: Vec<Blocked> = another.collect();
+        if !another.is_empty() {
+            return Err(another);
+        }
         compact_all_but(membership, 0, &mut draft);
         let without_corrupt = Membership {
             alarms: membership
@@ -125,8 +134,8 @@ fn one_by_one(
 ) -> Result<(), Vec<Blocked>> {
     let quota = quota(situation.desired);
     let (mut blocked, mut turns) = (Vec::new(), Vec::new());
-    for member in membership.voters() {
-        let Some(host) = host_of(situation.desired, member).filter(|host| covered(host)) else {
+    for host in situation.desired.hosts.values().filter(|host| covered(host)) {
+        let Some(member) = membership.of(host).filter(|member| !member.learner) else {
             continue;
         };
         let Some(status) = membership.status_of(member.id) else {
@@ -149,6 +158,9 @@ fn one_by_one(
         };
         turns.push((host, member, status, why));
     }
+    blocked.extend(unreachable(situation, &|node| {
+        turns.iter().any(|(host, ..)| host.name == *node)
+    }));
     for (host, member, status, _) in &turns {
         blocked.extend(may_defragment(membership, member.id).err().map(|b| b.on(&host.name)));
         blocked.extend(no_room(situation, host, status));

@@ -29,7 +29,7 @@ pub fn may_recover(
     if let Some(refusal) = still_works(observed) {
         return Err(vec![refusal]);
     }
-    let mut blocked = left_out(desired, observed, &order.without);
+    let mut blocked = left_out(desired, observed, &order.without, false);
     let taking_part = desired
         .hosts
         .values()

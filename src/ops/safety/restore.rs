@@ -131,8 +131,8 @@ pub fn may_restore(
         note.hosts.contains(&host.name) && !facts.is_some_and(restored)
     });
     blocked.extend(clients_left(observed, stopped, policy));
+    blocked.extend(left_out(desired, observed, &order.without, resumed));
     if !resumed {
-        blocked.extend(left_out(desired, observed, &order.without));
         blocked.extend(would_go_on(desired, observed));
     }
     if !policy.accept_data_loss {
@@ -243,17 +243,23 @@ pub(super) fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
     .on(&host.name)
 }
 
-/// A host that is left out must not be there to go on by itself.
-pub(super) fn left_out(desired: &Desired, observed: &Observed, without: &[NodeName]) -> Vec<Blocked> {
+/// A host that is left out must not be there to go on by itself. Once the restore has begun it cannot be taken along.
+pub(super) fn left_out(desired: &Desired, observed: &Observed, without: &[NodeName], begun: bool) -> Vec<Blocked> {
     let mut blocked = Vec::new();
     for name in without {
         if let Some(Fact::Known(facts)) = observed.hosts.get(name)
             && facts.service.pid.is_some()
         {
+            let hint = match begun {
+                false => format!("take it along with the others: leave `--without {name}` out"),
+                true => {
+                    "stop it (`systemctl disable --now etcd` there), and replace it when the restore is done".to_owned()
+                }
+            };
             let refusal = Blocked::new(
                 Rule::NotSettled,
                 "its member runs and would go on with the old data",
-                format!("take it along with the others: leave `--without {name}` out"),
+                hint,
             );
             blocked.push(refusal.on(name));
         }

@@ -304,3 +304,26 @@ fn clients_of_what_was_restored_already_do_not_keep_it_from_being_finished() {
     facts.data.marker = Some(marker.to_text());
     assert!(may_restore(&wanted, &seen, &backup(), ACCEPTED).is_ok());
 }
+
+#[test]
+fn a_host_that_was_left_out_and_comes_back_keeps_a_restore_from_being_finished_while_its_member_runs() {
+    let wanted = desired(3);
+    let mut seen = observed(&wanted);
+    let without = RestoreOrder {
+        without: vec![name(3)],
+        ..backup()
+    };
+    seen.hosts.insert(name(3), Fact::Unknown("no route".into()));
+    let (note, _) = may_restore(&wanted, &seen, &without, ACCEPTED).unwrap();
+    for n in 1..=2 {
+        noted(&wanted, &mut seen, n, note.to_text());
+    }
+    let resumed = may_restore(&wanted, &seen, &without, ACCEPTED).unwrap();
+    assert!(resumed.1, "it goes on");
+    seen.hosts.insert(name(3), Fact::Known(facts(&wanted, 3)));
+    let refusals = may_restore(&wanted, &seen, &without, ACCEPTED).unwrap_err();
+    let [refusal] = refusals.as_slice() else {
+        panic!("{refusals:?}")
+    };
+    assert!(refusal.hint.contains("systemctl disable --now etcd"), "{refusal:?}");
+}

@@ -3,12 +3,16 @@
 
 use super::{Blocked, Rule, name};
 use crate::bundle::known_bad;
-use crate::etcd::{AlarmKind, MemberStatus};
-use crate::inventory::{Desired, MemberId};
-use crate::ops::model::Membership;
+use crate::etcd::{AlarmKind, Member, MemberStatus};
+use crate::host::HostFacts;
+use crate::inventory::{Desired, DesiredHost, MemberId};
+use crate::ops::model::{Membership, host_of};
+use crate::render::option_in;
 
 /// etcd's quota where the configuration names none: 2 GiB.
 const DEFAULT_QUOTA: u64 = 2 << 30;
+/// The option that sets it.
+const QUOTA: &str = "quota-backend-bytes";
 /// Free bytes inside the file from which giving them back is worth a pause.
 const WORTH_BYTES: u64 = 200 << 20;
 /// Share of the quota, in percent, from which the file is worth a pause whatever is free in it.
@@ -18,11 +22,7 @@ const ROOM_QUOTA: u64 = 90;
 
 /// The quota that the inventory gives the members, bytes; `None` where it is switched off.
 pub fn quota(desired: &Desired) -> Option<u64> {
-    match desired
-        .options
-        .get("quota-backend-bytes")
-        .and_then(serde_json::Value::as_i64)
-    {
+    match desired.options.get(QUOTA).and_then(serde_json::Value::as_i64) {
         None | Some(0) => Some(DEFAULT_QUOTA),
         Some(bytes) => u64::try_from(bytes).ok(),
     }
@@ -34,6 +34,31 @@ pub fn quota_of(status: &MemberStatus, configured: Option<u64>) -> Option<u64> {
         0 => configured,
         told => Some(told),
     }
+}
+
+/// Does the member run with the quota that the inventory gives it? Before 3.6 a member does not tell its quota, and there
+/// is no room in one that still has the old.
+///
+/// # Errors
+/// The host whose member has another.
+pub fn quota_in_force(desired: &Desired, host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
+    let config = facts.files.get(&host.paths.config);
+    let written = config.and_then(|file| option_in(file.content.as_deref()?, QUOTA)?.as_i64());
+    let wanted = desired.options.get(QUOTA).and_then(serde_json::Value::as_i64);
+    // What the process has not read is not in force.
+    let read = config.is_none_or(|file| {
+        let started_with = facts.service.started_with.get(&host.paths.config);
+        started_with.is_none_or(|sha256| *sha256 == file.sha256)
+    });
+    if written.unwrap_or(0) == wanted.unwrap_or(0) && read {
+        return Ok(());
+    }
+    Err(Blocked::new(
+        Rule::Upkeep,
+        format!("its member does not run with the inventory's `{QUOTA}` yet"),
+        "roll the configuration out first (`quorate up`), then run this again",
+    )
+    .on(&host.name))
 }
 
 /// Is defragmenting this member worth the pause? Says why, either way.
@@ -132,14 +157,14 @@ pub fn may_defragment(membership: &Membership, id: MemberId) -> Result<(), Block
 pub fn has_room(membership: &Membership, configured: u64) -> Result<(), Blocked> {
     let configured = (configured > 0).then_some(configured);
     for member in membership.voters() {
-        let Some(status) = membership.status_of(member.id) else {
+        if membership.status_of(member.id).is_none() {
             return Err(Blocked::new(
                 Rule::Unknown,
                 format!("{} does not tell the size of its database", name(member)),
                 "bring it back first (`quorate up`)",
             ));
-        };
-        let share = quota_of(status, configured).map_or(0, |quota| percent(status.db_size, quota));
+        }
+        let share = share_of_quota(membership, member, configured);
         if share >= ROOM_QUOTA {
             return Err(Blocked::new(
                 Rule::Upkeep,
@@ -154,17 +179,37 @@ pub fn has_room(membership: &Membership, configured: u64) -> Result<(), Blocked>
 /// May alarms be taken back at all? Every member must be there to be made room on.
 ///
 /// # Errors
-/// Who is missing.
-pub fn may_disarm(membership: &Membership) -> Result<(), Blocked> {
+/// Who is missing, or full and out of reach.
+pub fn may_disarm(desired: &Desired, membership: &Membership) -> Result<(), Blocked> {
     let missing = membership.voters().find(|m| membership.status_of(m.id).is_none());
-    match missing {
-        None => Ok(()),
-        Some(member) => Err(Blocked::new(
+    if let Some(member) = missing {
+        return Err(Blocked::new(
             Rule::NotSettled,
             format!("{} does not answer, so its database would stay full", name(member)),
             "bring it back first (`quorate up`)",
+        ));
+    }
+    let nospace = membership.alarms.iter().any(|alarm| alarm.kind == AlarmKind::Nospace);
+    let mut strangers = membership.voters().filter(|m| host_of(desired, m).is_none());
+    let full = strangers.find(|m| nospace && share_of_quota(membership, m, quota(desired)) >= ROOM_QUOTA);
+    match full {
+        None => Ok(()),
+        Some(member) => Err(Blocked::new(
+            Rule::Upkeep,
+            format!(
+                "{} is full and not in the inventory, so no room can be made on it",
+                name(member)
+            ),
+            "put it into the inventory, or take it out of the cluster with `quorate up --prune`",
         )),
     }
+}
+
+/// How much of its quota the file of a member takes, percent; nothing where it is not known or the quota is off.
+fn share_of_quota(membership: &Membership, member: &Member, configured: Option<u64>) -> u64 {
+    let status = membership.status_of(member.id);
+    let share = status.and_then(|status| Some(percent(status.db_size, quota_of(status, configured)?)));
+    share.unwrap_or(0)
 }
 
 #[cfg(test)]

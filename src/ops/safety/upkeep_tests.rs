@@ -2,8 +2,9 @@ use serde_json::json;
 
 use super::*;
 use crate::etcd::Alarm;
+use crate::host::FileFacts;
 use crate::ops::model::Fact;
-use crate::ops::samples::{desired, membership, status};
+use crate::ops::samples::{desired, facts, membership, name, status};
 
 const MIB: u64 = 1 << 20;
 
@@ -13,6 +14,34 @@ fn sized(db_size: u64, db_in_use: u64) -> MemberStatus {
         db_in_use: db_in_use * MIB,
         ..status(MemberId(1))
     }
+}
+
+#[test]
+fn a_quota_that_has_not_been_rolled_out_is_not_in_force() {
+    let mut desired = desired(1);
+    let host = desired.hosts[&name(1)].clone();
+    let mut facts = facts(&desired, 1);
+    let config = |quota: &str, sha256: &str| FileFacts {
+        sha256: sha256.into(),
+        mode: 0o644,
+        owner: "root".into(),
+        content: Some(format!("name: n1\n{quota}")),
+    };
+    facts.files.insert(host.paths.config.clone(), config("", "old"));
+    facts.service.started_with = [(host.paths.config.clone(), "old".into())].into();
+    assert_eq!(quota_in_force(&desired, &host, &facts), Ok(()));
+
+    desired.options.insert(QUOTA.into(), json!(4096 * MIB));
+    let refused = quota_in_force(&desired, &host, &facts).unwrap_err();
+    assert!(refused.hint.contains("quorate up"), "{refused:?}");
+    let written = config(&format!("{QUOTA}: {}\n", 4096 * MIB), "new");
+    facts.files.insert(host.paths.config.clone(), written);
+    assert!(
+        quota_in_force(&desired, &host, &facts).is_err(),
+        "written, but not read"
+    );
+    facts.service.started_with = [(host.paths.config.clone(), "new".into())].into();
+    assert_eq!(quota_in_force(&desired, &host, &facts), Ok(()));
 }
 
 #[test]
@@ -95,5 +124,28 @@ fn an_alarm_goes_only_when_every_database_has_room_again() {
     );
     seen.status.insert(MemberId(3), Fact::Unknown("down".into()));
     assert_eq!(has_room(&seen, 100 * MIB).unwrap_err().rule, Rule::Unknown);
-    assert_eq!(may_disarm(&seen).unwrap_err().rule, Rule::NotSettled);
+    assert_eq!(may_disarm(&desired(3), &seen).unwrap_err().rule, Rule::NotSettled);
+}
+
+#[test]
+fn a_full_member_that_is_not_in_the_inventory_keeps_the_alarm() {
+    let mut seen = membership(&desired(3));
+    let full = MemberStatus {
+        db_size: 2048 * MIB,
+        ..status(MemberId(3))
+    };
+    seen.status.insert(MemberId(3), Fact::Known(full));
+    let ours = desired(2);
+    assert_eq!(
+        may_disarm(&ours, &seen),
+        Ok(()),
+        "no alarm that its size is the cause of"
+    );
+    seen.alarms.push(Alarm {
+        member: MemberId(3),
+        kind: AlarmKind::Nospace,
+    });
+    assert_eq!(may_disarm(&desired(3), &seen), Ok(()));
+    let refused = may_disarm(&ours, &seen).unwrap_err();
+    assert!(refused.hint.contains("--prune"), "{refused:?}");
 }
