@@ -129,11 +129,12 @@ pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) 
 }
 
 /// A bootstrap was cut off after a quorum had started: this one is on the list and has never run, so it has forgotten
-/// nothing.
+/// nothing. Or it was only just started when its host was looked at, and has told its name since: the note, which is made
+/// before the data and lies beside it, is still there.
 fn first_start_is_due(situation: Situation<'_>, member: &Member, facts: &HostFacts) -> bool {
     let cluster_id = situation.membership().map(|m| m.cluster_id);
     let begun = Marker::on(facts).is_some_and(|m| !m.complete && Some(m.cluster_id) == cluster_id);
-    begun && !member.published()
+    begun && (!member.published() || facts.service.pid.is_some())
 }
 
 /// Rule 7: a started member has its own data.

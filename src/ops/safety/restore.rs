@@ -279,11 +279,12 @@ pub(super) fn left_out(desired: &Desired, observed: &Observed, without: &[NodeNa
 /// mistake 18).
 fn would_go_on(desired: &Desired, observed: &Observed) -> Option<Blocked> {
     let membership = observed.cluster.known().filter(|membership| membership.by_quorum)?;
-    let strays: Vec<String> = membership
+    let mut strays: Vec<String> = membership
         .voters()
         .filter(|member| host_of(desired, member).is_none())
         .map(|member| label(desired, member))
         .collect();
+    strays.sort();
     (strays.len() >= quorum(membership.voters().count())).then(|| {
         let names = strays.join(", ");
         Blocked::new(
