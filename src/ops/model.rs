@@ -48,6 +48,9 @@ impl<T> Fact<T> {
 /// How the reason of an unknown cluster begins when hosts run members of different ones, which no start mends.
 pub const DIFFERENT_CLUSTERS: &str = "the hosts run members of different clusters";
 
+/// What the reason of an unknown cluster says when a member could be asked, and stands alone.
+pub const NO_QUORUM: &str = "has no quorum";
+
 /// The two lines of what a [`Fact::Unknown`] says: why, and what to do about it.
 pub fn why_and_help(unknown: &str) -> (&str, Option<&str>) {
     let (why, help) = match unknown.split_once('\n') {

@@ -21,7 +21,7 @@ use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, Nod
 use crate::ops::authorization::AuthState;
 use crate::ops::check::Depth;
 use crate::ops::fleet::Fleet;
-use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed, host_of};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, Observed, host_of};
 use crate::ops::plan::{managed_files, pki_manifest};
 use crate::ops::restore::RestoreNote;
 use crate::render::{CRL, SchedulePaths};
@@ -230,7 +230,7 @@ async fn look_at_cluster(
     let local = join_all(answers.iter().map(|(spec, _)| local_list(fleet, spec, tls))).await;
     match local.into_iter().flatten().next() {
         Some((cluster_id, members)) => Fact::Unknown(format!(
-            "cluster {cluster_id} with {} members has no quorum: {}",
+            "cluster {cluster_id} with {} members {NO_QUORUM}: {}",
             members.len(),
             silence(&answers)
         )),

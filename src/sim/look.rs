@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::etcd::{Header, MemberStatus};
 use crate::host::{DataFacts, DataState, HostFacts, ServiceFacts, ServiceState};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, Version};
-use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, Observed};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, Observed};
 
 use super::downgrade::FIRST_TO_GO_BACK;
 use super::host::{Data, Link, SimHost};
@@ -70,6 +70,9 @@ impl World {
         let ids: BTreeSet<ClusterId> = asked.iter().filter_map(|(_, host)| self.quorum_list(host)).collect();
         let (Some(id), true) = (ids.first().copied(), ids.len() < 2) else {
             return Fact::Unknown(match ids.len() {
+                0 if asked.iter().any(|(_, host)| self.can_ask(host) && !host.busy()) => {
+                    format!("the cluster {NO_QUORUM}")
+                }
                 0 => "no member answers".into(),
                 _ => DIFFERENT_CLUSTERS.into(),
             });

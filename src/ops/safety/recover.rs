@@ -7,9 +7,9 @@ use super::quorum::{Strength, quorum};
 use super::restore::{clients_left, left_out, unreachable};
 use super::{Blocked, Rule};
 use crate::etcd::RaftLog;
-use crate::host::{DataState, HostFacts};
+use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{Desired, DesiredHost, NodeName};
-use crate::ops::model::{Fact, Observed, Policy};
+use crate::ops::model::{Fact, NO_QUORUM, Observed, Policy, why_and_help};
 use crate::ops::recover::RecoverOrder;
 
 /// Free bytes that the copy of a member's data leaves.
@@ -55,6 +55,7 @@ pub fn may_recover(
     let stopped = stopped.filter(|host| !order.without.contains(&host.name));
     blocked.extend(clients_left(observed, stopped, policy));
     blocked.extend(one_cluster(&survivors));
+    blocked.extend(could_not_be_asked(observed, &survivors));
     blocked.extend(could_be_started(desired, observed, &survivors));
     let chosen = choose(order, &survivors).map_err(|refusal| blocked.push(refusal)).ok();
     if let Some((host, facts)) = chosen.and_then(|name| survivors.get(name)) {
@@ -91,6 +92,23 @@ fn one_cluster(survivors: &Survivors<'_>) -> Option<Blocked> {
         hint: "leave out the hosts with old data: --without NAME".to_owned(),
         ..refusal
     })
+}
+
+/// A member that runs and cannot be asked (its certificate has expired, or the operator's) may be one of a cluster that
+/// works: what is not known is not lost.
+fn could_not_be_asked(observed: &Observed, survivors: &Survivors<'_>) -> Option<Blocked> {
+    let Fact::Unknown(why) = &observed.cluster else {
+        return None;
+    };
+    let runs = |facts: &HostFacts| facts.service.state == ServiceState::Running;
+    let (host, _) = survivors
+        .values()
+        .find(|(_, facts)| runs(facts) && !why.contains(NO_QUORUM))?;
+    let (why, help) = why_and_help(why);
+    let stop = "if its cluster is lost, stop it (`systemctl stop etcd` there)";
+    let hint = help.map_or(stop.to_owned(), |help| format!("{help}; {stop}"));
+    let reason = format!("its member runs and could not be asked, so its cluster may work ({why})");
+    Some(Blocked::new(Rule::Unknown, reason, hint).on(&host.name))
 }
 
 /// A majority that has its data is not gone.

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::host::Client;
+use crate::ops::model::NO_QUORUM;
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::samples::{ACCEPTED, CLUSTER, desired, empty, facts, log, membership, name, observed, stop};
 
@@ -20,6 +21,7 @@ fn two_of_five() -> (Desired, Observed) {
     for n in 3..=5 {
         seen.hosts.insert(name(n), Fact::Known(empty(&desired, n)));
     }
+    seen.cluster = Fact::Unknown(format!("cluster 7 with 5 members {NO_QUORUM}"));
     (desired, seen)
 }
 
@@ -93,6 +95,7 @@ fn clients_of_what_is_left_are_named_and_take_the_flag() {
 fn a_majority_that_works_or_could_be_started_is_not_gone() {
     let desired = desired(3);
     let mut seen = observed(&desired);
+    seen.cluster = Fact::Unknown(format!("cluster 7 with 3 members {NO_QUORUM}"));
     let order = order(&[(1, log(9, 9)), (2, log(9, 9)), (3, log(9, 9))]);
     assert_eq!(
         rules(may_recover(&desired, &seen, &order, ACCEPTED)),
@@ -104,6 +107,22 @@ fn a_majority_that_works_or_could_be_started_is_not_gone() {
         refusals[0].reason.contains("the cluster works: 3 of 3"),
         "{}",
         refusals[0]
+    );
+}
+
+#[test]
+fn a_member_that_runs_and_could_not_be_asked_may_be_one_of_a_cluster_that_works() {
+    let (desired, mut seen) = two_of_five();
+    let order = order(&[(1, log(9, 9)), (2, log(9, 9))]);
+    seen.cluster = Fact::unknown("its certificate has expired", Some("`quorate pki renew`"));
+    let refusals = may_recover(&desired, &seen, &order, ACCEPTED).unwrap_err();
+    let [refusal] = refusals.as_slice() else {
+        panic!("{refusals:?}")
+    };
+    assert_eq!((refusal.rule, refusal.node.clone()), (Rule::Unknown, Some(name(1))));
+    assert!(
+        refusal.hint.contains("pki renew") && refusal.hint.contains("stop it"),
+        "{refusal:?}"
     );
 }
 
