@@ -33,17 +33,13 @@ pub async fn restart(global: &Global) -> Result<Exit, Failure> {
 /// See the exit codes. The inventory stays as it was unless the plan was agreed on.
 pub async fn add(global: &Global, args: &AddNode) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
-    let known = enter(
+    newcomer(
         &mut session,
         &args.node,
         args.address.as_ref(),
         args.ssh_host.as_deref(),
-    )?;
-    if let Entered::New { before } = known {
-        let after = session.loaded.text.clone();
-        draft::keep(&session, &before, after, When::Agreed);
-        trust::trust_host(&session, session.spec(&args.node)?).await?;
-    }
+    )
+    .await?;
     let intent = Intent::Converge {
         prune: false,
         limit: vec![args.node.clone()],
@@ -91,15 +87,9 @@ pub async fn remove(global: &Global, args: &RemoveNode) -> Result<Exit, Failure>
 pub async fn replace(global: &Global, args: &ReplaceNode) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
     let original = session.loaded.text.clone();
-    if args.old == args.new
-        && !session.desired().hosts.contains_key(&args.new)
-        && let Entered::New { before } =
-            enter(&mut session, &args.new, args.address.as_ref(), args.ssh_host.as_deref())?
-    {
+    if args.old == args.new && !session.desired().hosts.contains_key(&args.new) {
         // One that left while its host was down, and still has its data there.
-        let after = session.loaded.text.clone();
-        draft::keep(&session, &before, after, When::Agreed);
-        trust::trust_host(&session, session.spec(&args.new)?).await?;
+        newcomer(&mut session, &args.new, args.address.as_ref(), args.ssh_host.as_deref()).await?;
     }
     let old = session.spec(&args.old)?.clone();
     if args.old != args.new {
@@ -222,6 +212,21 @@ fn verdict(session: &Session, membership: &Membership, spec: &DesiredHost) -> Re
 enum Entered {
     Already,
     New { before: String },
+}
+
+/// A host that joins: it is entered, which the file shows once the plan is agreed on, and its key is looked at.
+async fn newcomer(
+    session: &mut Session,
+    name: &NodeName,
+    address: Option<&Address>,
+    ssh_host: Option<&str>,
+) -> Result<(), Failure> {
+    if let Entered::New { before } = enter(session, name, address, ssh_host)? {
+        let after = session.loaded.text.clone();
+        draft::keep(session, &before, after, When::Agreed);
+        trust::trust_host(session, session.spec(name)?).await?;
+    }
+    Ok(())
 }
 
 /// Makes sure that the session's inventory has this host; the file is not touched.

@@ -6,7 +6,7 @@ macro_rules! script {
     };
 }
 
-script!(OBSERVE: "service_facts.sh", "observe.sh");
+script!(OBSERVE: "service_facts.sh", "sockets.sh", "observe.sh");
 script!(SERVICE_STATUS: "service_facts.sh", "service_status.sh");
 script!(PUSH: "push.sh");
 script!(SYSTEMD: "systemd.sh");
@@ -15,7 +15,7 @@ script!(SUPERVISE: "supervise.sh");
 script!(JOURNAL: "journal.sh");
 script!(DATA: "in_use.sh", "data.sh");
 script!(RESTORE: "in_use.sh", "restore.sh");
-script!(CLIENTS: "clients.sh");
+script!(CLIENTS: "sockets.sh", "clients.sh");
 script!(WAL: "wal.sh");
 script!(RESCUE: "in_use.sh", "rescue.sh");
 script!(SHELF: "shelf.sh");

@@ -84,12 +84,15 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Whether a member was seen to run on a host.
+    pub fn runs(&self, node: &NodeName) -> bool {
+        let facts = self.hosts.get(node).and_then(Fact::known);
+        facts.is_some_and(|facts| facts.service.pid.is_some())
+    }
+
     /// The hosts of an inventory on which a member runs.
     pub fn running<'a>(&'a self, desired: &'a Desired) -> impl Iterator<Item = &'a DesiredHost> {
-        desired.hosts.values().filter(|host| {
-            let facts = self.hosts.get(&host.name).and_then(Fact::known);
-            facts.is_some_and(|facts| facts.service.pid.is_some())
-        })
+        desired.hosts.values().filter(|host| self.runs(&host.name))
     }
 }
 

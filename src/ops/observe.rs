@@ -117,11 +117,8 @@ async fn look_at_services<'a>(
                 service,
                 ..facts.clone()
             }),
-            (Ok(_), _) => match look_at_host(fleet, spec).await {
-                Ok(facts) => Fact::Known(facts),
-                Err(error) => out_of_sight(&error),
-            },
-            (Err(error), _) => out_of_sight(&error),
+            (Ok(_), _) => as_fact(look_at_host(fleet, spec).await),
+            (Err(error), _) => as_fact(Err(error)),
         };
         (spec.name.clone(), fact)
     });
@@ -132,16 +129,8 @@ async fn look_at_hosts<'a>(
     fleet: &Arc<Fleet>,
     specs: impl Iterator<Item = &'a DesiredHost>,
 ) -> BTreeMap<NodeName, Fact<HostFacts>> {
-    let looks = specs.map(|spec| async move { (spec.name.clone(), look_at_host(fleet, spec).await) });
-    let mut seen = BTreeMap::new();
-    for (name, look) in join_all(looks).await {
-        let fact = match look {
-            Ok(facts) => Fact::Known(facts),
-            Err(error) => out_of_sight(&error),
-        };
-        seen.insert(name, fact);
-    }
-    seen
+    let looks = specs.map(|spec| async move { (spec.name.clone(), as_fact(look_at_host(fleet, spec).await)) });
+    join_all(looks).await.into_iter().collect()
 }
 
 async fn look_at_host(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<HostFacts, HostError> {
@@ -183,8 +172,13 @@ fn written_to(spec: &DesiredHost) -> Vec<HostPath> {
         .collect()
 }
 
-/// The error's text without the host's name in front, which stands beside it wherever it is shown; and its help.
-fn out_of_sight<T>(error: &HostError) -> Fact<T> {
+/// What a look at a host came to: of an error the text without the host's name in front, which stands beside it wherever
+/// it is shown, and its help.
+fn as_fact<T>(look: Result<T, HostError>) -> Fact<T> {
+    let error = match look {
+        Ok(seen) => return Fact::Known(seen),
+        Err(error) => error,
+    };
     let text = error.to_string();
     let why = text.strip_prefix(&format!("{}: ", error.node())).unwrap_or(&text);
     Fact::unknown(why, error.hint())

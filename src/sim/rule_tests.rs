@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::papers::Keys;
+use super::scenes::{Scene, UP};
 use super::stock::{self, V3_5};
 use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
@@ -422,6 +423,30 @@ fn a_listed_member_with_data_of_another_cluster_is_never_started_beside_it() {
     let mut blank = facts(3).clone();
     blank.data.state = DataState::Empty;
     assert_eq!(same_as_running(ClusterId(7), &stock::host(3), &blank), Ok(()));
+}
+
+/// A host is looked at before the members are asked: one that was only just started has no data then, and a name by now.
+#[test]
+fn a_first_start_that_was_seen_half_way_is_no_lost_disk() {
+    let scene = Scene::healthy(3);
+    let up = |complete: bool, running: bool| {
+        let mut seen = scene.world.observe(&scene.desired);
+        let cluster_id = seen.cluster.known().expect("a cluster").cluster_id;
+        let Some(Fact::Known(facts)) = seen.hosts.get_mut(&stock::host(1).name) else {
+            panic!("etcd-1 is not known")
+        };
+        facts.data.state = DataState::Empty;
+        facts.data.marker = Some(marker(1, cluster_id.0, complete).to_text());
+        facts.service.pid = facts.service.pid.filter(|_| running);
+        let supplies = scene.world.supplies();
+        let refusals = plan(&UP, &scene.desired, &seen, STRICT, &supplies)
+            .err()
+            .unwrap_or_default();
+        refusals.into_iter().map(|refusal| refusal.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(up(false, true), [], "its bootstrap is not complete");
+    assert_eq!(up(true, true), [Rule::DataGone], "it had been complete");
+    assert_eq!(up(false, false), [Rule::DataGone], "it had a name and does not run");
 }
 
 #[test]

@@ -147,23 +147,13 @@ disk_space() {
 
 # owner_of INODE: sets $owner to "name (pid N)" of the process that has that socket open, and $holder to its number.
 owner_of() {
-    owner='?' holder=
-    set +f
-    opened=$(ls -l /proc/[0-9]*/fd 2>/dev/null || :)
-    set -f
-    IFS=$newline
-    for line in $opened; do
-        case $line in
-        /proc/*:) holder=${line#/proc/} ;;
-        *"socket:[$1]")
-            holder=${holder%%/*} name=
-            { read -r name <"/proc/$holder/comm"; } 2>/dev/null || :
-            owner="$name (pid $holder)"
-            break
-            ;;
-        esac
-    done
-    unset IFS
+    owner='?' name=
+    read_owners
+    look_up "$1" "$owners"
+    holder=$found
+    [ -n "$holder" ] || return 0
+    { read -r name <"/proc/$holder/comm"; } 2>/dev/null || :
+    owner="$name (pid $holder)"
 }
 
 # is_member PID: whether that is the member's process now. Its manager may have started it while this script looked.

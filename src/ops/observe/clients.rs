@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use super::out_of_sight;
+use super::as_fact;
 use crate::host::{Client, HostFacts};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::fleet::Fleet;
@@ -32,8 +32,7 @@ pub(super) async fn look_at_clients<'a>(
         let asked = fleet.ask(spec, |host| {
             Box::pin(async move { host.clients(spec.client_port).await })
         });
-        let fact = asked.await.map_or_else(|error| out_of_sight(&error), Fact::Known);
-        (spec.name.clone(), fact)
+        (spec.name.clone(), as_fact(asked.await))
     });
     join_all(looks).await.into_iter().collect()
 }

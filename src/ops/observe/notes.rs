@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
-use super::out_of_sight;
+use super::as_fact;
 use crate::host::{FactsQuery, HostFacts};
 use crate::inventory::NodeName;
 use crate::ops::fleet::Fleet;
@@ -28,8 +28,7 @@ pub async fn observe_notes(fleet: &Arc<Fleet>) -> BTreeMap<NodeName, Fact<HostFa
                 ..FactsQuery::default()
             };
             let asked = fleet.ask(spec, |host| Box::pin(async move { host.facts(query).await }));
-            let fact = asked.await.map_or_else(|error| out_of_sight(&error), Fact::Known);
-            (spec.name.clone(), fact)
+            (spec.name.clone(), as_fact(asked.await))
         })
         .collect();
     let mut seen = BTreeMap::new();
@@ -46,15 +45,9 @@ pub async fn observe_notes(fleet: &Arc<Fleet>) -> BTreeMap<NodeName, Fact<HostFa
         }
     };
     let _ = tokio::time::timeout(OTHERS, others).await;
-    for name in fleet
-        .desired()
-        .hosts
-        .keys()
-        .filter(|name| !seen.contains_key(*name))
-        .cloned()
-        .collect::<Vec<_>>()
-    {
-        seen.insert(name, Fact::Unknown("it does not answer in time".to_owned()));
+    for name in fleet.desired().hosts.keys() {
+        seen.entry(name.clone())
+            .or_insert_with(|| Fact::Unknown("it does not answer in time".to_owned()));
     }
     seen
 }

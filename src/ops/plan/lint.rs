@@ -311,13 +311,12 @@ impl<'a> Lint<'a> {
             Check::RunsCurrent { version, .. } => *version,
             _ => None,
         });
-        let runs = self.membership().and_then(|m| {
-            let status = m.status.get(&at(m, url)?.id)?.known()?;
-            Some(status.version)
-        });
+        let runs = self
+            .membership()
+            .and_then(|m| Some(m.status_of(at(m, url)?.id)?.version));
         comes
             .zip(runs)
-            .is_some_and(|(comes, runs)| (comes.major, comes.minor) < (runs.major, runs.minor))
+            .is_some_and(|(comes, runs)| comes.series() < runs.series())
     }
 
     /// A host without data starts only where that was made sure of: nothing there at a bootstrap, or on the list, or

@@ -22,7 +22,7 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     let signer = signer(situation)?;
     let covered = |name: &NodeName| limit.is_empty() || limit.contains(name);
     let mut blocked = unreachable(situation, &covered);
-    let members: Vec<_> = members(situation).filter(|(host, _)| covered(&host.name)).collect();
+    let mut members: Vec<_> = members(situation).filter(|(host, _)| covered(&host.name)).collect();
     for (host, facts) in &members {
         clock(host, facts, &mut blocked);
         blocked.extend(data_belongs(situation.desired, host, facts).err());
@@ -45,18 +45,16 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     let reissued = members.iter().map(|(host, _)| reissue(host, &signer)).collect();
     draft.wave("new certificates, without a restart", Effect::None, reissued);
     // `up` puts back what else a start needs, and it needs the certificates for that.
-    let unready = |host: &DesiredHost, facts: &HostFacts| !runs(facts) && cannot_start(host, facts).is_some();
-    for (host, facts) in members.iter().filter(|(host, facts)| unready(host, facts)) {
-        let what = cannot_start(host, facts).unwrap_or_default();
-        draft.notes.push(format!(
-            "{} is not started: {what} is missing there, and `quorate up` puts it back",
-            host.name
-        ));
-    }
-    let members: Vec<_> = members
-        .into_iter()
-        .filter(|(host, facts)| !unready(host, facts))
-        .collect();
+    members.retain(|(host, facts)| match cannot_start(host, facts) {
+        Some(what) if !runs(facts) => {
+            draft.notes.push(format!(
+                "{} is not started: {what} is missing there, and `quorate up` puts it back",
+                host.name
+            ));
+            false
+        }
+        _ => true,
+    });
     let down = members.iter().filter(|(_, facts)| !runs(facts));
     draft.wave(
         "start stopped members",

@@ -247,9 +247,7 @@ pub(super) fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
 pub(super) fn left_out(desired: &Desired, observed: &Observed, without: &[NodeName], begun: bool) -> Vec<Blocked> {
     let mut blocked = Vec::new();
     for name in without {
-        if let Some(Fact::Known(facts)) = observed.hosts.get(name)
-            && facts.service.pid.is_some()
-        {
+        if observed.runs(name) {
             let hint = match begun {
                 false => format!("take it along with the others: leave `--without {name}` out"),
                 true => {
@@ -306,10 +304,7 @@ pub(super) fn clients_left<'a>(
     stopped: impl Iterator<Item = &'a DesiredHost>,
     policy: Policy,
 ) -> Vec<Blocked> {
-    let running = stopped.filter(|host| {
-        let facts = observed.hosts.get(&host.name).and_then(Fact::known);
-        facts.is_some_and(|facts| facts.service.pid.is_some())
-    });
+    let running = stopped.filter(|host| observed.runs(&host.name));
     let refusals = running.filter_map(|host| nobody_connected(observed, &host.name).err());
     refusals.filter(|_| !policy.accept_outage).collect()
 }
