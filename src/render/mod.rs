@@ -37,7 +37,7 @@ pub use diff::unified_diff;
 pub use etcdctl::path as etcdctl_path;
 pub use initial::{InitialCluster, InitialState, initial_of, initial_token, option_in, same_but_initial};
 pub use schedule::{SchedulePaths, render_schedule};
-pub use unit::unit_path;
+pub use unit::{release_of, unit_path};
 
 /// One file as it should be on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::Serialize;
 
 use super::{RenderError, templates};
-use crate::inventory::{Desired, DesiredHost, HostPath, ServiceName};
+use crate::inventory::{Desired, DesiredHost, HostPath, ServiceName, Version};
 
 /// What the template reads. Every value is a checked name or path: no blank, quote, `$` or `%` can be in it.
 #[derive(Serialize)]
@@ -31,6 +31,13 @@ static UNITS: LazyLock<HostPath> =
 /// Where the unit file of `service` lives.
 pub fn unit_path(service: &ServiceName) -> HostPath {
     UNITS.join(&format!("{service}.service"))
+}
+
+/// The release that a unit starts from below `bin`; `None` for a unit of somebody else.
+pub fn release_of(unit: &str, bin: &HostPath) -> Option<Version> {
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart="))?;
+    let below = start.strip_prefix(bin.as_str())?.strip_prefix('/')?;
+    below.split_once('/')?.0.parse().ok()
 }
 
 /// The whole unit file.

@@ -1,6 +1,8 @@
 //! Random worlds, intents and faults. Worlds are made the way reality makes them: a cluster that was fine once, and then
 //! a few things happened to it.
 
+use std::collections::BTreeSet;
+
 use super::decay::{databases, majority_lost, recover, upkeep};
 use super::dice::Dice;
 use super::host::{Data, Disk, Link, Process, SimHost};
@@ -218,17 +220,18 @@ pub fn out_of_sight(world: &World, desired: &Desired) -> bool {
     world.observe(desired).cluster.known().is_none() && !in_reach(world, desired)
 }
 
-/// Whether the hosts of the inventory that can be reached have the data of a quorum.
+/// Whether the hosts of the inventory that can be reached have the data of a quorum, of whichever clusters theirs is.
 fn in_reach(world: &World, desired: &Desired) -> bool {
-    let Some(cluster) = world.cluster_of(desired).and_then(|id| world.clusters.get(&id)) else {
-        return true;
+    let disks = |up: bool| {
+        let on = desired.hosts.keys().map(|node| &world.hosts[node]);
+        on.filter(move |host| !up || host.link == Link::Up)
+            .filter_map(SimHost::disk)
     };
-    let on = desired.hosts.keys().filter(|node| world.hosts[*node].link == Link::Up);
-    let disks = on.filter_map(|node| world.hosts[node].disk());
-    disks
-        .filter(|disk| cluster.voters().any(|id| id == disk.member))
-        .count()
-        >= quorum(cluster.voters().count())
+    let clusters: BTreeSet<ClusterId> = disks(false).map(|disk| disk.cluster).collect();
+    clusters.iter().filter_map(|id| world.clusters.get(id)).all(|cluster| {
+        let here = disks(true).filter(|disk| cluster.voters().any(|id| id == disk.member));
+        here.count() >= quorum(cluster.voters().count())
+    })
 }
 
 fn intent(world: &World, desired: &Desired, dice: &mut Dice) -> Intent {

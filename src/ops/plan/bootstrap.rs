@@ -6,7 +6,7 @@ use super::converge::unreachable;
 use super::drift::drift;
 use super::join::{self, clear_aborted, is_on_its_way};
 use super::preflight::preflight;
-use super::startable::{certificates_ended, ended, lacks};
+use super::startable::{certificates_ended, ended, lacks, unit_release};
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Step, Target};
 use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
@@ -300,13 +300,14 @@ fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step
                 continue;
             }
         };
-        let Some(what) = lacks(situation, host, facts, &drift) else {
+        let Some(what) = lacks(situation, host, facts) else {
             continue;
         };
         blocked.extend(preflight(situation, host, facts));
-        // The unit that is put back names the wanted release, and the data was written by one of those installed.
-        let installed = facts.releases.keys().next_back();
-        blocked.extend(installed.and_then(|v| may_start_with(*v, situation.desired.version).err()));
+        // The unit that is put back names the wanted release; the data was written by one of those installed, or by the
+        // one that the unit named so far.
+        let newest = facts.releases.keys().copied().max().max(unit_release(host, facts));
+        blocked.extend(newest.and_then(|v| may_start_with(v, situation.desired.version).err()));
         let change = drift.whole();
         steps.push(
             on(&host.name, Action::Provision { change }, Risk::Reversible).because([format!("{what} is missing")]),

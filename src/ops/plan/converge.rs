@@ -1,5 +1,7 @@
 //! `up`: bring hosts, config, version, certificates and members in line with the inventory.
 
+use std::collections::BTreeSet;
+
 use super::beforehand::snapshot_first;
 use super::bootstrap::{from_nothing, known_hosts};
 use super::drift::{Drift, drift};
@@ -9,7 +11,7 @@ use super::waves::{Draft, Effect, on, step};
 use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, roll};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
-use crate::inventory::{DesiredHost, NodeName};
+use crate::inventory::{DesiredHost, MemberId, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::{Marker, data_belongs, same_as_running};
@@ -58,13 +60,14 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
             vec![look_again(situation, membership, &peers)],
         );
     }
-    let left = leave::prune(situation, membership, prune, Strays::Down, &mut draft)?;
+    let started = members_where(&peers, |p| !runs(p.facts));
+    let left = leave::prune(situation, membership, prune, Strays::Down, &started, &mut draft)?;
     downgrade::open_the_way(situation, membership, &mut draft);
     roll::changed(situation, &left, &peers, &mut draft)?;
     // Stopped members are started, and sick ones rolled, before anybody joins.
-    let cured = peers.iter().filter(|p| comes_back(p)).map(|p| p.member.id).collect();
+    let cured = members_where(&peers, comes_back);
     join::missing(situation, &left, &covered, &cured, &mut draft)?;
-    leave::prune(situation, &left, prune, Strays::Well, &mut draft)?;
+    leave::prune(situation, &left, prune, Strays::Well, &cured, &mut draft)?;
     if limit.is_empty() {
         authorize::users_and_roles(situation, membership, prune, &mut draft)?;
     }
@@ -74,6 +77,10 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         complete(situation, membership, &peers),
     );
     Ok(draft)
+}
+
+fn members_where(peers: &[Peer<'_>], which: impl Fn(&Peer<'_>) -> bool) -> BTreeSet<MemberId> {
+    peers.iter().filter(|p| which(p)).map(|p| p.member.id).collect()
 }
 
 /// Looks at every covered host that is a member, and refuses where rules say so.

@@ -15,6 +15,7 @@ use crate::ops::model::{Membership, host_of};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::leader::before_a_join;
 use crate::ops::safety::membership::{PROMOTION_LAG, left_by_a_join, may_add_once, may_finish};
+use crate::ops::safety::version::may_join_with;
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState};
 
@@ -46,6 +47,17 @@ pub(super) fn missing(
             Ok(Some(stranger)) => leave::hand_over(situation, stranger, draft),
             Err(refusal) => blocked.push(refusal),
         }
+    }
+    let rolled = |name: &NodeName| {
+        let voter = |host: &DesiredHost| membership.of(host).is_some_and(|m| m.started() && !m.learner);
+        covered(name) && situation.desired.hosts.get(name).is_some_and(voter)
+    };
+    // Members that this run moves to the inventory's release go before whoever joins.
+    if !situation.desired.order.iter().any(rolled) {
+        let refused = newcomers
+            .iter()
+            .filter_map(|(host, _)| with_its_release(situation, membership, host).err());
+        blocked.extend(refused);
     }
     blocked.extend(
         newcomers
@@ -111,6 +123,23 @@ fn may_start(
         ),
     )
     .on(&host.name))
+}
+
+/// Whether the host may join with the inventory's release.
+///
+/// # Errors
+/// When it would be the first with another minor.
+pub(super) fn with_its_release(
+    situation: Situation<'_>,
+    membership: &Membership,
+    host: &DesiredHost,
+) -> Result<(), Blocked> {
+    let others = membership
+        .members
+        .iter()
+        .filter(|m| !m.peer_urls.contains(&host.peer_url()));
+    let running = others.filter_map(|m| Some(membership.status_of(m.id)?.version));
+    may_join_with(running, situation.desired.version).map_err(|refusal| refusal.on(&host.name))
 }
 
 /// Whether the host still holds what an earlier join of its own left there.

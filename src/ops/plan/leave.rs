@@ -8,13 +8,13 @@ use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Target, join, living};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
-use crate::inventory::{DesiredHost, NodeName, PeerUrl};
+use crate::inventory::{DesiredHost, MemberId, NodeName, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::bootstrap::data_belongs;
 use crate::ops::safety::leader::{Succession, before_a_removal};
-use crate::ops::safety::membership::{may_add, may_finish, may_remove};
+use crate::ops::safety::membership::{may_add, may_finish, may_remove, may_remove_once};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::{Blocked, Rule};
 
@@ -22,6 +22,7 @@ use crate::ops::safety::{Blocked, Rule};
 pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> Result<Draft, Vec<Blocked>> {
     let membership = living(situation)?;
     let host = known_name(situation, node)?;
+    stays_in_sight(situation, host).map_err(|refusal| vec![refusal])?;
     let mut draft = Draft::new(Some(Strength::of(membership)));
     if let Some(member) = membership.of(host) {
         may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal.on(node)])?;
@@ -30,6 +31,18 @@ pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> R
     }
     retire(situation, host, wipe, &mut draft).map_err(|refusal| vec![refusal])?;
     Ok(draft)
+}
+
+/// Without a host in the inventory nobody could look after what is left of the cluster.
+///
+/// # Errors
+/// When it is the last one there.
+fn stays_in_sight(situation: Situation<'_>, host: &DesiredHost) -> Result<(), Blocked> {
+    if situation.desired.hosts.len() > 1 {
+        return Ok(());
+    }
+    let hint = "enter the cluster's other members first, or add a new one (`quorate add-node`)";
+    Err(Blocked::new(Rule::Inventory, "it is the only host in the inventory", hint).on(&host.name))
 }
 
 /// Plans `replace-node`: the old one goes first (it is dead; adding first would need a quorum of a larger cluster).
@@ -69,6 +82,7 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
         take_off(situation, membership, member, &mut draft);
     }
     let after = without(membership, leaving);
+    blocked.extend(join::with_its_release(situation, &after, new_host).err());
     blocked.extend(match after.of(new_host) {
         Some(begun) => may_finish(&after, begun.id, &BTreeSet::new()).err(),
         None => may_add(&after).err(),
@@ -102,7 +116,8 @@ pub(super) enum Strays {
     Well,
 }
 
-/// Takes strays off the list when asked to, and names them otherwise. Returns the members that are left.
+/// Takes strays off the list when asked to, and names them otherwise. Returns the members that are left. What comes first
+/// has made the members in `cured` healthy by then.
 ///
 /// # Errors
 /// When one of them may not be removed.
@@ -111,6 +126,7 @@ pub(super) fn prune(
     membership: &Membership,
     asked: bool,
     strays: Strays,
+    cured: &BTreeSet<MemberId>,
     draft: &mut Draft,
 ) -> Result<Membership, Vec<Blocked>> {
     let mut left = membership.clone();
@@ -128,7 +144,7 @@ pub(super) fn prune(
             ));
             continue;
         }
-        may_remove(&left, member.id, situation.policy).map_err(|refusal| vec![refusal])?;
+        may_remove_once(&left, member.id, situation.policy, cured).map_err(|refusal| vec![refusal])?;
         snapshot_first(situation, format!("before-remove-{name}"), None, draft);
         take_off(situation, &left, member, draft);
         left = without(&left, Some(member));

@@ -156,11 +156,17 @@ impl<'a> Lint<'a> {
             return false;
         };
         let removes = |s: &&Step| matches!(&s.action, Action::RemoveMember { id, .. } if *id == member.id);
-        !self.restores() && !before.iter().any(removes)
+        !self.restores() && !self.rescues(membership) && !before.iter().any(removes)
     }
 
     fn restores(&self) -> bool {
         matches!(self.plan.header.intent, Intent::Restore(_))
+    }
+
+    /// A recovery stops what is left of a cluster without a majority.
+    fn rescues(&self, membership: &Membership) -> bool {
+        let answering = membership.voters().filter(|m| answers(membership, m)).count();
+        matches!(self.plan.header.intent, Intent::Recover(_)) && answering <= membership.voters().count() / 2
     }
 
     fn leader_last(&mut self, steps: &[&Step]) {

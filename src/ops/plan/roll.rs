@@ -144,7 +144,7 @@ pub(super) fn stays_down(
         return Some(refusal);
     }
     match drift(situation, host, facts, &initial_existing(membership, facts, host)) {
-        Ok(drift) => lacks(situation, host, facts, &drift)
+        Ok(_) => lacks(situation, host, facts)
             .map(|what| would_stay_down(host, &what))
             .or_else(|| shut_out(situation, host, facts)),
         Err(refusal) => Some(refusal),

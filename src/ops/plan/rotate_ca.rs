@@ -331,9 +331,8 @@ impl<'a> Scene<'a> {
                 host: place.host,
                 member,
                 change: place.trust_change(cas),
-                version: seen
-                    .or(place.facts.service.running_version)
-                    .or(Some(self.situation.desired.version)),
+                // One that is down comes back with whichever release its unit names.
+                version: seen.or(place.facts.service.running_version),
                 why: vec![format!("to {what}")],
             };
             let step = one.step(self.situation, membership).ensures(self.trusts(place, cas));

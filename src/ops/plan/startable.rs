@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::Situation;
-use super::drift::{Drift, tampered};
+use super::drift::tampered;
 use crate::host::HostFacts;
-use crate::inventory::{DesiredHost, HostPath, ServiceManager};
+use crate::inventory::{DesiredHost, HostPath, ServiceManager, Version};
 use crate::ops::safety::leaves::{HostLeaves, may_come_back};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{Certificate, HOST_FILES};
-use crate::render::unit_path;
+use crate::render::{release_of, unit_path};
 
 /// What is missing on the host without which etcd does not start; `None` when nothing is.
-pub(super) fn lacks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, drift: &Drift) -> Option<String> {
+pub(super) fn lacks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<String> {
     let pki = HOST_FILES.iter().map(|file| host.paths.pki.join(file));
     let certificate = pki.into_iter().find(|path| !facts.files.contains_key(path));
     // A key that does not fit its certificate shows only as a file that is not the one that was put there.
@@ -22,7 +22,7 @@ pub(super) fn lacks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFa
         .or_else(|| launcher_gone(host, facts))
         .map(|path| path.to_string())
         .or_else(|| tampered(host, facts).into_iter().next().map(|path| path.to_string()))
-        .or_else(|| release(situation, facts, drift))
+        .or_else(|| release(situation, host, facts))
 }
 
 /// What a start begins with, whatever the certificates: the config and the unit; the first of them that is missing.
@@ -43,13 +43,16 @@ pub(super) fn shut_out(situation: Situation<'_>, host: &DesiredHost, facts: &Hos
     Some(refusal.on(&host.name))
 }
 
-/// The release that the unit on disk names: the wanted one where the unit is as wanted, else what runs now.
-fn release(situation: Situation<'_>, facts: &HostFacts, drift: &Drift) -> Option<String> {
-    let wanted = situation.desired.version;
-    let version = match drift.at_restart.files.is_empty() {
-        true => wanted,
-        false => facts.service.running_version.unwrap_or(wanted),
-    };
+/// The release that the unit on a host starts.
+pub(super) fn unit_release(host: &DesiredHost, facts: &HostFacts) -> Option<Version> {
+    let unit = facts.files.get(&unit_path(&host.service))?.content.as_deref()?;
+    release_of(unit, &host.paths.bin)
+}
+
+/// The release that a start would run, when that is not there as it should be.
+fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<String> {
+    let named = unit_release(host, facts).or(facts.service.running_version);
+    let version = named.unwrap_or(situation.desired.version);
     let there = facts.releases.get(&version);
     let known = facts
         .system

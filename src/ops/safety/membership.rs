@@ -71,6 +71,19 @@ pub fn may_promote(membership: &Membership, id: MemberId) -> Result<(), Blocked>
 /// # Errors
 /// The counts.
 pub fn may_remove(membership: &Membership, id: MemberId, policy: Policy) -> Result<(), Blocked> {
+    may_remove_once(membership, id, policy, &BTreeSet::new())
+}
+
+/// [`may_remove`], asked beforehand: as if the members in `cured`, which come first, were healthy by then.
+///
+/// # Errors
+/// As [`may_remove`].
+pub fn may_remove_once(
+    membership: &Membership,
+    id: MemberId,
+    policy: Policy,
+    cured: &BTreeSet<MemberId>,
+) -> Result<(), Blocked> {
     let now = Strength::of(membership);
     if membership.members.iter().any(|m| m.id == id && m.learner) {
         return if now.has_quorum() {
@@ -89,10 +102,11 @@ pub fn may_remove(membership: &Membership, id: MemberId, policy: Policy) -> Resu
             "to move it, add the new node first (`quorate add-node`)",
         ));
     }
-    settled(membership, Some(id), &BTreeSet::new())?;
+    settled(membership, Some(id), cured)?;
+    let stays = |m: &&Member| m.id != id && (membership.healthy(m.id) || cured.contains(&m.id));
     let left = Strength {
         voters: now.voters - 1,
-        healthy: now.healthy - usize::from(membership.healthy(id)),
+        healthy: membership.voters().filter(stays).count(),
     };
     if left.healthy < quorum(left.voters) {
         return Err(Blocked::new(

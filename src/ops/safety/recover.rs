@@ -6,10 +6,10 @@ use super::bootstrap::{data_belongs, same_cluster};
 use super::quorum::{Strength, quorum};
 use super::restore::{clients_left, left_out, unreachable};
 use super::{Blocked, Rule};
-use crate::etcd::RaftLog;
+use crate::etcd::{Member, RaftLog};
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{Desired, DesiredHost, NodeName};
-use crate::ops::model::{Fact, NO_QUORUM, Observed, Policy, why_and_help};
+use crate::ops::model::{Fact, NO_QUORUM, Observed, Policy, host_of, why_and_help};
 use crate::ops::recover::RecoverOrder;
 
 /// Free bytes that the copy of a member's data leaves.
@@ -73,14 +73,31 @@ pub fn may_recover(
 
 type Survivors<'a> = BTreeMap<&'a NodeName, (&'a DesiredHost, &'a HostFacts)>;
 
+/// A majority that answers is not gone, also in the second in which it elects a leader and nobody is healthy.
 fn still_works(observed: &Observed) -> Option<Blocked> {
     let membership = observed.cluster.known()?;
     let now = Strength::of(membership);
-    now.has_quorum().then(|| {
+    if now.has_quorum() {
+        return Some(Blocked::new(
+            Rule::NotSettled,
+            format!(
+                "the cluster works: {} of {} voters are healthy",
+                now.healthy, now.voters
+            ),
+            "a member that is gone for good is replaced with `quorate replace-node`; what is down starts with `quorate up`",
+        ));
+    }
+    let answers = |id| {
+        membership
+            .status_of(id)
+            .is_some_and(|s| !s.errors.iter().any(|e| e.contains("CORRUPT")))
+    };
+    let answering = membership.voters().filter(|m| answers(m.id)).count();
+    (answering >= quorum(now.voters)).then(|| {
         Blocked::new(
             Rule::NotSettled,
-            format!("the cluster works: {} of {} voters are healthy", now.healthy, now.voters),
-            "a member that is gone for good is replaced with `quorate replace-node`; what is down starts with `quorate up`",
+            format!("{answering} of {} voters answer, which is a majority, and have no leader", now.voters),
+            "look again in a moment: they may be electing one. If none comes, they do not reach each other: `quorate doctor`",
         )
     })
 }
@@ -111,17 +128,25 @@ fn could_not_be_asked(observed: &Observed, survivors: &Survivors<'_>) -> Option<
     Some(Blocked::new(Rule::Unknown, reason, hint).on(&host.name))
 }
 
-/// A majority that has its data is not gone.
+/// A majority that has its data is not gone; members outside the inventory that answer have theirs.
 fn could_be_started(desired: &Desired, observed: &Observed, survivors: &Survivors<'_>) -> Option<Blocked> {
-    let listed = observed.cluster.known().map_or(0, |m| m.voters().count());
-    let members = desired.hosts.len().max(listed);
-    (survivors.len() >= quorum(members)).then(|| {
+    let listed: Vec<&Member> = observed.cluster.known().map_or(Vec::new(), |m| m.voters().collect());
+    let members = desired.hosts.len().max(listed.len());
+    let answers = |m: &Member| {
+        observed
+            .cluster
+            .known()
+            .is_some_and(|all| all.status_of(m.id).is_some())
+    };
+    let strangers = listed
+        .iter()
+        .filter(|m| host_of(desired, m).is_none() && answers(m))
+        .count();
+    let with_data = survivors.len() + strangers;
+    (with_data >= quorum(members)).then(|| {
         Blocked::new(
             Rule::NotSettled,
-            format!(
-                "{} of {members} members have their data, which is a majority",
-                survivors.len()
-            ),
+            format!("{with_data} of {members} members have their data, which is a majority"),
             "start them with `quorate up`; if the data of one cannot be used, say --without NAME",
         )
     })

@@ -1,5 +1,7 @@
 //! Which etcd release may follow which.
 
+use std::collections::BTreeSet;
+
 use super::{Blocked, Rule};
 use crate::inventory::Version;
 
@@ -147,6 +149,25 @@ fn may_downgrade(from: Version, to: Version) -> Result<(), Blocked> {
     }
 }
 
+/// Whether a host may join with `wanted` a cluster whose members run these: whoever comes new is not the first to bring
+/// another minor release, which takes a snapshot and has its own order.
+///
+/// # Errors
+/// When nobody runs the minor of `wanted` yet.
+pub fn may_join_with(running: impl Iterator<Item = Version>, wanted: Version) -> Result<(), Blocked> {
+    let running: BTreeSet<Version> = running.collect();
+    let Some(newest) = running.last().filter(|newest| newest.series() != wanted.series()) else {
+        return Ok(());
+    };
+    Err(Blocked::new(
+        Rule::Version,
+        format!("it would join with etcd {wanted}, and the members run {newest}"),
+        format!(
+            "move those first: `quorate upgrade --to {wanted}`; or put `version: \"{newest}\"` into the inventory until it has joined"
+        ),
+    ))
+}
+
 /// Whether data that `from` may have written can be started with `to` while no member answers. Nobody is there then to
 /// make it ready for an older minor.
 ///
@@ -240,6 +261,22 @@ mod tests {
         assert_eq!(may_start_with(v("3.5.30"), v("3.5.16")), Ok(()));
         assert_eq!(may_start_with(v("3.5.30"), v("3.6.14")), Ok(()));
         assert!(may_start_with(v("3.4.23"), v("3.6.14")).is_err());
+    }
+
+    #[test]
+    fn a_newcomer_is_not_the_first_with_another_minor() {
+        let join = |running: &[&str], wanted| may_join_with(running.iter().map(|text| v(text)), v(wanted));
+        let refusal = join(&["3.4.23"], "3.5.30").unwrap_err();
+        assert!(refusal.reason.contains("the members run 3.4.23"), "{}", refusal.reason);
+        assert!(
+            refusal.hint.contains("`quorate upgrade --to 3.5.30`"),
+            "{}",
+            refusal.hint
+        );
+        // Patch releases mix freely, and an upgrade that has begun goes on.
+        assert_eq!(join(&["3.5.16"], "3.5.30"), Ok(()));
+        assert_eq!(join(&["3.4.23", "3.5.30"], "3.5.30"), Ok(()));
+        assert_eq!(join(&[], "3.5.30"), Ok(()));
     }
 
     #[test]
