@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::papers::Keys;
 use super::scenes::{Scene, UP};
-use super::stock::{self, V3_5};
+use super::stock::{self, V3_4, V3_5};
 use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
 use crate::host::{DataState, HostFacts};
@@ -14,7 +14,7 @@ use crate::ops::plan::{Action, Target, plan};
 use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster, same_as_running};
 use crate::ops::safety::leader::{Succession, before_a_join, before_a_removal};
 use crate::ops::safety::membership::{
-    left_by_a_join, may_add, may_finish, may_promote, may_remove, may_wipe, nobody_is_joining,
+    left_by_a_join, may_add, may_finish, may_promote, may_remove, may_remove_once, may_wipe, nobody_is_joining,
 };
 use crate::ops::safety::quorum::may_stop;
 use crate::ops::safety::{Blocked, Rule};
@@ -225,6 +225,87 @@ fn a_member_is_removed_only_when_the_rest_keeps_a_quorum() {
         may_remove(&cluster(&[Well, Learner(9)]), id(2), STRICT),
         Ok(()),
         "it has no vote"
+    );
+}
+
+#[test]
+fn a_member_is_removed_beside_one_that_is_started_before() {
+    let one_down = cluster(&[Well, Sick, Well, Well]);
+    let outcome = may_remove(&one_down, id(3), STRICT);
+    assert_eq!(refused(outcome, "etcd-2 is not healthy"), Rule::NotSettled);
+    let cured = BTreeSet::from([id(2)]);
+    assert_eq!(may_remove_once(&one_down, id(3), STRICT, &cured), Ok(()));
+    // Whoever goes does not count among those that stay.
+    let outcome = may_remove_once(
+        &cluster(&[Well, Well, Sick, Sick]),
+        id(1),
+        STRICT,
+        &BTreeSet::from([id(1)]),
+    );
+    assert_eq!(refused(outcome, "quorum is lost"), Rule::QuorumLost);
+}
+
+/// Whatever else the cluster has: nobody could look after it.
+#[test]
+fn the_last_host_of_the_inventory_is_not_removed() {
+    let remove = Intent::Remove {
+        node: stock::host(1).name,
+        wipe: false,
+    };
+    let refusals = Scene::healthy(3).inventory_of(1).asked(remove).plan().unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::Inventory);
+    assert!(
+        refusals[0].reason.contains("the only host in the inventory"),
+        "{}",
+        refusals[0]
+    );
+}
+
+/// The inventory is ahead of its cluster: the upgrade, with its snapshot and its order, comes first.
+#[test]
+fn nobody_joins_as_the_first_with_a_newer_minor() {
+    let scene = || Scene::of_version(3, V3_4).wanting(V3_5).inventory_of(4);
+    let limit = vec![stock::host(4).name];
+    let refusals = scene()
+        .asked(Intent::Converge { prune: false, limit })
+        .plan()
+        .unwrap_err();
+    assert_eq!(
+        (refusals[0].rule, &refusals[0].node),
+        (Rule::Version, &Some(stock::host(4).name))
+    );
+    let replace = Intent::Replace {
+        old: stock::host(3).name,
+        new: stock::host(4).name,
+    };
+    let refusals = scene().dead(3).asked(replace).plan().unwrap_err();
+    assert!(
+        refusals.iter().any(|b| b.hint.contains("quorate upgrade --to 3.5")),
+        "{refusals:?}"
+    );
+    // The whole `up` moves the members first.
+    assert!(scene().asked(UP).plan().is_ok());
+}
+
+/// A roll was cut off with a member stopped: what its unit names is what it would come back with.
+#[test]
+fn a_stopped_member_comes_back_with_the_release_that_its_unit_names() {
+    let restart = Intent::Restart { limit: Vec::new() };
+    let scene = || {
+        Scene::of_version(3, V3_4)
+            .wanting(V3_5)
+            .stopped(2)
+            .a_moment_later()
+            .asked(restart.clone())
+    };
+    assert_eq!(scene().plan().err(), None);
+    let mut without = scene();
+    without.world.host(&stock::host(2).name).releases.clear();
+    let refusals = without.plan().unwrap_err();
+    assert!(
+        refusals[0].reason.contains(&format!("etcd {V3_4} is missing")),
+        "{}",
+        refusals[0]
     );
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::host::Client;
-use crate::ops::model::NO_QUORUM;
+use crate::ops::model::{Membership, NO_QUORUM};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::samples::{ACCEPTED, CLUSTER, desired, empty, facts, log, membership, name, observed, stop};
 
@@ -208,4 +208,54 @@ fn nothing_left_no_room_or_nothing_to_read_it_with_blocks() {
         rules(may_recover(&desired, &seen, &order(&[(1, log(9, 9))]), ACCEPTED)),
         [(Rule::Host, n1.clone()), (Rule::Host, n1)]
     );
+}
+
+/// Nobody is healthy in the second in which a leader is elected, and everybody is there.
+#[test]
+fn a_majority_that_elects_a_leader_is_not_gone() {
+    let desired = desired(3);
+    let mut seen = observed(&desired);
+    let mut electing = membership(&desired);
+    for status in electing.status.values_mut() {
+        let Fact::Known(status) = status else { continue };
+        status.leader = crate::inventory::MemberId(0);
+        status.errors = vec!["etcdserver: no leader".into()];
+    }
+    seen.cluster = Fact::Known(electing);
+    let refusals = may_recover(&desired, &seen, &order(&[]), ACCEPTED).unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::NotSettled);
+    assert!(refusals[0].reason.contains("3 of 3 voters answer"), "{}", refusals[0]);
+    assert!(refusals[0].hint.contains("quorate doctor"), "{}", refusals[0]);
+}
+
+#[test]
+fn a_member_outside_the_inventory_that_answers_counts_among_those_that_are_left() {
+    let all = desired(4);
+    let mut listed = membership(&all);
+    let silent = |listed: &mut Membership, n: u64| {
+        listed
+            .status
+            .insert(crate::inventory::MemberId(n), Fact::Unknown("it is off".into()));
+    };
+    silent(&mut listed, 2);
+    silent(&mut listed, 3);
+    let desired = desired(3);
+    let mut seen = observed(&desired);
+    let mut stopped = facts(&desired, 2);
+    stop(&mut stopped);
+    seen.hosts.insert(name(2), Fact::Known(stopped));
+    seen.hosts.insert(name(3), Fact::Known(empty(&desired, 3)));
+    let order = order(&[(1, log(9, 9)), (2, log(9, 9))]);
+
+    seen.cluster = Fact::Known(listed.clone());
+    let refusals = may_recover(&desired, &seen, &order, ACCEPTED).unwrap_err();
+    assert!(
+        refusals[0].reason.contains("3 of 4 members have their data"),
+        "{}",
+        refusals[0]
+    );
+
+    silent(&mut listed, 4);
+    seen.cluster = Fact::Known(listed);
+    assert!(may_recover(&desired, &seen, &order, ACCEPTED).is_ok());
 }
