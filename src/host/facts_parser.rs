@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::observe::{FactsQuery, Sent};
 use super::service_parser::service;
-use super::{DataFacts, DataState, DiskFacts, FileFacts, HostFacts, Listener, LockHolder, SystemFacts};
+use super::{DataFacts, DataState, DiskFacts, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts, SystemFacts};
 use crate::inventory::{Arch, HostPath, Version};
 
 /// What the script printed, sorted by key: values in order, blocks with their lines.
@@ -98,6 +98,15 @@ pub(super) fn host_facts(text: &str, bin: &HostPath, query: &FactsQuery, sent: S
         releases: releases(&answer, bin),
         lock: lock(&answer),
     })
+}
+
+/// The facts in the answer of `member_status.sh`.
+///
+/// # Errors
+/// When the answer was cut off.
+pub(super) fn member_facts(text: &str, bin: &HostPath) -> Result<(ServiceFacts, DataFacts), String> {
+    let answer = Answer::read(text)?;
+    Ok((service(&answer, bin), data(&answer)))
 }
 
 fn system(answer: &Answer<'_>, query: &FactsQuery, sent: Sent) -> Result<SystemFacts, String> {

@@ -6,8 +6,9 @@ macro_rules! script {
     };
 }
 
-script!(OBSERVE: "service_facts.sh", "sockets.sh", "observe.sh");
+script!(OBSERVE: "service_facts.sh", "sockets.sh", "data_facts.sh", "observe.sh");
 script!(SERVICE_STATUS: "service_facts.sh", "service_status.sh");
+script!(MEMBER_STATUS: "service_facts.sh", "data_facts.sh", "member_status.sh");
 script!(PUSH: "push.sh");
 script!(SYSTEMD: "systemd.sh");
 script!(PROCESS: "process.sh");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::trouble::not_understood;
-use super::verbs::{input, no_input};
-use super::{Host, HostError, Output, Running, Script, ServiceFacts, scripts, service_parser};
+use super::verbs::{MARKER, input, no_input};
+use super::{DataFacts, Host, HostError, Output, Running, Script, ServiceFacts, facts_parser, scripts, service_parser};
 use crate::inventory::{DesiredHost, HostPath, Paths, ServiceManager, Version};
 
 /// How long `restart` waits for the old process to go; the unit's TimeoutStopSec is 60 s.
@@ -93,6 +93,27 @@ impl Host {
         ];
         let output = self.call(operation, scripts::SERVICE_STATUS, args, no_input()).await?;
         service_parser::service_facts(&String::from_utf8_lossy(&output.stdout), &paths.bin)
+            .map_err(|why| not_understood(&self.node, operation, why))
+    }
+
+    /// [`Host::service`], and what the data directory holds.
+    ///
+    /// # Errors
+    /// When the host cannot be reached, or when something is there but cannot be read.
+    pub async fn member(&self) -> Result<(ServiceFacts, DataFacts), HostError> {
+        let operation = "looking at the member";
+        let paths = &self.paths;
+        let args = vec![
+            self.manager_word(),
+            self.unit(),
+            paths.run.to_string(),
+            paths.bin.to_string(),
+            paths.data.to_string(),
+            self.wal_word(),
+            MARKER.to_owned(),
+        ];
+        let output = self.call(operation, scripts::MEMBER_STATUS, args, no_input()).await?;
+        facts_parser::member_facts(&String::from_utf8_lossy(&output.stdout), &paths.bin)
             .map_err(|why| not_understood(&self.node, operation, why))
     }
 

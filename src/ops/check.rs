@@ -24,6 +24,11 @@ pub enum Check {
         /// The host.
         node: NodeName,
     },
+    /// The member has a write-ahead log: etcd has started so far that it answers its peers.
+    HasData {
+        /// The host.
+        node: NodeName,
+    },
     /// The unit runs (or is on its way: etcd is ready only within a quorum).
     Started {
         /// The host.
@@ -192,6 +197,8 @@ pub enum Check {
 pub enum Depth {
     /// Only what the service manager says: milliseconds.
     Service,
+    /// That, and what the data directory holds.
+    Data,
     /// Everything, files and binaries hashed.
     Everything,
 }
@@ -218,14 +225,14 @@ impl Check {
     /// The host that must be looked at again to judge it, and how closely; `None` where asking etcd is enough.
     pub fn host(&self) -> Option<(&NodeName, Depth)> {
         match self {
-            Check::NoData { node }
-            | Check::RunsCurrent { node, .. }
+            Check::RunsCurrent { node, .. }
             | Check::NobodyConnected { node }
             | Check::RestoreNoted { node, .. }
             | Check::Restored { node, .. }
             | Check::Trusts { node, .. }
             | Check::Accepts { node, .. }
             | Check::LeavesFrom { node, .. } => Some((node, Depth::Everything)),
+            Check::NoData { node } | Check::HasData { node } => Some((node, Depth::Data)),
             Check::Started { node } | Check::Stopped { node } => Some((node, Depth::Service)),
             _ => None,
         }
@@ -239,6 +246,10 @@ impl Check {
                 DataState::Foreign => Verdict::Fails("files that are not etcd's".into()),
                 _ if Marker::on(facts).is_some_and(|m| !m.complete) => Verdict::Holds,
                 state => Verdict::Fails(format!("the data directory is {state:?}").to_lowercase()),
+            }),
+            Check::HasData { node } => on_host(seen, node, |facts| match facts.data.state {
+                DataState::Bootstrapped => Verdict::Holds,
+                _ => Verdict::Fails("etcd has no write-ahead log yet".into()),
             }),
             Check::Started { node } => on_host(seen, node, |facts| match facts.service.state {
                 ServiceState::Running | ServiceState::Starting => Verdict::Holds,

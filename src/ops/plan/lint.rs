@@ -215,7 +215,10 @@ impl<'a> Lint<'a> {
     /// Without a living cluster one member alone never becomes ready: all start in one wave.
     fn together(&mut self) {
         let starts = |w: &&Wave| w.steps.iter().any(|s| matches!(s.action, Action::Start));
-        if self.membership().is_none() && self.plan.waves.iter().filter(starts).count() > 1 {
+        let starting: Vec<usize> = self.plan.waves.iter().filter(starts).map(|w| w.steps.len()).collect();
+        // The first member may go ahead alone, when all others follow at once.
+        let at_once = matches!(starting.as_slice(), [] | [_] | [1, _]);
+        if self.membership().is_none() && !at_once {
             self.fatal(
                 "",
                 "members of a cluster that does not run are started one after the other",

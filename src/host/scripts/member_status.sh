@@ -1,0 +1,5 @@
+# The member's process and its data directory. Arguments: manager unit run bin data wal(- for none) marker.
+manager=$1 unit=$2 run=$3 bin=$4 data=$5 wal=$6 marker=$7
+service_facts
+data_directory
+echo "done"
