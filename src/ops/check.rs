@@ -2,7 +2,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -201,6 +201,38 @@ pub enum Depth {
     Data,
     /// Everything, files and binaries hashed.
     Everything,
+}
+
+/// What is looked at again, before or after a step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// These hosts, each as closely as this.
+    pub hosts: BTreeMap<NodeName, Depth>,
+    /// Whether etcd is asked. A member without a quorum keeps whoever asks waiting.
+    pub cluster: bool,
+}
+
+impl Look {
+    /// As much as judging all of these takes.
+    pub fn at(checks: &[Check]) -> Self {
+        let mut look = Look {
+            hosts: BTreeMap::new(),
+            cluster: checks.iter().any(|check| check.host().is_none()),
+        };
+        for (node, depth) in checks.iter().filter_map(Check::host) {
+            let deepest = look.hosts.entry(node.clone()).or_insert(depth);
+            *deepest = depth.max(*deepest);
+        }
+        look
+    }
+
+    /// At etcd alone.
+    pub fn at_the_cluster() -> Self {
+        Look {
+            hosts: BTreeMap::new(),
+            cluster: true,
+        }
+    }
 }
 
 /// What a check found.

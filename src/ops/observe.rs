@@ -19,7 +19,7 @@ use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::{DataState, FactsQuery, HostError, HostFacts};
 use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
 use crate::ops::authorization::AuthState;
-use crate::ops::check::Depth;
+use crate::ops::check::{Depth, Look};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, Observed, host_of};
 use crate::ops::plan::{managed_files, pki_manifest};
@@ -62,19 +62,14 @@ pub async fn observe_cluster(
     }
 }
 
-/// Looks again: at these hosts, and at the cluster; the rest stays as it was seen before.
-pub async fn look_again(
-    fleet: &Arc<Fleet>,
-    tls: Option<&ClientTls>,
-    before: &Observed,
-    again: &BTreeMap<NodeName, Depth>,
-) -> Observed {
+/// Looks again; what is not looked at stays as it was seen before.
+pub async fn look_again(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, before: &Observed, look: &Look) -> Observed {
     let at = |depth: Depth| {
         fleet
             .desired()
             .hosts
             .values()
-            .filter(move |h| again.get(&h.name) == Some(&depth))
+            .filter(move |h| look.hosts.get(&h.name) == Some(&depth))
     };
     let (closely, members, services) = tokio::join!(
         look_at_hosts(fleet, at(Depth::Everything)),
@@ -87,7 +82,10 @@ pub async fn look_again(
     hosts.extend(services);
     // What was seen before says nothing about who runs now: whoever could be reached is asked.
     let reachable = |name: &NodeName| matches!(hosts.get(name), Some(Fact::Known(_)));
-    let cluster = look_at_cluster(fleet, tls, &hosts, &reachable).await;
+    let cluster = match look.cluster {
+        true => look_at_cluster(fleet, tls, &hosts, &reachable).await,
+        false => before.cluster.clone(),
+    };
     // Who was asked for before is looked for again.
     let mut clients = before.clients.clone();
     clients.extend(

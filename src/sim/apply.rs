@@ -11,6 +11,7 @@ use super::raft::Refusal;
 use super::world::{Happening, World};
 use crate::host::FileFacts;
 use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version};
+use crate::ops::check::Look;
 use crate::ops::exec::{StepError, World as _};
 use crate::ops::model::{Fact, Membership, host_of};
 use crate::ops::plan::{Action, HostChange, Step, Target};
@@ -173,7 +174,7 @@ impl Lab {
     }
 
     pub(super) async fn membership(&self) -> Result<Membership, StepError> {
-        match self.look(&std::collections::BTreeMap::new()).await.cluster {
+        match self.look(&Look::at_the_cluster()).await.cluster {
             Fact::Known(membership) => Ok(membership),
             Fact::Absent => Err(StepError::new("no cluster answers")),
             Fact::Unknown(why) => Err(StepError::new(why)),
@@ -289,12 +290,7 @@ impl Lab {
     async fn inspect(&self, step: &Step, nodes: &[NodeName], id: Option<ClusterId>) -> Result<(), StepError> {
         let begun = Instant::now();
         loop {
-            let hosts = step
-                .ensures
-                .iter()
-                .filter_map(|check| check.host().map(|(node, depth)| (node.clone(), depth)))
-                .collect();
-            let seen = self.look(&hosts).await;
+            let seen = self.look(&Look::at(&step.ensures)).await;
             let Some(open) = crate::ops::exec::first_open(&step.ensures, &seen) else {
                 break;
             };

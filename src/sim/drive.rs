@@ -1,7 +1,7 @@
 //! The world as the executor's [`exec::World`], with crashes and faults between strokes, and rounds of plan and apply as
 //! `cli/converge.rs` runs them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use super::host::Link;
 use super::oracle::{Consent, Oracle};
 use super::world::World;
 use crate::inventory::{Desired, NodeName};
-use crate::ops::check::Depth;
+use crate::ops::check::Look;
 use crate::ops::exec::{self, RunError, StepError};
 use crate::ops::model::{Intent, Observed, Policy};
 use crate::ops::plan::lint::lint;
@@ -284,9 +284,9 @@ impl Lab {
 
 #[async_trait]
 impl exec::World for Lab {
-    async fn look(&self, hosts: &BTreeMap<NodeName, Depth>) -> Observed {
+    async fn look(&self, look: &Look) -> Observed {
         // Nothing changes here between two looks, so a light one may as well be a close one.
-        let fresh: BTreeSet<NodeName> = hosts.keys().cloned().collect();
+        let fresh: BTreeSet<NodeName> = look.hosts.keys().cloned().collect();
         let mut state = self.now();
         let before = state.seen.take().map(|seen| seen.hosts).unwrap_or_default();
         let seen = state.world.look_again(&self.desired, before, &fresh);

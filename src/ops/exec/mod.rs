@@ -5,7 +5,6 @@ pub mod fault;
 pub mod real;
 mod wait;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::wait::Patience;
 use crate::inventory::NodeName;
-use crate::ops::check::{Check, Depth, Verdict};
+use crate::ops::check::{Check, Look, Verdict};
 use crate::ops::model::Observed;
 use crate::ops::plan::{Plan, Step, Target, Wave};
 use crate::report::{Event, Reporter};
@@ -23,8 +22,8 @@ use crate::report::{Event, Reporter};
 /// What a plan runs against: the real hosts, or the simulator.
 #[async_trait]
 pub trait World: Send + Sync {
-    /// Looks again: always at etcd, and at these hosts.
-    async fn look(&self, hosts: &BTreeMap<NodeName, Depth>) -> Observed;
+    /// Looks again; what is not looked at is told as it was seen before.
+    async fn look(&self, look: &Look) -> Observed;
 
     /// Does one step; returns what it saw in a few words.
     async fn perform(&self, step: &Step, reporter: &dyn Reporter) -> Result<String, StepError>;
@@ -113,7 +112,7 @@ fn first_id(wave: &Wave) -> &str {
 /// whatever does not hold yet.
 async fn still_safe(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> Result<(), RunError> {
     let required: Vec<Check> = wave.steps.iter().flat_map(|s| &s.requires).cloned().collect();
-    if required.is_empty() || first_open(&required, &world.look(&wait::hosts_of(&required)).await).is_none() {
+    if required.is_empty() || first_open(&required, &world.look(&Look::at(&required)).await).is_none() {
         return Ok(());
     }
     for step in wave.steps.iter().filter(|s| !s.requires.is_empty()) {

@@ -14,7 +14,6 @@ mod restore;
 mod snapshot;
 mod upkeep;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,7 +25,7 @@ use crate::bundle::Bundle;
 use crate::etcd::{ClientTls, EtcdClient, EtcdError, Member};
 use crate::host::{Host, HostError, ServiceState};
 use crate::inventory::{Desired, DesiredHost, NodeName};
-use crate::ops::check::Depth;
+use crate::ops::check::Look;
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Membership, Observed, host_of};
 use crate::ops::observe::{look_again, observe};
@@ -98,7 +97,7 @@ impl RealWorld {
 
     /// The cluster as it is at this moment.
     async fn membership(&self) -> Result<Membership, StepError> {
-        let seen = self.look(&BTreeMap::new()).await;
+        let seen = self.look(&Look::at_the_cluster()).await;
         match seen.cluster {
             crate::ops::model::Fact::Known(membership) => Ok(membership),
             crate::ops::model::Fact::Absent => Err(StepError::new("no cluster answers")),
@@ -136,9 +135,9 @@ impl RealWorld {
 
 #[async_trait]
 impl World for RealWorld {
-    async fn look(&self, hosts: &BTreeMap<NodeName, Depth>) -> Observed {
+    async fn look(&self, look: &Look) -> Observed {
         let before = self.seen.lock().await.clone();
-        let seen = look_again(&self.fleet, self.vault.operator().await.ok().as_ref(), &before, hosts).await;
+        let seen = look_again(&self.fleet, self.vault.operator().await.ok().as_ref(), &before, look).await;
         *self.seen.lock().await = seen.clone();
         seen
     }

@@ -1,13 +1,11 @@
 //! Waiting for a condition: look, report what is missing when that changes, look again.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{StepError, World, first_open, node_of};
-use crate::inventory::NodeName;
-use crate::ops::check::{Check, Depth};
+use crate::ops::check::{Check, Depth, Look};
 use crate::ops::plan::{Action, Step};
 use crate::report::{Event, Reporter};
 
@@ -58,7 +56,7 @@ pub(super) async fn watch(
     let mut said = String::new();
     let mut asked = begun;
     loop {
-        let seen = world.look(&hosts_of(looked_for)).await;
+        let seen = world.look(&Look::at(looked_for)).await;
         let Some(open) = first_open(looked_for, &seen) else {
             if looked_for.len() == checks.len() {
                 return Ok(());
@@ -101,14 +99,4 @@ pub(super) async fn watch(
 /// Whether judging it takes a close look at a host.
 fn closely(check: &Check) -> bool {
     check.host().is_some_and(|(_, depth)| depth == Depth::Everything)
-}
-
-/// The hosts to look at, each as closely as any of the checks needs.
-pub(super) fn hosts_of(checks: &[Check]) -> BTreeMap<NodeName, Depth> {
-    let mut hosts = BTreeMap::new();
-    for (node, depth) in checks.iter().filter_map(Check::host) {
-        let deepest = hosts.entry(node.clone()).or_insert(depth);
-        *deepest = depth.max(*deepest);
-    }
-    hosts
 }

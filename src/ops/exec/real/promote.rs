@@ -8,7 +8,7 @@ use super::RealWorld;
 use super::membership::{Hitch, POLL, SETTLE_LIMIT};
 use crate::etcd::EtcdError;
 use crate::inventory::{MemberId, PeerUrl};
-use crate::ops::check::Depth;
+use crate::ops::check::{Depth, Look};
 use crate::ops::exec::{StepError, World};
 use crate::ops::model::{Fact, Membership, label};
 use crate::ops::plan::Step;
@@ -117,7 +117,11 @@ impl RealWorld {
             .find(|h| h.peer_url() == *url)?
             .name
             .clone();
-        let seen = self.look(&[(node.clone(), Depth::Everything)].into()).await;
+        let look = Look {
+            hosts: [(node.clone(), Depth::Data)].into(),
+            cluster: false,
+        };
+        let seen = self.look(&look).await;
         seen.hosts
             .get(&node)
             .and_then(Fact::known)
