@@ -199,8 +199,8 @@ pub fn case(dice: &mut Dice) -> Case {
         world.pass(world.now + dice.next() % 9_000);
     }
     world.happened.clear();
-    hidden |= out_of_sight(&world, &desired);
     let intent = intent(&world, &desired, dice);
+    hidden |= out_of_sight(&world, &desired, &intent);
     let policy = Policy {
         accept_outage: dice.chance(25),
         accept_data_loss: matches!(intent, Intent::Restore(_) | Intent::Recover(_)) && dice.chance(80),
@@ -215,9 +215,10 @@ pub fn case(dice: &mut Dice) -> Case {
     }
 }
 
-/// How many votes there are, and where, cannot be seen while nobody answers.
-pub fn out_of_sight(world: &World, desired: &Desired) -> bool {
-    world.observe(desired).cluster.known().is_none() && !in_reach(world, desired)
+/// How many votes there are, and where, cannot be seen while nobody answers; nor, with `--limit`, who has the others.
+pub fn out_of_sight(world: &World, desired: &Desired, intent: &Intent) -> bool {
+    let limited = matches!(intent, Intent::Converge { limit, .. } if !limit.is_empty());
+    world.observe(desired).cluster.known().is_none() && (limited || !in_reach(world, desired))
 }
 
 /// Whether the hosts of the inventory that can be reached have the data of a quorum, of whichever clusters theirs is.

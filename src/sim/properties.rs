@@ -1,7 +1,7 @@
 //! What holds in every world. A failure prints its seed; `QUORATE_SEED=N` runs that world alone, `QUORATE_WORLDS=N`
 //! says how many to try (`make soak`: a million), `QUORATE_FIRST=N` where to begin, `QUORATE_THREADS=N` how many at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::arbitrary::scramble;
@@ -130,12 +130,25 @@ fn killed_anywhere_and_run_again_it_ends_in_the_same_world() {
             },
         );
         safe(&case, &killed)?;
-        let again = run(&case.after(killed.world), Trouble::default());
+        let told = story(&killed);
+        let mut again = run(&case.after(killed.world), Trouble::default());
         safe(&case, &again)?;
+        if matches!(again.outcome, Outcome::Blocked(_)) {
+            // Whoever is refused starts what is down first, as the hint says.
+            let up = Intent::Converge {
+                prune: false,
+                limit: Vec::new(),
+            };
+            let started = bring_about(again.world, &case.desired, &up, case.policy, Trouble::default());
+            safe(&case, &started)?;
+            again = run(&case.after(started.world), Trouble::default());
+            safe(&case, &again)?;
+        }
+        let told = format!("{told} then, {:?}:\n{}", again.outcome, story(&again));
         let got = finish(&case, again).map_err(|why| format!("killed after {at} strokes: {why}"))?;
         if got != wanted {
             return Err(format!(
-                "{}, killed after {at} strokes: {}",
+                "{}, killed after {at} strokes: {}\n{told}",
                 asked(&case.intent),
                 difference(&got, &wanted)
             ));
@@ -187,7 +200,7 @@ fn every_scene_killed_after_every_stroke_ends_in_the_same_world() {
             policy: scene.policy,
             hidden: false,
         };
-        let hidden = out_of_sight(&case.world, &case.desired);
+        let hidden = out_of_sight(&case.world, &case.desired, &case.intent);
         let case = Case { hidden, ..case };
         let whole = run(&case, Trouble::default());
         safe(&case, &whole).unwrap_or_else(|why| panic!("{name}: {why}"));
@@ -260,7 +273,7 @@ fn whatever_fails_meanwhile_nothing_is_lost_and_up_mends_it() {
         safe(&case, &hit)?;
         let mut world = hit.world;
         let amnesia = mend(&mut world, case.intent.left_out());
-        let hidden = case.hidden || amnesia || out_of_sight(&world, &case.desired);
+        let hidden = case.hidden || amnesia || out_of_sight(&world, &case.desired, &case.intent);
         let case = Case {
             hidden,
             ..case.after(world)
@@ -464,12 +477,13 @@ fn difference(got: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>)
 fn digest(world: &World, desired: &Desired) -> BTreeMap<String, String> {
     let mut digest = BTreeMap::new();
     for host in desired.hosts.keys().map(|node| &world.hosts[node]) {
-        // What a config says to a first start, and who wrote it, differs by when that was.
+        // What a config says to a first start, and who chose a setting, differs by when it was written.
         let lasting = |text: &str| {
             let lines = text
                 .lines()
                 .filter(|line| !line.starts_with("initial-") && !line.starts_with('#'));
-            super::stock::sha256(&lines.collect::<Vec<_>>().join("\n"))
+            let settings: BTreeSet<&str> = lines.collect();
+            super::stock::sha256(&settings.into_iter().collect::<Vec<_>>().join("\n"))
         };
         let files: BTreeMap<_, _> = host
             .files

@@ -16,6 +16,7 @@ use crate::ops::check::Check;
 use crate::ops::model::Fact;
 use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster, same_cluster};
 use crate::ops::safety::quorum::quorum;
+use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::version::may_start_with;
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState, initial_of, initial_token};
@@ -304,6 +305,9 @@ fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Bl
 fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step>, Vec<Blocked>> {
     let (mut steps, mut blocked) = (Vec::new(), Vec::new());
     for (host, facts) in known_hosts(situation).filter(|(host, _)| with_data.contains(&host.name)) {
+        let missing = lacks(situation, host, facts);
+        let rotating =
+            |why: &Blocked| situation.supplies.next_ca.is_some() || *why == rotation_under_way().on(&host.name);
         let written = facts
             .files
             .get(&host.paths.config)
@@ -312,14 +316,14 @@ fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step
         let initial = written.unwrap_or_else(|| initial_new(situation.desired));
         let drift = match drift(situation, host, facts, &initial) {
             Ok(drift) => drift,
+            // A rotation of the CA keeps certificates from being changed here, and nobody from being started.
+            Err(refusal) if missing.is_none() && rotating(&refusal) => continue,
             Err(refusal) => {
                 blocked.push(refusal);
                 continue;
             }
         };
-        let Some(what) = lacks(situation, host, facts) else {
-            continue;
-        };
+        let Some(what) = missing else { continue };
         blocked.extend(preflight(situation, host, facts));
         // The unit that is put back names the wanted release; the data was written by one of those installed, or by the
         // one that the unit named so far.

@@ -67,7 +67,14 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     // Stopped members are started, and sick ones rolled, before anybody joins.
     let cured = members_where(&peers, comes_back);
     join::missing(situation, &left, &covered, &cured, &mut draft)?;
-    leave::prune(situation, &left, prune, Strays::Well, &cured, &mut draft)?;
+    leave::prune(
+        situation,
+        &left,
+        prune,
+        Strays::Well,
+        &with_joined(situation, &left, cured),
+        &mut draft,
+    )?;
     if limit.is_empty() {
         authorize::users_and_roles(situation, membership, prune, &mut draft)?;
     }
@@ -79,8 +86,15 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     Ok(draft)
 }
 
-fn members_where(peers: &[Peer<'_>], which: impl Fn(&Peer<'_>) -> bool) -> BTreeSet<MemberId> {
+pub(super) fn members_where(peers: &[Peer<'_>], which: impl Fn(&Peer<'_>) -> bool) -> BTreeSet<MemberId> {
     peers.iter().filter(|p| which(p)).map(|p| p.member.id).collect()
+}
+
+/// `cured`, and whoever was on the way in before: this run finishes that.
+fn with_joined(situation: Situation<'_>, membership: &Membership, cured: BTreeSet<MemberId>) -> BTreeSet<MemberId> {
+    let begun = membership.members.iter().filter(|m| m.learner || !m.started());
+    let ours = begun.filter(|m| host_of(situation.desired, m).is_some());
+    ours.map(|m| m.id).chain(cured).collect()
 }
 
 /// Looks at every covered host that is a member, and refuses where rules say so.

@@ -8,6 +8,7 @@ use super::drift::drift;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, HostChange, Risk, Situation, Step, Target, leave, roll};
+use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName, PeerUrl};
 use crate::ops::check::Check;
@@ -134,12 +135,18 @@ pub(super) fn with_its_release(
     membership: &Membership,
     host: &DesiredHost,
 ) -> Result<(), Blocked> {
-    let others = membership
+    let version = |m: &Member| Some(membership.status_of(m.id)?.version);
+    let (own, others): (Vec<&Member>, Vec<&Member>) = membership
         .members
         .iter()
-        .filter(|m| !m.peer_urls.contains(&host.peer_url()));
-    let running = others.filter_map(|m| Some(membership.status_of(m.id)?.version));
-    may_join_with(running, situation.desired.version).map_err(|refusal| refusal.on(&host.name))
+        .partition(|m| m.peer_urls.contains(&host.peer_url()));
+    let own = own.into_iter().find(|m| !m.learner).and_then(version);
+    let joins = match own {
+        // It has a vote already: what is left of its joining does not take it to another minor.
+        Some(own) => may_join_with(std::iter::once(own), situation.desired.version),
+        None => may_join_with(others.into_iter().filter_map(version), situation.desired.version),
+    };
+    joins.map_err(|refusal| refusal.on(&host.name))
 }
 
 /// Whether the host still holds what an earlier join of its own left there.

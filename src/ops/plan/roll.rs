@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::converge::{Peer, comes_back, initial_existing, look_again, own_data, runs, unreachable};
+use super::converge::{Peer, initial_existing, look_again, members_where, own_data, runs, unreachable};
 use super::drift::drift;
 use super::startable::{lacks, shut_out, would_stay_down};
 use super::waves::{Draft, Effect, on};
@@ -30,9 +30,9 @@ pub(super) fn changed(
         .filter(|p| runs(p.facts) && !p.drift.restart.is_empty())
         .collect();
     due.sort_by_key(|p| turn(membership, p.member.id));
-    // Stopped members are started before the roll, sick ones are rolled first.
-    let cured = peers.iter().filter(|p| comes_back(p)).map(|p| p.member.id).collect();
-    may_take_turns(situation, membership, due.iter().map(|p| (p.host, p.member)), &cured)?;
+    // Stopped members are started before the roll, and with certificates that others accept one is well before its turn.
+    let well = members_where(peers, |p| !runs(p.facts) || p.drift.now.certificates);
+    may_take_turns(situation, membership, due.iter().map(|p| (p.host, p.member)), well)?;
     let any = !due.is_empty();
     for peer in due {
         let one = Turn {
@@ -60,20 +60,19 @@ pub(super) fn changed(
 }
 
 /// Whether each may be stopped when its turn comes is asked again right then; asking now keeps a run that cannot succeed
-/// from beginning. `cured` are healthy by then.
+/// from beginning. `well` are healthy before the first turn, and whoever had its turn is healthy afterwards.
 fn may_take_turns<'a>(
     situation: Situation<'_>,
     membership: &Membership,
     turns: impl Iterator<Item = (&'a DesiredHost, &'a Member)>,
-    cured: &BTreeSet<MemberId>,
+    mut well: BTreeSet<MemberId>,
 ) -> Result<(), Vec<Blocked>> {
-    let refusals: Vec<Blocked> = turns
-        .filter(|(_, member)| membership.healthy(member.id))
-        .filter_map(|(host, member)| {
-            let refusal = may_stop_once(membership, member.id, situation.policy, cured).err()?;
-            Some(refusal.on(&host.name))
-        })
-        .collect();
+    let mut refusals = Vec::new();
+    for (host, member) in turns {
+        let may = may_stop_once(membership, member.id, situation.policy, &well);
+        refusals.extend(may.err().map(|refusal| refusal.on(&host.name)));
+        well.insert(member.id);
+    }
     if refusals.is_empty() { Ok(()) } else { Err(refusals) }
 }
 
@@ -103,12 +102,7 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
     if turns.iter().any(|(_, member)| member.started() && !member.learner) {
         blocked.extend(nobody_is_joining(membership).err());
     }
-    let cured = turns
-        .iter()
-        .map(|(_, m)| m.id)
-        .filter(|id| !membership.healthy(*id))
-        .collect();
-    if let Err(refusals) = may_take_turns(situation, membership, turns.iter().copied(), &cured) {
+    if let Err(refusals) = may_take_turns(situation, membership, turns.iter().copied(), BTreeSet::new()) {
         blocked.extend(refusals);
     }
     if !blocked.is_empty() {
@@ -204,7 +198,8 @@ const CAUGHT_UP: u64 = 100;
 /// The order of a roll. A leader that is unwell, but leads, is the last one all the same.
 pub(super) fn turn(membership: &Membership, id: MemberId) -> (u8, MemberId) {
     let leads = membership.leader() == Some(id) && membership.takes_part(id);
-    let rank = match (membership.healthy(id), leads) {
+    let rank = match (membership.takes_part(id), membership.healthy(id)) {
+        _ if leads => 3,
         (_, true) => 2,
         (true, false) => 1,
         (false, false) => 0,

@@ -169,9 +169,10 @@ fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSe
             "wait for a leader, then run the command again",
         ));
     }
-    for member in membership.members.iter().filter(|m| Some(m.id) != concerned) {
+    let others = membership.members.iter().filter(|m| Some(m.id) != concerned);
+    for member in others.filter(|m| !cured.contains(&m.id)) {
         finished(member)?;
-        if !membership.healthy(member.id) && !cured.contains(&member.id) {
+        if !membership.healthy(member.id) {
             let name = &member.name;
             return Err(Blocked::new(
                 Rule::NotSettled,
