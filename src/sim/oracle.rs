@@ -8,6 +8,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inventory::{ClusterId, Desired, MemberId, NodeName};
+use crate::ops::safety::bootstrap::Marker;
 
 use super::host::{Data, SimHost};
 use super::raft::quorum;
@@ -45,6 +46,9 @@ pub struct Oracle {
     acquainted: BTreeSet<(NodeName, NodeName)>,
     /// Clusters that this inventory has had.
     homes: BTreeSet<ClusterId>,
+    /// The clusters of which notes beside data say that they were this inventory's: a restore that was cut off leaves the
+    /// data of two behind.
+    noted: BTreeSet<ClusterId>,
     /// Clusters that had a leader when the run began.
     alive: BTreeSet<ClusterId>,
     /// Clusters that served clients when the run began.
@@ -81,6 +85,7 @@ impl Oracle {
             down: BTreeSet::new(),
             acquainted: BTreeSet::new(),
             homes: world.cluster_of(desired).into_iter().collect(),
+            noted: noted(world, desired),
             alive: world
                 .clusters
                 .iter()
@@ -224,7 +229,7 @@ impl Oracle {
                 } else if listed {
                     self.say(format!("the data of a listed member was taken from {node}"));
                 }
-                if self.home.is_some_and(|home| home != disk.cluster) {
+                if self.home.is_some_and(|home| home != disk.cluster) && !self.noted.contains(&disk.cluster) {
                     self.say(format!("the data of another cluster was taken from {node}"));
                 }
             }
@@ -387,4 +392,11 @@ fn healthy_voters(world: &World, id: ClusterId) -> BTreeSet<MemberId> {
         .map(|disk| disk.member)
         .filter(|id| voters.contains(id))
         .collect()
+}
+
+fn noted(world: &World, desired: &Desired) -> BTreeSet<ClusterId> {
+    let text = |node| world.hosts.get(node)?.marker.as_deref();
+    let markers = desired.hosts.keys().filter_map(|node| Marker::parse(text(node)?));
+    let ours = markers.filter(|marker| marker.cluster == desired.cluster);
+    ours.map(|marker| marker.cluster_id).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::host::{Data, Disk};
 use super::papers::Keys;
 use super::scenes::{Scene, UP};
 use super::stock::{self, V3_4, V3_5};
@@ -11,7 +12,9 @@ use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, MemberId, PeerUrl};
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Intent, Membership, Observed, Policy};
 use crate::ops::plan::{Action, Target, plan};
-use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster, same_as_running};
+use crate::ops::safety::bootstrap::{
+    Ground, Marker, answers_for_us, data_belongs, may_bootstrap, one_cluster, same_as_running,
+};
 use crate::ops::safety::leader::{Succession, before_a_join, before_a_removal};
 use crate::ops::safety::membership::{
     left_by_a_join, may_add, may_finish, may_promote, may_remove, may_remove_once, may_wipe, nobody_is_joining,
@@ -528,6 +531,36 @@ fn a_first_start_that_was_seen_half_way_is_no_lost_disk() {
     assert_eq!(up(false, true), [], "its bootstrap is not complete");
     assert_eq!(up(true, true), [Rule::DataGone], "it had been complete");
     assert_eq!(up(false, false), [Rule::DataGone], "it had a name and does not run");
+}
+
+/// The own members have no quorum, and what answers is another cluster's member on one of the hosts.
+#[test]
+fn a_cluster_that_answers_from_our_hosts_and_is_not_ours_is_not_worked_on() {
+    let mut scene = Scene::healthy(3).stopped(1).stopped(2);
+    let theirs = Data::Member(Disk::new(ClusterId(0xb), MemberId(0xbad), 9_000));
+    scene = scene.with_data(3, theirs).a_moment_later();
+    let seen = |cluster: &str| {
+        let mut seen = scene.seen();
+        let mut listed = self::cluster(&[Well]);
+        listed.members[0].peer_urls = vec![url(3)];
+        seen.cluster = Fact::Known(listed);
+        let Some(Fact::Known(facts)) = seen.hosts.get_mut(&stock::host(3).name) else {
+            panic!("etcd-3 is not known")
+        };
+        let noted = Marker {
+            cluster: cluster.parse().unwrap(),
+            ..marker(3, 0xb, true)
+        };
+        facts.data.state = DataState::Bootstrapped;
+        facts.data.marker = Some(noted.to_text());
+        seen
+    };
+    let theirs = refused(answers_for_us(&scene.desired, &seen("prod-b")), "of the cluster prod-b");
+    assert_eq!(theirs, Rule::ForeignData);
+    assert_eq!(
+        answers_for_us(&scene.desired, &seen(scene.desired.cluster.as_str())),
+        Ok(())
+    );
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub use step::*;
 use crate::inventory::Desired;
 use crate::ops::model::{Fact, Intent, Membership, Observed, Policy, Supplies};
 use crate::ops::safety::Blocked;
-use crate::ops::safety::bootstrap::one_cluster;
+use crate::ops::safety::bootstrap::{answers_for_us, one_cluster};
 use crate::ops::safety::restore::no_restore_under_way;
 
 /// Everything a planner looks at.
@@ -79,6 +79,9 @@ pub fn plan(
     };
     if !matches!(intent, Intent::Restore(_)) {
         no_restore_under_way(desired, &observed.hosts).map_err(|refusal| vec![refusal])?;
+    }
+    if !matches!(intent, Intent::Restore(_) | Intent::Recover(_)) {
+        answers_for_us(desired, observed).map_err(|refusal| vec![refusal])?;
     }
     let mut draft = match intent {
         Intent::Converge { prune, limit } => converge::converge(situation, *prune, limit)?,

@@ -71,6 +71,31 @@ pub fn one_cluster(observed: &Observed) -> Result<(), Blocked> {
     }
 }
 
+/// Is the cluster that answers this inventory's? Where the own members have no quorum, another cluster's member that runs
+/// on one of the hosts may be the only one that answers, and its list says nothing about ours.
+///
+/// # Errors
+/// The host that runs what answers, and whose it is.
+pub fn answers_for_us(desired: &Desired, observed: &Observed) -> Result<(), Blocked> {
+    let Fact::Known(membership) = &observed.cluster else {
+        return Ok(());
+    };
+    for host in desired.hosts.values() {
+        let answers = membership.of(host).is_some_and(|m| membership.takes_part(m.id));
+        let Some(Fact::Known(facts)) = observed.hosts.get(&host.name).filter(|_| answers) else {
+            continue;
+        };
+        let theirs = match Marker::on(facts) {
+            Some(marker) => marker.cluster != desired.cluster,
+            None => facts.service.running_version.is_none(),
+        };
+        if theirs {
+            data_belongs(desired, host, facts)?;
+        }
+    }
+    Ok(())
+}
+
 /// May a new cluster be made, or an unfinished one finished? Asked when no member answers.
 ///
 /// Rule 5: *every* planned member must be known to have no data (or only that of this unfinished bootstrap).
