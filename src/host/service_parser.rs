@@ -16,10 +16,9 @@ pub(super) fn service_facts(text: &str, bin: &HostPath) -> Result<ServiceFacts, 
 pub(super) fn service(answer: &Answer<'_>, bin: &HostPath) -> ServiceFacts {
     let exe = answer.text("exe");
     let running_exe = Some(exe.trim_end_matches(" (deleted)").to_owned()).filter(|exe| !exe.is_empty());
-    let running_version = running_exe.as_deref().and_then(|exe| {
-        let below = exe.strip_prefix(bin.as_str())?.strip_prefix('/')?;
-        below.split_once('/')?.0.parse().ok()
-    });
+    let running_version = running_exe
+        .as_deref()
+        .and_then(|exe| bin.first_below(exe)?.parse().ok());
     let started_with = answer.all("started").filter_map(|line| {
         let (hash, path) = line.split_once(' ')?;
         let path = path.trim_start().parse().ok()?;

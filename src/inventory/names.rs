@@ -170,6 +170,12 @@ impl HostPath {
         HostPath(format!("{}/{name}", self.parent().trim_end_matches('/')))
     }
 
+    /// The name of the directory right below this one in which the file `path` is; `None` for a file elsewhere.
+    pub fn first_below<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let below = path.strip_prefix(self.as_str())?.strip_prefix('/')?;
+        below.split_once('/').map(|(first, _)| first)
+    }
+
     /// The directory that holds this path (`/` for a top-level path).
     pub fn parent(&self) -> &str {
         match self.0.rfind('/') {

@@ -71,15 +71,17 @@ pub async fn look_again(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, before: &Ob
             .values()
             .filter(move |h| look.hosts.get(&h.name) == Some(&depth))
     };
-    let (closely, members, services) = tokio::join!(
+    let mut in_part = Vec::new();
+    for depth in [Depth::Service, Depth::Data] {
+        in_part.extend(at(depth).map(|spec| (spec, depth)));
+    }
+    let (closely, members) = tokio::join!(
         look_at_hosts(fleet, at(Depth::Everything)),
-        look_at_members(fleet, at(Depth::Data), before),
-        look_at_services(fleet, at(Depth::Service), before),
+        look_at_members(fleet, in_part, before),
     );
     let mut hosts = before.hosts.clone();
     hosts.extend(closely);
     hosts.extend(members);
-    hosts.extend(services);
     // What was seen before says nothing about who runs now: whoever could be reached is asked.
     let reachable = |name: &NodeName| matches!(hosts.get(name), Some(Fact::Known(_)));
     let cluster = match look.cluster {
@@ -104,53 +106,34 @@ pub async fn look_again(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, before: &Ob
     }
 }
 
-/// What the service managers say now, put into what was seen of the hosts before.
-async fn look_at_services<'a>(
+/// What the service managers say now, and where it is asked for what the data directories hold, put into what was seen of
+/// the hosts before.
+async fn look_at_members(
     fleet: &Arc<Fleet>,
-    specs: impl Iterator<Item = &'a DesiredHost>,
+    specs: Vec<(&DesiredHost, Depth)>,
     before: &Observed,
 ) -> BTreeMap<NodeName, Fact<HostFacts>> {
-    let looks = specs.map(|spec| async move {
-        let service = fleet.ask(spec, |host| Box::pin(async move { host.service().await }));
-        let put = |service, facts: HostFacts| HostFacts { service, ..facts };
-        (
-            spec.name.clone(),
-            into_what_was_seen(fleet, spec, before, service.await, put).await,
-        )
+    let looks = specs.into_iter().map(|(spec, depth)| async move {
+        let member = fleet.ask(spec, |host| {
+            Box::pin(async move {
+                match depth {
+                    Depth::Service => Ok((host.service().await?, None)),
+                    _ => host.member().await.map(|(service, data)| (service, Some(data))),
+                }
+            })
+        });
+        let fact = match (member.await, before.hosts.get(&spec.name)) {
+            (Ok((service, data)), Some(Fact::Known(facts))) => Fact::Known(HostFacts {
+                service,
+                data: data.unwrap_or_else(|| facts.data.clone()),
+                ..facts.clone()
+            }),
+            (Ok(_), _) => as_fact(look_at_host(fleet, spec).await),
+            (Err(error), _) => as_fact(Err(error)),
+        };
+        (spec.name.clone(), fact)
     });
     join_all(looks).await.into_iter().collect()
-}
-
-/// The same for the members' data directories.
-async fn look_at_members<'a>(
-    fleet: &Arc<Fleet>,
-    specs: impl Iterator<Item = &'a DesiredHost>,
-    before: &Observed,
-) -> BTreeMap<NodeName, Fact<HostFacts>> {
-    let looks = specs.map(|spec| async move {
-        let member = fleet.ask(spec, |host| Box::pin(async move { host.member().await }));
-        let put = |(service, data), facts: HostFacts| HostFacts { service, data, ..facts };
-        (
-            spec.name.clone(),
-            into_what_was_seen(fleet, spec, before, member.await, put).await,
-        )
-    });
-    join_all(looks).await.into_iter().collect()
-}
-
-/// Puts a part into what was seen of a host before; one that was not seen before is looked at as a whole.
-async fn into_what_was_seen<T>(
-    fleet: &Arc<Fleet>,
-    spec: &DesiredHost,
-    before: &Observed,
-    part: Result<T, HostError>,
-    put: impl Fn(T, HostFacts) -> HostFacts,
-) -> Fact<HostFacts> {
-    match (part, before.hosts.get(&spec.name)) {
-        (Ok(part), Some(Fact::Known(facts))) => Fact::Known(put(part, facts.clone())),
-        (Ok(_), _) => as_fact(look_at_host(fleet, spec).await),
-        (Err(error), _) => as_fact(Err(error)),
-    }
 }
 
 async fn look_at_hosts<'a>(

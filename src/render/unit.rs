@@ -36,8 +36,7 @@ pub fn unit_path(service: &ServiceName) -> HostPath {
 /// The release that a unit starts from below `bin`; `None` for a unit of somebody else.
 pub fn release_of(unit: &str, bin: &HostPath) -> Option<Version> {
     let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart="))?;
-    let below = start.strip_prefix(bin.as_str())?.strip_prefix('/')?;
-    below.split_once('/')?.0.parse().ok()
+    bin.first_below(start)?.parse().ok()
 }
 
 /// The whole unit file.

@@ -210,6 +210,21 @@ fn a_stopped_cluster_started_one_by_one() {
     );
 }
 
+/// Only the first member of a new cluster goes ahead, which waits for its log.
+#[test]
+fn a_stopped_cluster_of_which_one_goes_ahead() {
+    let caught = found(&cold_start(), |plan, _| {
+        let mut rest = plan.waves[0].clone();
+        rest.steps.remove(0);
+        plan.waves[0].steps.truncate(1);
+        plan.waves.insert(1, rest);
+    });
+    assert_eq!(
+        caught,
+        "members of a cluster that does not run are started one after the other"
+    );
+}
+
 #[test]
 fn a_host_that_nobody_could_look_at() {
     let caught = found(&restart(), |_, seen| {

@@ -9,7 +9,7 @@ use super::chaos::{Case, case, faults, mend, out_of_sight};
 use super::dice::Dice;
 use super::drive::{Aftermath, Outcome, Trouble, bring_about};
 use super::host::{Data, SimHost};
-use super::scenes::all;
+use super::scenes::{UP, all};
 use super::world::World;
 use crate::inventory::{Desired, HostPath};
 use crate::ops::model::{Intent, Policy};
@@ -135,11 +135,7 @@ fn killed_anywhere_and_run_again_it_ends_in_the_same_world() {
         safe(&case, &again)?;
         if matches!(again.outcome, Outcome::Blocked(_)) {
             // Whoever is refused starts what is down first, as the hint says.
-            let up = Intent::Converge {
-                prune: false,
-                limit: Vec::new(),
-            };
-            let started = bring_about(again.world, &case.desired, &up, case.policy, Trouble::default());
+            let started = bring_about(again.world, &case.desired, &UP, case.policy, Trouble::default());
             safe(&case, &started)?;
             again = run(&case.after(started.world), Trouble::default());
             safe(&case, &again)?;

@@ -10,8 +10,9 @@ use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, MemberId, PeerUrl};
+use crate::ops::check::Check;
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Intent, Membership, Observed, Policy};
-use crate::ops::plan::{Action, Target, plan};
+use crate::ops::plan::{Action, Step, Target, plan};
 use crate::ops::safety::bootstrap::{
     Ground, Marker, answers_for_us, data_belongs, may_bootstrap, one_cluster, same_as_running,
 };
@@ -531,6 +532,22 @@ fn a_first_start_that_was_seen_half_way_is_no_lost_disk() {
     assert_eq!(up(false, true), [], "its bootstrap is not complete");
     assert_eq!(up(true, true), [Rule::DataGone], "it had been complete");
     assert_eq!(up(false, false), [Rule::DataGone], "it had a name and does not run");
+}
+
+/// etcd sorts the URLs as text: `10.0.0.10:` stands before `10.0.0.1:`.
+#[test]
+fn of_a_new_cluster_whoever_is_asked_first_starts_first_and_all_others_together() {
+    let plan = Scene::bare(10).plan().unwrap();
+    let starts = |step: &&Step| step.action == Action::Start;
+    let starting = plan
+        .waves
+        .iter()
+        .map(|wave| wave.steps.iter().filter(starts).collect::<Vec<_>>());
+    let starting: Vec<_> = starting.filter(|steps| !steps.is_empty()).collect();
+    assert_eq!(starting.iter().map(Vec::len).collect::<Vec<_>>(), [1, 9]);
+    let node = stock::host(10).name;
+    assert_eq!(starting[0][0].target, Target::Node(node.clone()));
+    assert!(starting[0][0].ensures.contains(&Check::HasData { node }));
 }
 
 /// The own members have no quorum, and what answers is another cluster's member on one of the hosts.

@@ -49,12 +49,10 @@ pub(super) fn missing(
             Err(refusal) => blocked.push(refusal),
         }
     }
-    let rolled = |name: &NodeName| {
-        let voter = |host: &DesiredHost| membership.of(host).is_some_and(|m| m.started() && !m.learner);
-        covered(name) && situation.desired.hosts.get(name).is_some_and(voter)
-    };
+    let voter = |host: &DesiredHost| membership.of(host).is_some_and(|m| m.started() && !m.learner);
+    let mut hosts = situation.desired.hosts.values();
     // Members that this run moves to the inventory's release go before whoever joins.
-    if !situation.desired.order.iter().any(rolled) {
+    if !hosts.any(|host| covered(&host.name) && voter(host)) {
         let refused = newcomers
             .iter()
             .filter_map(|(host, _)| with_its_release(situation, membership, host).err());
@@ -136,15 +134,17 @@ pub(super) fn with_its_release(
     host: &DesiredHost,
 ) -> Result<(), Blocked> {
     let version = |m: &Member| Some(membership.status_of(m.id)?.version);
-    let (own, others): (Vec<&Member>, Vec<&Member>) = membership
-        .members
-        .iter()
-        .partition(|m| m.peer_urls.contains(&host.peer_url()));
-    let own = own.into_iter().find(|m| !m.learner).and_then(version);
-    let joins = match own {
+    let own = membership.of(host);
+    let joins = match own.filter(|m| !m.learner).and_then(version) {
         // It has a vote already: what is left of its joining does not take it to another minor.
-        Some(own) => may_join_with(std::iter::once(own), situation.desired.version),
-        None => may_join_with(others.into_iter().filter_map(version), situation.desired.version),
+        Some(runs) => may_join_with(std::iter::once(runs), situation.desired.version),
+        None => {
+            let others = membership
+                .members
+                .iter()
+                .filter(|m| own.is_none_or(|own| own.id != m.id));
+            may_join_with(others.filter_map(version), situation.desired.version)
+        }
     };
     joins.map_err(|refusal| refusal.on(&host.name))
 }

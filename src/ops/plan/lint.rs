@@ -215,9 +215,14 @@ impl<'a> Lint<'a> {
     /// Without a living cluster one member alone never becomes ready: all start in one wave.
     fn together(&mut self) {
         let starts = |w: &&Wave| w.steps.iter().any(|s| matches!(s.action, Action::Start));
-        let starting: Vec<usize> = self.plan.waves.iter().filter(starts).map(|w| w.steps.len()).collect();
-        // The first member may go ahead alone, when all others follow at once.
-        let at_once = matches!(starting.as_slice(), [] | [_] | [1, _]);
+        let leads = |w: &Wave| matches!(w.steps.as_slice(), [s] if s.ensures.iter().any(|c| matches!(c, Check::HasData { .. })));
+        let starting: Vec<&Wave> = self.plan.waves.iter().filter(starts).collect();
+        // The first member of a new cluster goes ahead alone, when all others follow at once.
+        let at_once = match starting.as_slice() {
+            [] | [_] => true,
+            [first, _] => leads(first),
+            _ => false,
+        };
         if self.membership().is_none() && !at_once {
             self.fatal(
                 "",

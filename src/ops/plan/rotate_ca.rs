@@ -22,7 +22,7 @@ use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::{Membership, host_of, label};
 use crate::ops::safety::bootstrap::data_belongs;
-use crate::ops::safety::quorum::{Strength, may_go_on, may_stop};
+use crate::ops::safety::quorum::{Strength, may_stop};
 use crate::ops::safety::trust::{HostTrust, clients_are_ready, may_sign_with, trusts, waiting};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{Certificate, Stage, host_bundle};
@@ -127,8 +127,7 @@ impl<'a> Scene<'a> {
         let mut why = vec!["the CA has expired: all members get new certificates and restart together".to_owned()];
         if let Some(membership) = membership {
             self.may_begin(membership)?;
-            may_go_on(Strength::of(membership), self.situation.policy).map_err(|refusal| vec![refusal])?;
-            for member in membership.voters().filter(|m| membership.healthy(m.id)) {
+            for member in membership.voters() {
                 may_stop(membership, member.id, self.situation.policy).map_err(|refusal| vec![refusal])?;
             }
             if membership.voters().count() > 2 {

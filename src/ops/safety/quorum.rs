@@ -60,17 +60,6 @@ pub fn may_stop(membership: &Membership, id: MemberId, policy: Policy) -> Result
     may_stop_once(membership, id, policy, &BTreeSet::new())
 }
 
-/// May members be restarted one by one at all? Asked where nobody's own turn can tell, because nobody is healthy.
-///
-/// # Errors
-/// When the quorum is lost, unless an outage is accepted.
-pub fn may_go_on(now: Strength, policy: Policy) -> Result<(), Blocked> {
-    match now.has_quorum() || policy.accept_outage {
-        true => Ok(()),
-        false => Err(quorum_lost(now)),
-    }
-}
-
 /// [`may_stop`], asked beforehand: as if the members in `cured`, which come first, were healthy by then.
 ///
 /// # Errors
@@ -89,7 +78,9 @@ pub fn may_stop_once(
     if membership.members.iter().any(|m| m.id == id && m.learner) {
         return Ok(());
     }
-    may_go_on(now, policy)?;
+    if !now.has_quorum() && !policy.accept_outage {
+        return Err(quorum_lost(now));
+    }
     if !healthy(id) {
         return Ok(());
     }

@@ -130,18 +130,11 @@ fn could_not_be_asked(observed: &Observed, survivors: &Survivors<'_>) -> Option<
 
 /// A majority that has its data is not gone; members outside the inventory that answer have theirs.
 fn could_be_started(desired: &Desired, observed: &Observed, survivors: &Survivors<'_>) -> Option<Blocked> {
-    let listed: Vec<&Member> = observed.cluster.known().map_or(Vec::new(), |m| m.voters().collect());
-    let members = desired.hosts.len().max(listed.len());
-    let answers = |m: &Member| {
-        observed
-            .cluster
-            .known()
-            .is_some_and(|all| all.status_of(m.id).is_some())
-    };
-    let strangers = listed
-        .iter()
-        .filter(|m| host_of(desired, m).is_none() && answers(m))
-        .count();
+    let (listed, strangers) = observed.cluster.known().map_or((0, 0), |membership| {
+        let answers = |m: &&Member| host_of(desired, m).is_none() && membership.status_of(m.id).is_some();
+        (membership.voters().count(), membership.voters().filter(answers).count())
+    });
+    let members = desired.hosts.len().max(listed);
     let with_data = survivors.len() + strangers;
     (with_data >= quorum(members)).then(|| {
         Blocked::new(
