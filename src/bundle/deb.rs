@@ -51,9 +51,9 @@ fn unpack(data: impl Read, name: &str, budget: &Rc<Budget>, sink: &mut Sink<'_>)
             take_programs(budget.unpacked(xz), budget, in_package, sink)
         }
         "data.tar.zst" => {
-            let window = u64::from(LARGEST_WINDOW);
-            let zstd = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(io::BufReader::new(data), window)
-                .map_err(|error| ArchiveError::Corrupt { why: error.to_string() })?;
+            let corrupt = |error: io::Error| ArchiveError::Corrupt { why: error.to_string() };
+            let mut zstd = zstd::stream::read::Decoder::new(data).map_err(corrupt)?;
+            zstd.window_log_max(LARGEST_WINDOW.ilog2()).map_err(corrupt)?;
             take_programs(budget.unpacked(zstd), budget, in_package, sink)
         }
         other => Err(ArchiveError::UnknownPacking {

@@ -3,7 +3,8 @@
 
 use tar::{EntryType, Header};
 
-use super::manifest::{Manifest, Program};
+use super::manifest::{Manifest, PackedFile, Program, ProgramFile};
+use super::packing::Packing;
 use crate::inventory::{Arch, Version};
 
 /// Name of the first entry.
@@ -13,12 +14,13 @@ pub(super) const BLOCK: u64 = 512;
 /// Two empty blocks end a tar.
 pub(super) const END: u64 = 2 * BLOCK;
 
-/// One program's place.
+/// The place of one program in one packing.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub version: Version,
     pub arch: Arch,
     pub program: Program,
+    pub packing: Packing,
     /// Where its header begins, bytes from the start of the bundle.
     pub header: u64,
     /// Bytes of its content.
@@ -28,7 +30,8 @@ pub(super) struct Place {
 impl Place {
     /// `3.5.30/amd64/etcd.gz`.
     pub(super) fn name(&self) -> String {
-        format!("{}/{}/{}.gz", self.version, self.arch, self.program)
+        let extension = self.packing.extension();
+        format!("{}/{}/{}.{extension}", self.version, self.arch, self.program)
     }
 
     /// Where its content begins.
@@ -42,15 +45,18 @@ pub(super) fn places(manifest: &Manifest, manifest_size: u64) -> (Vec<Place>, u6
     let mut at = BLOCK + manifest_size.next_multiple_of(BLOCK);
     let mut places = Vec::new();
     for release in &manifest.releases {
-        for (program, file) in &release.files {
+        let packed =
+            |(program, file)| Packing::ALL.map(|packing| (program, packing, ProgramFile::packed(file, packing)));
+        for (program, packing, PackedFile { size, .. }) in release.files.iter().flat_map(packed) {
             places.push(Place {
                 version: release.version,
                 arch: release.arch,
                 program: *program,
+                packing,
                 header: at,
-                size: file.gz_size,
+                size,
             });
-            at += BLOCK + file.gz_size.next_multiple_of(BLOCK);
+            at += BLOCK + size.next_multiple_of(BLOCK);
         }
     }
     (places, at + END)

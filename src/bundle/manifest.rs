@@ -6,10 +6,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use super::packing::Packing;
 use crate::inventory::{Arch, Version};
 
 /// The format this program writes and reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Largest program that is taken, bytes. etcd 3.5.30, the largest so far, has 27 MB.
 pub(super) const LARGEST_PROGRAM: u64 = 256 << 20;
@@ -62,7 +63,7 @@ impl fmt::Display for Program {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Always 1 so far.
+    /// 2: every program in each [`Packing`].
     pub format: u32,
     /// `quorate 0.1.0`.
     pub created_by: String,
@@ -92,10 +93,30 @@ pub struct ProgramFile {
     pub sha256: Digest,
     /// Bytes of the program.
     pub size: u64,
-    /// Bytes in the bundle, and on the wire.
-    pub gz_size: u64,
-    /// Of the compressed bytes.
-    pub gz_sha256: Digest,
+    /// Packed with zstd.
+    pub zstd: PackedFile,
+    /// Packed with gzip.
+    pub gzip: PackedFile,
+}
+
+/// A program as it is in the bundle, and on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackedFile {
+    /// Bytes.
+    pub size: u64,
+    /// Of these bytes.
+    pub sha256: Digest,
+}
+
+impl ProgramFile {
+    /// What it is when it is packed.
+    pub fn packed(&self, packing: Packing) -> PackedFile {
+        match packing {
+            Packing::Zstd => self.zstd,
+            Packing::Gzip => self.gzip,
+        }
+    }
 }
 
 impl Manifest {
@@ -153,7 +174,8 @@ impl Release {
             return Err(format!("{missing} of {version} for {arch} is missing"));
         }
         let sizes_fit = |file: &ProgramFile| {
-            (1..=LARGEST_PROGRAM).contains(&file.size) && (1..=LARGEST_PROGRAM).contains(&file.gz_size)
+            let sizes = [file.size, file.zstd.size, file.gzip.size];
+            sizes.iter().all(|size| (1..=LARGEST_PROGRAM).contains(size))
         };
         match self.files.iter().find(|(_, file)| !sizes_fit(file)) {
             Some((program, _)) => Err(format!("the size of {program} of {version} for {arch} is impossible")),
@@ -167,10 +189,10 @@ mod tests {
     use super::*;
 
     fn manifest() -> serde_json::Value {
-        let file =
-            serde_json::json!({"sha256": "00".repeat(32), "size": 5, "gz_size": 5, "gz_sha256": "11".repeat(32)});
+        let packed = serde_json::json!({"size": 5, "sha256": "11".repeat(32)});
+        let file = serde_json::json!({"sha256": "00".repeat(32), "size": 5, "zstd": packed, "gzip": packed});
         serde_json::json!({
-            "format": 1,
+            "format": 2,
             "created_by": "quorate 0.1.0",
             "releases": [{"version": "3.4.23", "arch": "amd64", "origin": "x", "files": {"etcd": file, "etcdctl": file}}],
         })
@@ -195,8 +217,8 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_named_before_its_unknown_keys() {
-        let newer = br#"{"format": 2, "signature": "x"}"#;
-        assert!(Manifest::parse(newer).unwrap_err().contains("format 2"));
+        let newer = br#"{"format": 3, "signature": "x"}"#;
+        assert!(Manifest::parse(newer).unwrap_err().contains("format 3"));
     }
 
     #[test]
@@ -207,12 +229,13 @@ mod tests {
 
     #[test]
     fn a_manifest_that_says_anything_unexpected_is_refused() {
-        assert!(refusal(|m| m["format"] = 2.into()).contains("format 2"));
+        assert!(refusal(|m| m["format"] = 3.into()).contains("format 3"));
         assert!(refusal(|m| m["extra"] = 2.into()).contains("unknown field"));
         assert!(refusal(|m| m["releases"] = serde_json::json!([])).contains("no releases"));
         assert!(refusal(|m| m["releases"][0]["version"] = "3.5.30".into()).contains("etcdutl of 3.5.30"));
         assert!(refusal(|m| m["releases"][0]["origin"] = "a\u{1b}[2K".into()).contains("control characters"));
         assert!(refusal(|m| m["releases"][0]["files"]["etcd"]["size"] = 0.into()).contains("impossible"));
+        assert!(refusal(|m| m["releases"][0]["files"]["etcd"]["gzip"]["size"] = 0.into()).contains("impossible"));
         assert!(refusal(|m| m["releases"][0]["files"]["etcd"]["sha256"] = "00".into()).contains("64 hexadecimal"));
         assert!(refusal(|m| m["releases"][0]["files"]["sh"] = serde_json::json!({})).contains("unknown variant"));
         let twice = refusal(|m| {

@@ -2,14 +2,14 @@
 //!
 //! A *bundle* (`NAME.qbundle`) is a plain tar with nothing left to chance: sorted entries, no times, no owners, so that
 //! the same releases give the same bytes. Its first entry is `manifest.json` ([`Manifest`]); then comes
-//! `VERSION/ARCH/NAME.gz` for every program. Programs are compressed once, when the bundle is made; a push sends those
-//! bytes as they are and the host unpacks them with `gzip -d`.
+//! `VERSION/ARCH/NAME.zst` and `NAME.gz` for every program. Programs are packed once, when the bundle is made; a push
+//! sends those bytes as they are, and the host unpacks them with the better of the tools it has (decision 0004).
 //!
 //! | to | call |
 //! |---|---|
 //! | make one | [`create()`] |
 //! | get the one to use | [`Bundle::find`], [`Bundle::open`], [`Bundle::embedded`] |
-//! | push a program | [`Bundle::open_gzip`] |
+//! | push a program | [`Bundle::open_packed`], [`Bundle::open_program`] |
 //! | run a program here | [`Bundle::extract`] |
 //! | check every byte | [`Bundle::verify`] |
 //! | make one executable of program and bundle | [`embed()`] |
@@ -30,6 +30,7 @@ mod known_bad;
 mod layout;
 mod manifest;
 mod open;
+mod packing;
 mod section;
 mod source;
 mod trial;
@@ -44,6 +45,7 @@ pub use digest::Digest;
 pub use embed::embed;
 pub use error::BundleError;
 pub use known_bad::{KnownBad, advice, known_bad};
-pub use manifest::{Manifest, Program, ProgramFile, Release};
+pub use manifest::{Manifest, PackedFile, Program, ProgramFile, Release};
 pub use open::Bundle;
+pub use packing::Packing;
 pub use verify::VerifyReport;

@@ -13,6 +13,7 @@ use super::embed::{Carried, Trailer, carried, carried_by_ourselves};
 use super::error::BundleError;
 use super::layout::{self, BLOCK, END, Place};
 use super::manifest::{Manifest, Program, ProgramFile, Release};
+use super::packing::Packing;
 use super::section::Section;
 use crate::inventory::{Arch, Version};
 
@@ -37,7 +38,7 @@ pub(super) struct Inner {
     pub trailer: Option<Trailer>,
     pub manifest: Manifest,
     pub digest: Digest,
-    pub places: BTreeMap<(Version, Arch, Program), Place>,
+    pub places: BTreeMap<(Version, Arch, Program, Packing), Place>,
 }
 
 impl fmt::Debug for Bundle {
@@ -140,7 +141,7 @@ impl Bundle {
             let path = path.to_owned();
             return Err(BundleError::Damaged { path, problems });
         }
-        let key = |place: Place| ((place.version, place.arch, place.program), place);
+        let key = |place: Place| ((place.version, place.arch, place.program, place.packing), place);
         Ok(Bundle {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
@@ -216,18 +217,31 @@ impl Bundle {
         found.ok_or(BundleError::NoSuchProgram { version, arch, program })
     }
 
-    /// The gzip bytes of a program, as they go over the wire. Each reader is independent of all others.
+    /// The packed bytes of a program, as they go over the wire. Each reader is independent of all others.
     ///
     /// # Errors
     /// `NotFound` when the bundle lacks the program.
-    pub fn open_gzip(&self, version: Version, arch: Arch, program: Program) -> io::Result<Box<dyn Read + Send>> {
-        match self.inner.places.get(&(version, arch, program)) {
-            Some(place) => Ok(Box::new(self.section(place))),
-            None => {
-                let what = format!("the bundle has no {program} of {version} for {arch}");
-                Err(io::Error::new(io::ErrorKind::NotFound, what))
-            }
-        }
+    pub fn open_packed(
+        &self,
+        version: Version,
+        arch: Arch,
+        program: Program,
+        packing: Packing,
+    ) -> io::Result<impl Read + Send + use<>> {
+        let place = self.inner.places.get(&(version, arch, program, packing));
+        place.map(|place| self.section(place)).ok_or_else(|| {
+            let what = format!("the bundle has no {program} of {version} for {arch}");
+            io::Error::new(io::ErrorKind::NotFound, what)
+        })
+    }
+
+    /// The program itself, for a host that can unpack nothing. Whoever gets it checks it.
+    ///
+    /// # Errors
+    /// As [`Bundle::open_packed`]; reading fails where the bundle is damaged.
+    pub fn open_program(&self, version: Version, arch: Arch, program: Program) -> io::Result<Box<dyn Read + Send>> {
+        let packing = Packing::Zstd;
+        packing.unpack(self.open_packed(version, arch, program, packing)?)
     }
 
     pub(super) fn section(&self, place: &Place) -> Section {

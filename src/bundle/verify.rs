@@ -3,21 +3,20 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use flate2::read::GzDecoder;
-
 use super::atomic::write_atomically;
 use super::digest::{CopyError, Hashing, copy};
 use super::error::BundleError;
 use super::layout::Place;
 use super::manifest::{Program, ProgramFile};
 use super::open::Bundle;
+use super::packing::Packing;
 use super::section::Section;
 use crate::inventory::{Arch, Version};
 
 /// What [`Bundle::verify`] read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// Programs in the bundle.
+    /// Programs in the bundle, each counted once however it is packed.
     pub programs: usize,
     /// Bytes of the programs.
     pub unpacked: u64,
@@ -46,7 +45,6 @@ impl Bundle {
     /// [`BundleError::Damaged`] with everything that was found.
     pub fn verify(&self) -> Result<VerifyReport, BundleError> {
         let mut problems = Vec::new();
-        let mut unpacked = 0;
         if let Some(trailer) = &self.inner.trailer {
             let mut payload = Hashing::new(self.whole());
             let read = copy(&mut payload, &mut io::sink());
@@ -56,7 +54,7 @@ impl Bundle {
         }
         for (place, file) in self.entries() {
             match self.unpack(place, file, &mut io::sink()) {
-                Ok(()) => unpacked += file.size,
+                Ok(()) => {}
                 Err(Fault::Content(problem)) => problems.push(problem),
                 Err(Fault::Write(error)) => problems.push(error.to_string()),
             }
@@ -65,14 +63,15 @@ impl Bundle {
             let path = self.inner.path.clone();
             return Err(BundleError::Damaged { path, problems });
         }
+        let files = self.inner.manifest.releases.iter().flat_map(|r| r.files.values());
         Ok(VerifyReport {
-            programs: self.inner.places.len(),
-            unpacked,
+            programs: files.clone().count(),
+            unpacked: files.map(|file| file.size).sum(),
             packed: self.inner.length,
         })
     }
 
-    /// Reads one release as it goes over the wire and compares it with the manifest: quick enough to do before every
+    /// Reads one release as it may go over the wire and compares it with the manifest: quick enough to do before every
     /// push, so that a damaged bundle is found before a host is touched. What it unpacks to is checked on the host.
     ///
     /// # Errors
@@ -83,7 +82,7 @@ impl Bundle {
         for (place, file) in self.entries().filter(|(p, _)| (p.version, p.arch) == (version, arch)) {
             let mut packed = Hashing::new(self.section(place));
             let read = copy(&mut packed, &mut io::sink());
-            if read.is_err() || packed.finish().1 != file.gz_sha256 {
+            if read.is_err() || packed.finish().1 != file.packed(place.packing).sha256 {
                 problems.push(format!("{} is not packed as the manifest says", place.name()));
             }
         }
@@ -100,7 +99,7 @@ impl Bundle {
     /// The bundle lacks the program or is damaged, or `dest` cannot be written.
     pub fn extract(&self, version: Version, arch: Arch, program: Program, dest: &Path) -> Result<(), BundleError> {
         let file = self.file(version, arch, program)?;
-        let place = self.inner.places.get(&(version, arch, program));
+        let place = self.inner.places.get(&(version, arch, program, Packing::Zstd));
         let place = place.ok_or(BundleError::NoSuchProgram { version, arch, program })?;
         write_atomically(dest, 0o755, |out| self.unpack(place, file, out)).map_err(|fault| match fault {
             Fault::Content(problem) => BundleError::Damaged {
@@ -118,7 +117,8 @@ impl Bundle {
 
     fn entries(&self) -> impl Iterator<Item = (&Place, &ProgramFile)> {
         let files = self.inner.manifest.releases.iter().flat_map(|r| r.files.values());
-        // Both follow the manifest's order: version, architecture, program.
+        // Both follow the manifest's order: version, architecture, program, packing.
+        let files = files.flat_map(|file| Packing::ALL.map(|_| file));
         self.inner.places.values().zip(files)
     }
 
@@ -127,8 +127,8 @@ impl Bundle {
         let mut packed = Hashing::new(self.section(place));
         let mut unpacked = Hashing::new(out);
         // One byte more than it should have is enough to see that it has too many.
-        let mut decoder = GzDecoder::new(&mut packed).take(file.size + 1);
-        match copy(&mut decoder, &mut unpacked) {
+        let decoder = place.packing.unpack(&mut packed).map_err(CopyError::Read);
+        match decoder.and_then(|decoder| copy(&mut decoder.take(file.size + 1), &mut unpacked)) {
             Ok(_) => {}
             Err(CopyError::Read(error)) => return Err(problem(&format!("cannot be unpacked: {error}"))),
             Err(CopyError::Write(error)) => return Err(Fault::Write(error)),
@@ -138,7 +138,7 @@ impl Bundle {
             return Err(problem("does not unpack to what the manifest says"));
         }
         let rest = copy(&mut packed, &mut io::sink());
-        if rest.is_err() || packed.finish().1 != file.gz_sha256 {
+        if rest.is_err() || packed.finish().1 != file.packed(place.packing).sha256 {
             return Err(problem("is not packed as the manifest says"));
         }
         let mut padding = Vec::new();

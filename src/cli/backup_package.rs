@@ -15,6 +15,7 @@ use super::backup_places::Reach;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::backup::schedule::{Orders, SshKeys};
+use crate::bundle::Packing;
 use crate::host::ssh::pinned;
 use crate::host::{Content, Directory, Host, HostError, HostFacts, Push, PushFile};
 use crate::inventory::{BackupPlace, BackupPolicy, DesiredHost, HostPath};
@@ -77,7 +78,6 @@ impl Package {
         spec: &DesiredHost,
         facts: &HostFacts,
     ) -> Result<String, HostError> {
-        let gzip = !facts.system.missing_tools.iter().any(|tool| tool == "gzip");
         let directories: Vec<&str> = policy
             .to
             .iter()
@@ -91,7 +91,7 @@ impl Package {
         let mut sent = 0;
         if !runs(host, &program).await? {
             sent += host
-                .push(&self.program.push(spec, &program, gzip), &|_, _| {})
+                .push(&self.program.push(spec, &program, facts), &|_, _| {})
                 .await?
                 .bytes;
             if !runs(host, &program).await? {
@@ -105,7 +105,7 @@ impl Package {
             }
         }
         sent += host
-            .push(&self.files(session, policy, spec, &program, gzip)?, &|_, _| {})
+            .push(&self.files(session, policy, spec, &program)?, &|_, _| {})
             .await?
             .bytes;
         host.enable_timer(&SchedulePaths::of(spec).unit).await?;
@@ -118,7 +118,6 @@ impl Package {
         policy: &BackupPolicy,
         spec: &DesiredHost,
         program: &HostPath,
-        gzip: bool,
     ) -> Result<Push, HostError> {
         let paths = SchedulePaths::of(spec);
         let broken = |why: String| HostError::Script {
@@ -147,7 +146,6 @@ impl Package {
                 owner: Some(spec.user.clone()),
             }],
             files,
-            gzip,
             ..Push::default()
         })
     }
@@ -235,8 +233,8 @@ fn known_hosts(policy: &BackupPolicy, file: &Path) -> Result<String, Failure> {
 /// quorate itself, for the hosts.
 struct Program {
     sha256: String,
-    length: u64,
-    packed: Bytes,
+    bytes: Bytes,
+    gzip: Bytes,
 }
 
 impl Program {
@@ -253,8 +251,8 @@ impl Program {
         encoder.write_all(&bytes).map_err(unreadable)?;
         Ok(Self {
             sha256: hex::encode(Sha256::digest(&bytes)),
-            length: bytes.len() as u64,
-            packed: encoder.finish().map_err(unreadable)?.into(),
+            bytes: bytes.into(),
+            gzip: encoder.finish().map_err(unreadable)?.into(),
         })
     }
 
@@ -266,9 +264,18 @@ impl Program {
             .join("quorate")
     }
 
-    fn push(&self, spec: &DesiredHost, path: &HostPath, gzip: bool) -> Push {
-        let packed = self.packed.clone();
+    fn push(&self, spec: &DesiredHost, path: &HostPath, facts: &HostFacts) -> Push {
+        let packed = self.gzip.clone();
         let open = move || Ok(Box::new(Cursor::new(packed.clone())) as Box<dyn Read + Send>);
+        let content = if facts.system.unpacks(Packing::Gzip) {
+            Content::Stream {
+                open: Arc::new(open),
+                len: self.gzip.len() as u64,
+                packing: Some(Packing::Gzip),
+            }
+        } else {
+            Content::Plain(self.bytes.clone())
+        };
         let directory = |path: HostPath| Directory {
             path,
             mode: 0o755,
@@ -284,14 +291,9 @@ impl Program {
                 mode: 0o755,
                 owner: None,
                 sha256: self.sha256.clone(),
-                content: Content::Gzip {
-                    open: Arc::new(open),
-                    gz_len: self.packed.len() as u64,
-                    len: self.length,
-                },
+                content,
                 keep_previous: false,
             }],
-            gzip,
             ..Push::default()
         }
     }

@@ -126,7 +126,8 @@ fn print(global: &Global, manifest: &Manifest, path: &Path, size: u64) -> Result
         return Ok(());
     }
     println!("{}  {}", path.display(), human_bytes(size));
-    let mut table = Table::new(["RELEASE", "ARCH", "PROGRAM", "SIZE", "PACKED", "SHA-256"]).right(["SIZE", "PACKED"]);
+    let mut table =
+        Table::new(["RELEASE", "ARCH", "PROGRAM", "SIZE", "ZSTD", "GZIP", "SHA-256"]).right(["SIZE", "ZSTD", "GZIP"]);
     for release in &manifest.releases {
         for (program, file) in &release.files {
             table.row([
@@ -134,7 +135,8 @@ fn print(global: &Global, manifest: &Manifest, path: &Path, size: u64) -> Result
                 Cell::new(release.arch.to_string()),
                 Cell::new(program.as_str()),
                 Cell::new(human_bytes(file.size)),
-                Cell::new(human_bytes(file.gz_size)),
+                Cell::new(human_bytes(file.zstd.size)),
+                Cell::new(human_bytes(file.gzip.size)),
                 Cell::new(&file.sha256.to_string()[..16]),
             ]);
         }

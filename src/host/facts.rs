@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bundle::Packing;
 use crate::inventory::{Arch, HostPath, Version};
 
 /// Everything quorate reads from a host before it plans.
@@ -56,10 +57,22 @@ pub struct SystemFacts {
     pub listeners: Vec<Listener>,
     /// Other etcd processes than the unit's own: pid and command line.
     pub other_etcd: Vec<String>,
-    /// Tools that are missing of those the scripts use (`gzip` is optional, the rest fatal).
+    /// Tools that are missing of those the scripts use (`zstd` and `gzip` are optional, the rest fatal).
     pub missing_tools: Vec<String>,
     /// `chrony`, `systemd-timesyncd`, ... when a time service is active.
     pub time_service: Option<String>,
+}
+
+impl SystemFacts {
+    /// The best packing it can unpack; `None` when it has no tool for any.
+    pub fn packing(&self) -> Option<Packing> {
+        Packing::ALL.into_iter().find(|packing| self.unpacks(*packing))
+    }
+
+    /// Whether it can unpack what is packed like this.
+    pub fn unpacks(&self, packing: Packing) -> bool {
+        !self.missing_tools.iter().any(|tool| tool == packing.tool())
+    }
 }
 
 /// A file system.

@@ -57,6 +57,25 @@ fn bare_hosts_become_a_healthy_cluster_and_a_second_up_does_nothing() {
     assert_eq!(still, converged, "a second `up` touches nothing");
 }
 
+/// Nothing but a shell, coreutils and systemd is needed; what can unpack saves the wire.
+#[test]
+fn every_host_gets_its_programs_as_it_can_unpack_them() {
+    let lab = Lab::start(3);
+    lab.plain_inventory(&release("3.5"));
+    lab.host("n2").sh("rm /usr/bin/zstd");
+    lab.host("n3").sh("rm /usr/bin/zstd /usr/bin/gzip");
+
+    let up = lab.quorate(&["up", "--yes", "--output", "json"]).ok();
+    let pushes = up.events_of("step_progress");
+    let sent = |node: &str| {
+        let totals = pushes.iter().filter(|push| push["node"] == json!(node));
+        totals.filter_map(|push| push["total"].as_u64()).max().expect("a push")
+    };
+    let [zstd, gzip, plain] = ["n1", "n2", "n3"].map(sent);
+    assert!(zstd < gzip && gzip < plain / 2, "{zstd}, {gzip}, {plain} bytes");
+    healthy_with_members(&lab.status(), &["n1", "n2", "n3"]);
+}
+
 #[test]
 fn a_saved_plan_is_done_only_while_it_is_still_what_is_needed() {
     let lab = Lab::start(3);

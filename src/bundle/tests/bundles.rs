@@ -6,10 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 
-use flate2::read::GzDecoder;
-
 use super::fixtures::{Place, program, version};
-use crate::bundle::{Bundle, BundleError, Digest, Program};
+use crate::bundle::{Bundle, BundleError, Digest, Packing, Program};
 use crate::inventory::Arch;
 
 #[test]
@@ -20,10 +18,18 @@ fn a_bundle_gives_back_what_was_packed_to_many_readers_at_once() {
         for arch in [Arch::Amd64, Arch::Arm64].into_iter().cycle().take(8) {
             let bundle = bundle.clone();
             scope.spawn(move || {
-                let packed = bundle.open_gzip(version("3.5.30"), arch, Program::Etcdctl).unwrap();
+                let expected = program(Program::Etcdctl, "3.5.30", arch);
+                for packing in Packing::ALL {
+                    let packed = bundle.open_packed(version("3.5.30"), arch, Program::Etcdctl, packing);
+                    let mut bytes = Vec::new();
+                    let mut unpacked = packing.unpack(packed.unwrap()).unwrap();
+                    unpacked.read_to_end(&mut bytes).unwrap();
+                    assert!(bytes == expected, "{packing:?}");
+                }
+                let mut plain = bundle.open_program(version("3.5.30"), arch, Program::Etcdctl).unwrap();
                 let mut bytes = Vec::new();
-                GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
-                assert!(bytes == program(Program::Etcdctl, "3.5.30", arch));
+                plain.read_to_end(&mut bytes).unwrap();
+                assert!(bytes == expected);
             });
         }
     });
@@ -47,9 +53,10 @@ fn a_bundle_is_a_tar_that_any_tar_can_list() {
         .map(|e| e.unwrap().path().unwrap().into_owned())
         .collect();
     assert_eq!(names[0], Path::new("manifest.json"));
-    assert_eq!(names[1], Path::new("3.4.23/amd64/etcd.gz"));
-    assert_eq!(names[8], Path::new("3.5.30/arm64/etcdutl.gz"));
-    assert_eq!(names.len(), 9);
+    assert_eq!(names[1], Path::new("3.4.23/amd64/etcd.zst"));
+    assert_eq!(names[2], Path::new("3.4.23/amd64/etcd.gz"));
+    assert_eq!(names[16], Path::new("3.5.30/arm64/etcdutl.gz"));
+    assert_eq!(names.len(), 17);
     let json = fs::read(place.out()).unwrap();
     let end = json[512..].iter().position(|b| *b == 0).unwrap();
     assert_eq!(bundle.digest(), Digest::of(&json[512..512 + end]));
@@ -83,7 +90,7 @@ fn what_a_bundle_lacks_is_said_with_what_it_has() {
         .file(version("3.4.23"), Arch::Amd64, Program::Etcdutl)
         .unwrap_err();
     assert!(matches!(error, BundleError::NoSuchProgram { .. }));
-    let missing = bundle.open_gzip(version("3.6.0"), Arch::Amd64, Program::Etcd);
+    let missing = bundle.open_program(version("3.6.0"), Arch::Amd64, Program::Etcd);
     assert_eq!(missing.err().unwrap().kind(), std::io::ErrorKind::NotFound);
 }
 
@@ -126,33 +133,33 @@ fn every_flipped_byte_is_noticed() {
 fn a_program_that_was_exchanged_is_neither_verified_nor_extracted() {
     let place = Place::new();
     let bundle = place.bundle();
-    let mut bytes = fs::read(place.out()).unwrap();
-    // The last content is etcdutl for arm64; its gzip ends just before padding and end.
-    let size = bundle
-        .file(version("3.5.30"), Arch::Arm64, Program::Etcdutl)
-        .unwrap()
-        .gz_size as usize;
-    let start = bytes.len() - 1024 - size.next_multiple_of(512);
-    bytes[start + size / 2] ^= 1;
-    let path = place.file("tampered.qbundle", &bytes);
+    let whole = fs::read(place.out()).unwrap();
+    let (version, arch, program) = (version("3.5.30"), Arch::Arm64, Program::Etcdutl);
+    let file = bundle.file(version, arch, program).unwrap();
+    // These two are the last contents: zstd, a header, gzip, each up to the next block, and two blocks for the end.
+    let gzip = whole.len() - 1024 - file.gzip.size.next_multiple_of(512) as usize;
+    let zstd = gzip - 512 - file.zstd.size.next_multiple_of(512) as usize;
+    for (start, file, name) in [(zstd, file.zstd, "etcdutl.zst"), (gzip, file.gzip, "etcdutl.gz")] {
+        let mut bytes = whole.clone();
+        bytes[start + file.size as usize / 2] ^= 1;
+        let tampered = Bundle::open(&place.file("tampered.qbundle", &bytes)).unwrap();
+        for error in [
+            tampered.verify().unwrap_err(),
+            tampered.check_packed(version, arch).unwrap_err(),
+        ] {
+            assert!(
+                matches!(&error, BundleError::Damaged { problems, .. } if problems.len() == 1),
+                "{error}"
+            );
+            assert!(error.to_string().contains(&format!("3.5.30/arm64/{name}")), "{error}");
+        }
+        let dest = place.path().join("etcdutl");
+        let extracted = tampered.extract(version, arch, program, &dest);
+        // It is taken from the zstd file, whatever became of the other.
+        assert_eq!((extracted.is_err(), dest.exists()), (start == zstd, start == gzip));
+    }
 
-    let tampered = Bundle::open(&path).unwrap();
-    let error = tampered.verify().unwrap_err();
-    assert!(
-        matches!(&error, BundleError::Damaged { problems, .. } if problems.len() == 1),
-        "{error}"
-    );
-    assert!(error.to_string().contains("3.5.30/arm64/etcdutl.gz"), "{error}");
-    let dest = place.path().join("etcdutl");
-    assert!(
-        tampered
-            .extract(version("3.5.30"), Arch::Arm64, Program::Etcdutl, &dest)
-            .is_err()
-    );
-    assert!(!dest.exists());
-
-    bytes.push(0);
-    let path = place.file("longer.qbundle", &bytes);
+    let path = place.file("longer.qbundle", &[whole, vec![0]].concat());
     assert!(Bundle::open(&path).unwrap_err().to_string().contains("1 bytes follow"));
 }
 

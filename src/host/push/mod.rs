@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use super::trouble::{not_understood, script_failed};
 use super::{Host, HostError, Script, scripts};
+use crate::bundle::Packing;
 use crate::inventory::{HostPath, UserName};
 
 /// How long a source may still take to say why it failed, once the host's end is over.
@@ -48,8 +49,6 @@ pub struct Push {
     pub daemon_reload: bool,
     /// Whether the unit must start at boot; `None` leaves it as it is. Implies the reload.
     pub enable: Option<bool>,
-    /// Whether the host has gzip (from its facts); without it, compressed content is sent unpacked.
-    pub gzip: bool,
 }
 
 /// A system account without a login.
@@ -132,21 +131,14 @@ pub enum Content {
     Plain(Bytes),
     /// Secret: wiped from memory with this value, never shown.
     Secret(Arc<Zeroizing<Vec<u8>>>),
-    /// Compressed with gzip, read when it is sent.
-    Gzip {
-        /// Opens the compressed bytes.
-        open: Opener,
-        /// How many compressed bytes there are.
-        gz_len: u64,
-        /// How many there are unpacked.
-        len: u64,
-    },
-    /// As it is, read when it is sent: for what is too large to be held in memory.
+    /// Read when it is sent: for what is too large to be held in memory.
     Stream {
         /// Opens the bytes.
         open: Opener,
         /// How many there are.
         len: u64,
+        /// How they are packed, which the host must be able to unpack (its facts tell); `None`: they are not.
+        packing: Option<Packing>,
     },
     /// Already on the host, in this file: copied there, never seen by the operator's machine.
     Existing(HostPath),
@@ -167,8 +159,7 @@ impl fmt::Debug for Content {
         match self {
             Content::Plain(bytes) => write!(f, "Plain({} bytes)", bytes.len()),
             Content::Secret(_) => f.write_str("Secret(..)"),
-            Content::Gzip { gz_len, len, .. } => write!(f, "Gzip({gz_len} of {len} bytes)"),
-            Content::Stream { len, .. } => write!(f, "Stream({len} bytes)"),
+            Content::Stream { len, packing, .. } => write!(f, "Stream({len} bytes, packed: {packing:?})"),
             Content::Existing(path) => write!(f, "Existing({path})"),
         }
     }

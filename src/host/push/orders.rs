@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::{Content, Directory, Generation, Push, PushFile};
+use crate::bundle::Packing;
 use crate::inventory::{HostPath, ServiceManager, UserName};
 
 /// How many generations before the current one stay on the host.
@@ -13,29 +14,12 @@ const OLD_GENERATIONS: u32 = 2;
 pub(super) struct Order {
     pub(super) line: String,
     pub(super) payload: Option<Content>,
-    /// Unpack the payload before it is sent.
-    pub(super) unpack: bool,
 }
 
 impl Order {
     fn line(line: String) -> Self {
-        Order {
-            line,
-            payload: None,
-            unpack: false,
-        }
+        Order { line, payload: None }
     }
-}
-
-/// How a host takes what is compressed.
-#[derive(Clone, Copy)]
-enum Unpacking {
-    /// It cannot: unpack it here.
-    Here,
-    /// As it arrives.
-    Arriving,
-    /// While the next file arrives.
-    Aside,
 }
 
 /// The orders for `push`, in order.
@@ -50,21 +34,16 @@ pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order>
     let last = push
         .files
         .iter()
-        .rposition(|file| matches!(file.content, Content::Gzip { .. }));
+        .rposition(|wanted| encoding(&wanted.content) == "gzip");
     for (place, wanted) in push.files.iter().enumerate() {
-        orders.push(match push.gzip {
-            false => file(wanted, Unpacking::Here),
-            true if Some(place) == last => file(wanted, Unpacking::Arriving),
-            true => file(wanted, Unpacking::Aside),
-        });
+        let encoding = match encoding(&wanted.content) {
+            "gzip" if Some(place) != last => "aside",
+            encoding => encoding,
+        };
+        orders.push(file(wanted, encoding));
     }
     for set in &push.generations {
-        let unpacking = if push.gzip {
-            Unpacking::Arriving
-        } else {
-            Unpacking::Here
-        };
-        generation(set, unpacking, &mut orders);
+        generation(set, &mut orders);
     }
     if let Some(binary) = &push.prove {
         orders.push(Order::line(format!("prove {binary}")));
@@ -92,7 +71,15 @@ fn directory(wanted: &Directory) -> Order {
     Order::line(format!("directory {path} {mode:04o} {}", word(owner.as_ref())))
 }
 
-fn file(wanted: &PushFile, unpacking: Unpacking) -> Order {
+/// How the host makes the file of its bytes.
+fn encoding(content: &Content) -> &'static str {
+    match content {
+        Content::Stream { packing, .. } => packing.map_or("plain", Packing::tool),
+        Content::Plain(_) | Content::Secret(_) | Content::Existing(_) => "plain",
+    }
+}
+
+fn file(wanted: &PushFile, encoding: &str) -> Order {
     let PushFile {
         path,
         mode,
@@ -102,27 +89,21 @@ fn file(wanted: &PushFile, unpacking: Unpacking) -> Order {
         keep_previous,
     } = wanted;
     let owner = word(owner.as_ref());
-    let (bytes, encoding, unpack) = match content {
-        Content::Plain(bytes) => (bytes.len() as u64, "plain", false),
-        Content::Secret(bytes) => (bytes.len() as u64, "plain", false),
-        Content::Gzip { gz_len, len, .. } => match unpacking {
-            Unpacking::Here => (*len, "plain", true),
-            Unpacking::Arriving => (*gz_len, "gzip", false),
-            Unpacking::Aside => (*gz_len, "aside", false),
-        },
-        Content::Stream { len, .. } => (*len, "plain", false),
+    let bytes = match content {
+        Content::Plain(bytes) => bytes.len() as u64,
+        Content::Secret(bytes) => bytes.len() as u64,
+        Content::Stream { len, .. } => *len,
         Content::Existing(from) => return Order::line(format!("copy {path} {mode:04o} {owner} {sha256} {from}")),
     };
     let keep = u8::from(*keep_previous);
     Order {
         line: format!("file {path} {mode:04o} {owner} {sha256} {keep} {bytes} {encoding}"),
         payload: Some(content.clone()),
-        unpack,
     }
 }
 
 /// Files into a directory of their own first; the links that make it current come after everything is in place.
-fn generation(set: &Generation, unpacking: Unpacking, orders: &mut Vec<Order>) {
+fn generation(set: &Generation, orders: &mut Vec<Order>) {
     let name = set.name();
     let dir = set.dir.join(&name);
     orders.push(directory(&Directory {
@@ -140,7 +121,7 @@ fn generation(set: &Generation, unpacking: Unpacking, orders: &mut Vec<Order>) {
     };
     for wanted in &set.files {
         let wanted = put(&wanted.name, wanted.mode, &wanted.sha256, wanted.content.clone());
-        orders.push(file(&wanted, unpacking));
+        orders.push(file(&wanted, encoding(&wanted.content)));
     }
     let manifest: String = set
         .files
@@ -149,7 +130,7 @@ fn generation(set: &Generation, unpacking: Unpacking, orders: &mut Vec<Order>) {
         .collect();
     let hash = hex::encode(Sha256::digest(&manifest));
     let content = Content::Plain(Bytes::from(manifest));
-    orders.push(file(&put("MANIFEST", 0o644, &hash, content), unpacking));
+    orders.push(file(&put("MANIFEST", 0o644, &hash, content), "plain"));
     let link = |path: HostPath, target: &str| Order::line(format!("link {path} {target}"));
     orders.push(link(set.dir.join("current"), &name));
     for wanted in &set.files {

@@ -76,8 +76,6 @@ impl Order {
             Some(Content::Plain(bytes)) => bytes.len() as u64,
             Some(Content::Secret(bytes)) => bytes.len() as u64,
             Some(Content::Stream { len, .. }) => *len,
-            Some(Content::Gzip { len, .. }) if self.unpack => *len,
-            Some(Content::Gzip { gz_len, .. }) => *gz_len,
         };
         self.line.len() as u64 + 1 + payload
     }
@@ -89,15 +87,7 @@ impl Order {
             None | Some(Content::Existing(_)) => Ok(()),
             Some(Content::Plain(bytes)) => put(bytes),
             Some(Content::Secret(secret)) => put(Bytes::from_owner(Secret(secret))),
-            Some(Content::Stream { open, len }) => send_all(open()?, len, put),
-            Some(Content::Gzip { open, gz_len, len }) => {
-                let packed = open()?;
-                if self.unpack {
-                    send_all(flate2::read::GzDecoder::new(packed), len, put)
-                } else {
-                    send_all(packed, gz_len, put)
-                }
-            }
+            Some(Content::Stream { open, len, .. }) => send_all(open()?, len, put),
         }
     }
 }

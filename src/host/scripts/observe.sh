@@ -48,7 +48,7 @@ system() {
         echo "systemd ${version%%"$newline"*}"
     fi
     for tool in base64 cat chmod chown cp date dd df du env gzip head id ln ls mkdir mv nohup readlink rm rmdir \
-        sha256sum sleep stat sync tail timeout uname; do
+        sha256sum sleep stat sync tail timeout uname zstd; do
         command -v "$tool" >/dev/null || echo "missing $tool"
     done
 }

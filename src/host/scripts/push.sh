@@ -117,16 +117,18 @@ staged_as() {
 take() {
     dd bs=65536 iflag=fullblock,count_bytes count="$1" status=none
 }
+# take_packed BYTES TOOL
 take_packed() {
-    take "$1" | gzip -d -c
+    take "$1" | "$2" -q -d -c
 }
 
 # file PATH MODE OWNER SHA256 KEEP BYTES ENCODING, then BYTES bytes.
-# With the encoding `aside` they are unpacked while the next file arrives: gzip is slower than a good network.
+# `gzip` and `zstd` name what unpacks them as they arrive. With `aside` gzip does so while the next file arrives: it is
+# slower than a good network.
 file() {
     stage "$1"
     case $7 in
-    gzip) create "$2" take_packed "$6" ;;
+    gzip | zstd) create "$2" take_packed "$6" "$7" ;;
     aside)
         packed="$packed $staging.gz"
         create "$2" : && (set -C && take "$6" >"$staging.gz")

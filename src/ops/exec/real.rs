@@ -7,6 +7,7 @@ mod hashes;
 mod inspect;
 mod lifecycle;
 mod membership;
+mod program;
 mod promote;
 mod provision;
 mod rescue;

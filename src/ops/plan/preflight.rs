@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::bundle::known_bad;
+use crate::bundle::{Packing, known_bad};
 use crate::host::{HostFacts, Listener};
 use crate::inventory::{DesiredHost, ServiceManager};
 use crate::ops::plan::Situation;
@@ -35,7 +35,7 @@ fn supervision(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>
         .missing_tools
         .iter()
         .map(String::as_str)
-        .filter(|t| *t != "gzip")
+        .filter(|tool| Packing::ALL.iter().all(|packing| packing.tool() != *tool))
         .collect();
     if !missing.is_empty() {
         blocked.push(refuse(

@@ -10,7 +10,6 @@ use crate::bundle::Program;
 use crate::host::{Account, Content, Directory, MARKER, Push, PushFile};
 use crate::inventory::{DesiredHost, HostPath, NodeName, ServiceManager, UserName};
 use crate::ops::exec::StepError;
-use crate::ops::model::Fact;
 use crate::ops::plan::{AuthorityTurn, HostChange, ReleaseChange, Step};
 use crate::ops::safety::bootstrap::Marker;
 use crate::report::{Event, Reporter, human_bytes};
@@ -85,10 +84,7 @@ impl RealWorld {
     /// Everything the change needs, with certificates issued on the spot and binaries straight from the bundle.
     async fn push_of(&self, spec: &DesiredHost, change: &HostChange) -> Result<Push, StepError> {
         let owner = owner(spec);
-        let mut push = Push {
-            gzip: self.has_gzip(&spec.name).await,
-            ..Push::default()
-        };
+        let mut push = Push::default();
         if change.breaks_ground() {
             push.account = (spec.service_manager == ServiceManager::Systemd).then(|| Account {
                 name: spec.user.clone(),
@@ -100,7 +96,7 @@ impl RealWorld {
             push.gauge = Some(spec.paths.wal.clone().unwrap_or_else(|| spec.paths.data.clone()));
         }
         if let Some(release) = &change.release {
-            self.add_release(spec, release, &mut push)?;
+            self.add_release(spec, release, &mut push).await?;
         }
         for file in &change.files {
             push.files.push(PushFile {
@@ -126,11 +122,7 @@ impl RealWorld {
         Ok(push)
     }
 
-    fn add_release(&self, spec: &DesiredHost, release: &ReleaseChange, push: &mut Push) -> Result<(), StepError> {
-        let bundle = self
-            .bundle
-            .as_ref()
-            .ok_or_else(|| StepError::new("there is no bundle to take etcd from"))?;
+    async fn add_release(&self, spec: &DesiredHost, release: &ReleaseChange, push: &mut Push) -> Result<(), StepError> {
         let place = spec.paths.release(release.version);
         push.directories.push(Directory {
             path: place.clone(),
@@ -140,34 +132,17 @@ impl RealWorld {
         for (name, sha256) in &release.sha256 {
             let program =
                 Program::from_name(name).ok_or_else(|| StepError::new(format!("the bundle has no program {name}")))?;
-            let file = bundle
-                .file(release.version, release.arch, program)
-                .map_err(|e| StepError::new(e.to_string()))?;
-            let (source, version, arch) = (bundle.clone(), release.version, release.arch);
+            let of = (release.version, release.arch);
             push.files.push(PushFile {
-                path: place.join(name),
-                mode: 0o755,
-                owner: None,
+                // What the plan said, whatever the bundle may say by now.
                 sha256: sha256.clone(),
-                content: Content::Gzip {
-                    open: std::sync::Arc::new(move || source.open_gzip(version, arch, program)),
-                    gz_len: file.gz_size,
-                    len: file.size,
-                },
-                keep_previous: false,
+                ..self.program_file(&spec.name, &place, of, program).await?
             });
         }
         let etcd = Program::Etcd.as_str();
         push.prove = release.sha256.contains_key(etcd).then(|| place.join(etcd));
         push.remember = Some(place);
         Ok(())
-    }
-
-    pub(super) async fn has_gzip(&self, node: &NodeName) -> bool {
-        match self.seen.lock().await.hosts.get(node) {
-            Some(Fact::Known(facts)) => !facts.system.missing_tools.iter().any(|tool| tool == "gzip"),
-            _ => false,
-        }
     }
 }
 

@@ -85,10 +85,10 @@ impl RealWorld {
                 content: Content::Stream {
                     open: Arc::new(move || backup.reader()),
                     len: snapshot.size,
+                    packing: None,
                 },
                 keep_previous: false,
             }],
-            gzip: self.has_gzip(node).await,
             ..Push::default()
         };
         if let Some(tool) = tool {
@@ -103,27 +103,8 @@ impl RealWorld {
             _ => None,
         };
         let arch = arch.ok_or_else(|| StepError::new("the host's processor is not known"))?;
-        let bundle = self
-            .bundle
-            .clone()
-            .ok_or_else(|| StepError::new("there is no bundle to take etcdutl from"))?;
         let RestoreTool { version, program } = tool;
-        let (gz_len, len, sha256) = bundle
-            .file(version, arch, program)
-            .map(|file| (file.gz_size, file.size, file.sha256.to_string()))
-            .map_err(|error| StepError::new(error.to_string()))?;
-        Ok(PushFile {
-            path: at.join(program.as_str()),
-            mode: 0o755,
-            owner: None,
-            sha256,
-            content: Content::Gzip {
-                open: Arc::new(move || bundle.open_gzip(version, arch, program)),
-                gz_len,
-                len,
-            },
-            keep_previous: false,
-        })
+        self.program_file(&spec.name, at, (version, arch), program).await
     }
 
     pub(super) async fn restore_data(&self, node: &NodeName, data: &RestoreData) -> Result<String, StepError> {
