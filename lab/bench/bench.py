@@ -42,7 +42,8 @@ class Round:
     def __init__(self, hosts=3):
         check(LAB, "up", str(hosts))
         listed = [line.split() for line in check(LAB, "list").splitlines()]
-        self.addresses = [fields[2] for fields in listed if fields[0] == os.environ["LAB"]]
+        ours = [fields for fields in listed if fields[0] == os.environ["LAB"]]
+        self.names, self.addresses = [fields[1] for fields in ours], [fields[2] for fields in ours]
         self.dir = Path(tempfile.mkdtemp(prefix="quorate-bench-"))
         self.key = Path(check(LAB, "key").strip())
         (self.dir / "ssh_config").write_text(
@@ -155,30 +156,43 @@ def role():
 
 def quorate():
     with Round() as hosts:
-        directory = hosts.dir / "work"
-        directory.mkdir()
-        version = RELEASE.name
-        members = "".join(f"  - name: n{i}\n    address: {a}\n" for i, a in enumerate(hosts.addresses, 1))
-        (directory / "inventory.yml").write_text(
-            f'cluster: bench\netcd:\n  version: "{version}"\nssh:\n  identity: [{hosts.key}]\nhosts:\n{members}'
-        )
-        check(QUORATE, "bundle", "create", "--out", directory / "etcd.qbundle", RELEASE)
+        return up(hosts)
 
-        def run(*arguments):
-            operator(QUORATE, *arguments, cwd=directory)
 
-        run("trust", "--yes")
-        up = peak_and_time(LAB, "run", QUORATE, "up", "--yes", cwd=directory)
-        again = peak_and_time(LAB, "run", QUORATE, "up", "--yes", "-v", "--output", "json", cwd=directory)
-        finished = json.loads((directory / "output").read_text().splitlines()[-1])
-        if finished["changed"] != 0:
-            sys.exit(f"the second up changed something: {finished}")
-        return {
-            "quorate": up[0],
-            "quorate again": again[0],
-            "quorate again, round trips with a host": max(finished["round_trips"].values()),
-            "quorate, MiB at its peak": max(up[1], again[1]),
-        }
+def gzip_only():
+    """The same on hosts without zstd."""
+    with Round() as hosts:
+        for host in hosts.names:
+            check(LAB, "exec", host, "rm", "/usr/bin/zstd")
+        return {"quorate, gzip only": up(hosts)["quorate"]}
+
+
+def up(hosts):
+    """From bare hosts to healthy, and once more with nothing to do."""
+    directory = hosts.dir / "work"
+    directory.mkdir()
+    version = RELEASE.name
+    members = "".join(f"  - name: n{i}\n    address: {a}\n" for i, a in enumerate(hosts.addresses, 1))
+    (directory / "inventory.yml").write_text(
+        f'cluster: bench\netcd:\n  version: "{version}"\nssh:\n  identity: [{hosts.key}]\nhosts:\n{members}'
+    )
+    check(QUORATE, "bundle", "create", "--out", directory / "etcd.qbundle", RELEASE)
+
+    def run(*arguments):
+        operator(QUORATE, *arguments, cwd=directory)
+
+    run("trust", "--yes")
+    first = peak_and_time(LAB, "run", QUORATE, "up", "--yes", cwd=directory)
+    again = peak_and_time(LAB, "run", QUORATE, "up", "--yes", "-v", "--output", "json", cwd=directory)
+    finished = json.loads((directory / "output").read_text().splitlines()[-1])
+    if finished["changed"] != 0:
+        sys.exit(f"the second up changed something: {finished}")
+    return {
+        "quorate": first[0],
+        "quorate again": again[0],
+        "quorate again, round trips with a host": max(finished["round_trips"].values()),
+        "quorate, MiB at its peak": max(first[1], again[1]),
+    }
 
 
 def peak_and_time(*command, cwd):
@@ -226,7 +240,7 @@ def ratio(figures, one, other, wanted):
 
 
 def main():
-    figures = show("three hosts", [floor, quorate, ansible, help_text] + ([role] if ROLE else []), RUNS)
+    figures = show("three hosts", [floor, quorate, gzip_only, ansible, help_text] + ([role] if ROLE else []), RUNS)
 
     def in_turn(one, other):
         """The ratio within each round: what else this machine does weighs on both."""
@@ -236,6 +250,7 @@ def main():
 
     ratio(figures, "quorate", "floor", "wanted: 1.5 or less")
     in_turn("quorate", "floor")
+    in_turn("quorate, gzip only", "floor")
     for other in ["ansible", "role"]:
         ratio(figures, other, "quorate", "wanted: 8 or more")
         ratio(figures, f"{other} again", "quorate again", "wanted: 20 or more")

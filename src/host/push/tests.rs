@@ -46,12 +46,12 @@ fn packed(packing: Packing, bytes: &[u8]) -> Content {
     }
 }
 
-/// What says that it has `len` bytes in gzip, and has these.
-fn broken(len: u64, bytes: &'static [u8]) -> Content {
+/// What says that it has `len` bytes, packed, and has these.
+fn broken(packing: Packing, len: u64, bytes: &'static [u8]) -> Content {
     Content::Stream {
         len,
         open: Arc::new(move || Ok(Box::new(bytes))),
-        packing: Some(Packing::Gzip),
+        packing: Some(packing),
     }
 }
 
@@ -147,7 +147,7 @@ async fn one_tampered_file_and_nothing_is_replaced() {
 }
 
 #[tokio::test]
-async fn damaged_gzip_and_sources_that_fail_name_the_cause() {
+async fn damaged_packing_and_sources_that_fail_name_the_cause() {
     let bed = Testbed::new();
     let fail_with = |content: Content| {
         let mut wanted = file(bed.path("x"), 0o644, b"whatever");
@@ -159,13 +159,14 @@ async fn damaged_gzip_and_sources_that_fail_name_the_cause() {
         let host = bed.host();
         async move { host.push(&push, &quiet).await.unwrap_err().to_string() }
     };
-    let not_gzip = broken(8, b"not gzip");
-    let said = fail_with(not_gzip.clone()).await;
-    assert!(said.contains("cannot write") && said.contains("gzip"), "{said}");
+    for packing in Packing::ALL {
+        let said = fail_with(broken(packing, 10, b"not packed")).await;
+        assert!(said.contains("cannot write") && said.contains(packing.tool()), "{said}");
+    }
 
     // The same while the next file arrives.
     let mut damaged = file(bed.path("y"), 0o644, b"whatever");
-    damaged.content = not_gzip;
+    damaged.content = broken(Packing::Gzip, 10, b"not packed");
     let mut whole = file(bed.path("z"), 0o644, b"whatever");
     whole.content = packed(Packing::Gzip, b"whatever");
     let push = Push {
@@ -178,7 +179,7 @@ async fn damaged_gzip_and_sources_that_fail_name_the_cause() {
         "{said}"
     );
 
-    let said = fail_with(broken(1_000_000, b"short")).await;
+    let said = fail_with(broken(Packing::Zstd, 1_000_000, b"short")).await;
     assert!(said.contains("it has not the 1000000 bytes"), "{said}");
 
     let gone = Content::Stream {
