@@ -58,11 +58,14 @@ host_boot() {
     net_mend "$host"
     # The namespace is entered before nspawn starts: with its own --network-namespace-path, /sys/class/net in the host
     # would show this machine's interfaces. Every descriptor goes to the log, or the caller's pipes would stay open.
+    # Journals are not linked: nothing of a host's belongs in this machine's /var/log, and a machine that is a container
+    # itself may have no id to link by.
     (
         echo "$BASHPID" >"$cgroup/cgroup.procs"
         exec setsid nsenter --net="/run/netns/$(port_ns "$host")" \
             env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn -q -D "$DATA/$host/root" --machine="$LAB-$host" \
-            --register=no --keep-unit --resolv-conf=off --timezone=off --capability=CAP_NET_ADMIN -b
+            --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off \
+            --capability=CAP_NET_ADMIN -b
     ) </dev/null >>"$STATE/$host/console.log" 2>&1 9>&- &
     echo $! >"$STATE/$host/nspawn.pid"
     disown
