@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::host::{Data, Disk};
-use super::papers::Keys;
+use super::host::{Data, Disk, SimHost};
+use super::papers::{Keys, Papers, papers};
 use super::scenes::{Scene, UP};
-use super::stock::{self, V3_4, V3_5};
+use super::stock::{self, V3_4, V3_5, V3_6};
 use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, MemberId, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Intent, Membership, Observed, Policy};
-use crate::ops::plan::{Action, Step, Target, plan};
+use crate::ops::plan::{Action, Plan, Step, Target, plan};
 use crate::ops::safety::bootstrap::{
     Ground, Marker, answers_for_us, data_belongs, may_bootstrap, one_cluster, same_as_running,
 };
@@ -20,7 +20,7 @@ use crate::ops::safety::leader::{Succession, before_a_join, before_a_removal};
 use crate::ops::safety::membership::{
     left_by_a_join, may_add, may_finish, may_promote, may_remove, may_remove_once, may_wipe, nobody_is_joining,
 };
-use crate::ops::safety::quorum::may_stop;
+use crate::ops::safety::quorum::{may_stop, may_stop_once};
 use crate::ops::safety::{Blocked, Rule};
 
 /// A member of a cluster drawn in one letter.
@@ -343,6 +343,23 @@ fn only_what_an_unfinished_join_of_this_cluster_left_makes_way_by_itself() {
 }
 
 #[test]
+fn nobody_is_stopped_whom_a_leader_would_have_to_take_back_that_does_not_answer() {
+    for members in [[Sick, Well, Well].as_slice(), &[Sick, Well, Well, Well, Well]] {
+        let outcome = may_stop(&cluster(members), id(2), OUTAGE);
+        assert_eq!(
+            refused(outcome, "led by etcd-1 (1), which does not answer"),
+            Rule::NotSettled
+        );
+    }
+    // Itself it is down already, and beside one that does not lead an outage is an outage.
+    let led = cluster(&[Sick, Well, Well]);
+    assert_eq!(may_stop(&led, id(1), OUTAGE), Ok(()));
+    assert_eq!(may_stop(&cluster(&[Well, Well, Sick]), id(2), OUTAGE), Ok(()));
+    let cured = [id(1)].into();
+    assert_eq!(may_stop_once(&led, id(2), OUTAGE, &cured), Ok(()));
+}
+
+#[test]
 fn a_leader_that_answers_hands_over_before_it_goes_and_one_that_does_not_is_voted_out() {
     let three = cluster(&[Well; 3]);
     assert_eq!(before_a_removal(&three, id(2)), Succession::NotNeeded);
@@ -532,6 +549,39 @@ fn a_first_start_that_was_seen_half_way_is_no_lost_disk() {
     assert_eq!(up(false, true), [], "its bootstrap is not complete");
     assert_eq!(up(true, true), [Rule::DataGone], "it had been complete");
     assert_eq!(up(false, false), [Rule::DataGone], "it had a name and does not run");
+}
+
+/// One member of 3.6 whose first start was never seen to succeed; the inventory wants 3.5.
+fn half_made(paint: impl FnOnce(&mut SimHost)) -> Result<Plan, Vec<Blocked>> {
+    let mut scene = Scene::of_version(1, V3_6).wanting(V3_5);
+    let host = scene.world.host(&stock::host(1).name);
+    host.marker = host.marker.take().map(|text| text.replace("true", "false"));
+    paint(host);
+    scene.plan()
+}
+
+#[test]
+fn a_first_start_that_was_never_seen_to_succeed_has_data_all_the_same() {
+    let refusals = half_made(|host| host.unit.process = None).unwrap_err();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert_eq!(refusals[0].rule, Rule::Version, "etcd 3.5 does not read it");
+    // It is on its way, so nothing is put under it.
+    let starting = |host: &mut SimHost| host.unit.process.as_mut().expect("it runs").ready = false;
+    let plan = half_made(starting).expect("it goes on");
+    let put_under = |step: &&Step| match &step.action {
+        Action::Provision { change } => change.files.iter().any(|file| file.text.contains("3.5.30/etcd ")),
+        _ => step.action == Action::Start,
+    };
+    assert_eq!(plan.steps().find(put_under), None);
+}
+
+#[test]
+fn a_member_that_is_ready_and_cannot_be_asked_is_not_taken_for_a_first_start() {
+    let ended = |host: &mut SimHost| host.files.extend(papers(&host.spec.name, Papers::Expired));
+    let refusals = half_made(ended).unwrap_err();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert_eq!(refusals[0].rule, Rule::Certificates);
+    assert!(refusals[0].hint.contains("`quorate pki renew`"), "{}", refusals[0].hint);
 }
 
 /// etcd sorts the URLs as text: `10.0.0.10:` stands before `10.0.0.1:`.
