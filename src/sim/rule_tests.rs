@@ -249,6 +249,57 @@ fn a_member_is_removed_beside_one_that_is_started_before() {
     assert_eq!(refused(outcome, "quorum is lost"), Rule::QuorumLost);
 }
 
+fn replace(old: usize, new: usize) -> Intent {
+    Intent::Replace {
+        old: stock::host(old).name,
+        new: stock::host(new).name,
+    }
+}
+
+#[test]
+fn a_newcomer_that_was_begun_takes_nobody_elses_place_and_is_not_stopped_unasked() {
+    let begun = Scene::healthy(2).inventory_of(3).with_learner(3).asked(replace(3, 3));
+    assert_eq!(begun.plan().err(), None);
+    let refusals = begun.with_data(3, Data::Foreign).plan().unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::ForeignData, "{refusals:?}");
+    // Cut short before it was noted that it is complete: one of two voters by now, and to be restarted.
+    let mut voter = Scene::healthy(2).inventory_of(3).asked(replace(3, 1));
+    let host = voter.world.host(&stock::host(1).name);
+    host.marker = host.marker.take().map(|text| text.replace("true", "false"));
+    let config = host.spec.paths.config.clone();
+    let process = host.unit.process.as_mut().expect("it runs");
+    process.started_with.insert(config, "an older one".into());
+    let refusals = voter.plan().unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::WouldLoseQuorum, "{refusals:?}");
+    assert!(voter.accepting_an_outage().plan().is_ok());
+}
+
+#[test]
+fn a_snapshot_comes_before_a_member_that_is_down_is_started_with_another_minor() {
+    let up = Intent::Converge {
+        prune: false,
+        limit: vec![stock::host(3).name],
+    };
+    let scene = Scene::of_version(3, V3_4).stopped(3).a_moment_later().asked(up);
+    let plan = scene.plan().expect("it is upgraded");
+    let first = plan.steps().next().map(|step| &step.action);
+    assert!(matches!(first, Some(Action::Snapshot { .. })), "{first:?}");
+}
+
+/// etcd-5 is not in the inventory, and etcd-6 is on its way in.
+#[test]
+fn nobody_is_pruned_beside_a_join_that_the_run_does_not_finish() {
+    let mut scene = Scene::healthy(5).with_learner(6);
+    scene.desired = stock::inventory([1, 2, 3, 4, 6], V3_5);
+    let prune = |limit| {
+        let intent = Intent::Converge { prune: true, limit };
+        scene.clone().asked(intent).plan()
+    };
+    assert_eq!(prune(Vec::new()).err(), None);
+    let refusals = prune(vec![stock::host(2).name]).unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::NotSettled, "{refusals:?}");
+}
+
 /// Whatever else the cluster has: nobody could look after it.
 #[test]
 fn the_last_host_of_the_inventory_is_not_removed() {
