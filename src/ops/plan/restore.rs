@@ -1,5 +1,6 @@
-//! `restore`: a whole new cluster from one snapshot. Everything is brought to the hosts first; then all members stop, the
-//! old data is moved aside, the same snapshot is restored on each, and all start together.
+//! `restore`: a whole new cluster from one snapshot. Everything is brought to the hosts first; then all members stop, what
+//! they are started with is exchanged, the old data is moved aside, the same snapshot is restored on each, and all start
+//! together.
 //!
 //! Begun again, the plan holds what is left: a host that carries the new cluster's id is done, every other one is not.
 
