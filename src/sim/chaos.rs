@@ -457,9 +457,8 @@ fn mishap(world: &mut World, node: &NodeName, dice: &mut Dice) -> bool {
 
 /// The data directory, or its write-ahead log, is gone; quorate's marker with it, more often than not.
 fn lose_data(world: &mut World, node: &NodeName, dice: &mut Dice) {
-    let known_elsewhere = world.hosts.values().any(|h| h.spec.name != *node && h.marker.is_some());
-    if !known_elsewhere && world.hosts[node].marker.is_some() {
-        // The last trace of a cluster that nobody could know about any more.
+    let host = &world.hosts[node];
+    if !known_elsewhere(world, node) && (host.marker.is_some() || host.disk().is_some()) {
         return;
     }
     world.stop(node);
@@ -499,7 +498,15 @@ fn removed(world: &mut World, node: &NodeName) {
     });
 }
 
+/// Whether another host tells of a cluster. Without the last trace nobody could know about it any more.
+fn known_elsewhere(world: &World, node: &NodeName) -> bool {
+    world.hosts.values().any(|h| h.spec.name != *node && h.marker.is_some())
+}
+
 fn marker(world: &mut World, node: &NodeName, dice: &mut Dice) -> bool {
+    if !known_elsewhere(world, node) && world.hosts[node].disk().is_none() {
+        return false;
+    }
     let host = world.host(node);
     let Some(text) = host.marker.clone() else { return false };
     host.marker = match dice.below(3) {

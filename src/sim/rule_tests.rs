@@ -230,6 +230,12 @@ fn a_member_is_removed_only_when_the_rest_keeps_a_quorum() {
         Ok(()),
         "it has no vote"
     );
+    let hearsay = Membership {
+        by_quorum: false,
+        ..cluster(&[Well, Learner(9)])
+    };
+    let outcome = may_remove(&hearsay, id(2), STRICT);
+    assert_eq!(refused(outcome, "could not be read from a quorum"), Rule::Unknown);
 }
 
 #[test]
@@ -678,6 +684,28 @@ fn a_cluster_that_answers_from_our_hosts_and_is_not_ours_is_not_worked_on() {
     assert_eq!(
         answers_for_us(&scene.desired, &seen(scene.desired.cluster.as_str())),
         Ok(())
+    );
+}
+
+/// etcd-6 is not in the inventory, leads, and keeps its certificate, which has ended; etcd-1 is down.
+#[test]
+fn a_renewal_does_not_wait_for_who_is_lost_to_a_leader_that_stays_silent() {
+    let renew = Intent::RotateLeaves { limit: Vec::new() };
+    let mut scene = Scene::healthy(6).inventory_of(5).expired(6).asked(renew);
+    scene = scene.stopped(1).a_moment_later();
+    let leader = scene.world.hosts[&stock::host(6).name].disk().map(|disk| disk.member);
+    scene.world.clusters.values_mut().for_each(|c| c.leader = leader);
+    let plan = scene.plan().expect("certificates are renewed");
+    let looked_at = plan.steps().find_map(|step| match &step.action {
+        Action::LookAgain { nodes, .. } => Some(nodes.clone()),
+        _ => None,
+    });
+    let others: Vec<_> = (2..=5).map(|n| stock::host(n).name).collect();
+    assert_eq!(looked_at, Some(others));
+    assert!(
+        plan.notes.iter().any(|note| note.contains("etcd-1 is not waited for")),
+        "{:?}",
+        plan.notes
     );
 }
 
