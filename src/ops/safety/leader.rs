@@ -74,7 +74,11 @@ pub fn before_a_join(membership: &Membership, ours: impl Fn(&Member) -> bool) ->
 /// # Errors
 /// When somebody else leads and does not answer.
 pub fn takes_back(membership: &Membership, id: MemberId, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
-    let leader = membership.leader().filter(|leader| {
+    // Where a majority stands behind the list one of them is enough to say who leads.
+    let told = membership.voters().filter_map(|m| membership.status_of(m.id));
+    let told = told.map(|status| status.leader).find(|leader| leader.0 != 0);
+    let named = membership.leader().or(told.filter(|_| membership.by_quorum));
+    let leader = named.filter(|leader| {
         let answers = membership.takes_part(*leader) || cured.contains(leader);
         *leader != id && !answers
     });
