@@ -16,7 +16,7 @@ use crate::ops::plan::{Action, Plan, Step, Target, plan};
 use crate::ops::safety::bootstrap::{
     Ground, Marker, answers_for_us, data_belongs, may_bootstrap, one_cluster, same_as_running,
 };
-use crate::ops::safety::leader::{Succession, before_a_join, before_a_removal};
+use crate::ops::safety::leader::{Succession, before_a_join, before_a_removal, takes_back};
 use crate::ops::safety::membership::{
     left_by_a_join, may_add, may_finish, may_promote, may_remove, may_remove_once, may_wipe, nobody_is_joining,
 };
@@ -408,6 +408,14 @@ fn nobody_is_stopped_whom_a_leader_would_have_to_take_back_that_does_not_answer(
             Rule::NotSettled
         );
     }
+    // One that answers tells who leads, where a majority stands behind the list.
+    let outcome = takes_back(&cluster(&[Sick, Well, Sick]), id(3), &BTreeSet::new());
+    assert_eq!(refused(outcome, "led by etcd-1 (1)"), Rule::NotSettled);
+    let hearsay = Membership {
+        by_quorum: false,
+        ..cluster(&[Sick, Well, Sick])
+    };
+    assert_eq!(takes_back(&hearsay, id(3), &BTreeSet::new()), Ok(()));
     // Itself it is down already, and beside one that does not lead an outage is an outage.
     let led = cluster(&[Sick, Well, Well]);
     assert_eq!(may_stop(&led, id(1), OUTAGE), Ok(()));
