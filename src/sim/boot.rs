@@ -22,6 +22,19 @@ impl World {
         if self.hosts[node].unit.process.is_some() || self.hosts[node].link == Link::Dead {
             return;
         }
+        self.host(node).unit.by_itself = false;
+        self.launch(node);
+    }
+
+    /// The machine has come up, and starts what is enabled.
+    pub fn start_at_boot(&mut self, node: &NodeName) {
+        if self.hosts[node].unit.enabled {
+            self.host(node).unit.by_itself = true;
+            self.launch(node);
+        }
+    }
+
+    pub(super) fn launch(&mut self, node: &NodeName) {
         let outcome = self.boot(node);
         let now = self.now;
         let host = self.host(node);
@@ -167,6 +180,7 @@ impl World {
             Cluster::of(members.collect(), now)
         });
         let again = !cluster.has_run.insert(member);
+        self.forgotten |= again && self.hosts[node].unit.by_itself;
         self.happened.push(Happening::Founded {
             node: node.clone(),
             cluster: id,
@@ -201,6 +215,7 @@ impl World {
             .ok_or("it is not registered")?;
         let member = own.id;
         let again = !cluster.has_run.insert(member);
+        self.forgotten |= again && self.hosts[node].unit.by_itself;
         self.happened.push(Happening::Joined {
             node: node.clone(),
             again,

@@ -90,18 +90,19 @@ pub fn mend(world: &mut World, gone: &[NodeName]) -> bool {
         if host.speed == SLOW {
             host.speed = 10_000;
         }
-        if std::mem::replace(&mut host.link, Link::Up) == Link::Dead && host.unit.enabled {
-            world.start(&node);
+        if std::mem::replace(&mut host.link, Link::Up) == Link::Dead {
+            world.start_at_boot(&node);
         }
     }
     world.pass(world.now + 10_000);
     let happened = std::mem::take(&mut world.happened);
-    happened.iter().any(|h| {
+    let again = happened.iter().any(|h| {
         matches!(
             h,
             Happening::Founded { again: true, .. } | Happening::Joined { again: true, .. }
         )
-    })
+    });
+    again || world.forgotten
 }
 
 /// A world, what is wanted of it, and whether anything in it keeps a run from succeeding that no look can show.
@@ -215,10 +216,21 @@ pub fn case(dice: &mut Dice) -> Case {
     }
 }
 
-/// How many votes there are, and where, cannot be seen while nobody answers; nor, with `--limit`, who has the others.
+/// How many votes there are, and where, cannot be seen while nobody answers; nor whose member has been removed; nor, with
+/// `--limit`, who has the others.
 pub fn out_of_sight(world: &World, desired: &Desired, intent: &Intent) -> bool {
     let limited = matches!(intent, Intent::Converge { limit, .. } if !limit.is_empty());
-    world.observe(desired).cluster.known().is_none() && (limited || !in_reach(world, desired))
+    let removed = |host: &SimHost| {
+        let disk = host.disk();
+        disk.is_some_and(|disk| {
+            world
+                .clusters
+                .get(&disk.cluster)
+                .is_some_and(|c| c.removed.contains(&disk.member))
+        })
+    };
+    let mut hosts = desired.hosts.keys().map(|node| &world.hosts[node]);
+    world.observe(desired).cluster.known().is_none() && (limited || hosts.any(removed) || !in_reach(world, desired))
 }
 
 /// Whether the hosts of the inventory that can be reached have the data of a quorum, of whichever clusters theirs is.
@@ -445,9 +457,8 @@ fn mishap(world: &mut World, node: &NodeName, dice: &mut Dice) -> bool {
 
 /// The data directory, or its write-ahead log, is gone; quorate's marker with it, more often than not.
 fn lose_data(world: &mut World, node: &NodeName, dice: &mut Dice) {
-    let known_elsewhere = world.hosts.values().any(|h| h.spec.name != *node && h.marker.is_some());
-    if !known_elsewhere && world.hosts[node].marker.is_some() {
-        // The last trace of a cluster that nobody could know about any more.
+    let host = &world.hosts[node];
+    if !known_elsewhere(world, node) && (host.marker.is_some() || host.disk().is_some()) {
         return;
     }
     world.stop(node);
@@ -487,7 +498,15 @@ fn removed(world: &mut World, node: &NodeName) {
     });
 }
 
+/// Whether another host tells of a cluster. Without the last trace nobody could know about it any more.
+fn known_elsewhere(world: &World, node: &NodeName) -> bool {
+    world.hosts.values().any(|h| h.spec.name != *node && h.marker.is_some())
+}
+
 fn marker(world: &mut World, node: &NodeName, dice: &mut Dice) -> bool {
+    if !known_elsewhere(world, node) && world.hosts[node].disk().is_none() {
+        return false;
+    }
     let host = world.host(node);
     let Some(text) = host.marker.clone() else { return false };
     host.marker = match dice.below(3) {

@@ -51,6 +51,8 @@ pub struct Unit {
     pub failed: Option<String>,
     /// When systemd does so next.
     pub retry_at: u64,
+    /// It was the machine that started it last, when it came up, and nobody else.
+    pub by_itself: bool,
 }
 
 /// A running etcd.

@@ -8,6 +8,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inventory::{ClusterId, Desired, MemberId, NodeName};
+use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 
 use super::host::{Data, SimHost};
@@ -46,8 +47,8 @@ pub struct Oracle {
     acquainted: BTreeSet<(NodeName, NodeName)>,
     /// Clusters that this inventory has had.
     homes: BTreeSet<ClusterId>,
-    /// The clusters of which notes beside data say that they were this inventory's: a restore that was cut off leaves the
-    /// data of two behind.
+    /// The clusters of which notes beside data, or those of a restore, say that they are this inventory's: a restore that was
+    /// cut off leaves the data of two behind, and some of it without a note of its own.
     noted: BTreeSet<ClusterId>,
     /// Clusters that had a leader when the run began.
     alive: BTreeSet<ClusterId>,
@@ -92,7 +93,7 @@ impl Oracle {
                 .filter(|(_, c)| c.leader.is_some())
                 .map(|(id, _)| *id)
                 .collect(),
-            working: working(world),
+            working: working(world, &desired.hosts.keys().cloned().collect()),
             ran: releases::running(world),
             violations: Vec::new(),
         };
@@ -111,6 +112,10 @@ impl Oracle {
 
     /// Looks at what has come about.
     pub fn judge(&mut self, world: &mut World) {
+        if world.forgotten {
+            world.happened.clear();
+            return;
+        }
         for happening in std::mem::take(&mut world.happened) {
             self.event(world, &happening);
         }
@@ -118,7 +123,10 @@ impl Oracle {
         self.recovered(world);
         self.handshakes(world);
         self.releases(world);
-        let leading = |id: &&ClusterId| world.clusters.get(id).is_some_and(|c| c.leader.is_some());
+        let leading = |id: &&ClusterId| {
+            let leads = world.clusters.get(id).is_some_and(|c| c.leader.is_some());
+            leads && in_sight(world, &self.inventory, **id)
+        };
         if self.homes.iter().filter(leading).count() > 1 {
             self.say("the cluster before and the one after a restore live at the same time".into());
         }
@@ -370,11 +378,26 @@ fn lists(world: &World) -> BTreeMap<ClusterId, BTreeMap<MemberId, Standing>> {
     world.clusters.iter().map(|(id, cluster)| (*id, of(cluster))).collect()
 }
 
-/// Clusters with a leader and a quorum behind it.
-fn working(world: &World) -> BTreeSet<ClusterId> {
-    let works =
-        |id: &&ClusterId| world.clusters[*id].leader.is_some() && world.clusters[*id].has_quorum(&world.live(**id));
+/// Clusters with a leader and a quorum behind it, that can be seen from the hosts of the inventory.
+fn working(world: &World, inventory: &BTreeSet<NodeName>) -> BTreeSet<ClusterId> {
+    let works = |id: &&ClusterId| {
+        let cluster = &world.clusters[*id];
+        cluster.leader.is_some() && cluster.has_quorum(&world.live(**id)) && in_sight(world, inventory, **id)
+    };
     world.clusters.keys().filter(works).copied().collect()
+}
+
+/// Whether one of these hosts is a member. A cluster that has taken all of them off its list goes on elsewhere, and nothing
+/// on them tells so: what they still have of it looks like that of a member which is down.
+fn in_sight(world: &World, inventory: &BTreeSet<NodeName>, id: ClusterId) -> bool {
+    let hosts = inventory.iter().filter_map(|node| world.hosts.get(node));
+    let urls: BTreeSet<_> = hosts.map(|host| host.spec.peer_url()).collect();
+    let cluster = world.clusters.get(&id);
+    cluster.is_some_and(|c| {
+        c.members
+            .values()
+            .any(|m| m.peer_urls.iter().any(|url| urls.contains(url)))
+    })
 }
 
 fn healthy_voters(world: &World, id: ClusterId) -> BTreeSet<MemberId> {
@@ -398,5 +421,11 @@ fn noted(world: &World, desired: &Desired) -> BTreeSet<ClusterId> {
     let text = |node| world.hosts.get(node)?.marker.as_deref();
     let markers = desired.hosts.keys().filter_map(|node| Marker::parse(text(node)?));
     let ours = markers.filter(|marker| marker.cluster == desired.cluster);
-    ours.map(|marker| marker.cluster_id).collect()
+    let on = |node| world.hosts.get(node).zip(desired.hosts.get(node));
+    let restores = desired.hosts.keys().filter_map(|node| {
+        let (host, spec) = on(node)?;
+        let note: RestoreNote = serde_json::from_str(host.text(&RestoreNote::path(spec))?).ok()?;
+        Some(note.cluster_id(desired))
+    });
+    ours.map(|marker| marker.cluster_id).chain(restores).collect()
 }

@@ -15,6 +15,7 @@ use crate::inventory::{Desired, HostPath};
 use crate::ops::model::{Intent, Policy};
 use crate::ops::plan::lint::lint;
 use crate::ops::plan::{Plan, plan};
+use crate::ops::safety::Blocked;
 
 /// Runs a property in many worlds, on every processor.
 fn in_every_world(worlds: u64, property: fn(u64) -> Result<(), String>) {
@@ -133,12 +134,21 @@ fn killed_anywhere_and_run_again_it_ends_in_the_same_world() {
         let told = story(&killed);
         let mut again = run(&case.after(killed.world), Trouble::default());
         safe(&case, &again)?;
-        if matches!(again.outcome, Outcome::Blocked(_)) {
-            // Whoever is refused starts what is down first, as the hint says.
-            let started = bring_about(again.world, &case.desired, &UP, case.policy, Trouble::default());
-            safe(&case, &started)?;
-            again = run(&case.after(started.world), Trouble::default());
-            safe(&case, &again)?;
+        if let Outcome::Blocked(blocked) = &again.outcome {
+            // Whoever is refused does what the hint says: consents, or starts what is down first.
+            let consents = |b: &Blocked| b.hint.contains("--accept-outage") && !b.hint.contains("`quorate up`");
+            let mut next = case.clone();
+            let world = if blocked.iter().all(consents) {
+                next.policy.accept_outage = true;
+                again.world
+            } else {
+                let started = bring_about(again.world, &case.desired, &UP, case.policy, Trouble::default());
+                safe(&case, &started)?;
+                started.world
+            };
+            next = next.after(world);
+            again = run(&next, Trouble::default());
+            safe(&next, &again)?;
         }
         let told = format!("{told} then, {:?}:\n{}", again.outcome, story(&again));
         let got = finish(&case, again).map_err(|why| format!("killed after {at} strokes: {why}"))?;

@@ -2,25 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::host::{Data, Disk};
-use super::papers::Keys;
+use super::host::{Data, Disk, SimHost};
+use super::papers::{Keys, Papers, papers};
 use super::scenes::{Scene, UP};
-use super::stock::{self, V3_4, V3_5};
+use super::stock::{self, V3_4, V3_5, V3_6};
 use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, Desired, MemberId, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Intent, Membership, Observed, Policy};
-use crate::ops::plan::{Action, Step, Target, plan};
+use crate::ops::plan::{Action, Plan, Step, Target, plan};
 use crate::ops::safety::bootstrap::{
     Ground, Marker, answers_for_us, data_belongs, may_bootstrap, one_cluster, same_as_running,
 };
-use crate::ops::safety::leader::{Succession, before_a_join, before_a_removal};
+use crate::ops::safety::leader::{Succession, before_a_join, before_a_removal, takes_back};
 use crate::ops::safety::membership::{
     left_by_a_join, may_add, may_finish, may_promote, may_remove, may_remove_once, may_wipe, nobody_is_joining,
 };
-use crate::ops::safety::quorum::may_stop;
+use crate::ops::safety::quorum::{may_stop, may_stop_once};
 use crate::ops::safety::{Blocked, Rule};
 
 /// A member of a cluster drawn in one letter.
@@ -230,6 +230,12 @@ fn a_member_is_removed_only_when_the_rest_keeps_a_quorum() {
         Ok(()),
         "it has no vote"
     );
+    let hearsay = Membership {
+        by_quorum: false,
+        ..cluster(&[Well, Learner(9)])
+    };
+    let outcome = may_remove(&hearsay, id(2), STRICT);
+    assert_eq!(refused(outcome, "could not be read from a quorum"), Rule::Unknown);
 }
 
 #[test]
@@ -247,6 +253,57 @@ fn a_member_is_removed_beside_one_that_is_started_before() {
         &BTreeSet::from([id(1)]),
     );
     assert_eq!(refused(outcome, "quorum is lost"), Rule::QuorumLost);
+}
+
+fn replace(old: usize, new: usize) -> Intent {
+    Intent::Replace {
+        old: stock::host(old).name,
+        new: stock::host(new).name,
+    }
+}
+
+#[test]
+fn a_newcomer_that_was_begun_takes_nobody_elses_place_and_is_not_stopped_unasked() {
+    let begun = Scene::healthy(2).inventory_of(3).with_learner(3).asked(replace(3, 3));
+    assert_eq!(begun.plan().err(), None);
+    let refusals = begun.with_data(3, Data::Foreign).plan().unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::ForeignData, "{refusals:?}");
+    // Cut short before it was noted that it is complete: one of two voters by now, and to be restarted.
+    let mut voter = Scene::healthy(2).inventory_of(3).asked(replace(3, 1));
+    let host = voter.world.host(&stock::host(1).name);
+    host.marker = host.marker.take().map(|text| text.replace("true", "false"));
+    let config = host.spec.paths.config.clone();
+    let process = host.unit.process.as_mut().expect("it runs");
+    process.started_with.insert(config, "an older one".into());
+    let refusals = voter.plan().unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::WouldLoseQuorum, "{refusals:?}");
+    assert!(voter.accepting_an_outage().plan().is_ok());
+}
+
+#[test]
+fn a_snapshot_comes_before_a_member_that_is_down_is_started_with_another_minor() {
+    let up = Intent::Converge {
+        prune: false,
+        limit: vec![stock::host(3).name],
+    };
+    let scene = Scene::of_version(3, V3_4).stopped(3).a_moment_later().asked(up);
+    let plan = scene.plan().expect("it is upgraded");
+    let first = plan.steps().next().map(|step| &step.action);
+    assert!(matches!(first, Some(Action::Snapshot { .. })), "{first:?}");
+}
+
+/// etcd-5 is not in the inventory, and etcd-6 is on its way in.
+#[test]
+fn nobody_is_pruned_beside_a_join_that_the_run_does_not_finish() {
+    let mut scene = Scene::healthy(5).with_learner(6);
+    scene.desired = stock::inventory([1, 2, 3, 4, 6], V3_5);
+    let prune = |limit| {
+        let intent = Intent::Converge { prune: true, limit };
+        scene.clone().asked(intent).plan()
+    };
+    assert_eq!(prune(Vec::new()).err(), None);
+    let refusals = prune(vec![stock::host(2).name]).unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::NotSettled, "{refusals:?}");
 }
 
 /// Whatever else the cluster has: nobody could look after it.
@@ -340,6 +397,31 @@ fn only_what_an_unfinished_join_of_this_cluster_left_makes_way_by_itself() {
     assert!(!left(4, Some(marker(4, 8, false))), "another cluster's");
     assert!(!left(4, None), "nobody knows whose");
     assert!(!left(3, Some(marker(3, 7, false))), "it is listed");
+}
+
+#[test]
+fn nobody_is_stopped_whom_a_leader_would_have_to_take_back_that_does_not_answer() {
+    for members in [[Sick, Well, Well].as_slice(), &[Sick, Well, Well, Well, Well]] {
+        let outcome = may_stop(&cluster(members), id(2), OUTAGE);
+        assert_eq!(
+            refused(outcome, "led by etcd-1 (1), which does not answer"),
+            Rule::NotSettled
+        );
+    }
+    // One that answers tells who leads, where a majority stands behind the list.
+    let outcome = takes_back(&cluster(&[Sick, Well, Sick]), id(3), &BTreeSet::new());
+    assert_eq!(refused(outcome, "led by etcd-1 (1)"), Rule::NotSettled);
+    let hearsay = Membership {
+        by_quorum: false,
+        ..cluster(&[Sick, Well, Sick])
+    };
+    assert_eq!(takes_back(&hearsay, id(3), &BTreeSet::new()), Ok(()));
+    // Itself it is down already, and beside one that does not lead an outage is an outage.
+    let led = cluster(&[Sick, Well, Well]);
+    assert_eq!(may_stop(&led, id(1), OUTAGE), Ok(()));
+    assert_eq!(may_stop(&cluster(&[Well, Well, Sick]), id(2), OUTAGE), Ok(()));
+    let cured = [id(1)].into();
+    assert_eq!(may_stop_once(&led, id(2), OUTAGE, &cured), Ok(()));
 }
 
 #[test]
@@ -534,6 +616,39 @@ fn a_first_start_that_was_seen_half_way_is_no_lost_disk() {
     assert_eq!(up(false, false), [Rule::DataGone], "it had a name and does not run");
 }
 
+/// One member of 3.6 whose first start was never seen to succeed; the inventory wants 3.5.
+fn half_made(paint: impl FnOnce(&mut SimHost)) -> Result<Plan, Vec<Blocked>> {
+    let mut scene = Scene::of_version(1, V3_6).wanting(V3_5);
+    let host = scene.world.host(&stock::host(1).name);
+    host.marker = host.marker.take().map(|text| text.replace("true", "false"));
+    paint(host);
+    scene.plan()
+}
+
+#[test]
+fn a_first_start_that_was_never_seen_to_succeed_has_data_all_the_same() {
+    let refusals = half_made(|host| host.unit.process = None).unwrap_err();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert_eq!(refusals[0].rule, Rule::Version, "etcd 3.5 does not read it");
+    // It is on its way, so nothing is put under it.
+    let starting = |host: &mut SimHost| host.unit.process.as_mut().expect("it runs").ready = false;
+    let plan = half_made(starting).expect("it goes on");
+    let put_under = |step: &&Step| match &step.action {
+        Action::Provision { change } => change.files.iter().any(|file| file.text.contains("3.5.30/etcd ")),
+        _ => step.action == Action::Start,
+    };
+    assert_eq!(plan.steps().find(put_under), None);
+}
+
+#[test]
+fn a_member_that_is_ready_and_cannot_be_asked_is_not_taken_for_a_first_start() {
+    let ended = |host: &mut SimHost| host.files.extend(papers(&host.spec.name, Papers::Expired));
+    let refusals = half_made(ended).unwrap_err();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert_eq!(refusals[0].rule, Rule::Certificates);
+    assert!(refusals[0].hint.contains("`quorate pki renew`"), "{}", refusals[0].hint);
+}
+
 /// etcd sorts the URLs as text: `10.0.0.10:` stands before `10.0.0.1:`.
 #[test]
 fn of_a_new_cluster_whoever_is_asked_first_starts_first_and_all_others_together() {
@@ -577,6 +692,28 @@ fn a_cluster_that_answers_from_our_hosts_and_is_not_ours_is_not_worked_on() {
     assert_eq!(
         answers_for_us(&scene.desired, &seen(scene.desired.cluster.as_str())),
         Ok(())
+    );
+}
+
+/// etcd-6 is not in the inventory, leads, and keeps its certificate, which has ended; etcd-1 is down.
+#[test]
+fn a_renewal_does_not_wait_for_who_is_lost_to_a_leader_that_stays_silent() {
+    let renew = Intent::RotateLeaves { limit: Vec::new() };
+    let mut scene = Scene::healthy(6).inventory_of(5).expired(6).asked(renew);
+    scene = scene.stopped(1).a_moment_later();
+    let leader = scene.world.hosts[&stock::host(6).name].disk().map(|disk| disk.member);
+    scene.world.clusters.values_mut().for_each(|c| c.leader = leader);
+    let plan = scene.plan().expect("certificates are renewed");
+    let looked_at = plan.steps().find_map(|step| match &step.action {
+        Action::LookAgain { nodes, .. } => Some(nodes.clone()),
+        _ => None,
+    });
+    let others: Vec<_> = (2..=5).map(|n| stock::host(n).name).collect();
+    assert_eq!(looked_at, Some(others));
+    assert!(
+        plan.notes.iter().any(|note| note.contains("etcd-1 is not waited for")),
+        "{:?}",
+        plan.notes
     );
 }
 

@@ -80,11 +80,14 @@ impl World {
             .collect()
     }
 
-    /// The member around which the others gather: the leader, else one that is connected, else whoever reaches most.
+    /// The member around which the others gather: the leader, else one that is connected, else whoever reaches most. Nobody
+    /// gathers around a learner, which can neither vote nor lead.
     fn hub<'a>(&self, cluster: ClusterId, running: &[(&'a SimHost, Disk, &Process)]) -> Option<&'a SimHost> {
-        let leader = self.clusters.get(&cluster).and_then(|c| c.leader);
-        let leads = running.iter().find(|(_, disk, _)| Some(disk.member) == leader);
-        let connected = || running.iter().find(|(_, _, process)| process.ready);
+        let agreed = self.clusters.get(&cluster)?;
+        let votes = |disk: &Disk| agreed.voters().any(|id| id == disk.member);
+        let voters = || running.iter().filter(|(_, disk, _)| votes(disk));
+        let leads = voters().find(|(_, disk, _)| Some(disk.member) == agreed.leader);
+        let connected = || voters().find(|(_, _, process)| process.ready);
         let most = || {
             let reach = |host: &SimHost| {
                 running
@@ -92,7 +95,7 @@ impl World {
                     .filter(|(other, ..)| host.reaches(other, self.now))
                     .count()
             };
-            running.iter().rev().max_by_key(|(host, ..)| reach(host))
+            voters().rev().max_by_key(|(host, ..)| reach(host))
         };
         leads.or_else(connected).or_else(most).map(|(host, ..)| *host)
     }

@@ -27,6 +27,8 @@ pub struct World {
     pub rescued: Vec<Saved>,
     /// What has happened since the oracle last looked.
     pub happened: Vec<Happening>,
+    /// A machine that came up has started a member without its data: what comes of that is nobody's fault.
+    pub forgotten: bool,
 }
 
 /// Something that a state alone does not show.
@@ -79,6 +81,7 @@ impl World {
             backups: 0,
             rescued: Vec::new(),
             happened: Vec::new(),
+            forgotten: false,
         }
     }
 
@@ -130,7 +133,7 @@ impl World {
             .map(|h| h.spec.name.clone())
             .collect();
         for node in again {
-            self.start(&node);
+            self.launch(&node);
         }
         let ids: Vec<ClusterId> = self.clusters.keys().copied().collect();
         for id in ids {
@@ -161,9 +164,7 @@ impl World {
             let host = self.host(&node);
             host.back_at = None;
             host.link = Link::Up;
-            if host.unit.enabled {
-                self.start(&node);
-            }
+            self.start_at_boot(&node);
         }
     }
 

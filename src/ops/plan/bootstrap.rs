@@ -6,11 +6,11 @@ use super::converge::unreachable;
 use super::drift::drift;
 use super::join::{self, clear_aborted, is_on_its_way};
 use super::preflight::preflight;
-use super::startable::{certificates_ended, ended, lacks, unit_release};
+use super::startable::{certificates_ended, ended, lacks, newest_writer};
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Step, Target};
 use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
-use crate::host::{DataState, HostFacts};
+use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::Fact;
@@ -59,7 +59,11 @@ pub(super) fn from_nothing(situation: Situation<'_>, limit: &[NodeName]) -> Resu
         blocked
     })?;
     match ground {
-        Ground::Fresh | Ground::HalfMade => bootstrap(situation, expected),
+        Ground::Fresh => bootstrap(situation, expected),
+        Ground::HalfMade => {
+            unasked(situation)?;
+            bootstrap(situation, expected)
+        }
         Ground::Stopped { with_data } => cold_start(situation, &with_data),
     }
 }
@@ -120,7 +124,17 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
             member: host.name.clone(),
             complete: false,
         };
-        let mut change = drift.whole();
+        let has_data = facts.data.state == DataState::Bootstrapped;
+        let lives = has_data && facts.service.pid.is_some();
+        if has_data && !lives {
+            blocked.extend(newer_data(situation, host, facts));
+        }
+        // One that crashed would come up with what is put under it. What it was started with is exchanged in its turn, once
+        // the cluster can be asked.
+        let mut change = match lives {
+            true => drift.now.clone(),
+            false => drift.whole(),
+        };
         change.enable |= trying;
         // What is cleared away takes the marker with it.
         change.marker = (aborted || Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
@@ -132,7 +146,7 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
             );
         }
         let runs = drift.restart.is_empty() && facts.service.pid.is_some() && !aborted;
-        if !runs {
+        if !runs && !lives {
             start.push(
                 on(&host.name, Action::Start, Risk::Reversible)
                     .requires(Check::NoData {
@@ -264,6 +278,18 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
     Ok(draft)
 }
 
+/// A member that is ready has found a leader: its cluster works, and may have grown since, whatever the notes of its first
+/// start say. It has to be asked, which nobody can once its certificates have ended.
+fn unasked(situation: Situation<'_>) -> Result<(), Vec<Blocked>> {
+    let ready = known_hosts(situation).filter(|(_, facts)| {
+        facts.data.state == DataState::Bootstrapped && facts.service.state == ServiceState::Running
+    });
+    let blocked: Vec<Blocked> = ready
+        .filter_map(|(host, facts)| Some(certificates_ended(host, ended(situation, host, facts)?)))
+        .collect();
+    if blocked.is_empty() { Ok(()) } else { Err(blocked) }
+}
+
 /// Members with expired certificates cannot form a quorum however often they are started.
 fn expired(situation: Situation<'_>) -> Result<(), Vec<Blocked>> {
     let blocked: Vec<Blocked> = known_hosts(situation)
@@ -325,16 +351,20 @@ fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step
         };
         let Some(what) = missing else { continue };
         blocked.extend(preflight(situation, host, facts));
-        // The unit that is put back names the wanted release; the data was written by one of those installed, or by the
-        // one that the unit named so far.
-        let newest = facts.releases.keys().copied().max().max(unit_release(host, facts));
-        blocked.extend(newest.and_then(|v| may_start_with(v, situation.desired.version).err()));
+        // The unit that is put back names the wanted release.
+        blocked.extend(newer_data(situation, host, facts));
         let change = drift.whole();
         steps.push(
             on(&host.name, Action::Provision { change }, Risk::Reversible).because([format!("{what} is missing")]),
         );
     }
     if blocked.is_empty() { Ok(steps) } else { Err(blocked) }
+}
+
+/// The refusal to start the data on a host with the wanted release.
+fn newer_data(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
+    let refusal = may_start_with(newest_writer(host, facts)?, situation.desired.version).err()?;
+    Some(refusal.on(&host.name))
 }
 
 pub(super) fn known_hosts<'a>(

@@ -7,6 +7,7 @@ use super::bootstrap::{from_nothing, known_hosts};
 use super::drift::{Drift, drift};
 use super::leave::Strays;
 use super::preflight::preflight;
+use super::startable::release_so_far;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, roll};
 use crate::etcd::Member;
@@ -72,7 +73,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         &left,
         prune,
         Strays::Well,
-        &with_joined(situation, &left, cured),
+        &with_joined(situation, &left, &covered, cured),
         &mut draft,
     )?;
     if limit.is_empty() {
@@ -90,10 +91,15 @@ pub(super) fn members_where(peers: &[Peer<'_>], which: impl Fn(&Peer<'_>) -> boo
     peers.iter().filter(|p| which(p)).map(|p| p.member.id).collect()
 }
 
-/// `cured`, and whoever was on the way in before: this run finishes that.
-fn with_joined(situation: Situation<'_>, membership: &Membership, cured: BTreeSet<MemberId>) -> BTreeSet<MemberId> {
+/// `cured`, and whoever was on the way in before: this run finishes that, where it covers the host.
+fn with_joined(
+    situation: Situation<'_>,
+    membership: &Membership,
+    covered: &dyn Fn(&NodeName) -> bool,
+    cured: BTreeSet<MemberId>,
+) -> BTreeSet<MemberId> {
     let begun = membership.members.iter().filter(|m| m.learner || !m.started());
-    let ours = begun.filter(|m| host_of(situation.desired, m).is_some());
+    let ours = begun.filter(|m| host_of(situation.desired, m).is_some_and(|host| covered(&host.name)));
     ours.map(|m| m.id).chain(cured).collect()
 }
 
@@ -224,7 +230,7 @@ fn before_another_version(
 ) {
     let wanted = situation.desired.version;
     let mut members = known_hosts(situation).filter(|(host, _)| covered(&host.name) && membership.of(host).is_some());
-    if members.any(|(_, facts)| facts.service.running_version.is_some_and(|v| v != wanted)) {
+    if members.any(|(host, facts)| release_so_far(host, facts).is_some_and(|version| version != wanted)) {
         let why = format!("members move to etcd {wanted}");
         snapshot_first(situation, format!("before-{wanted}"), Some(why), draft);
     }

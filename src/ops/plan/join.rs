@@ -16,6 +16,7 @@ use crate::ops::model::{Membership, host_of};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::leader::before_a_join;
 use crate::ops::safety::membership::{PROMOTION_LAG, left_by_a_join, may_add_once, may_finish};
+use crate::ops::safety::quorum::may_stop;
 use crate::ops::safety::version::may_join_with;
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState};
@@ -95,7 +96,7 @@ pub(super) fn missing(
 ///
 /// # Errors
 /// What to do about it.
-fn may_start(
+pub(super) fn may_start(
     situation: Situation<'_>,
     membership: &Membership,
     host: &DesiredHost,
@@ -150,7 +151,7 @@ pub(super) fn with_its_release(
 }
 
 /// Whether the host still holds what an earlier join of its own left there.
-fn left_over(membership: &Membership, host: &DesiredHost, facts: &HostFacts) -> bool {
+pub(super) fn left_over(membership: &Membership, host: &DesiredHost, facts: &HostFacts) -> bool {
     facts.data.state == DataState::Bootstrapped
         && left_by_a_join(membership, &host.peer_url(), Marker::on(facts).as_ref())
 }
@@ -243,6 +244,7 @@ pub(super) fn one(
         match listed.filter(|m| !m.learner) {
             // Cut short after its promotion: it is a voter like the others by now.
             Some(member) => {
+                may_stop(membership, member.id, situation.policy).map_err(|refusal| refusal.on(&host.name))?;
                 let one = roll::Turn {
                     host,
                     member,

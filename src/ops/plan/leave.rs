@@ -87,11 +87,19 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
         Some(begun) => may_finish(&after, begun.id, &BTreeSet::new()).err(),
         None => may_add(&after).err(),
     });
+    // What lies on another host, or was brought there before, stays there: it must be the newcomer's.
+    if old != new || begun {
+        blocked.extend(data_belongs(situation.desired, new_host, facts).err());
+        blocked.extend(join::may_start(situation, &after, new_host, facts).err());
+    }
     if !blocked.is_empty() {
         return Err(blocked);
     }
     if old != new || !begun {
         retire(situation, old_host, false, &mut draft).map_err(|refusal| vec![refusal])?;
+    }
+    if old != new && join::left_over(&after, new_host, facts) {
+        retire(situation, new_host, false, &mut draft).map_err(|refusal| vec![refusal])?;
     }
     let after = without(membership, leaving);
     let mut known: Vec<(String, PeerUrl)> = after

@@ -12,6 +12,7 @@ use crate::host::{DataState, HostFacts};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::safety::bootstrap::{Marker, data_belongs};
+use crate::ops::safety::leader::takes_back;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::{HostTrust, may_sign_with};
 use crate::ops::safety::{Blocked, Rule};
@@ -61,12 +62,36 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
         Effect::None,
         down.map(|(host, _)| start(host)).collect(),
     );
+    lost_to_the_leader(situation, &mut members, &mut draft);
     draft.wave(
         "look again",
         Effect::None,
         look_again(situation, &members).into_iter().collect(),
     );
     Ok(draft)
+}
+
+/// Takes out, and names, who would be waited for in vain: members on their way to a leader that will not answer with the
+/// new certificates either, because it is none of ours.
+fn lost_to_the_leader(situation: Situation<'_>, members: &mut Vec<(&DesiredHost, &HostFacts)>, draft: &mut Draft) {
+    let Some(membership) = situation.membership() else {
+        return;
+    };
+    let renewed = members
+        .iter()
+        .filter_map(|(host, _)| Some(membership.of(host)?.id))
+        .collect();
+    members.retain(|(host, _)| {
+        let away = membership.of(host).filter(|m| !membership.takes_part(m.id));
+        let Some(why) = away.and_then(|m| takes_back(membership, m.id, &renewed).err()) else {
+            return true;
+        };
+        let name = &host.name;
+        draft
+            .notes
+            .push(format!("{name} is not waited for: {}; {}", why.reason, why.hint));
+        false
+    });
 }
 
 /// The CA that signs now.

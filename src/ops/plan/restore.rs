@@ -1,10 +1,11 @@
-//! `restore`: a whole new cluster from one snapshot. Everything is brought to the hosts first; then all members stop, the
-//! old data is moved aside, the same snapshot is restored on each, and all start together.
+//! `restore`: a whole new cluster from one snapshot. Everything is brought to the hosts first; then all members stop, what
+//! they are started with is exchanged, the old data is moved aside, the same snapshot is restored on each, and all start
+//! together.
 //!
 //! Begun again, the plan holds what is left: a host that carries the new cluster's id is done, every other one is not.
 
 use super::bootstrap::known_hosts;
-use super::drift::drift;
+use super::drift::{Drift, drift};
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, HostChange, Risk, Situation, Step, Target};
@@ -32,7 +33,10 @@ struct Part<'a> {
     tool: RestoreTool,
     /// It carries the restored data.
     done: bool,
+    /// What may lie there while the old member still runs.
     provision: HostChange,
+    /// What the new member is started with.
+    launch: HostChange,
 }
 
 /// Plans `restore`.
@@ -72,6 +76,11 @@ pub(super) fn restore(situation: Situation<'_>, order: &RestoreOrder) -> Result<
         stage(&parts, order, &note),
     );
     draft.wave("stop all members", Effect::None, stop(&parts, &note, situation.policy));
+    draft.wave(
+        "put in place what the new members start with",
+        Effect::None,
+        launch(&parts),
+    );
     draft.wave("move the old data aside", Effect::None, make_room(&parts));
     draft.wave(
         "restore the same snapshot on every host",
@@ -103,23 +112,35 @@ fn survey<'a>(situation: Situation<'a>, note: &RestoreNote, id: ClusterId) -> Re
             drift(situation, host, facts, &initial),
             tool(situation.supplies, situation, facts),
         ) {
-            (Ok(drift), Some(tool)) => parts.push(Part {
-                host,
-                facts,
-                tool,
-                done: facts.data.state == DataState::Bootstrapped
-                    && Marker::on(facts).is_some_and(|m| m.cluster_id == id),
-                // It must not start at boot before its data is there.
-                provision: HostChange {
-                    enable: false,
-                    ..drift.whole()
-                },
-            }),
+            (Ok(drift), Some(tool)) => parts.push(part(host, facts, tool, drift, id)),
             (Err(refusal), _) => blocked.push(refusal),
             (_, None) => blocked.push(no_tool(situation, host)),
         }
     }
     if blocked.is_empty() { Ok(parts) } else { Err(blocked) }
+}
+
+/// etcd that crashes, or whose machine reboots, is started with the config and the unit that lie there by then. Those of
+/// the new cluster, and its release, are not for the old data, which may be gone back to: they come once it is stopped.
+fn part<'a>(host: &'a DesiredHost, facts: &'a HostFacts, tool: RestoreTool, drift: Drift, id: ClusterId) -> Part<'a> {
+    let done =
+        facts.data.state == DataState::Bootstrapped && Marker::on(facts).is_some_and(|marker| marker.cluster_id == id);
+    let (provision, launch) = match done {
+        true => (drift.whole(), HostChange::default()),
+        false => (drift.now, drift.at_restart),
+    };
+    Part {
+        host,
+        facts,
+        tool,
+        done,
+        // It must not start at boot before its data is there.
+        provision: HostChange {
+            enable: false,
+            ..provision
+        },
+        launch,
+    }
 }
 
 fn initial(situation: Situation<'_>, note: &RestoreNote) -> InitialCluster {
@@ -274,6 +295,15 @@ pub(super) fn unwatched(stop: Step, host: &DesiredHost, facts: &HostFacts, polic
         }),
         _ => stop,
     }
+}
+
+fn launch(parts: &[Part<'_>]) -> Vec<Step> {
+    let due = parts.iter().filter(|part| !part.launch.is_empty());
+    due.map(|part| {
+        let change = part.launch.clone();
+        on(&part.host.name, Action::Provision { change }, Risk::Reversible).requires(stopped(part))
+    })
+    .collect()
 }
 
 fn make_room(parts: &[Part<'_>]) -> Vec<Step> {

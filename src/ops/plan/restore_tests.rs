@@ -2,6 +2,7 @@ use super::*;
 use crate::ops::model::{Fact, Intent, Observed};
 use crate::ops::plan::{Plan, lint, plan};
 use crate::ops::samples::{ACCEPTED, backup, desired, empty, facts, membership, name, observed, stop, supplies};
+use crate::render::unit_path;
 
 fn planned(seen: &Observed, order: RestoreOrder) -> Plan {
     let wanted = desired(seen.hosts.len());
@@ -64,6 +65,7 @@ fn everything_is_brought_and_noted_before_anybody_stops_and_all_start_together()
             "prepare every host",
             "bring the snapshot to every host",
             "stop all members",
+            "put in place what the new members start with",
             "move the old data aside",
             "restore the same snapshot on every host",
             "start all members together",
@@ -113,6 +115,28 @@ fn no_data_is_touched_before_every_member_was_seen_to_be_down_and_none_starts_be
         };
         let looks = Check::NobodyConnected { node };
         assert!(step.requires.contains(&looks), "clients may have come back: {step:?}");
+    }
+}
+
+/// Whoever crashes before it is stopped comes up as the member that it was.
+#[test]
+fn what_a_member_is_started_with_is_exchanged_only_once_it_is_stopped() {
+    let wanted = desired(3);
+    let plan = planned(&observed(&wanted), backup());
+    let read_at_a_start = |step: &Step, n: usize| {
+        let host = &wanted.hosts[&name(n)];
+        let Action::Provision { change } = &step.action else {
+            panic!("{step:?}")
+        };
+        let read = |path: &HostPath| *path == host.paths.config || *path == unit_path(&host.service);
+        change.files.iter().filter(|file| read(&file.path)).count()
+    };
+    for (n, step) in (1..).zip(wave(&plan, "prepare every host")) {
+        assert_eq!(read_at_a_start(step, n), 0, "{step:?}");
+    }
+    for (n, step) in (1..).zip(wave(&plan, "put in place what the new members start with")) {
+        assert_eq!(read_at_a_start(step, n), 2, "{step:?}");
+        assert!(step.requires.contains(&Check::Stopped { node: name(n) }), "{step:?}");
     }
 }
 

@@ -49,6 +49,26 @@ pub(super) fn unit_release(host: &DesiredHost, facts: &HostFacts) -> Option<Vers
     release_of(unit, &host.paths.bin)
 }
 
+/// The release that the member on a host runs; of one that is down the one that it would be started with.
+pub(super) fn release_so_far(host: &DesiredHost, facts: &HostFacts) -> Option<Version> {
+    let newest = || facts.releases.keys().copied().max();
+    facts
+        .service
+        .running_version
+        .or_else(|| unit_release(host, facts))
+        .or_else(newest)
+}
+
+/// The newest release that may have written the data on a host: the one that runs, or else any of those installed, or the
+/// one that the unit names.
+pub(super) fn newest_writer(host: &DesiredHost, facts: &HostFacts) -> Option<Version> {
+    let installed = facts.releases.keys().copied().max();
+    facts
+        .service
+        .running_version
+        .or(installed.max(unit_release(host, facts)))
+}
+
 /// The release that a start would run, when that is not there as it should be.
 fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<String> {
     let named = unit_release(host, facts).or(facts.service.running_version);

@@ -1,5 +1,7 @@
 //! Who has to lead while members come and go.
 
+use std::collections::BTreeSet;
+
 use super::{Blocked, Rule};
 use crate::etcd::Member;
 use crate::inventory::MemberId;
@@ -63,4 +65,33 @@ pub fn before_a_join(membership: &Membership, ours: impl Fn(&Member) -> bool) ->
             "take it out with `quorate up --prune`, or add it to the inventory",
         )),
     }
+}
+
+/// Whether the leader would take a member back that is stopped for a while. The members that run go on over connections
+/// that are open, whatever has become of certificates; who comes back needs a new one, to the leader above all. A leader
+/// that does not answer us may answer nobody new. Those in `cured` do by then.
+///
+/// # Errors
+/// When somebody else leads and does not answer.
+pub fn takes_back(membership: &Membership, id: MemberId, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
+    // Where a majority stands behind the list one of them is enough to say who leads.
+    let told = membership.voters().filter_map(|m| membership.status_of(m.id));
+    let told = told.map(|status| status.leader).find(|leader| leader.0 != 0);
+    let named = membership.leader().or(told.filter(|_| membership.by_quorum));
+    let leader = named.filter(|leader| {
+        let answers = membership.takes_part(*leader) || cured.contains(leader);
+        *leader != id && !answers
+    });
+    let Some(silent) = membership.members.iter().find(|m| Some(m.id) == leader) else {
+        return Ok(());
+    };
+    Err(Blocked::new(
+        Rule::NotSettled,
+        format!(
+            "the cluster is led by {} ({}), which does not answer: a member that is stopped may not find its way back to it",
+            silent.name, silent.id
+        ),
+        "bring that member back first (`quorate up`, `quorate logs NAME`), or replace it (`quorate replace-node`); one that is \
+         not in the inventory is taken out with `quorate up --prune`",
+    ))
 }

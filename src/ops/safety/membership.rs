@@ -85,15 +85,11 @@ pub fn may_remove_once(
     cured: &BTreeSet<MemberId>,
 ) -> Result<(), Blocked> {
     let now = Strength::of(membership);
-    if membership.members.iter().any(|m| m.id == id && m.learner) {
-        return if now.has_quorum() {
-            Ok(())
-        } else {
-            Err(quorum_lost(now))
-        };
-    }
     if !now.has_quorum() {
         return Err(quorum_lost(now));
+    }
+    if membership.members.iter().any(|m| m.id == id && m.learner) {
+        return from_a_quorum(membership);
     }
     if now.voters == 1 {
         return Err(Blocked::new(
@@ -162,13 +158,7 @@ pub fn left_by_a_join(membership: &Membership, url: &PeerUrl, marker: Option<&Ma
 
 /// No change is under way and everybody (but the one concerned) is healthy.
 fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
-    if !membership.by_quorum {
-        return Err(Blocked::new(
-            Rule::Unknown,
-            "the member list could not be read from a quorum",
-            "wait for a leader, then run the command again",
-        ));
-    }
+    from_a_quorum(membership)?;
     let others = membership.members.iter().filter(|m| Some(m.id) != concerned);
     for member in others.filter(|m| !cured.contains(&m.id)) {
         finished(member)?;
@@ -184,6 +174,18 @@ fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSe
         }
     }
     Ok(())
+}
+
+/// Does a quorum stand behind the member list? Else somebody may be on it who has left, or have left who is on it.
+fn from_a_quorum(membership: &Membership) -> Result<(), Blocked> {
+    if membership.by_quorum {
+        return Ok(());
+    }
+    Err(Blocked::new(
+        Rule::Unknown,
+        "the member list could not be read from a quorum",
+        "wait for a leader, then run the command again",
+    ))
 }
 
 /// Is nobody on the way in? Asked before voters are restarted for no other reason than that it was asked for.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::leader::takes_back;
 use super::{Blocked, Rule};
 use crate::inventory::MemberId;
 use crate::ops::model::{Membership, Policy};
@@ -52,7 +53,8 @@ impl Strength {
 /// May this member be stopped for a while (restart, upgrade, reboot)?
 ///
 /// A member that is down already, or a learner, costs nothing. For a healthy voter all the others must be healthy, and
-/// those left must still be a quorum; with one or two voters that cannot be, so it takes `--accept-outage`.
+/// those left must still be a quorum; with one or two voters that cannot be, so it takes `--accept-outage`. Whoever accepts
+/// an outage means one that ends: the leader must be there to take the member back ([`takes_back`]).
 ///
 /// # Errors
 /// The counts, and what to do first.
@@ -92,8 +94,11 @@ pub fn may_stop_once(
             .filter(|m| m.id != id && !healthy(m.id))
             .map(|m| if m.started() { m.name.clone() } else { m.id.to_string() })
             .collect();
-        if sick.is_empty() || policy.accept_outage {
+        if sick.is_empty() {
             return Ok(());
+        }
+        if policy.accept_outage {
+            return takes_back(membership, id, cured);
         }
         return Err(Blocked::new(
             Rule::NotSettled,
@@ -105,7 +110,7 @@ pub fn may_stop_once(
         ));
     }
     if policy.accept_outage {
-        return Ok(());
+        return takes_back(membership, id, cured);
     }
     Err(Blocked::new(
         Rule::WouldLoseQuorum,

@@ -6,7 +6,7 @@ use super::bootstrap::{data_belongs, same_cluster};
 use super::quorum::{Strength, quorum};
 use super::restore::{clients_left, left_out, unreachable};
 use super::{Blocked, Rule};
-use crate::etcd::{Member, RaftLog};
+use crate::etcd::{Member, MemberStatus, RaftLog};
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::model::{Fact, NO_QUORUM, Observed, Policy, host_of, why_and_help};
@@ -87,17 +87,31 @@ fn still_works(observed: &Observed) -> Option<Blocked> {
             "a member that is gone for good is replaced with `quorate replace-node`; what is down starts with `quorate up`",
         ));
     }
-    let answers = |id| {
-        membership
-            .status_of(id)
-            .is_some_and(|s| !s.errors.iter().any(|e| e.contains("CORRUPT")))
-    };
-    let answering = membership.voters().filter(|m| answers(m.id)).count();
-    (answering >= quorum(now.voters)).then(|| {
+    let corrupt = |s: &MemberStatus| s.errors.iter().any(|e| e.contains("CORRUPT"));
+    let answers = |m: &&Member| membership.status_of(m.id).is_some_and(|s| !corrupt(s));
+    let answering = membership.voters().filter(answers).count();
+    if answering >= quorum(now.voters) {
+        return Some(Blocked::new(
+            Rule::NotSettled,
+            format!(
+                "{answering} of {} voters answer, which is a majority, and have no leader",
+                now.voters
+            ),
+            "look again in a moment: they may be electing one. If none comes, they do not reach each other: `quorate doctor`",
+        ));
+    }
+    // Who does not answer us, because its certificate has ended, may answer the others: a majority of them gave the list.
+    let may_be_well = |m: &&Member| membership.status_of(m.id).is_none_or(|s| !corrupt(s));
+    let may_be_well = membership.voters().filter(may_be_well).count();
+    (membership.by_quorum && may_be_well >= quorum(now.voters)).then(|| {
         Blocked::new(
             Rule::NotSettled,
-            format!("{answering} of {} voters answer, which is a majority, and have no leader", now.voters),
-            "look again in a moment: they may be electing one. If none comes, they do not reach each other: `quorate doctor`",
+            format!(
+                "the cluster works: a majority of its {} voters stands behind the member list, although only {answering} \
+                 answer",
+                now.voters
+            ),
+            "look at why the others do not answer: `quorate doctor`; certificates that have ended: `quorate pki renew`",
         )
     })
 }
@@ -134,7 +148,11 @@ fn could_be_started(desired: &Desired, observed: &Observed, survivors: &Survivor
         let answers = |m: &&Member| host_of(desired, m).is_none() && membership.status_of(m.id).is_some();
         (membership.voters().count(), membership.voters().filter(answers).count())
     });
-    let members = desired.hosts.len().max(listed);
+    // How many there are is known where a majority says so; hosts that have not joined yet are none of them.
+    let members = match observed.cluster.known() {
+        Some(membership) if membership.by_quorum => listed,
+        _ => desired.hosts.len().max(listed),
+    };
     let with_data = survivors.len() + strangers;
     (with_data >= quorum(members)).then(|| {
         Blocked::new(

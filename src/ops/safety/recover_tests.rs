@@ -210,6 +210,49 @@ fn nothing_left_no_room_or_nothing_to_read_it_with_blocks() {
     );
 }
 
+/// A member that reports a corrupt database, and five hosts that have not joined yet.
+#[test]
+fn hosts_that_have_not_joined_are_no_majority_that_is_gone() {
+    let mut listed = membership(&desired(1));
+    for status in listed.status.values_mut() {
+        let Fact::Known(status) = status else { continue };
+        status.errors = vec!["memberID:1 alarm:CORRUPT ".into()];
+    }
+    let desired = desired(6);
+    let mut seen = observed(&desired);
+    for n in 2..=6 {
+        seen.hosts.insert(name(n), Fact::Known(empty(&desired, n)));
+    }
+    seen.cluster = Fact::Known(listed);
+    let refusals = may_recover(&desired, &seen, &order(&[(1, log(9, 9))]), ACCEPTED).unwrap_err();
+    assert!(
+        refusals[0].reason.contains("1 of 1 members have their data"),
+        "{}",
+        refusals[0]
+    );
+}
+
+/// Two members, of which one has a certificate that we do not accept, in an inventory of five hosts.
+#[test]
+fn a_majority_that_stands_behind_the_member_list_is_not_gone_whoever_answers_us() {
+    let mut listed = membership(&desired(2));
+    listed.status.insert(
+        crate::inventory::MemberId(2),
+        Fact::Unknown("its certificate has expired".into()),
+    );
+    let (desired, mut seen) = two_of_five();
+    let order = order(&[(1, log(9, 9)), (2, log(9, 9))]);
+    seen.cluster = Fact::Known(listed.clone());
+    let refusals = may_recover(&desired, &seen, &order, ACCEPTED).unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::NotSettled);
+    assert!(refusals[0].reason.contains("although only 1 answer"), "{}", refusals[0]);
+    assert!(refusals[0].hint.contains("`quorate pki renew`"), "{}", refusals[0]);
+    // Said by one alone, the list proves nothing.
+    listed.by_quorum = false;
+    seen.cluster = Fact::Known(listed);
+    assert!(may_recover(&desired, &seen, &order, ACCEPTED).is_ok());
+}
+
 /// Nobody is healthy in the second in which a leader is elected, and everybody is there.
 #[test]
 fn a_majority_that_elects_a_leader_is_not_gone() {
@@ -239,6 +282,7 @@ fn a_member_outside_the_inventory_that_answers_counts_among_those_that_are_left(
     };
     silent(&mut listed, 2);
     silent(&mut listed, 3);
+    listed.by_quorum = false;
     let desired = desired(3);
     let mut seen = observed(&desired);
     let mut stopped = facts(&desired, 2);

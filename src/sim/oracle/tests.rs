@@ -70,6 +70,14 @@ fn an_alarm_goes_only_with_its_cause() {
 }
 
 #[test]
+fn a_member_without_its_data_is_started_by_nobody_but_a_machine_that_comes_up() {
+    let wiped = Scene::healthy(3).wiped(1).stopped(2).stopped(3).a_moment_later();
+    let by = |start: fn(&mut World)| said(&wiped, Consent::default(), start);
+    assert!(by(|world| world.start(&node(1))).contains("founded anew without its data"));
+    assert_eq!(by(|world| world.start_at_boot(&node(1))), "");
+}
+
+#[test]
 fn a_recovery_goes_on_from_the_newest_of_what_is_left() {
     let lost = Scene::healthy(5).stopped(1).a_moment_later();
     let lost = lost.wiped(3).wiped(4).dead(5).a_moment_later();
