@@ -16,7 +16,7 @@ use self::clients::look_at_clients;
 pub use self::clients::observe_clients;
 pub use self::notes::observe_notes;
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
-use crate::host::{DataState, FactsQuery, HostError, HostFacts};
+use crate::host::{DataState, FactsQuery, HostError, HostFacts, ServiceState};
 use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
 use crate::ops::authorization::AuthState;
 use crate::ops::check::{Depth, Look};
@@ -233,13 +233,30 @@ async fn look_at_cluster(
     }
     // Nobody stands behind a list: a member's own copy, from the port that answers without a quorum.
     let local = join_all(answers.iter().map(|(spec, _)| local_list(fleet, spec, tls))).await;
-    match local.into_iter().flatten().next() {
-        Some((cluster_id, members)) => Fact::Unknown(format!(
-            "cluster {cluster_id} with {} members {NO_QUORUM}: {}",
-            members.len(),
-            silence(&answers)
-        )),
-        None => Fact::Unknown(format!("no member answers: {}", silence(&answers))),
+    let ready = |name| {
+        hosts
+            .get(name)
+            .and_then(Fact::known)
+            .is_some_and(|f| f.service.state == ServiceState::Running)
+    };
+    let unasked = answers.iter().any(|(spec, a)| a.status.is_err() && ready(&spec.name));
+    let found = local.into_iter().flatten().next();
+    Fact::Unknown(without_a_list(
+        found.map(|(id, members)| (id, members.len())),
+        unasked,
+        &silence(&answers),
+    ))
+}
+
+/// What is known where nobody stands behind a list. That a cluster has no quorum can be said only where every member that
+/// is ready was asked: whoever does not answer us, because its certificate has ended, may well answer the others.
+fn without_a_list(local: Option<(ClusterId, usize)>, unasked: bool, silence: &str) -> String {
+    match local {
+        Some((id, members)) if !unasked => format!("cluster {id} with {members} members {NO_QUORUM}: {silence}"),
+        Some((id, members)) => {
+            format!("not everybody of cluster {id} with {members} members could be asked: {silence}")
+        }
+        None => format!("no member answers: {silence}"),
     }
 }
 
@@ -411,4 +428,22 @@ fn nothing_answers(hosts: &BTreeMap<NodeName, Fact<HostFacts>>, why: String) -> 
         .values()
         .all(|fact| fact.known().is_some_and(|f| f.data.state == DataState::Empty));
     if all_empty { Fact::Absent } else { Fact::Unknown(why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else `recover` would go on from a learner while the only voter works, which cannot be asked for its certificate.
+    #[test]
+    fn a_quorum_is_gone_only_where_everybody_who_is_ready_was_asked() {
+        let local = Some((ClusterId(7), 2));
+        assert!(without_a_list(local, false, "etcd-2: no leader").contains(NO_QUORUM));
+        let unasked = without_a_list(local, true, "etcd-1: certificate has expired");
+        assert!(
+            !unasked.contains(NO_QUORUM) && unasked.contains("certificate has expired"),
+            "{unasked}"
+        );
+        assert!(!without_a_list(None, false, "etcd-1: connection refused").contains(NO_QUORUM));
+    }
 }

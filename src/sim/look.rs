@@ -68,9 +68,13 @@ impl World {
             return nothing_answers(hosts, "no member runs");
         }
         let ids: BTreeSet<ClusterId> = asked.iter().filter_map(|(_, host)| self.quorum_list(host)).collect();
+        let ready = |host: &SimHost| host.live().is_some_and(|(_, process)| process.ready);
+        let unasked = asked
+            .iter()
+            .any(|(_, host)| ready(host) && self.status(host).known().is_none());
         let (Some(id), true) = (ids.first().copied(), ids.len() < 2) else {
             return Fact::Unknown(match ids.len() {
-                0 if asked.iter().any(|(_, host)| self.can_ask(host) && !host.busy()) => {
+                0 if asked.iter().any(|(_, host)| self.can_ask(host) && !host.busy()) && !unasked => {
                     format!("the cluster {NO_QUORUM}")
                 }
                 0 => "no member answers".into(),
