@@ -26,16 +26,8 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// All of them, the best first.
-    pub const ALL: [Packing; 2] = [Packing::Zstd, Packing::Gzip];
-
-    /// The program that unpacks it on a host, called as `TOOL -d -c`.
-    pub fn tool(self) -> &'static str {
-        match self {
-            Packing::Zstd => "zstd",
-            Packing::Gzip => "gzip",
-        }
-    }
+    /// All of them, in the order in which they lie in a bundle.
+    pub(super) const ALL: [Packing; 2] = [Packing::Zstd, Packing::Gzip];
 
     pub(super) fn extension(self) -> &'static str {
         match self {

@@ -15,9 +15,8 @@ use super::backup_places::Reach;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::backup::schedule::{Orders, SshKeys};
-use crate::bundle::Packing;
 use crate::host::ssh::pinned;
-use crate::host::{Content, Directory, Host, HostError, HostFacts, Push, PushFile};
+use crate::host::{Content, Directory, Host, HostError, HostFacts, Push, PushFile, Unpacker};
 use crate::inventory::{BackupPlace, BackupPolicy, DesiredHost, HostPath};
 use crate::ops::plan::digest;
 use crate::pki::Recipient;
@@ -267,11 +266,11 @@ impl Program {
     fn push(&self, spec: &DesiredHost, path: &HostPath, facts: &HostFacts) -> Push {
         let packed = self.gzip.clone();
         let open = move || Ok(Box::new(Cursor::new(packed.clone())) as Box<dyn Read + Send>);
-        let content = if facts.system.unpacks(Packing::Gzip) {
+        let content = if facts.system.has(Unpacker::Gzip) {
             Content::Stream {
                 open: Arc::new(open),
                 len: self.gzip.len() as u64,
-                packing: Some(Packing::Gzip),
+                unpacker: Some(Unpacker::Gzip),
             }
         } else {
             Content::Plain(self.bytes.clone())

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bundle::Packing;
 use crate::inventory::{Arch, HostPath, Version};
 
 /// Everything quorate reads from a host before it plans.
@@ -63,15 +62,31 @@ pub struct SystemFacts {
     pub time_service: Option<String>,
 }
 
-impl SystemFacts {
-    /// The best packing it can unpack; `None` when it has no tool for any.
-    pub fn packing(&self) -> Option<Packing> {
-        Packing::ALL.into_iter().find(|packing| self.unpacks(*packing))
-    }
+/// A tool that unpacks what is sent packed, called as `TOOL -d -c`. A host may have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Unpacker {
+    Zstd,
+    Gzip,
+}
 
-    /// Whether it can unpack what is packed like this.
-    pub fn unpacks(&self, packing: Packing) -> bool {
-        !self.missing_tools.iter().any(|tool| tool == packing.tool())
+impl Unpacker {
+    /// All that are looked for.
+    pub const ALL: [Unpacker; 2] = [Unpacker::Zstd, Unpacker::Gzip];
+
+    /// Its name.
+    pub fn tool(self) -> &'static str {
+        match self {
+            Unpacker::Zstd => "zstd",
+            Unpacker::Gzip => "gzip",
+        }
+    }
+}
+
+impl SystemFacts {
+    /// Whether it is there.
+    pub fn has(&self, unpacker: Unpacker) -> bool {
+        !self.missing_tools.iter().any(|tool| tool == unpacker.tool())
     }
 }
 

@@ -20,8 +20,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::trouble::{not_understood, script_failed};
-use super::{Host, HostError, Script, scripts};
-use crate::bundle::Packing;
+use super::{Host, HostError, Script, Unpacker, scripts};
 use crate::inventory::{HostPath, UserName};
 
 /// How long a source may still take to say why it failed, once the host's end is over.
@@ -137,8 +136,8 @@ pub enum Content {
         open: Opener,
         /// How many there are.
         len: u64,
-        /// How they are packed, which the host must be able to unpack (its facts tell); `None`: they are not.
-        packing: Option<Packing>,
+        /// What unpacks them there (the host's facts tell whether it has that); `None`: they are not packed.
+        unpacker: Option<Unpacker>,
     },
     /// Already on the host, in this file: copied there, never seen by the operator's machine.
     Existing(HostPath),
@@ -159,7 +158,7 @@ impl fmt::Debug for Content {
         match self {
             Content::Plain(bytes) => write!(f, "Plain({} bytes)", bytes.len()),
             Content::Secret(_) => f.write_str("Secret(..)"),
-            Content::Stream { len, packing, .. } => write!(f, "Stream({len} bytes, packed: {packing:?})"),
+            Content::Stream { len, unpacker, .. } => write!(f, "Stream({len} bytes for {unpacker:?})"),
             Content::Existing(path) => write!(f, "Existing({path})"),
         }
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::{Content, Directory, Generation, Push, PushFile};
-use crate::bundle::Packing;
+use crate::host::Unpacker;
 use crate::inventory::{HostPath, ServiceManager, UserName};
 
 /// How many generations before the current one stay on the host.
@@ -74,7 +74,7 @@ fn directory(wanted: &Directory) -> Order {
 /// How the host makes the file of its bytes.
 fn encoding(content: &Content) -> &'static str {
     match content {
-        Content::Stream { packing, .. } => packing.map_or("plain", Packing::tool),
+        Content::Stream { unpacker, .. } => unpacker.map_or("plain", Unpacker::tool),
         Content::Plain(_) | Content::Secret(_) | Content::Existing(_) => "plain",
     }
 }

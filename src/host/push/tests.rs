@@ -30,10 +30,10 @@ fn directory(path: HostPath) -> Directory {
     }
 }
 
-fn packed(packing: Packing, bytes: &[u8]) -> Content {
-    let packed = match packing {
-        Packing::Zstd => zstd::encode_all(bytes, 1).unwrap(),
-        Packing::Gzip => {
+fn packed(unpacker: Unpacker, bytes: &[u8]) -> Content {
+    let packed = match unpacker {
+        Unpacker::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+        Unpacker::Gzip => {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
             encoder.write_all(bytes).unwrap();
             encoder.finish().unwrap()
@@ -42,16 +42,16 @@ fn packed(packing: Packing, bytes: &[u8]) -> Content {
     Content::Stream {
         len: packed.len() as u64,
         open: Arc::new(move || Ok(Box::new(std::io::Cursor::new(packed.clone())))),
-        packing: Some(packing),
+        unpacker: Some(unpacker),
     }
 }
 
 /// What says that it has `len` bytes, packed, and has these.
-fn broken(packing: Packing, len: u64, bytes: &'static [u8]) -> Content {
+fn broken(unpacker: Unpacker, len: u64, bytes: &'static [u8]) -> Content {
     Content::Stream {
         len,
         open: Arc::new(move || Ok(Box::new(bytes))),
-        packing: Some(packing),
+        unpacker: Some(unpacker),
     }
 }
 
@@ -101,10 +101,10 @@ async fn files_arrive_with_their_mode_whatever_is_in_them() {
 #[tokio::test]
 async fn what_is_packed_is_unpacked_there() {
     let programs = ["etcd", "etcdctl", "etcdutl"].map(|name| (name, format!("{name} ").repeat(200_000).into_bytes()));
-    for packing in Packing::ALL {
+    for unpacker in Unpacker::ALL {
         let bed = Testbed::new();
         let binary = |(name, bytes): &(&str, Vec<u8>)| PushFile {
-            content: packed(packing, bytes),
+            content: packed(unpacker, bytes),
             ..file(bed.path("bin").join(name), 0o755, bytes)
         };
         let push = Push {
@@ -113,7 +113,7 @@ async fn what_is_packed_is_unpacked_there() {
             ..Push::default()
         };
         let sent = bed.host().push(&push, &quiet).await.unwrap().bytes;
-        assert!(sent < 60_000, "{packing:?}: {sent}");
+        assert!(sent < 60_000, "{unpacker:?}: {sent}");
         for (name, bytes) in &programs {
             assert!(
                 std::fs::read(bed.path("bin").join(name).as_str()).unwrap() == *bytes,
@@ -147,7 +147,7 @@ async fn one_tampered_file_and_nothing_is_replaced() {
 }
 
 #[tokio::test]
-async fn damaged_packing_and_sources_that_fail_name_the_cause() {
+async fn what_cannot_be_unpacked_and_sources_that_fail_name_the_cause() {
     let bed = Testbed::new();
     let fail_with = |content: Content| {
         let mut wanted = file(bed.path("x"), 0o644, b"whatever");
@@ -159,16 +159,19 @@ async fn damaged_packing_and_sources_that_fail_name_the_cause() {
         let host = bed.host();
         async move { host.push(&push, &quiet).await.unwrap_err().to_string() }
     };
-    for packing in Packing::ALL {
-        let said = fail_with(broken(packing, 10, b"not packed")).await;
-        assert!(said.contains("cannot write") && said.contains(packing.tool()), "{said}");
+    for unpacker in Unpacker::ALL {
+        let said = fail_with(broken(unpacker, 10, b"not packed")).await;
+        assert!(
+            said.contains("cannot write") && said.contains(unpacker.tool()),
+            "{said}"
+        );
     }
 
     // The same while the next file arrives.
     let mut damaged = file(bed.path("y"), 0o644, b"whatever");
-    damaged.content = broken(Packing::Gzip, 10, b"not packed");
+    damaged.content = broken(Unpacker::Gzip, 10, b"not packed");
     let mut whole = file(bed.path("z"), 0o644, b"whatever");
-    whole.content = packed(Packing::Gzip, b"whatever");
+    whole.content = packed(Unpacker::Gzip, b"whatever");
     let push = Push {
         files: vec![damaged, whole],
         ..Push::default()
@@ -179,13 +182,13 @@ async fn damaged_packing_and_sources_that_fail_name_the_cause() {
         "{said}"
     );
 
-    let said = fail_with(broken(Packing::Zstd, 1_000_000, b"short")).await;
+    let said = fail_with(broken(Unpacker::Zstd, 1_000_000, b"short")).await;
     assert!(said.contains("it has not the 1000000 bytes"), "{said}");
 
     let gone = Content::Stream {
         len: 5,
         open: Arc::new(|| Err(std::io::Error::other("the bundle is gone"))),
-        packing: Some(Packing::Zstd),
+        unpacker: Some(Unpacker::Zstd),
     };
     let said = fail_with(gone).await;
     assert!(
@@ -259,16 +262,16 @@ async fn a_full_or_read_only_disk_is_named_and_leaves_the_old_files() {
     let dir = disk.0.clone();
     bed.write(&dir.join("config"), "old");
     let large: Vec<u8> = (0..1_000_000u32).map(|n| (n * 7 % 253) as u8).collect();
-    for (packing, binaries) in [
+    for (unpacker, binaries) in [
         (None, 1),
-        (Some(Packing::Zstd), 1),
-        (Some(Packing::Gzip), 1),
-        (Some(Packing::Gzip), 2),
+        (Some(Unpacker::Zstd), 1),
+        (Some(Unpacker::Gzip), 1),
+        (Some(Unpacker::Gzip), 2),
     ] {
         let binary = |n: usize| {
             let mut binary = file(dir.join(&format!("etcd{n}")), 0o755, &large);
-            if let Some(packing) = packing {
-                binary.content = packed(packing, &large);
+            if let Some(unpacker) = unpacker {
+                binary.content = packed(unpacker, &large);
             }
             binary
         };

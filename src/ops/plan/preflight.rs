@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::bundle::{Packing, known_bad};
-use crate::host::{HostFacts, Listener};
+use crate::bundle::known_bad;
+use crate::host::{HostFacts, Listener, Unpacker};
 use crate::inventory::{DesiredHost, ServiceManager};
 use crate::ops::plan::Situation;
 use crate::ops::safety::{Blocked, Rule};
@@ -35,7 +35,7 @@ fn supervision(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>
         .missing_tools
         .iter()
         .map(String::as_str)
-        .filter(|tool| Packing::ALL.iter().all(|packing| packing.tool() != *tool))
+        .filter(|tool| Unpacker::ALL.iter().all(|unpacker| unpacker.tool() != *tool))
         .collect();
     if !missing.is_empty() {
         blocked.push(refuse(

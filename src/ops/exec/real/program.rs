@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::RealWorld;
-use crate::bundle::Program;
-use crate::host::{Content, Opener, PushFile};
+use crate::bundle::{Packing, Program};
+use crate::host::{Content, Opener, PushFile, Unpacker};
 use crate::inventory::{Arch, HostPath, NodeName, Version};
 use crate::ops::exec::StepError;
 use crate::ops::model::Fact;
+
+/// What unpacks what, the best first.
+const UNPACKERS: [(Packing, Unpacker); 2] = [(Packing::Zstd, Unpacker::Zstd), (Packing::Gzip, Unpacker::Gzip)];
 
 impl RealWorld {
     /// A program, executable, in `directory`: packed as the host can unpack it, plain where that is not known.
@@ -25,12 +28,12 @@ impl RealWorld {
         let file = *bundle
             .file(version, arch, program)
             .map_err(|error| StepError::new(error.to_string()))?;
-        let packing = match self.seen.lock().await.hosts.get(node) {
-            Some(Fact::Known(facts)) => facts.system.packing(),
+        let best = match self.seen.lock().await.hosts.get(node) {
+            Some(Fact::Known(facts)) => UNPACKERS.into_iter().find(|(_, unpacker)| facts.system.has(*unpacker)),
             _ => None,
         };
-        let open: Opener = match packing {
-            Some(packing) => Arc::new(move || Ok(Box::new(bundle.open_packed(version, arch, program, packing)?))),
+        let open: Opener = match best {
+            Some((packing, _)) => Arc::new(move || Ok(Box::new(bundle.open_packed(version, arch, program, packing)?))),
             None => Arc::new(move || bundle.open_program(version, arch, program)),
         };
         Ok(PushFile {
@@ -40,8 +43,8 @@ impl RealWorld {
             sha256: file.sha256.to_string(),
             content: Content::Stream {
                 open,
-                len: packing.map_or(file.size, |packing| file.packed(packing).size),
-                packing,
+                len: best.map_or(file.size, |(packing, _)| file.packed(packing).size),
+                unpacker: best.map(|(_, unpacker)| unpacker),
             },
             keep_previous: false,
         })

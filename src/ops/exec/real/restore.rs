@@ -85,7 +85,7 @@ impl RealWorld {
                 content: Content::Stream {
                     open: Arc::new(move || backup.reader()),
                     len: snapshot.size,
-                    packing: None,
+                    unpacker: None,
                 },
                 keep_previous: false,
             }],
