@@ -92,7 +92,11 @@ impl Transport for LocalTransport {
             finished = &mut collect => finished,
             fed = &mut feed => match fed {
                 Ok(()) => collect.await,
-                Err(error) => return Err(self.lost("reading what is to be sent", error)),
+                Err(error) => {
+                    // Its input is closed now: it removes what it has staged and ends. What it says of it is not the cause.
+                    let _ = collect.await;
+                    return Err(self.lost("reading what is to be sent", error));
+                }
             },
         };
         let (stdout, stderr, status) = finished.map_err(|error| self.lost("running a script", error))?;
