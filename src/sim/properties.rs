@@ -1,5 +1,6 @@
 //! What holds in every world. A failure prints its seed; `QUORATE_SEED=N` runs that world alone, `QUORATE_WORLDS=N`
-//! says how many to try (`make soak`: a million), `QUORATE_FIRST=N` where to begin, `QUORATE_THREADS=N` how many at once.
+//! says how many to try for each property (`make soak`: a million in all), `QUORATE_FIRST=N` where to begin,
+//! `QUORATE_THREADS=N` how many at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -142,7 +143,7 @@ fn killed_anywhere_and_run_again_it_ends_in_the_same_world() {
                 next.policy.accept_outage = true;
                 again.world
             } else {
-                let started = bring_about(again.world, &case.desired, &UP, case.policy, Trouble::default());
+                let started = up_and_its_hints(again.world, &case.desired, &UP, case.policy)?;
                 safe(&case, &started)?;
                 started.world
             };
@@ -395,12 +396,12 @@ fn finish(case: &Case, before: Aftermath) -> Result<BTreeMap<String, String>, St
         prune,
         limit: Vec::new(),
     };
-    let up = |world: World, policy: Policy| bring_about(world, &desired, &intent, policy, Trouble::default());
-    let mut after = up(before.world, case.policy);
+    let up = |world: World, policy: Policy| up_and_its_hints(world, &desired, &intent, policy);
+    let mut after = up(before.world, case.policy)?;
     if matches!(after.outcome, Outcome::Blocked(_)) {
         // The member that the interruption caught in its start was not healthy yet: whoever reads that tries again.
         after.world.pass(after.world.now + 10_000);
-        after = up(after.world, case.policy);
+        after = up(after.world, case.policy)?;
     }
     if let Outcome::Blocked(blocked) = &after.outcome
         && blocked.iter().all(|b| b.hint.contains("--accept-outage"))
@@ -411,7 +412,7 @@ fn finish(case: &Case, before: Aftermath) -> Result<BTreeMap<String, String>, St
             accept_outage: true,
             ..case.policy
         };
-        after = up(after.world, policy);
+        after = up(after.world, policy)?;
     }
     match (&after.outcome, after.violations.first()) {
         (_, Some(first)) => Err(format!("{first}\n{}", story(&after))),
@@ -421,6 +422,24 @@ fn finish(case: &Case, before: Aftermath) -> Result<BTreeMap<String, String>, St
             Ok(BTreeMap::from([("refused".into(), reasons.join("; "))]))
         }
         (other, _) => Err(format!("{other:?}\n{}", story(&after))),
+    }
+}
+
+/// `up`, and where it asks for certificates to be renewed first, that, and `up` again.
+fn up_and_its_hints(world: World, desired: &Desired, up: &Intent, policy: Policy) -> Result<Aftermath, String> {
+    let run = |world: World, intent: &Intent| bring_about(world, desired, intent, policy, Trouble::default());
+    let after = run(world, up);
+    let Outcome::Blocked(blocked) = &after.outcome else {
+        return Ok(after);
+    };
+    let renew = blocked.iter().any(|b| b.hint.contains("`quorate pki renew`"));
+    if !renew || !after.violations.is_empty() {
+        return Ok(after);
+    }
+    let renewed = run(after.world, &Intent::RotateLeaves { limit: Vec::new() });
+    match renewed.violations.first() {
+        Some(first) => Err(format!("pki renew: {first}\n{}", story(&renewed))),
+        None => Ok(run(renewed.world, up)),
     }
 }
 

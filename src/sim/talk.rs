@@ -58,16 +58,9 @@ impl World {
             true => None,
             false => self.hub(cluster, &running),
         };
-        let in_touch = |host: &SimHost, process: &Process| match hub {
-            None => true,
-            Some(hub) => {
-                let connected = process.ready && hub.unit.process.as_ref().is_some_and(|p| p.ready);
-                connected || host.spec.name == hub.spec.name || host.reaches(hub, self.now)
-            }
-        };
         running
             .into_iter()
-            .filter(|(host, _, process)| in_touch(host, process))
+            .filter(|(host, ..)| hub.is_none_or(|hub| self.in_touch(host, hub)))
             .map(|(host, disk, process)| {
                 let live = Live {
                     version: process.version,
@@ -80,23 +73,21 @@ impl World {
             .collect()
     }
 
-    /// The member around which the others gather: the leader, else one that is connected, else whoever reaches most. Nobody
-    /// gathers around a learner, which can neither vote nor lead.
+    /// What was connected stays so; whoever was not has to be let in.
+    fn in_touch(&self, a: &SimHost, b: &SimHost) -> bool {
+        let connected = |host: &SimHost| host.unit.process.as_ref().is_some_and(|process| process.ready);
+        a.spec.name == b.spec.name || (connected(a) && connected(b)) || a.reaches(b, self.now)
+    }
+
+    /// The member around which the others gather: the leader, else whoever is in touch with most voters. Nobody gathers
+    /// around a learner, which can neither vote nor lead.
     fn hub<'a>(&self, cluster: ClusterId, running: &[(&'a SimHost, Disk, &Process)]) -> Option<&'a SimHost> {
         let agreed = self.clusters.get(&cluster)?;
         let votes = |disk: &Disk| agreed.voters().any(|id| id == disk.member);
         let voters = || running.iter().filter(|(_, disk, _)| votes(disk));
         let leads = voters().find(|(_, disk, _)| Some(disk.member) == agreed.leader);
-        let connected = || voters().find(|(_, _, process)| process.ready);
-        let most = || {
-            let reach = |host: &SimHost| {
-                running
-                    .iter()
-                    .filter(|(other, ..)| host.reaches(other, self.now))
-                    .count()
-            };
-            voters().rev().max_by_key(|(host, ..)| reach(host))
-        };
-        leads.or_else(connected).or_else(most).map(|(host, ..)| *host)
+        let company = |host: &SimHost| voters().filter(|(other, ..)| self.in_touch(host, other)).count();
+        let most = || voters().rev().max_by_key(|(host, ..)| company(host));
+        leads.or_else(most).map(|(host, ..)| *host)
     }
 }
