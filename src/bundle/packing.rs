@@ -4,7 +4,6 @@ use std::io::{self, Read, Write};
 
 use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
-use serde::{Deserialize, Serialize};
 
 use super::digest::{CopyError, copy};
 
@@ -16,8 +15,7 @@ const ZSTD_LEVEL: i32 = 9;
 const ZSTD_WINDOW: u32 = 27;
 
 /// A way to pack a program. A bundle has every program in each: hosts differ in what they can unpack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Packing {
     /// Unpacked five times as fast as gzip, and a tenth smaller.
     Zstd,

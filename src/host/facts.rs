@@ -23,6 +23,13 @@ pub struct HostFacts {
     pub lock: Option<LockHolder>,
 }
 
+impl HostFacts {
+    /// The newest release that is installed.
+    pub fn newest_release(&self) -> Option<Version> {
+        self.releases.keys().next_back().copied()
+    }
+}
+
 /// The machine itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SystemFacts {

@@ -280,6 +280,32 @@ fn a_newcomer_that_was_begun_takes_nobody_elses_place_and_is_not_stopped_unasked
     assert!(voter.accepting_an_outage().plan().is_ok());
 }
 
+/// etcd-4 was taken out again when it did not catch up; now it is to take the place of etcd-3, which is gone.
+#[test]
+fn what_a_newcomers_earlier_join_left_behind_is_moved_aside() {
+    let mut scene = Scene::healthy(3)
+        .inventory_of(4)
+        .dead(3)
+        .a_moment_later()
+        .asked(replace(3, 4));
+    let first = scene.world.hosts[&stock::host(1).name].clone();
+    let host = scene.world.host(&stock::host(4).name);
+    host.data = first.data;
+    let marker = first.marker.expect("a marker");
+    host.marker = Some(marker.replace("true", "false").replace("etcd-1", "etcd-4"));
+    let plan = scene.plan().expect("it is replaced");
+    let newcomer = stock::host(4);
+    let ours = Target::Node(newcomer.name.clone());
+    let aside = plan
+        .steps()
+        .position(|s| s.action == Action::SetAside && s.target == ours);
+    let add = Action::AddLearner {
+        url: newcomer.peer_url(),
+    };
+    let added = plan.steps().position(|s| s.action == add);
+    assert!(aside.is_some() && aside < added, "{:?}, {:?}", aside, added);
+}
+
 #[test]
 fn a_snapshot_comes_before_a_member_that_is_down_is_started_with_another_minor() {
     let up = Intent::Converge {

@@ -151,6 +151,24 @@ impl Content {
     pub fn secret(bytes: Vec<u8>) -> Self {
         Content::Secret(Arc::new(Zeroizing::new(bytes)))
     }
+
+    /// How many bytes of it are sent.
+    fn sent(&self) -> u64 {
+        match self {
+            Content::Plain(bytes) => bytes.len() as u64,
+            Content::Secret(bytes) => bytes.len() as u64,
+            Content::Stream { len, .. } => *len,
+            Content::Existing(_) => 0,
+        }
+    }
+
+    /// What unpacks it on the host.
+    fn unpacker(&self) -> Option<Unpacker> {
+        match self {
+            Content::Stream { unpacker, .. } => *unpacker,
+            Content::Plain(_) | Content::Secret(_) | Content::Existing(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for Content {

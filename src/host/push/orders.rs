@@ -31,16 +31,9 @@ pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order>
     orders.extend(push.directories.iter().map(directory));
     orders.extend(push.gauge.iter().map(|dir| Order::line(format!("gauge {dir}"))));
     // The last one has no next file to be unpacked beside.
-    let last = push
-        .files
-        .iter()
-        .rposition(|wanted| encoding(&wanted.content) == "gzip");
+    let last = push.files.iter().rposition(unpacks_slowly);
     for (place, wanted) in push.files.iter().enumerate() {
-        let encoding = match encoding(&wanted.content) {
-            "gzip" if Some(place) != last => "aside",
-            encoding => encoding,
-        };
-        orders.push(file(wanted, encoding));
+        orders.push(file(wanted, Some(place) != last && unpacks_slowly(wanted)));
     }
     for set in &push.generations {
         generation(set, &mut orders);
@@ -71,15 +64,13 @@ fn directory(wanted: &Directory) -> Order {
     Order::line(format!("directory {path} {mode:04o} {}", word(owner.as_ref())))
 }
 
-/// How the host makes the file of its bytes.
-fn encoding(content: &Content) -> &'static str {
-    match content {
-        Content::Stream { unpacker, .. } => unpacker.map_or("plain", Unpacker::tool),
-        Content::Plain(_) | Content::Secret(_) | Content::Existing(_) => "plain",
-    }
+/// zstd keeps up with what arrives.
+fn unpacks_slowly(wanted: &PushFile) -> bool {
+    wanted.content.unpacker() == Some(Unpacker::Gzip)
 }
 
-fn file(wanted: &PushFile, encoding: &str) -> Order {
+/// `aside`: it is unpacked while the next file arrives.
+fn file(wanted: &PushFile, aside: bool) -> Order {
     let PushFile {
         path,
         mode,
@@ -89,13 +80,15 @@ fn file(wanted: &PushFile, encoding: &str) -> Order {
         keep_previous,
     } = wanted;
     let owner = word(owner.as_ref());
-    let bytes = match content {
-        Content::Plain(bytes) => bytes.len() as u64,
-        Content::Secret(bytes) => bytes.len() as u64,
-        Content::Stream { len, .. } => *len,
-        Content::Existing(from) => return Order::line(format!("copy {path} {mode:04o} {owner} {sha256} {from}")),
+    if let Content::Existing(from) = content {
+        return Order::line(format!("copy {path} {mode:04o} {owner} {sha256} {from}"));
+    }
+    let (keep, bytes) = (u8::from(*keep_previous), content.sent());
+    let encoding = match content.unpacker() {
+        Some(_) if aside => "aside",
+        Some(unpacker) => unpacker.tool(),
+        None => "plain",
     };
-    let keep = u8::from(*keep_previous);
     Order {
         line: format!("file {path} {mode:04o} {owner} {sha256} {keep} {bytes} {encoding}"),
         payload: Some(content.clone()),
@@ -121,7 +114,7 @@ fn generation(set: &Generation, orders: &mut Vec<Order>) {
     };
     for wanted in &set.files {
         let wanted = put(&wanted.name, wanted.mode, &wanted.sha256, wanted.content.clone());
-        orders.push(file(&wanted, encoding(&wanted.content)));
+        orders.push(file(&wanted, false));
     }
     let manifest: String = set
         .files
@@ -130,7 +123,7 @@ fn generation(set: &Generation, orders: &mut Vec<Order>) {
         .collect();
     let hash = hex::encode(Sha256::digest(&manifest));
     let content = Content::Plain(Bytes::from(manifest));
-    orders.push(file(&put("MANIFEST", 0o644, &hash, content), "plain"));
+    orders.push(file(&put("MANIFEST", 0o644, &hash, content), false));
     let link = |path: HostPath, target: &str| Order::line(format!("link {path} {target}"));
     orders.push(link(set.dir.join("current"), &name));
     for wanted in &set.files {

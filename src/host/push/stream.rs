@@ -71,13 +71,7 @@ impl From<io::Error> for Stopped {
 
 impl Order {
     fn bytes(&self) -> u64 {
-        let payload = match &self.payload {
-            None | Some(Content::Existing(_)) => 0,
-            Some(Content::Plain(bytes)) => bytes.len() as u64,
-            Some(Content::Secret(bytes)) => bytes.len() as u64,
-            Some(Content::Stream { len, .. }) => *len,
-        };
-        self.line.len() as u64 + 1 + payload
+        self.line.len() as u64 + 1 + self.payload.as_ref().map_or(0, Content::sent)
     }
 
     fn send(self, to: &mpsc::Sender<io::Result<Bytes>>) -> Result<(), Stopped> {

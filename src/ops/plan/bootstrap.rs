@@ -61,7 +61,11 @@ pub(super) fn from_nothing(situation: Situation<'_>, limit: &[NodeName]) -> Resu
     match ground {
         Ground::Fresh => bootstrap(situation, expected),
         Ground::HalfMade => {
-            unasked(situation)?;
+            // A member that is ready has found a leader: its cluster works, and may have grown since, whatever the notes of
+            // its first start say. It has to be asked.
+            certificates_hold(situation, |facts| {
+                facts.data.state == DataState::Bootstrapped && facts.service.state == ServiceState::Running
+            })?;
             bootstrap(situation, expected)
         }
         Ground::Stopped { with_data } => cold_start(situation, &with_data),
@@ -219,7 +223,8 @@ fn asked_first<'a>(desired: &'a Desired, start: &mut Vec<Step>) -> Option<(&'a N
 /// A cluster that was stopped as a whole: one by one could never form a quorum, so all start at once. Only what a
 /// member needs to come up is put back first; what else differs is seen, and planned, once it runs.
 fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
-    expired(situation)?;
+    // Members that cannot talk to each other are no quorum however often they are started.
+    certificates_hold(situation, |_| true)?;
     enough(situation, with_data)?;
     if with_data.is_empty() {
         return Err(vec![Blocked::new(
@@ -278,21 +283,10 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
     Ok(draft)
 }
 
-/// A member that is ready has found a leader: its cluster works, and may have grown since, whatever the notes of its first
-/// start say. It has to be asked, which nobody can once its certificates have ended.
-fn unasked(situation: Situation<'_>) -> Result<(), Vec<Blocked>> {
-    let ready = known_hosts(situation).filter(|(_, facts)| {
-        facts.data.state == DataState::Bootstrapped && facts.service.state == ServiceState::Running
-    });
-    let blocked: Vec<Blocked> = ready
-        .filter_map(|(host, facts)| Some(certificates_ended(host, ended(situation, host, facts)?)))
-        .collect();
-    if blocked.is_empty() { Ok(()) } else { Err(blocked) }
-}
-
-/// Members with expired certificates cannot form a quorum however often they are started.
-fn expired(situation: Situation<'_>) -> Result<(), Vec<Blocked>> {
+/// Whether the certificates of such members have not ended: else nobody can talk to them, we as little as their peers.
+fn certificates_hold(situation: Situation<'_>, such: impl Fn(&HostFacts) -> bool) -> Result<(), Vec<Blocked>> {
     let blocked: Vec<Blocked> = known_hosts(situation)
+        .filter(|(_, facts)| such(facts))
         .filter_map(|(host, facts)| Some(certificates_ended(host, ended(situation, host, facts)?)))
         .collect();
     if blocked.is_empty() { Ok(()) } else { Err(blocked) }

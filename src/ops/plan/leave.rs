@@ -101,7 +101,6 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
     if old != new && join::left_over(&after, new_host, facts) {
         retire(situation, new_host, false, &mut draft).map_err(|refusal| vec![refusal])?;
     }
-    let after = without(membership, leaving);
     let mut known: Vec<(String, PeerUrl)> = after
         .members
         .iter()

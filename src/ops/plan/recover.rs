@@ -62,7 +62,7 @@ fn program(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> H
     let wanted = situation.desired.version;
     let version = match facts.releases.contains_key(&wanted) {
         true => wanted,
-        false => facts.releases.keys().next_back().copied().unwrap_or(wanted),
+        false => facts.newest_release().unwrap_or(wanted),
     };
     host.paths.release(version).join("etcd")
 }

@@ -51,22 +51,16 @@ pub(super) fn unit_release(host: &DesiredHost, facts: &HostFacts) -> Option<Vers
 
 /// The release that the member on a host runs; of one that is down the one that it would be started with.
 pub(super) fn release_so_far(host: &DesiredHost, facts: &HostFacts) -> Option<Version> {
-    let newest = || facts.releases.keys().copied().max();
-    facts
-        .service
-        .running_version
-        .or_else(|| unit_release(host, facts))
-        .or_else(newest)
+    let runs = facts.service.running_version;
+    runs.or_else(|| unit_release(host, facts))
+        .or_else(|| facts.newest_release())
 }
 
 /// The newest release that may have written the data on a host: the one that runs, or else any of those installed, or the
 /// one that the unit names.
 pub(super) fn newest_writer(host: &DesiredHost, facts: &HostFacts) -> Option<Version> {
-    let installed = facts.releases.keys().copied().max();
-    facts
-        .service
-        .running_version
-        .or(installed.max(unit_release(host, facts)))
+    let runs = facts.service.running_version;
+    runs.or_else(|| facts.newest_release().max(unit_release(host, facts)))
 }
 
 /// The release that a start would run, when that is not there as it should be.
