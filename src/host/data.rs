@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::trouble::not_understood;
-use super::verbs::{MARKER, input, no_input};
+use super::verbs::{input, no_input};
 use super::{Host, HostError, Output, scripts};
+use crate::inventory::MARKER;
 
 impl Host {
     /// Moves what is in the data directory (and the WAL directory) to `DATA.quorate-aside/STAMP-REASON` beside it, or

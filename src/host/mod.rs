@@ -51,4 +51,4 @@ pub use push::*;
 pub use secrets::*;
 pub use shelf::Shelf;
 pub use transport::*;
-pub use verbs::{Host, MARKER};
+pub use verbs::Host;

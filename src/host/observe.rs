@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::trouble::not_understood;
-use super::verbs::{MARKER, no_input};
+use super::verbs::no_input;
 use super::{Host, HostError, HostFacts, facts_parser, scripts};
-use crate::inventory::{HostPath, Version};
+use crate::inventory::{HostPath, MARKER, Version};
 
 /// What to look at besides the machine, the unit, the data directory and the lock, which are always looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::trouble::not_understood;
-use super::verbs::{MARKER, input, no_input};
+use super::verbs::{input, no_input};
 use super::{DataFacts, Host, HostError, Output, Running, Script, ServiceFacts, facts_parser, scripts, service_parser};
-use crate::inventory::{DesiredHost, HostPath, Paths, ServiceManager, Version};
+use crate::inventory::{DesiredHost, HostPath, MARKER, Paths, ServiceManager, Version};
 
 /// How long `restart` waits for the old process to go; the unit's TimeoutStopSec is 60 s.
 const RESTART_LIMIT: Duration = Duration::from_secs(75);

@@ -6,9 +6,6 @@ use super::trouble::script_failed;
 use super::{HostError, Output, Script, Stdin, Transport};
 use crate::inventory::{DesiredHost, NodeName, Paths, ServiceManager, ServiceName};
 
-/// The file quorate leaves in a data directory to say whose it is.
-pub const MARKER: &str = ".quorate-cluster";
-
 /// One machine, the member on it, and the connection to it. Cheap to clone.
 ///
 /// Every verb (an async method) is one round trip, and says in its error what it was about.

@@ -181,6 +181,9 @@ pub struct Paths {
     pub lock: HostPath,
 }
 
+/// The file quorate leaves in a data directory to say whose it is.
+pub const MARKER: &str = ".quorate-cluster";
+
 impl Paths {
     /// The note that a restore is under way: beside the config, which outlives reboots and is not moved with the data.
     pub fn restore_note(&self) -> HostPath {
@@ -196,6 +199,11 @@ impl Paths {
     /// mount point nor in a directory that etcd cannot write to, and `self.wal` itself will not do.
     pub fn wal_files(&self) -> HostPath {
         self.wal.clone().unwrap_or_else(|| self.data.join("member")).join("wal")
+    }
+
+    /// Where quorate notes whose data this is.
+    pub fn marker(&self) -> HostPath {
+        self.data.join(MARKER)
     }
 }
 

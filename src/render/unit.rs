@@ -20,6 +20,8 @@ struct View<'a> {
     run: &'a str,
     runtime_directory: &'a str,
     unit: String,
+    log: String,
+    marker: String,
     writable: String,
     protect_home: &'static str,
     private_tmp: &'static str,
@@ -74,6 +76,8 @@ pub(super) fn text(desired: &Desired, host: &DesiredHost) -> Result<String, Rend
         run: paths.run.as_str(),
         runtime_directory,
         unit: unit_path(&host.service).to_string(),
+        log: paths.wal_files().to_string(),
+        marker: paths.marker().to_string(),
         writable: writable.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(" "),
         // Both hide whole trees, also from the member: not where it lives there itself.
         protect_home: if any_below(used(), &["/home", "/root", "/run/user"]) {

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use crate::bundle::Program;
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
 use crate::inventory::{ClusterId, MemberId, NodeName, Version};
+use crate::ops::safety::bootstrap::Marker;
 use crate::pki::HOST_FILES;
 use crate::render::{InitialCluster, InitialState, initial_of};
 
@@ -82,6 +83,11 @@ impl World {
             if !host.files.contains_key(&host.spec.paths.pki.join(file)) {
                 return Err(format!("no {file}"));
             }
+        }
+        // What the unit asks before it starts etcd.
+        let begins = Marker::parse(host.marker.as_deref().unwrap_or_default()).is_some_and(|marker| !marker.complete);
+        if host.disk().is_none() && !begins {
+            return Err("no data".into());
         }
         match host.data.clone() {
             Data::Foreign => Err("the data directory holds something else".into()),

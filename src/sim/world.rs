@@ -27,7 +27,8 @@ pub struct World {
     pub rescued: Vec<Saved>,
     /// What has happened since the oracle last looked.
     pub happened: Vec<Happening>,
-    /// A machine that came up has started a member without its data: what comes of that is nobody's fault.
+    /// A machine that came up has started a member whose data was lost before quorate noted that it is complete: what comes
+    /// of that is nobody's fault.
     pub forgotten: bool,
 }
 

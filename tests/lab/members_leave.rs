@@ -1,6 +1,10 @@
 //! Members that go: the leader, a dead one, one that is replaced; and who may be stopped.
 
-use crate::harness::{Lab, Writer, release};
+use std::time::Duration;
+
+use crate::harness::{Lab, Writer, release, wait_until};
+
+const SOON: Duration = Duration::from_secs(60);
 
 fn three(lab: &Lab) {
     lab.plain_inventory(&release("3.5"));
@@ -136,6 +140,42 @@ fn a_wiped_disk_is_recognised_and_the_same_host_joins_afresh() {
     lab.quorate(&["replace-node", "n2", "n2", "--yes"]).ok();
     lab.quorate(&["plan"]).ok();
     writer.judge();
+}
+
+/// etcd itself would: a member that joined a cluster comes back empty under its old id, its votes forgotten.
+#[test]
+fn a_machine_that_comes_up_without_its_disk_starts_no_member_until_the_disk_is_back() {
+    let lab = Lab::start(3);
+    lab.inventory(|hosts| crate::harness::plain_inventory(&release("3.5"), &hosts[..1]));
+    lab.quorate(&["trust", "--yes"]).ok();
+    lab.quorate(&["up", "--yes"]).ok();
+    for name in ["n2", "n3"] {
+        let address = &lab.host(name).address;
+        lab.quorate(&["add-node", name, "--address", address, "--yes"]).ok();
+    }
+    let n3 = lab.host("n3");
+    n3.crash();
+    n3.boot();
+    wait_until("n3 to come back by itself", SOON, || n3.active("etcd"));
+    n3.sh("systemctl stop etcd; mv /var/lib/etcd /srv/disk; install -d -o etcd -g etcd -m 700 /var/lib/etcd");
+    n3.crash();
+    n3.boot();
+    wait_until("systemd to have tried", SOON, || {
+        n3.sh("journalctl -u etcd -b")
+            .contains("no data in /var/lib/etcd/member/wal: mount its disk")
+    });
+    let said = lab.quorate(&["logs", "n3"]).ok().stdout;
+    assert!(said.contains("mount its disk"), "{said}");
+    let refused = lab.quorate(&["up", "--yes"]).code(4);
+    refused.says(&[
+        "its data directory /var/lib/etcd is empty",
+        "quorate replace-node n3 n3",
+    ]);
+    assert_eq!(n3.sh("ls -A /var/lib/etcd"), "", "nothing was started");
+
+    n3.sh("rmdir /var/lib/etcd; mv /srv/disk /var/lib/etcd");
+    wait_until("n3 to come back by itself", SOON, || n3.active("etcd"));
+    lab.assert_converged();
 }
 
 /// Members `n1` to `nN`, and `leads` leads them.

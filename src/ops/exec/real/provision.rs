@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::RealWorld;
 use crate::bundle::Program;
-use crate::host::{Account, Content, Directory, MARKER, Push, PushFile};
+use crate::host::{Account, Content, Directory, Push, PushFile};
 use crate::inventory::{DesiredHost, HostPath, NodeName, ServiceManager, UserName};
 use crate::ops::exec::StepError;
 use crate::ops::plan::{AuthorityTurn, HostChange, ReleaseChange, Step};
@@ -204,7 +204,7 @@ fn slow_disk(spec: &DesiredHost, took: Duration) -> Event {
 fn marker_file(spec: &DesiredHost, marker: &Marker, owner: Option<UserName>) -> PushFile {
     let text = marker.to_text();
     PushFile {
-        path: spec.paths.data.join(MARKER),
+        path: spec.paths.marker(),
         mode: 0o644,
         owner,
         sha256: hex::encode(Sha256::digest(&text)),
