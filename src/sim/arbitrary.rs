@@ -3,7 +3,7 @@
 use super::dice::Dice;
 use crate::etcd::{Alarm, AlarmKind};
 use crate::host::{DataState, HostFacts, ServiceState};
-use crate::inventory::{ClusterId, MemberId, Version};
+use crate::inventory::{ClusterId, MemberId, PeerUrl, Version};
 use crate::ops::model::{Fact, Membership, Observed};
 
 /// Spoils an observation here and there.
@@ -86,7 +86,7 @@ fn cluster(membership: &mut Membership, dice: &mut Dice) {
             (1, Some(at)) => drop(membership.members.remove(at)),
             (2, Some(at)) => membership.members[at].learner ^= true,
             (3, Some(at)) => membership.members[at].name.clear(),
-            (4, Some(at)) => membership.members[at].peer_urls.clear(),
+            (4, Some(at)) => membership.members[at].peer_urls = vec![PeerUrl("https://192.0.2.1:2380".into())],
             (5, Some(at)) => {
                 let copy = membership.members[at].clone();
                 membership.members.push(copy);

@@ -12,7 +12,7 @@ use super::drive::{Aftermath, Outcome, Trouble, bring_about};
 use super::host::{Data, SimHost};
 use super::scenes::{UP, all};
 use super::world::World;
-use crate::inventory::{Desired, HostPath};
+use crate::inventory::{Desired, HostPath, NodeName};
 use crate::ops::model::{Intent, Policy};
 use crate::ops::plan::lint::lint;
 use crate::ops::plan::{Plan, plan};
@@ -425,22 +425,34 @@ fn finish(case: &Case, before: Aftermath) -> Result<BTreeMap<String, String>, St
     }
 }
 
-/// `up`, and where it asks for certificates to be renewed first, that, and `up` again.
+/// `up`, and where its refusal names another command that comes first, that, and `up` again.
 fn up_and_its_hints(world: World, desired: &Desired, up: &Intent, policy: Policy) -> Result<Aftermath, String> {
     let run = |world: World, intent: &Intent| bring_about(world, desired, intent, policy, Trouble::default());
     let after = run(world, up);
     let Outcome::Blocked(blocked) = &after.outcome else {
         return Ok(after);
     };
-    let renew = blocked.iter().any(|b| b.hint.contains("`quorate pki renew`"));
-    if !renew || !after.violations.is_empty() {
+    let named = blocked.iter().find_map(|b| named_by(&b.hint, desired));
+    let Some(first) = named.filter(|_| after.violations.is_empty()) else {
         return Ok(after);
+    };
+    let mended = run(after.world, &first);
+    match mended.violations.first() {
+        Some(violation) => Err(format!("{}: {violation}\n{}", asked(&first), story(&mended))),
+        None => Ok(run(mended.world, up)),
     }
-    let renewed = run(after.world, &Intent::RotateLeaves { limit: Vec::new() });
-    match renewed.violations.first() {
-        Some(first) => Err(format!("pki renew: {first}\n{}", story(&renewed))),
-        None => Ok(run(renewed.world, up)),
+}
+
+/// What a hint says is to be done before `up`.
+fn named_by(hint: &str, desired: &Desired) -> Option<Intent> {
+    let restart = |node: &&NodeName| hint.contains(&format!("`quorate restart --limit {node}`"));
+    if hint.contains("`quorate pki renew`") {
+        return Some(Intent::RotateLeaves { limit: Vec::new() });
     }
+    let node = desired.hosts.keys().find(restart)?;
+    Some(Intent::Restart {
+        limit: vec![node.clone()],
+    })
 }
 
 /// A world in a few lines.

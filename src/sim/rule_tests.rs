@@ -348,6 +348,87 @@ fn the_last_host_of_the_inventory_is_not_removed() {
     );
 }
 
+#[test]
+fn the_last_member_that_the_inventory_knows_is_not_removed() {
+    let remove = Intent::Remove {
+        node: stock::host(1).name,
+        wipe: false,
+    };
+    let scene = || Scene::healthy(3).inventory_of(2).asked(remove.clone());
+    scene().plan().unwrap();
+    // The others go on with a member that is in no inventory.
+    let refusals = scene()
+        .stopped(2)
+        .accepting_an_outage()
+        .a_moment_later()
+        .plan()
+        .unwrap_err();
+    let reason = &refusals[0].reason;
+    assert!(
+        reason.contains("no other member that answers is in the inventory"),
+        "{reason}"
+    );
+}
+
+/// Its address was edited in the inventory: the member that the cluster has is not stopped in its name.
+#[test]
+fn a_member_that_the_cluster_knows_elsewhere_is_not_stopped_for_good() {
+    let node = stock::host(2).name;
+    let mut scene = Scene::healthy(3).wiped(2).asked(Intent::Remove {
+        node: node.clone(),
+        wipe: false,
+    });
+    scene.world.clusters.values_mut().for_each(|cluster| {
+        let member = cluster.members.values_mut().find(|m| m.name == node.as_str());
+        member.expect("it is listed").peer_urls = vec![PeerUrl("https://192.0.2.1:2380".into())];
+    });
+    let refusals = scene.a_moment_later().plan().unwrap_err();
+    let reason = &refusals[0].reason;
+    assert!(
+        reason.contains("the cluster knows this member at https://192.0.2.1:2380"),
+        "{reason}"
+    );
+}
+
+/// Its disk is not there, or was emptied: what the unit asks before it starts etcd.
+#[test]
+fn a_unit_starts_no_member_that_has_lost_its_data() {
+    let refused = |marker: Option<&str>| {
+        let mut scene = Scene::healthy(3).wiped(2);
+        let node = stock::host(2).name;
+        scene.world.host(&node).marker = marker.map(str::to_owned);
+        scene.world.start_at_boot(&node);
+        scene.world.hosts[&node].unit.failed.as_deref() == Some("no data")
+    };
+    let noted = Scene::healthy(3).world.hosts[&stock::host(2).name]
+        .marker
+        .clone()
+        .expect("a marker");
+    assert!(refused(None));
+    assert!(refused(Some(&noted)));
+    assert!(!refused(Some(&noted.replace("true", "false"))), "its first start");
+}
+
+/// A start would wait for a handshake that never succeeds.
+#[test]
+fn nobody_starts_beside_a_leader_whose_certificates_have_ended() {
+    let led_by = |n| {
+        let scene = Scene::healthy(3);
+        let seen = scene.seen();
+        let membership = seen.cluster.known().expect("a cluster");
+        membership.of(&stock::host(n)).map(|m| m.id) == membership.leader()
+    };
+    let leader = (1..=3).find(|n| led_by(*n)).expect("somebody leads");
+    let other = leader % 3 + 1;
+    let up = |limit| Intent::Converge { prune: false, limit };
+    let scene = || Scene::healthy(3).expired(leader).stopped(other).a_moment_later();
+    let refusals = scene().asked(up(vec![stock::host(other).name])).plan().unwrap_err();
+    assert_eq!(refusals[0].node, Some(stock::host(leader).name), "{}", refusals[0]);
+    assert!(refusals[0].hint.contains("quorate pki renew"), "{}", refusals[0]);
+    // A run that covers the leader renews them first.
+    scene().asked(up(Vec::new())).plan().unwrap();
+}
+
 /// The inventory is ahead of its cluster: the upgrade, with its snapshot and its order, comes first.
 #[test]
 fn nobody_joins_as_the_first_with_a_newer_minor() {

@@ -7,7 +7,7 @@ use super::bootstrap::{from_nothing, known_hosts};
 use super::drift::{Drift, drift};
 use super::leave::Strays;
 use super::preflight::preflight;
-use super::startable::release_so_far;
+use super::startable::{certificates_ended, ended, release_so_far};
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, roll};
 use crate::etcd::Member;
@@ -16,6 +16,7 @@ use crate::inventory::{DesiredHost, MemberId, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::{Marker, data_belongs, same_as_running};
+use crate::ops::safety::leader::named;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::version::may_change_version;
@@ -42,6 +43,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let covered = |name: &NodeName| limit.is_empty() || limit.contains(name);
     let peers = survey(situation, membership, &covered)?;
     downgrade::may_be_gone(situation, membership, &covered, &peers)?;
+    leader_lets_in(situation, membership, &peers).map_err(|refusal| vec![refusal])?;
 
     let mut draft = Draft::new(Some(Strength::of(membership)));
     downgrade::call_off(situation, membership, &mut draft);
@@ -301,6 +303,29 @@ fn stopped(peers: &[Peer<'_>]) -> Vec<super::Step> {
             start
         })
         .collect()
+}
+
+/// Whoever starts needs a connection to the leader.
+///
+/// # Errors
+/// When a member is to be started and the leader, which this run does not cover, has certificates that have ended.
+fn leader_lets_in(situation: Situation<'_>, membership: &Membership, peers: &[Peer<'_>]) -> Result<(), Blocked> {
+    if peers.iter().all(|p| runs(p.facts)) {
+        return Ok(());
+    }
+    let leader = named(membership).filter(|leader| peers.iter().all(|p| p.member.id != leader.id));
+    let Some(host) = leader.and_then(|leader| host_of(situation.desired, leader)) else {
+        return Ok(());
+    };
+    let facts = situation.observed.hosts.get(&host.name).and_then(Fact::known);
+    match facts.and_then(|facts| ended(situation, host, facts)) {
+        Some(end) => {
+            let refusal = certificates_ended(host, end);
+            let reason = format!("it leads, and {}: who starts now finds no way to it", refusal.reason);
+            Err(Blocked { reason, ..refusal })
+        }
+        None => Ok(()),
+    }
 }
 
 fn start_or_change(peer: &Peer<'_>) -> Action {

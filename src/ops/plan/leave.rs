@@ -22,7 +22,7 @@ use crate::ops::safety::{Blocked, Rule};
 pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> Result<Draft, Vec<Blocked>> {
     let membership = living(situation)?;
     let host = known_name(situation, node)?;
-    stays_in_sight(situation, host).map_err(|refusal| vec![refusal])?;
+    stays_in_sight(situation, membership, host).map_err(|refusal| vec![refusal])?;
     let mut draft = Draft::new(Some(Strength::of(membership)));
     if let Some(member) = membership.of(host) {
         may_remove(membership, member.id, situation.policy).map_err(|refusal| vec![refusal.on(node)])?;
@@ -33,16 +33,24 @@ pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> R
     Ok(draft)
 }
 
-/// Without a host in the inventory nobody could look after what is left of the cluster.
+/// Without a member in the inventory nobody could look after what is left of the cluster.
 ///
 /// # Errors
-/// When it is the last one there.
-fn stays_in_sight(situation: Situation<'_>, host: &DesiredHost) -> Result<(), Blocked> {
-    if situation.desired.hosts.len() > 1 {
+/// When it is the last host there, or the last one whose member answers.
+fn stays_in_sight(situation: Situation<'_>, membership: &Membership, host: &DesiredHost) -> Result<(), Blocked> {
+    let in_sight = |m: &Member| {
+        let other = host_of(situation.desired, m).is_some_and(|other| other.name != host.name);
+        other && membership.takes_part(m.id)
+    };
+    let reason = if situation.desired.hosts.len() == 1 {
+        "it is the only host in the inventory"
+    } else if membership.of(host).is_some() && !membership.members.iter().any(in_sight) {
+        "no other member that answers is in the inventory"
+    } else {
         return Ok(());
-    }
+    };
     let hint = "enter the cluster's other members first, or add a new one (`quorate add-node`)";
-    Err(Blocked::new(Rule::Inventory, "it is the only host in the inventory", hint).on(&host.name))
+    Err(Blocked::new(Rule::Inventory, reason, hint).on(&host.name))
 }
 
 /// Plans `replace-node`: the old one goes first (it is dead; adding first would need a quorum of a larger cluster).
@@ -215,6 +223,14 @@ pub(super) fn retire(
     wipe: bool,
     draft: &mut Draft,
 ) -> Result<(), Blocked> {
+    let Some(membership) = situation.membership() else {
+        return Err(Blocked::new(
+            Rule::Unknown,
+            "the cluster could not be read",
+            "look at `quorate status`",
+        ));
+    };
+    join::listed_elsewhere(membership, host)?;
     let Some(Fact::Known(facts)) = situation.observed.hosts.get(&host.name) else {
         draft.notes.push(format!(
             "{} cannot be reached: its etcd refuses to run as a removed member, but its data stays where it is",
@@ -229,14 +245,6 @@ pub(super) fn retire(
         return Ok(());
     }
     not_anothers(situation, host, facts)?;
-    let Some(membership) = situation.membership() else {
-        return Err(Blocked::new(
-            Rule::Unknown,
-            "the cluster could not be read",
-            "look at `quorate status`",
-        ));
-    };
-    join::listed_elsewhere(membership, host)?;
     if !membership.by_quorum {
         return Err(Blocked::new(
             Rule::Unknown,

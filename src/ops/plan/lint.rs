@@ -169,9 +169,16 @@ impl<'a> Lint<'a> {
         matches!(self.plan.header.intent, Intent::Recover(_)) && answering <= membership.voters().count() / 2
     }
 
+    /// Of those that are members already: whoever has just come in has its turn at the very end.
     fn leader_last(&mut self, steps: &[&Step]) {
+        let joins = |s: &Step| match &s.action {
+            Action::Restart { url, .. } => self
+                .membership()
+                .is_some_and(|m| at(m, url).is_some_and(|x| !x.started())),
+            _ => false,
+        };
         let busy = |s: &&&Step| self.takes_a_voter(s) || matches!(s.action, Action::Defragment { .. });
-        let turns: Vec<&&Step> = steps.iter().filter(busy).collect();
+        let turns: Vec<&&Step> = steps.iter().filter(busy).filter(|s| !joins(s)).collect();
         let leads = |s: &Step| match &s.action {
             Action::Restart { url, .. } | Action::Defragment { url } => self
                 .membership()

@@ -67,6 +67,14 @@ pub fn before_a_join(membership: &Membership, ours: impl Fn(&Member) -> bool) ->
     }
 }
 
+/// Who leads, by the word of those who answer: where a majority stands behind the list one of them is enough.
+pub fn named(membership: &Membership) -> Option<&Member> {
+    let told = membership.voters().filter_map(|m| membership.status_of(m.id));
+    let told = told.map(|status| status.leader).find(|leader| leader.0 != 0);
+    let id = membership.leader().or(told.filter(|_| membership.by_quorum))?;
+    membership.members.iter().find(|m| m.id == id)
+}
+
 /// Whether the leader would take a member back that is stopped for a while. The members that run go on over connections
 /// that are open, whatever has become of certificates; who comes back needs a new one, to the leader above all. A leader
 /// that does not answer us may answer nobody new. Those in `cured` do by then.
@@ -74,17 +82,11 @@ pub fn before_a_join(membership: &Membership, ours: impl Fn(&Member) -> bool) ->
 /// # Errors
 /// When somebody else leads and does not answer.
 pub fn takes_back(membership: &Membership, id: MemberId, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
-    // Where a majority stands behind the list one of them is enough to say who leads.
-    let told = membership.voters().filter_map(|m| membership.status_of(m.id));
-    let told = told.map(|status| status.leader).find(|leader| leader.0 != 0);
-    let named = membership.leader().or(told.filter(|_| membership.by_quorum));
-    let leader = named.filter(|leader| {
-        let answers = membership.takes_part(*leader) || cured.contains(leader);
-        *leader != id && !answers
+    let silent = named(membership).filter(|leader| {
+        let answers = membership.takes_part(leader.id) || cured.contains(&leader.id);
+        leader.id != id && !answers
     });
-    let Some(silent) = membership.members.iter().find(|m| Some(m.id) == leader) else {
-        return Ok(());
-    };
+    let Some(silent) = silent else { return Ok(()) };
     Err(Blocked::new(
         Rule::NotSettled,
         format!(
