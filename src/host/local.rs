@@ -93,7 +93,7 @@ impl Transport for LocalTransport {
             fed = &mut feed => match fed {
                 Ok(()) => collect.await,
                 Err(error) => {
-                    // Its input is closed now: it removes what it has staged and ends. What it says of it is not the cause.
+                    // Its input is closed now: it cleans up and ends. What it says of that is not the cause.
                     let _ = collect.await;
                     return Err(self.lost("reading what is to be sent", error));
                 }

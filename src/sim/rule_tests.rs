@@ -288,11 +288,10 @@ fn what_a_newcomers_earlier_join_left_behind_is_moved_aside() {
         .dead(3)
         .a_moment_later()
         .asked(replace(3, 4));
-    let first = scene.world.hosts[&stock::host(1).name].clone();
+    let disk = scene.world.hosts[&stock::host(1).name].disk().expect("data");
     let host = scene.world.host(&stock::host(4).name);
-    host.data = first.data;
-    let marker = first.marker.expect("a marker");
-    host.marker = Some(marker.replace("true", "false").replace("etcd-1", "etcd-4"));
+    host.data = Data::Member(disk);
+    host.marker = Some(marker(4, disk.cluster.0, false).to_text());
     let plan = scene.plan().expect("it is replaced");
     let newcomer = stock::host(4);
     let ours = Target::Node(newcomer.name.clone());
@@ -393,20 +392,16 @@ fn a_member_that_the_cluster_knows_elsewhere_is_not_stopped_for_good() {
 /// Its disk is not there, or was emptied: what the unit asks before it starts etcd.
 #[test]
 fn a_unit_starts_no_member_that_has_lost_its_data() {
-    let refused = |marker: Option<&str>| {
+    let refused = |complete: Option<bool>| {
         let mut scene = Scene::healthy(3).wiped(2);
         let node = stock::host(2).name;
-        scene.world.host(&node).marker = marker.map(str::to_owned);
+        scene.world.host(&node).marker = complete.map(|complete| marker(2, 7, complete).to_text());
         scene.world.start_at_boot(&node);
         scene.world.hosts[&node].unit.failed.as_deref() == Some("no data")
     };
-    let noted = Scene::healthy(3).world.hosts[&stock::host(2).name]
-        .marker
-        .clone()
-        .expect("a marker");
     assert!(refused(None));
-    assert!(refused(Some(&noted)));
-    assert!(!refused(Some(&noted.replace("true", "false"))), "its first start");
+    assert!(refused(Some(true)));
+    assert!(!refused(Some(false)), "its first start");
 }
 
 /// A start would wait for a handshake that never succeeds.

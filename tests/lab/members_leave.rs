@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use crate::harness::{Lab, Writer, release, wait_until};
+use crate::harness::{Lab, Writer, plain_inventory, release, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
 fn three(lab: &Lab) {
     lab.plain_inventory(&release("3.5"));
+    lab.quorate(&["up", "--yes"]).ok();
+}
+
+/// Members `n1` to `nN`; the other hosts are bare.
+fn first(lab: &Lab, members: usize) {
+    lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..members]));
+    lab.quorate(&["trust", "--yes"]).ok();
     lab.quorate(&["up", "--yes"]).ok();
 }
 
@@ -62,9 +69,7 @@ fn the_leader_leaves_and_its_data_is_kept_aside() {
 #[test]
 fn a_dead_host_can_be_removed_and_another_one_be_replaced() {
     let lab = Lab::start(5);
-    lab.inventory(|hosts| crate::harness::plain_inventory(&release("3.5"), &hosts[..4]));
-    lab.quorate(&["trust", "--yes"]).ok();
-    lab.quorate(&["up", "--yes"]).ok();
+    first(&lab, 4);
     let writer = Writer::start(&lab, lab.host("n1"));
 
     lab.host("n4").crash();
@@ -146,9 +151,7 @@ fn a_wiped_disk_is_recognised_and_the_same_host_joins_afresh() {
 #[test]
 fn a_machine_that_comes_up_without_its_disk_starts_no_member_until_the_disk_is_back() {
     let lab = Lab::start(3);
-    lab.inventory(|hosts| crate::harness::plain_inventory(&release("3.5"), &hosts[..1]));
-    lab.quorate(&["trust", "--yes"]).ok();
-    lab.quorate(&["up", "--yes"]).ok();
+    first(&lab, 1);
     for name in ["n2", "n3"] {
         let address = &lab.host(name).address;
         lab.quorate(&["add-node", name, "--address", address, "--yes"]).ok();
@@ -180,9 +183,7 @@ fn a_machine_that_comes_up_without_its_disk_starts_no_member_until_the_disk_is_b
 
 /// Members `n1` to `nN`, and `leads` leads them.
 fn led_by(lab: &Lab, members: usize, leads: &str) {
-    lab.inventory(|hosts| crate::harness::plain_inventory(&release("3.5"), &hosts[..members]));
-    lab.quorate(&["trust", "--yes"]).ok();
-    lab.quorate(&["up", "--yes"]).ok();
+    first(lab, members);
     lab.lead(leads);
 }
 
@@ -199,7 +200,7 @@ fn members_that_left_the_inventory_are_pruned_even_the_leader_and_one_that_is_de
             .filter(|h| !["n4", "n5"].contains(&h.name.as_str()))
             .cloned()
             .collect();
-        crate::harness::plain_inventory(&release("3.5"), &listed)
+        plain_inventory(&release("3.5"), &listed)
     });
     lab.quorate(&["trust", "--yes"]).ok();
     let refused = lab.quorate(&["up", "--yes"]).code(4);
@@ -242,7 +243,7 @@ fn members_that_left_the_inventory_are_pruned_even_the_leader_and_one_that_is_de
 fn a_stranger_that_leads_and_cannot_be_asked_is_voted_out() {
     let lab = Lab::start(4);
     led_by(&lab, 4, "n4");
-    lab.inventory(|hosts| crate::harness::plain_inventory(&release("3.5"), &hosts[..3]));
+    lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..3]));
     let noted = lab.quorate(&["up", "--yes"]).ok();
     noted.says(&["the member n4", "`quorate up --prune`"]);
     for host in &lab.hosts()[..3] {

@@ -318,14 +318,12 @@ fn leader_lets_in(situation: Situation<'_>, membership: &Membership, peers: &[Pe
         return Ok(());
     };
     let facts = situation.observed.hosts.get(&host.name).and_then(Fact::known);
-    match facts.and_then(|facts| ended(situation, host, facts)) {
-        Some(end) => {
-            let refusal = certificates_ended(host, end);
-            let reason = format!("it leads, and {}: who starts now finds no way to it", refusal.reason);
-            Err(Blocked { reason, ..refusal })
-        }
-        None => Ok(()),
-    }
+    let Some(end) = facts.and_then(|facts| ended(situation, host, facts)) else {
+        return Ok(());
+    };
+    let refusal = certificates_ended(host, end);
+    let reason = format!("it leads, and {}: who starts now finds no way to it", refusal.reason);
+    Err(Blocked { reason, ..refusal })
 }
 
 fn start_or_change(peer: &Peer<'_>) -> Action {

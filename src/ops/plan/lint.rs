@@ -171,12 +171,7 @@ impl<'a> Lint<'a> {
 
     /// Of those that are members already: whoever has just come in has its turn at the very end.
     fn leader_last(&mut self, steps: &[&Step]) {
-        let joins = |s: &Step| match &s.action {
-            Action::Restart { url, .. } => self
-                .membership()
-                .is_some_and(|m| at(m, url).is_some_and(|x| !x.started())),
-            _ => false,
-        };
+        let joins = |s: &Step| self.restarted(s).is_some_and(|(_, member)| !member.started());
         let busy = |s: &&&Step| self.takes_a_voter(s) || matches!(s.action, Action::Defragment { .. });
         let turns: Vec<&&Step> = steps.iter().filter(busy).filter(|s| !joins(s)).collect();
         let leads = |s: &Step| match &s.action {
@@ -203,12 +198,7 @@ impl<'a> Lint<'a> {
             .iter()
             .filter(|s| matches!(s.action, Action::Restart { .. }))
             .collect();
-        let down = |s: &Step| match &s.action {
-            Action::Restart { url, .. } => self
-                .membership()
-                .is_some_and(|m| at(m, url).is_some_and(|x| !x.learner && !answers(m, x))),
-            _ => false,
-        };
+        let down = |s: &Step| self.restarted(s).is_some_and(|(m, x)| !x.learner && !answers(m, x));
         let well = restarts.iter().position(|s| self.takes_a_voter(s));
         let sick = restarts.iter().rposition(|s| down(s));
         if let (Some(well), Some(sick)) = (well, sick)
@@ -379,12 +369,18 @@ impl<'a> Lint<'a> {
 
     /// Whether the step stops a member whose vote counts now. One that must be down when its turn comes is started only.
     fn takes_a_voter(&self, step: &Step) -> bool {
-        let Action::Restart { url, .. } = &step.action else {
-            return false;
-        };
         let must_be_down = step.requires.iter().any(|c| matches!(c, Check::Stopped { .. }));
-        let votes = |m: &Membership| at(m, url).is_some_and(|x| !x.learner && answers(m, x));
-        !must_be_down && self.membership().is_some_and(votes)
+        let votes = |(m, x): (&Membership, &Member)| !x.learner && answers(m, x);
+        !must_be_down && self.restarted(step).is_some_and(votes)
+    }
+
+    /// The member that the step restarts, and the list it is on.
+    fn restarted(&self, step: &Step) -> Option<(&'a Membership, &'a Member)> {
+        let Action::Restart { url, .. } = &step.action else {
+            return None;
+        };
+        let membership = self.membership()?;
+        Some((membership, at(membership, url)?))
     }
 }
 
