@@ -36,7 +36,8 @@ impl Host {
         self.control("starting etcd", "start", RESTART_LIMIT).await.map(drop)
     }
 
-    /// Restarts the member (or starts it) and comes back when the old process is gone, not when the new one is ready.
+    /// Restarts the member (or starts it) and comes back when the old process is gone. The new one may not be ready yet:
+    /// under systemd it is given three seconds.
     ///
     /// # Errors
     /// When the service manager refuses or the old process does not go.

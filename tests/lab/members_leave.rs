@@ -46,6 +46,34 @@ fn a_rolling_restart_loses_nothing_and_the_leader_goes_last() {
     );
 }
 
+/// etcd itself would wait for them, for seconds and with its data long closed.
+#[test]
+fn a_restart_does_not_wait_for_connections_on_which_nothing_was_asked() {
+    let lab = Lab::start(3);
+    three(&lab);
+    let n2 = lab.host("n2");
+    // As peers have spare ones when they have just started; etcd gives each of them five seconds.
+    n2.sh(&format!(
+        "cat >/run/silent.sh <<'END'\nwhile sleep 0.5; do\nsleep 4 | openssl s_client -quiet -connect {}:2380 \
+         -cert /etc/etcd/pki/peer.crt -key /etc/etcd/pki/peer.key 2>/dev/null &\n: >/run/silent\ndone\nEND\n\
+         systemd-run --quiet --unit silent sh /run/silent.sh",
+        n2.address
+    ));
+    wait_until("such a connection", SOON, || {
+        n2.try_sh("test -e /run/silent").status == Some(0)
+    });
+    lab.quorate(&["restart", "--limit", "n2", "--yes"]).ok();
+    n2.sh("systemctl stop silent");
+    let said = n2.sh("journalctl -u etcd");
+    assert!(said.contains("stopping serving peer traffic"), "{said}");
+    assert!(
+        !said.contains("closed etcd server"),
+        "it came to that by itself: {said}"
+    );
+    assert!(!said.contains("Failed with result"), "{said}");
+    lab.assert_converged();
+}
+
 #[test]
 fn the_leader_leaves_and_its_data_is_kept_aside() {
     let lab = Lab::start(3);
