@@ -4,10 +4,13 @@ Usage: writer.py DIRECTORY ADDRESS..., with bench.crt, bench.key and ca.crt in t
 
 A write is due every 10 ms whatever became of the one before; each goes to the members in turn, and to the next one at
 once when a member refuses it. That is what a client with several endpoints does, and what gaps are measured with.
+
+It stands for a client on a machine of its own, so no other process here keeps it from the processor.
 """
 
 import asyncio
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -118,12 +121,13 @@ class Writer:
             number, due = number + 1, due + EVERY
             await asyncio.sleep(max(0, due - time.monotonic()))
         await asyncio.gather(*running)
-        times = sorted(at for at, _ in self.acked)
-        gaps = [b - a for a, b in zip(times, times[1:])]
+        # What was in flight at the end may take seconds, and no later write fills them.
+        times = sorted(at for at, _ in self.acked if at < due)
+        gaps = [b - a for a, b in zip(times, [*times[1:], due])]
         lost = {n for _, n in self.acked} - await self.stored()
         return {
             "written": number,
-            "acks": len(times),
+            "acks": len(self.acked),
             "failed_attempts": self.failed_attempts,
             "longest_gap_ms": max(gaps) * 1000,
             "lost": len(lost),
@@ -134,4 +138,5 @@ async def main():
     print(json.dumps(await Writer(sys.argv[1], sys.argv[2:]).run()))
 
 
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 asyncio.run(main())
