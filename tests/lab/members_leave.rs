@@ -6,11 +6,6 @@ use crate::harness::{Lab, Writer, plain_inventory, release, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
-fn three(lab: &Lab) {
-    lab.plain_inventory(&release("3.5"));
-    lab.quorate(&["up", "--yes"]).ok();
-}
-
 /// Members `n1` to `nN`; the other hosts are bare.
 fn first(lab: &Lab, members: usize) {
     lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..members]));
@@ -24,8 +19,7 @@ fn inventory(lab: &Lab) -> String {
 
 #[test]
 fn a_rolling_restart_loses_nothing_and_the_leader_goes_last() {
-    let lab = Lab::start(3);
-    three(&lab);
+    let lab = Lab::cluster(3);
     let leads = lab.leader();
     let done = lab.quorate(&["restart", "--yes", "--probe", "--output", "json"]).ok();
     let order: Vec<_> = done
@@ -49,16 +43,15 @@ fn a_rolling_restart_loses_nothing_and_the_leader_goes_last() {
 /// etcd itself would wait for them, for seconds and with its data long closed.
 #[test]
 fn a_restart_does_not_wait_for_connections_on_which_nothing_was_asked() {
-    let lab = Lab::start(3);
-    three(&lab);
+    let lab = Lab::cluster(3);
     let n2 = lab.host("n2");
     // As peers have spare ones when they have just started; etcd gives each of them five seconds.
-    n2.sh(&format!(
-        "cat >/run/silent.sh <<'END'\nwhile sleep 0.5; do\nsleep 4 | openssl s_client -quiet -connect {}:2380 \
-         -cert /etc/etcd/pki/peer.crt -key /etc/etcd/pki/peer.key 2>/dev/null &\n: >/run/silent\ndone\nEND\n\
-         systemd-run --quiet --unit silent sh /run/silent.sh",
+    let connects = format!(
+        "while sleep 0.5; do\nsleep 4 | openssl s_client -quiet -connect {}:2380 \
+         -cert /etc/etcd/pki/peer.crt -key /etc/etcd/pki/peer.key 2>/dev/null &\n: >/run/silent\ndone",
         n2.address
-    ));
+    );
+    n2.beside("silent", &connects);
     wait_until("such a connection", SOON, || {
         n2.try_sh("test -e /run/silent").status == Some(0)
     });
@@ -76,8 +69,7 @@ fn a_restart_does_not_wait_for_connections_on_which_nothing_was_asked() {
 
 #[test]
 fn the_leader_leaves_and_its_data_is_kept_aside() {
-    let lab = Lab::start(3);
-    three(&lab);
+    let lab = Lab::cluster(3);
     let leaves = lab.leader();
     let stays = lab.hosts().iter().find(|h| h.name != leaves).expect("another one");
     let writer = Writer::start(&lab, stays);
@@ -140,8 +132,7 @@ fn a_dead_host_can_be_removed_and_another_one_be_replaced() {
 
 #[test]
 fn data_is_deleted_where_that_is_asked_for() {
-    let lab = Lab::start(3);
-    three(&lab);
+    let lab = Lab::cluster(3);
     lab.lead("n1");
     lab.quorate(&[
         "remove-node",
@@ -164,8 +155,7 @@ fn data_is_deleted_where_that_is_asked_for() {
 
 #[test]
 fn a_wiped_disk_is_recognised_and_the_same_host_joins_afresh() {
-    let lab = Lab::start(3);
-    three(&lab);
+    let lab = Lab::cluster(3);
     lab.host("n2").sh("systemctl stop etcd; rm -rf /var/lib/etcd/member");
     let refused = lab.quorate(&["up", "--yes"]).code(4);
     assert!(refused.stderr.contains("quorate replace-node n2 n2"), "{refused}");

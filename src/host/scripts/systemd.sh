@@ -73,7 +73,8 @@ restart() {
         if [ "$held" ] && ! holds_files "$old"; then kill -HUP "$old" 2>/dev/null || :; fi
         sleep 0.02
     done
-    # Joins the start that is under way: being told when etcd is ready takes less of a busy host than being asked for it.
+    # Joins the start that is under way (or waits for the next try, where it has failed): being told when etcd is ready
+    # takes less of a busy host than being asked for it.
     timeout 3 systemctl start "$unit" 2>/dev/null || :
 }
 

@@ -154,13 +154,13 @@ impl Lab {
             .map(|h| format!("https://{}:2379", h.address))
             .collect();
         let script = format!(
-            "cat >/run/writes.sh <<'END'\n{ETCDCTL}\nexport ETCDCTL_ENDPOINTS={}\ni=0\nwhile :; do i=$((i+1)); \
-             etcdctl --command-timeout=3s put write/$i $i >/dev/null 2>&1 && echo $i >>/run/acked\ndone\n\
-             END\n: >/run/acked; systemd-run --quiet --unit writes sh /run/writes.sh",
+            "{ETCDCTL}\nexport ETCDCTL_ENDPOINTS={}\ni=0\nwhile :; do i=$((i+1)); \
+             etcdctl --command-timeout=3s put write/$i $i >/dev/null 2>&1 && echo $i >>/run/acked\ndone",
             endpoints.join(",")
         );
         let writes = Writes { host: &self.hosts()[0] };
-        writes.host.sh(&script);
+        writes.host.sh(": >/run/acked");
+        writes.host.beside("writes", &script);
         writes.goes_on();
         writes
     }
@@ -183,10 +183,8 @@ impl Host {
     /// A client on this host that stays connected to one member: it watches a key until `systemctl stop watcher`.
     #[track_caller]
     pub fn stays_connected_to(&self, url: &str) {
-        self.sh(&format!(
-            "cat >/run/watcher.sh <<'END'\n{ETCDCTL}\nexport ETCDCTL_ENDPOINTS={url}\netcdctl watch watched >/run/watched\nEND\n\
-             systemd-run --quiet --unit watcher sh /run/watcher.sh"
-        ));
+        let script = format!("{ETCDCTL}\nexport ETCDCTL_ENDPOINTS={url}\netcdctl watch watched >/run/watched");
+        self.beside("watcher", &script);
         wait_until("the watcher to hear of a write", Duration::from_secs(20), || {
             self.etcdctl("put watched yes").ok();
             self.try_sh("test -s /run/watched").status == Some(0)

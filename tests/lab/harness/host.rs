@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Child, Stdio};
 
 use super::lab::{lab_command, script};
 use super::outcome::Outcome;
@@ -57,12 +56,13 @@ impl Host {
         assert!(carried.expect("lab/lab exec").success(), "{} to {to}", from.display());
     }
 
-    /// Starts a shell script on the host and lets it run beside the test.
+    /// Runs a shell script on the host as the unit `name`, beside the test and until `systemctl stop`.
     #[track_caller]
-    pub fn watch(&self, text: &str) -> Child {
-        let mut command = lab_command(&self.lab);
-        command.args(["exec", &self.name, "sh", "-c", text]);
-        command.stdin(Stdio::null()).spawn().expect("lab/lab exec")
+    pub fn beside(&self, name: &str, text: &str) {
+        self.sh(&format!(
+            "cat >/run/{name}.sh <<'END'\n{text}\nEND\nsystemctl reset-failed {name} 2>/dev/null\n\
+             systemd-run --quiet --unit {name} sh /run/{name}.sh"
+        ));
     }
 
     /// Whether a systemd unit is active.

@@ -40,7 +40,7 @@ impl<'a> Writer<'a> {
             "{} rm -f {ACKED}; i=0; while :; do i=$((i+1)); ctl put acked/$i $i >/dev/null 2>&1 && echo $i >>{ACKED}; done",
             etcdctl(lab)
         );
-        host.sh(&format!("cat >/run/writer.sh <<'END'\n{script}\nEND\nsystemctl reset-failed writer 2>/dev/null; systemd-run --quiet --unit writer sh /run/writer.sh"));
+        host.beside("writer", &script);
         let writer = Self { lab, host };
         wait_until("the first acknowledged write", Duration::from_secs(20), || {
             writer.acked() > 0
