@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Lab, release};
+use crate::harness::{Lab, current, release};
 
 /// A healthy cluster of three with a few keys, one of them deleted again.
 fn cluster_with_data() -> Lab {
@@ -221,7 +221,7 @@ fn a_member_that_is_down_or_leads_is_not_the_one_that_is_asked() {
 fn a_backup_of_a_later_minor_is_not_restored_into_an_earlier_one() {
     let lab = Lab::cluster(1);
     let (path, _) = backup(&lab, &[]);
-    lab.edit(&release("3.5"), &release("3.4"));
+    lab.edit(&current(), &release("3.4"));
     lab.stops_nothing(|lab| {
         lab.quorate(&["restore", text(&path), "--yes", "--accept-data-loss"])
             .code(4)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Host, Lab, Outcome, Running, release, wait_until};
+use crate::harness::{Host, Lab, Outcome, Running, current, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -28,7 +28,7 @@ fn waves(lab: &Lab) -> Vec<Vec<(String, String)>> {
 /// A bootstrap that dies at `point`, finished by a second run.
 fn bootstrap_dies_and_is_finished(point: &str) {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     up_that_dies(&lab, point);
     // Where a cluster runs already, somebody may have used it.
     let acknowledged = lab.host("n2").pid() != 0 && lab.host("n2").etcdctl("put between runs").status == Some(0);
@@ -43,7 +43,7 @@ fn bootstrap_dies_and_is_finished(point: &str) {
 #[test]
 fn a_bootstrap_killed_before_any_wave_is_finished_by_the_next_run() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let waves = waves(&lab);
     drop(lab);
     assert!(waves.len() >= 4, "CA, files, start, look again: {waves:?}");
@@ -56,7 +56,7 @@ fn a_bootstrap_killed_before_any_wave_is_finished_by_the_next_run() {
 #[test]
 fn a_bootstrap_killed_after_any_hosts_step_is_finished_by_the_next_run() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let waves = waves(&lab);
     drop(lab);
     for (id, _) in waves.iter().filter(|wave| wave.len() > 1).flatten() {
@@ -123,7 +123,7 @@ fn up_in_the_middle_of_a_push(lab: &Lab, host: &Host, bytes: u64) -> Running {
 #[test]
 fn a_push_killed_anywhere_is_done_again_and_leaves_no_litter() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     // etcd itself, which comes before anything is started, is 8.7 MB on the wire.
     for bytes in [200_000, 1_700_000, 5_300_000, 8_100_000] {
         let mut up = up_in_the_middle_of_a_push(&lab, lab.host("n2"), bytes);
@@ -146,7 +146,7 @@ fn a_push_killed_anywhere_is_done_again_and_leaves_no_litter() {
 #[test]
 fn a_host_that_crashes_in_the_middle_is_named_and_the_next_run_goes_on() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let n2 = lab.host("n2");
     let up = up_in_the_middle_of_a_push(&lab, n2, 1_000_000);
     n2.crash();
@@ -180,7 +180,7 @@ fn a_host_that_crashes_in_the_middle_is_named_and_the_next_run_goes_on() {
 #[test]
 fn a_laptop_that_loses_its_network_says_so_and_goes_on_later() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let up = up_in_the_middle_of_a_push(&lab, lab.host("n1"), 1_000_000);
     lab.cut_operator();
     let failed = up.wait();
@@ -200,7 +200,7 @@ fn a_laptop_that_loses_its_network_says_so_and_goes_on_later() {
 #[test]
 fn ctrl_c_stops_after_the_current_step_and_the_next_run_goes_on() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let up = up_in_the_middle_of_a_push(&lab, lab.host("n3"), 1_000_000);
     up.interrupt();
     let stopped: Outcome = up.wait().code(130);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Host, Lab, release, wait_until};
+use crate::harness::{Host, Lab, current, wait_until};
 
 const CONFIG: &str = "/etc/etcd/etcd-config.yml";
 
@@ -112,7 +112,7 @@ fn options_in_the_environment_are_named_as_ignored() {
 #[test]
 fn a_slow_disk_is_named_while_the_member_is_made() {
     let lab = Lab::start(1);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     lab.host("n1").sh("mv /usr/bin/dd /usr/bin/dd.real
          printf '#!/bin/sh\\ncase $* in *dsync*) sleep 0.8 ;; esac\\nexec /usr/bin/dd.real \"$@\"\\n' >/usr/bin/dd
          chmod 755 /usr/bin/dd");

@@ -3,13 +3,13 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Host, Lab, Running, release, wait_until};
+use crate::harness::{Host, Lab, Running, current, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 
 /// An `up` that has the lock and hangs in the middle of its push, because the link to n1 is so slow.
 fn an_up_that_takes_long(lab: &Lab) -> Running {
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     lab.host("n1").slow("8mbit");
     let up = lab.spawn(&["up", "--yes"]);
     wait_until("the lock and the push", SOON, || {

@@ -32,6 +32,7 @@ mod refusals_ca;
 mod refusals_hosts;
 mod refusals_push;
 mod refusals_supplies;
+mod releases;
 mod restore;
 mod schedule;
 mod ssh;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Lab, Writer, plain_inventory, release, wait_until};
+use crate::harness::{Lab, Writer, current, plain_inventory, wait_until};
 
 /// An inventory of the first hosts of a lab, with comments that must survive.
 fn commented(lab: &Lab, version: &str, members: usize) {
@@ -22,7 +22,7 @@ fn commented(lab: &Lab, version: &str, members: usize) {
 #[test]
 fn from_one_to_three_to_five_under_writes() {
     let lab = Lab::start(5);
-    commented(&lab, &release("3.5"), 1);
+    commented(&lab, &current(), 1);
     lab.quorate(&["up", "--yes"]).ok();
     let writer = Writer::start(&lab, lab.host("n1"));
     let before = std::fs::read_to_string(lab.dir().join("inventory.yml")).expect("the inventory");
@@ -72,7 +72,7 @@ fn from_one_to_three_to_five_under_writes() {
 #[test]
 fn a_refused_newcomer_leaves_the_inventory_as_it_was() {
     let lab = Lab::start(2);
-    commented(&lab, &release("3.5"), 1);
+    commented(&lab, &current(), 1);
     lab.quorate(&["up", "--yes"]).ok();
     let inventory = || std::fs::read_to_string(lab.dir().join("inventory.yml")).expect("the inventory");
     let before = inventory();
@@ -88,10 +88,10 @@ fn a_refused_newcomer_leaves_the_inventory_as_it_was() {
 #[test]
 fn up_takes_one_member_to_three_one_learner_after_the_other() {
     let lab = Lab::start(3);
-    commented(&lab, &release("3.5"), 1);
+    commented(&lab, &current(), 1);
     lab.quorate(&["up", "--yes"]).ok();
     let writer = Writer::start(&lab, lab.host("n1"));
-    commented(&lab, &release("3.5"), 3);
+    commented(&lab, &current(), 3);
     let up = lab.quorate(&["up", "--yes", "--output", "json"]).ok();
     let changes: Vec<&str> = up
         .events_of("step_started")
@@ -131,7 +131,7 @@ fn up_takes_one_member_to_three_one_learner_after_the_other() {
 #[test]
 fn a_learner_that_never_catches_up_is_taken_out_again_and_the_next_try_begins_anew() {
     let lab = Lab::start(4);
-    lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..3]));
+    lab.inventory(|hosts| plain_inventory(&current(), &hosts[..3]));
     lab.quorate(&["trust", "--yes"]).ok();
     lab.quorate(&["up", "--yes"]).ok();
     let n4 = lab.host("n4");

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::harness::{Lab, Writer, plain_inventory, release, wait_until};
+use crate::harness::{Lab, Writer, current, plain_inventory, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
 /// Members `n1` to `nN`; the other hosts are bare.
 fn first(lab: &Lab, members: usize) {
-    lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..members]));
+    lab.inventory(|hosts| plain_inventory(&current(), &hosts[..members]));
     lab.quorate(&["trust", "--yes"]).ok();
     lab.quorate(&["up", "--yes"]).ok();
 }
@@ -218,7 +218,7 @@ fn members_that_left_the_inventory_are_pruned_even_the_leader_and_one_that_is_de
             .filter(|h| !["n4", "n5"].contains(&h.name.as_str()))
             .cloned()
             .collect();
-        plain_inventory(&release("3.5"), &listed)
+        plain_inventory(&current(), &listed)
     });
     lab.quorate(&["trust", "--yes"]).ok();
     let refused = lab.quorate(&["up", "--yes"]).code(4);
@@ -261,7 +261,7 @@ fn members_that_left_the_inventory_are_pruned_even_the_leader_and_one_that_is_de
 fn a_stranger_that_leads_and_cannot_be_asked_is_voted_out() {
     let lab = Lab::start(4);
     led_by(&lab, 4, "n4");
-    lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..3]));
+    lab.inventory(|hosts| plain_inventory(&current(), &hosts[..3]));
     let noted = lab.quorate(&["up", "--yes"]).ok();
     noted.says(&["the member n4", "`quorate up --prune`"]);
     for host in &lab.hosts()[..3] {

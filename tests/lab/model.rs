@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::{Lab, Writer, plain_inventory, release};
+use crate::harness::{Lab, Writer, current, plain_inventory};
 
 /// A plan as it is shown to the operator, who is asked whether to go on.
 #[derive(Debug, Default)]
@@ -172,7 +172,7 @@ fn as_it_said(lab: &Lab, before: &BTreeSet<String>, command: &[&str]) -> Vec<Str
 #[test]
 fn what_was_said_is_what_the_cluster_did() {
     let lab = Lab::start(4);
-    let version = release("3.5");
+    let version = current();
     // The newcomer's key is pinned beforehand, so that only the plan is asked about.
     lab.plain_inventory(&version);
     lab.inventory(|hosts| plain_inventory(&version, &hosts[..3]));

@@ -3,12 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::harness::{Host, Lab, release, wait_until};
+use crate::harness::{Host, Lab, current, wait_until};
 
 /// A cluster of three members.
 fn cluster(pki: &str) -> Lab {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     configure(&lab, pki);
     lab.quorate(&["up", "--yes"]).ok();
     lab
@@ -83,7 +83,7 @@ fn as_client(lab: &Lab, name: &str, arguments: &str) -> std::process::Output {
 fn etcdctl() -> String {
     let found = crate::harness::releases()
         .into_iter()
-        .find(|(version, _)| *version == release("3.5"));
+        .find(|(version, _)| *version == current());
     found.unwrap().1.join("etcdctl").display().to_string()
 }
 

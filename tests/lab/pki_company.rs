@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Lab, Outcome, release, releases};
+use crate::harness::{Lab, Outcome, current, releases};
 
 /// Runs a shell script in the operator's directory.
 #[track_caller]
@@ -79,7 +79,7 @@ fn leads_to_the_root(lab: &Lab) {
 fn etcdctl(lab: &Lab, certificate: &str) -> String {
     let found = releases()
         .into_iter()
-        .find(|(version, _)| *version == release("3.5"))
+        .find(|(version, _)| *version == current())
         .expect("a release");
     format!(
         "{}/etcdctl --command-timeout=5s --endpoints=https://{}:2379 --cacert company/root.crt {certificate} get x",
@@ -91,7 +91,7 @@ fn etcdctl(lab: &Lab, certificate: &str) -> String {
 #[test]
 fn a_new_cluster_begins_below_a_companys_ca() {
     let lab = Lab::start(1);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     found_company(&lab);
     lab.quorate(&["pki", "import", "company/root.crt"])
         .code(4)

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::harness::{Host, Lab, Outcome, release};
+use crate::harness::{Host, Lab, Outcome, current};
 use jiff::{Timestamp, ToSpan};
 use quorate::inventory::{Desired, load};
 use quorate::pki::{Authority, Issued, LeafSpec, PkiDir, Recipient, peer_spec, server_spec};
@@ -30,7 +30,7 @@ fn own_ca(lab: &Lab) -> Authority {
 /// A cluster of three whose CA's key this test has.
 fn cluster() -> (Lab, Authority) {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let ca = own_ca(&lab);
     lab.quorate(&["up", "--yes"]).ok();
     (lab, ca)
@@ -282,7 +282,7 @@ fn a_ca_and_keys_that_do_not_belong_together_are_told_apart() {
 #[test]
 fn recipients_that_cannot_be_parsed_are_all_named_before_anything_is_made() {
     let lab = Lab::start(1);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let text = fs::read_to_string(lab.dir().join("inventory.yml")).unwrap();
     lab.write("broken.pub", "ssh-ed25519 AAAAjunk bob@laptop\n");
     let bad = "pki:\n  recipients: [age1qqqq, 'ssh-ed25519 AAAA junk', broken.pub, nowhere.pub]\n";

@@ -7,12 +7,12 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Lab, Outcome, S3_PORT, Server, plain_inventory, release, s3};
+use crate::harness::{Lab, Outcome, S3_PORT, Server, current, plain_inventory, s3};
 
 /// One member, n1; n2 keeps backups.
 fn lab() -> Lab {
     let lab = Lab::start(2);
-    lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..1]));
+    lab.inventory(|hosts| plain_inventory(&current(), &hosts[..1]));
     lab.quorate(&["trust", "--yes"]).ok();
     lab.quorate(&["up", "--yes"]).ok();
     lab

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::{Host, Lab, release};
+use crate::harness::{Host, Lab, current};
 
 /// An inventory in which `extra` holds for every host.
 fn inventory(lab: &Lab, extra: &str) {
@@ -12,7 +12,7 @@ fn inventory(lab: &Lab, extra: &str) {
         let hosts: String = hosts.iter().map(listed).collect();
         format!(
             "cluster: lab\netcd:\n  version: \"{}\"\n{extra}\nhosts:\n{hosts}",
-            release("3.5")
+            current()
         )
     });
     lab.quorate(&["trust", "--yes"]).ok();
@@ -25,7 +25,7 @@ fn listed(host: &Host) -> String {
 #[test]
 fn a_host_whose_key_nobody_pinned_is_not_talked_to() {
     let lab = Lab::start(2);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     fs::remove_file(lab.dir().join("pki/known_hosts")).expect("the pins");
     let refused = lab.refuses(&["up", "--yes"], 5);
     for host in lab.hosts() {
@@ -38,7 +38,7 @@ fn a_host_whose_key_nobody_pinned_is_not_talked_to() {
 #[test]
 fn a_host_that_shows_another_key_is_not_talked_to_and_its_pin_stays() {
     let lab = Lab::start(2);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let pins = fs::read_to_string(lab.dir().join("pki/known_hosts")).expect("the pins");
     let host = lab.host("n2");
     host.sh("rm /etc/ssh/ssh_host_*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh");
@@ -58,7 +58,7 @@ fn a_host_that_shows_another_key_is_not_talked_to_and_its_pin_stays() {
 #[test]
 fn a_refused_login_names_the_account_and_the_keys_that_were_tried() {
     let lab = Lab::start(1);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let key = lab.home().join(".ssh/id_ed25519");
     for old in [key.clone(), key.with_extension("pub")] {
         fs::remove_file(old).expect("the right key goes");
@@ -109,7 +109,7 @@ fn sudo_that_refuses_the_account_or_the_password_is_named() {
 #[test]
 fn a_host_that_cannot_be_reached_blocks_a_bootstrap() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     lab.host("n2").cut();
     let refused = lab.refuses(&["up", "--yes"], 5);
     assert!(!refused.stderr.contains("n1: "), "only n2 is at fault\n{refused}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Lab, release};
+use crate::harness::{Lab, current};
 use jiff::{Timestamp, ToSpan};
 use quorate::inventory::load;
 use quorate::pki::{PkiDir, Recipient};
@@ -22,7 +22,7 @@ fn make_ca(lab: &Lab, inventory: &Path, years_ago: i64) {
 #[test]
 fn an_expired_ca_is_refused_before_anything_is_touched() {
     let lab = Lab::start(1);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     make_ca(&lab, &lab.dir().join("inventory.yml"), 11);
     lab.refuses(&["up", "--yes"], 4)
         .says(&["the CA", "expired at", "quorate pki rotate-ca"]);
@@ -36,7 +36,7 @@ fn a_ca_of_another_cluster_is_refused() {
         "cluster: other\netcd:\n  version: 3.5.30\nhosts:\n  - {name: n1, address: 10.0.0.1}\n",
     );
     make_ca(&lab, &other, 0);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     lab.refuses(&["up", "--yes"], 4)
         .says(&["ca.key.age", "other", "pki.dir"]);
     // Half of a pair.

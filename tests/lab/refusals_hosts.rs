@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::harness::{Lab, release, releases, wait_until};
+use crate::harness::{Lab, current, releases, wait_until};
 
 fn two_hosts() -> Lab {
     let lab = Lab::start(2);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     lab
 }
 
@@ -115,7 +115,7 @@ fn data_of_another_cluster_of_quorate_is_told_apart_by_name() {
             .iter()
             .map(|host| format!("  - name: {}\n    address: {}\n", host.name, host.address))
             .collect();
-        let version = release("3.5");
+        let version = current();
         format!("cluster: other\netcd:\n  version: \"{version}\"\npki:\n  dir: pki2\nssh:\n  known_hosts: pki/known_hosts\nhosts:\n{hosts}")
     });
     for host in lab.hosts() {

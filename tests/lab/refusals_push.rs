@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Host, Lab, release, wait_until};
+use crate::harness::{Host, Lab, current, wait_until};
 
 /// No member runs, and nothing that was on its way is left over.
 #[track_caller]
@@ -18,7 +18,7 @@ fn nothing_begun(hosts: &[Host]) {
 #[test]
 fn a_disk_that_fills_up_during_the_push_leaves_no_half_file() {
     let lab = Lab::start(2);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let n2 = lab.host("n2");
     // Enough to pass the look before, filled while the push is under way.
     n2.sh("mkdir -p /opt/quorate && mount -t tmpfs -o size=120m tmpfs /opt/quorate");
@@ -43,7 +43,7 @@ fn a_disk_that_fills_up_during_the_push_leaves_no_half_file() {
 #[test]
 fn a_host_that_stops_answering_during_the_push_is_given_up_on_and_named() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let n3 = lab.host("n3");
     n3.slow("40mbit");
     let running = lab.spawn(&["up", "--yes"]);
@@ -72,7 +72,7 @@ fn a_host_that_stops_answering_during_the_push_is_given_up_on_and_named() {
 #[test]
 fn a_directory_that_forbids_programs_is_seen_before_etcd_is_started() {
     let lab = Lab::start(1);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let host = lab.host("n1");
     host.sh("mkdir -p /opt/quorate && mount -t tmpfs -o noexec tmpfs /opt/quorate");
     lab.quorate(&["up", "--yes"])

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Lab, Outcome, plain_inventory, release, releases};
+use crate::harness::{Lab, Outcome, current, plain_inventory, releases};
 
 /// Runs `up` with this bundle; it must end with `code` and leave every host alone.
 #[track_caller]
@@ -17,7 +17,7 @@ fn refuses_bundle(lab: &Lab, bundle: &Path, code: i32) -> Outcome {
 #[test]
 fn a_bundle_that_is_empty_cut_off_or_changed_is_refused() {
     let lab = Lab::start(1);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let good = pack(&lab, &programs(&lab, "good", |_| {}));
     let good = fs::read(good).expect("the bundle");
 
@@ -47,7 +47,7 @@ fn a_bundle_that_is_empty_cut_off_or_changed_is_refused() {
 
 /// A directory with the programs of 3.5, `change` made to each.
 fn programs(lab: &Lab, name: &str, change: impl Fn(&mut [u8])) -> PathBuf {
-    let version = release("3.5");
+    let version = current();
     let (_, from) = releases().into_iter().find(|(v, _)| *v == version).expect("3.5");
     let to = lab.dir().join(name);
     fs::create_dir(&to).expect("a directory");
@@ -70,7 +70,7 @@ fn pack(lab: &Lab, from: &Path) -> PathBuf {
 #[test]
 fn a_bundle_for_another_architecture_is_refused_with_what_it_has() {
     let lab = Lab::start(1);
-    let version = release("3.5");
+    let version = current();
     lab.plain_inventory(&version);
     // e_machine of the ELF header: 183 is aarch64.
     let arm = programs(&lab, "arm", |bytes| bytes[18] = 183);
@@ -94,7 +94,7 @@ fn a_bundle_without_the_wanted_release_and_a_release_that_loses_data_are_refused
 #[test]
 fn a_program_that_cannot_run_on_the_host_never_gets_its_name() {
     let lab = Lab::start(1);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     // e_entry of the ELF header: whoever starts it ends at once. Packing cannot see it, only a try can.
     let broken = programs(&lab, "broken", |bytes| bytes[24..32].fill(0));
     let broken = pack(&lab, &broken);
@@ -118,7 +118,7 @@ fn a_program_that_cannot_run_on_the_host_never_gets_its_name() {
 #[test]
 fn a_ca_key_that_is_sealed_to_somebody_else_names_who_can_open_it() {
     let lab = Lab::start(1);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let ssh = lab.home().join(".ssh");
     let keygen = |name: &str| {
         let made = Command::new("ssh-keygen")
@@ -129,7 +129,7 @@ fn a_ca_key_that_is_sealed_to_somebody_else_names_who_can_open_it() {
         fs::read_to_string(lab.dir().join(format!("{name}.pub"))).expect("a public key")
     };
     let other = keygen("alice@elsewhere");
-    let plain = plain_inventory(&release("3.5"), lab.hosts());
+    let plain = plain_inventory(&current(), lab.hosts());
     let with = |recipient: &str| {
         let inventory = plain.replacen(
             "hosts:",

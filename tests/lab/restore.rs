@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::harness::{Host, Lab, Outcome, release};
+use crate::harness::{Host, Lab, Outcome, current};
 
 /// A lab with a healthy cluster, a backup of it, and a key that was written afterwards.
 struct Scene {
@@ -344,7 +344,7 @@ fn a_backup_of_three_is_restored_onto_five_fresh_hosts_and_onto_one() {
     let scene = Scene::new(3, &[]);
     for hosts in [5, 1] {
         let other = Lab::start(hosts);
-        other.plain_inventory(&release("3.5"));
+        other.plain_inventory(&current());
         fs::copy(&scene.backup, other.dir().join("moved.qbackup")).expect("a copy");
         let key = other.dir().join("key");
         fs::copy(scene.lab.home().join(".ssh/id_ed25519"), &key).expect("the other operator's key");
@@ -379,7 +379,7 @@ fn a_backup_of_three_is_restored_onto_five_fresh_hosts_and_onto_one() {
 #[test]
 fn three_members_go_on_as_one_when_the_inventory_says_so() {
     let scene = Scene::new(3, &[]);
-    let text = crate::harness::plain_inventory(&release("3.5"), &scene.lab.hosts()[..1]);
+    let text = crate::harness::plain_inventory(&current(), &scene.lab.hosts()[..1]);
     scene.lab.write("inventory.yml", &text);
     let before = scene.lab.pids();
     scene.restore(&[]).code(4).says(&[

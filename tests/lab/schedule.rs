@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Host, Lab, S3_PORT, plain_inventory, release, s3, wait_until};
+use crate::harness::{Host, Lab, S3_PORT, current, plain_inventory, s3, wait_until};
 
 /// Three members; n4 keeps backups and is reached over SSH, as from any host of a company.
 fn lab() -> (Lab, String) {
     let lab = Lab::start(4);
-    lab.inventory(|hosts| plain_inventory(&release("3.5"), &hosts[..3]));
+    lab.inventory(|hosts| plain_inventory(&current(), &hosts[..3]));
     lab.quorate(&["trust", "--yes"]).ok();
     lab.quorate(&["up", "--yes"]).ok();
     let keeper = &lab.host("n4").address;

@@ -4,10 +4,10 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::{Host, Lab, Outcome, plain_inventory, release};
+use crate::harness::{Host, Lab, Outcome, current, plain_inventory};
 
 fn inventory_as(lab: &Lab, user: &str) {
-    lab.inventory(|hosts| format!("{}ssh: {{user: {user}}}\n", plain_inventory(&release("3.5"), hosts)));
+    lab.inventory(|hosts| format!("{}ssh: {{user: {user}}}\n", plain_inventory(&current(), hosts)));
     lab.quorate(&["trust", "--yes"]).ok();
 }
 
@@ -88,7 +88,7 @@ fn hosts_behind_a_bastion_are_reached_through_it_alone() {
     let lab = Lab::start(4);
     let bastion = lab.host("n4").address.clone();
     lab.inventory(|hosts| {
-        let plain = plain_inventory(&release("3.5"), &hosts[..3]);
+        let plain = plain_inventory(&current(), &hosts[..3]);
         format!("{plain}ssh: {{jump: [\"ops@{bastion}\"]}}\n")
     });
     for host in &lab.hosts()[..3] {
@@ -114,7 +114,7 @@ fn two_clusters_share_hosts_and_never_touch_each_other() {
              ssh: {known_hosts: pki/known_hosts}\nhosts:",
         )
     };
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let text = second(&fs::read_to_string(lab.dir().join("inventory.yml")).expect("the inventory"));
     lab.write("events.yml", &text);
     lab.quorate(&["up", "--yes"]).ok();
@@ -150,7 +150,7 @@ fn members_talk_ipv6() {
             .iter()
             .map(|host| format!("  - name: {}\n    address: \"{}\"\n", host.name, host.address_v6()))
             .collect();
-        format!("cluster: lab\netcd:\n  version: \"{}\"\nhosts:\n{text}", release("3.5"))
+        format!("cluster: lab\netcd:\n  version: \"{}\"\nhosts:\n{text}", current())
     });
     lab.quorate(&["trust", "--yes"]).ok();
     lab.quorate(&["up", "--yes"]).ok();
@@ -169,7 +169,7 @@ const LOCAL: &str = "cluster: local\netcd:\n  version: \"VERSION\"\nhosts:\n\
 
 /// Brings three local members up, repairs one, and ends them; `as_user` makes a command run as the operator.
 fn local_members(lab: &Lab, run: impl Fn(&[&str]) -> Outcome) {
-    lab.write("inventory.yml", &LOCAL.replace("VERSION", &release("3.5")));
+    lab.write("inventory.yml", &LOCAL.replace("VERSION", &current()));
     let cleanup = EndLocalMembers(lab);
     run(&["up", "--yes"]).ok();
     let status = run(&["status", "--output", "json"]).ok().json();

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Lab, release};
+use crate::harness::{Host, Lab, current};
 
 #[test]
 fn bare_hosts_become_a_healthy_cluster_and_a_second_up_does_nothing() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let bare: Vec<String> = lab.hosts().iter().map(Host::fingerprint).collect();
 
     let plan = lab.quorate(&["plan", "--output", "json"]).code(10).json();
@@ -61,7 +61,7 @@ fn bare_hosts_become_a_healthy_cluster_and_a_second_up_does_nothing() {
 #[test]
 fn every_host_gets_its_programs_as_it_can_unpack_them() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     lab.host("n2").sh("rm /usr/bin/zstd");
     lab.host("n3").sh("rm /usr/bin/zstd /usr/bin/gzip");
 
@@ -79,7 +79,7 @@ fn every_host_gets_its_programs_as_it_can_unpack_them() {
 #[test]
 fn a_saved_plan_is_done_only_while_it_is_still_what_is_needed() {
     let lab = Lab::start(3);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     lab.quorate(&["plan", "--out", "plan.json"]).code(10);
     let bare: Vec<String> = lab.hosts().iter().map(Host::fingerprint).collect();
 
@@ -104,7 +104,7 @@ fn a_saved_plan_is_done_only_while_it_is_still_what_is_needed() {
 #[test]
 fn nobody_to_ask_means_no() {
     let lab = Lab::start(1);
-    lab.plain_inventory(&release("3.5"));
+    lab.plain_inventory(&current());
     let bare = lab.host("n1").fingerprint();
     let unasked = lab.quorate(&["up"]);
     assert_ne!(unasked.status, Some(0), "{unasked}");

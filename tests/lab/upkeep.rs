@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::harness::{Lab, plain_inventory, release, wait_until};
+use crate::harness::{Lab, current, plain_inventory, wait_until};
 
 /// A cluster with a quota of 16 MiB.
 fn small_quota() -> Lab {
     let lab = Lab::start(3);
-    let inventory = lab.inventory(|hosts| plain_inventory(&release("3.5"), hosts));
+    let inventory = lab.inventory(|hosts| plain_inventory(&current(), hosts));
     let text = std::fs::read_to_string(inventory).expect("the inventory");
-    let version = format!("version: \"{}\"\n", release("3.5"));
+    let version = format!("version: \"{}\"\n", current());
     let config = format!("{version}  config:\n    quota-backend-bytes: 16777216\n");
     lab.write("inventory.yml", &text.replace(&version, &config));
     lab.quorate(&["trust", "--yes"]).ok();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::etcd::release;
+use super::etcd::current;
 use super::host::Host;
 use super::lab::Lab;
 use super::outcome::Outcome;
@@ -15,11 +15,11 @@ const ETCDCTL: &str = "set -a; . /etc/etcd/etcd-config.etcdctl.env; set +a; \
                        etcdctl() { $(ls -d /opt/quorate/etcd/*/etcdctl | tail -n 1) \"$@\"; };";
 
 impl Lab {
-    /// A healthy cluster on `n` hosts, made from the plain inventory by `up`.
+    /// A healthy cluster on `n` hosts with the [`current`] release, made from the plain inventory by `up`.
     #[track_caller]
     pub fn cluster(n: usize) -> Self {
         let lab = Self::start(n);
-        lab.plain_inventory(&release("3.5"));
+        lab.plain_inventory(&current());
         lab.quorate(&["up", "--yes"]).ok();
         lab
     }

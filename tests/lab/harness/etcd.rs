@@ -1,4 +1,4 @@
-//! The etcd releases that tests run: Debian's, fetched once by `lab/fetch-etcd`, and a bundle of them.
+//! The etcd releases that tests run: brought once by `lab/fetch-etcd`, and a bundle of them.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -43,6 +43,15 @@ pub fn release(minor: &str) -> String {
     versions
         .rfind(belongs)
         .unwrap_or_else(|| panic!("no etcd {minor} among the fetched releases"))
+}
+
+/// The release that everything is tested on which is not about a particular one: 3.6, or the newest there is where that
+/// could not be built (`lab/test` says so then).
+#[track_caller]
+pub fn current() -> String {
+    let versions: Vec<String> = releases().into_iter().map(|(version, _)| version).collect();
+    let tested = versions.iter().rfind(|version| version.starts_with("3.6."));
+    tested.or(versions.last()).expect("a release of etcd").clone()
 }
 
 /// A bundle of all of them, made by the program under test, once for each build of it.

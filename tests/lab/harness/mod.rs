@@ -11,7 +11,7 @@ mod wait;
 mod writer;
 
 pub use cluster::Writes;
-pub use etcd::{bundle, release, releases};
+pub use etcd::{bundle, current, release, releases};
 pub use host::Host;
 pub use lab::{Lab, Running, plain_inventory};
 pub use outcome::Outcome;

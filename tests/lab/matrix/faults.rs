@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{cluster, converged, old_and_new, row};
-use crate::harness::{Lab, Outcome, Writer, release, wait_until};
+use crate::harness::{Lab, Outcome, Writer, current, wait_until};
 
 /// The writer's host. It is a member all the time, and nothing ever happens to it.
 const CALM: &str = "n1";
@@ -208,7 +208,7 @@ fn in_a_roll(fault: Fault) -> Meanwhile {
 
 #[test]
 fn in_the_middle_of_a_config_roll() {
-    let lab = cluster(&release("3.5"), 3);
+    let lab = cluster(&current(), 3);
     let count = |n: usize| format!("  config:\n    snapshot-count: {}\nhosts:", 5000 + n);
     lab.edit("hosts:", &count(0));
     lab.quorate(&["up", "--yes"]).ok();
@@ -220,7 +220,7 @@ fn in_the_middle_of_a_config_roll() {
 
 #[test]
 fn in_the_middle_of_a_restart() {
-    let lab = cluster(&release("3.5"), 3);
+    let lab = cluster(&current(), 3);
     for fault in FAULTS.into_iter().chain([Fault::Crash]) {
         roll(&["restart", "--yes"]).survives(&lab, fault, in_a_roll(fault));
     }
@@ -240,7 +240,7 @@ fn in_the_middle_of_an_upgrade_and_of_a_downgrade() {
 /// Held when n4 is listed as a learner and has not started.
 #[test]
 fn in_the_middle_of_adding_a_node() {
-    let lab = cluster(&release("3.5"), 3);
+    let lab = cluster(&current(), 3);
     let address = lab.host("n4").address.clone();
     let add = Command {
         arguments: &["add-node", "n4", "--address", &address, "--yes"],
@@ -264,7 +264,7 @@ fn in_the_middle_of_adding_a_node() {
 /// Held right before n4 is taken off the list: a dead member can leave, and nobody leaves beside a sick one.
 #[test]
 fn in_the_middle_of_removing_a_node() {
-    let lab = cluster(&release("3.5"), 4);
+    let lab = cluster(&current(), 4);
     let address = lab.host("n4").address.clone();
     let remove = Command {
         arguments: &["remove-node", "n4", "--yes"],
@@ -293,7 +293,7 @@ fn in_the_middle_of_removing_a_node() {
 /// Held when the newcomer is prepared, and the old one off the list.
 #[test]
 fn in_the_middle_of_replacing_a_node() {
-    let lab = cluster(&release("3.5"), 3);
+    let lab = cluster(&current(), 3);
     let (mut old, mut new) = ("n3", "n4");
     for fault in FAULTS {
         lab.host(old).sh("systemctl stop etcd; rm -rf /var/lib/etcd/member");

@@ -1,7 +1,7 @@
 //! Every command that changes members, killed at each step boundary.
 
 use super::{cluster, converged, old_and_new, row};
-use crate::harness::{Lab, Writer, release};
+use crate::harness::{Lab, Writer, current};
 
 /// Runs a command, to be killed right after wave `wave`. True when it was; false when it came to its end before.
 #[track_caller]
@@ -42,14 +42,14 @@ fn every_boundary(lab: &Lab, name: &str, command: &[&str], again: &[&str], membe
 
 #[test]
 fn restart_killed_at_every_boundary() {
-    let lab = cluster(&release("3.5"), 3);
+    let lab = cluster(&current(), 3);
     let command = ["restart", "--yes"];
     every_boundary(&lab, "restart", &command, &command, 3, &["plan"]);
 }
 
 #[test]
 fn add_node_killed_at_every_boundary() {
-    let lab = cluster(&release("3.5"), 3);
+    let lab = cluster(&current(), 3);
     let address = lab.host("n4").address.clone();
     let command = ["add-node", "n4", "--address", &address, "--yes"];
     let back = ["remove-node", "n4", "--yes"];
@@ -58,7 +58,7 @@ fn add_node_killed_at_every_boundary() {
 
 #[test]
 fn remove_node_killed_at_every_boundary() {
-    let lab = cluster(&release("3.5"), 3);
+    let lab = cluster(&current(), 3);
     let address = lab.host("n3").address.clone();
     let command = ["remove-node", "n3", "--yes"];
     let back = ["add-node", "n3", "--address", &address, "--yes"];
@@ -67,7 +67,7 @@ fn remove_node_killed_at_every_boundary() {
 
 #[test]
 fn replace_node_killed_at_every_boundary() {
-    let lab = cluster(&release("3.5"), 3);
+    let lab = cluster(&current(), 3);
     let writer = Writer::start(&lab, lab.host("n1"));
     let (mut old, mut new) = ("n3", "n4");
     let mut waves = 0;
