@@ -18,7 +18,7 @@ demo-down:
 	lab/demo down
 
 test:
-	lab/deps
+	lab/deps test
 	lab/test
 
 # Without root and in seconds: what needs no hosts.
@@ -26,14 +26,14 @@ unit:
 	$(CARGO) test --locked
 
 lint:
-	lab/deps
+	lab/deps lint
 	$(CARGO) fmt --check
 	shellcheck -x .ci/run $$(grep -lE '^#!/usr/bin/env bash|shellcheck shell' lab/* lab/bench/* 2>/dev/null)
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	lab/deny
 
 bench:
-	lab/deps
+	lab/deps bench
 	lab/bench/run
 	lab/bench/backup
 
@@ -43,5 +43,5 @@ soak:
 	QUORATE_WORLDS=$(WORLDS) $(CARGO) test --locked --release --lib sim::properties -- --nocapture
 
 dist:
-	lab/deps
+	lab/deps dist
 	lab/dist

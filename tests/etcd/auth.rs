@@ -3,11 +3,11 @@
 use quorate::etcd::{Access, EtcdError, Permission};
 
 use crate::certs::Client;
-use crate::cluster::{Cluster, SOON, V34, VERSIONS};
+use crate::cluster::{Cluster, SOON, V34, versions};
 
 #[tokio::test]
 async fn root_by_common_name_keeps_working_and_others_get_what_their_roles_say() {
-    for version in VERSIONS {
+    for version in versions() {
         let mut cluster = Cluster::prepared(version, &[]);
         cluster.start(1, "new", &[1]);
         cluster.healthy(&[1]).await;

@@ -16,23 +16,40 @@ use crate::certs::{Ca, Client};
 
 pub const V34: &str = "3.4.23";
 pub const V35: &str = "3.5.30";
-pub const VERSIONS: [&str; 2] = [V34, V35];
+pub const V36: &str = "3.6.16";
+pub const V37: &str = "3.7.3";
 pub const TOKEN: &str = "quorate-tests";
 /// For calls that are answered from memory.
 pub const SOON: Duration = Duration::from_secs(5);
 /// How long the tests wait for a condition before they give up.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Every release that is there, oldest first. Those of 3.6 and later cannot be built on every machine: `lab/fetch-etcd` leaves
+/// a note then, and `lab/test` says so.
+pub fn versions() -> Vec<&'static str> {
+    let lacks = |version: &str| etcd_dir().join(format!(".lacks-{version}")).exists();
+    [V34, V35, V36, V37]
+        .into_iter()
+        .filter(|version| !lacks(version))
+        .collect()
+}
+
+/// The one for what is not about a particular release.
+pub fn current() -> &'static str {
+    let versions = versions();
+    if versions.contains(&V36) { V36 } else { V35 }
+}
+
 pub fn binary(version: &str) -> PathBuf {
-    let Some(dir) = std::env::var_os("QUORATE_ETCD_DIR") else {
-        panic!(
-            "set QUORATE_ETCD_DIR to a directory that holds {V34}/etcd and {V35}/etcd \
-             (Debian's etcd-server packages, unpacked with dpkg -x, have them)"
-        );
-    };
-    let path = Path::new(&dir).join(version).join("etcd");
+    let path = etcd_dir().join(version).join("etcd");
     assert!(path.is_file(), "QUORATE_ETCD_DIR has no {}", path.display());
     path
+}
+
+fn etcd_dir() -> PathBuf {
+    let dir = std::env::var_os("QUORATE_ETCD_DIR");
+    dir.expect("set QUORATE_ETCD_DIR to what `lab/fetch-etcd` prints")
+        .into()
 }
 
 pub struct Cluster {

@@ -1,6 +1,6 @@
 //! The etcd room against real etcd, over mutual TLS on loopback addresses.
 //!
-//! Needs the directory `QUORATE_ETCD_DIR` with `VERSION/etcd` for the versions in `cluster::VERSIONS`.
+//! Needs the directory `QUORATE_ETCD_DIR` with `VERSION/etcd` for the versions in `cluster::versions`.
 
 mod auth;
 mod calls;

@@ -3,11 +3,11 @@
 use quorate::etcd::EtcdError;
 use quorate::inventory::{MemberId, PeerUrl};
 
-use crate::cluster::{Cluster, SOON, VERSIONS, until};
+use crate::cluster::{Cluster, SOON, until, versions};
 
 #[tokio::test]
 async fn a_learner_joins_catches_up_gets_its_vote_and_leaves_again() {
-    for version in VERSIONS {
+    for version in versions() {
         let mut cluster = Cluster::of_three(version).await;
         let (leader, _) = cluster.leader(&[1, 2, 3]).await;
         let client = cluster.client(leader);

@@ -3,11 +3,11 @@
 use quorate::etcd::{EtcdError, TcpDial, bootstrap_cluster_id, bootstrap_member_id, port_security};
 
 use crate::certs::Ca;
-use crate::cluster::{Cluster, SOON, TOKEN, VERSIONS, binary, until};
+use crate::cluster::{Cluster, SOON, TOKEN, V34, binary, until, versions};
 
 #[tokio::test]
 async fn both_ports_speak_tls_and_turn_away_clients_without_a_certificate() {
-    for version in VERSIONS {
+    for version in versions() {
         let cluster = Cluster::of_three(version).await;
         for port in [2379, 2380] {
             let endpoint = cluster.endpoint(1, port);
@@ -35,7 +35,7 @@ async fn both_ports_speak_tls_and_turn_away_clients_without_a_certificate() {
 
 #[tokio::test]
 async fn a_member_that_etcd_silently_left_on_plain_http_is_found_out() {
-    for version in VERSIONS {
+    for version in versions() {
         let cluster = Cluster::prepared(version, &[]);
         let (client, peer) = (cluster.endpoint(1, 2379), cluster.endpoint(1, 2380));
         let mut plain = std::process::Command::new(binary(version))
@@ -70,7 +70,7 @@ async fn a_member_that_etcd_silently_left_on_plain_http_is_found_out() {
 
 #[tokio::test]
 async fn a_tls_port_that_lets_anybody_in_is_found_out() {
-    for version in VERSIONS {
+    for version in versions() {
         let mut cluster = Cluster::prepared(version, &[]);
         cluster.let_anybody_in();
         cluster.start(1, "new", &[1]);
@@ -87,14 +87,14 @@ async fn a_tls_port_that_lets_anybody_in_is_found_out() {
 
 #[tokio::test]
 async fn a_closed_port_is_unreachable_not_insecure() {
-    let cluster = Cluster::prepared(VERSIONS[0], &[]);
+    let cluster = Cluster::prepared(V34, &[]);
     let closed = port_security(&*cluster.dial(1, 2379), &cluster.endpoint(1, 2379), &cluster.tls).await;
     assert!(matches!(closed, Err(EtcdError::Unreachable { .. })), "{closed:?}");
 }
 
 #[tokio::test]
 async fn health_versions_and_metrics_of_a_healthy_cluster() {
-    for version in VERSIONS {
+    for version in versions() {
         let cluster = Cluster::of_three(version).await;
         let http = cluster.http(1, 2379);
         let health = http.health(SOON).await.unwrap();
@@ -132,7 +132,7 @@ async fn health_versions_and_metrics_of_a_healthy_cluster() {
 
 #[tokio::test]
 async fn before_there_is_a_quorum_the_peer_port_tells_who_is_there_and_the_client_port_is_silent() {
-    for version in VERSIONS {
+    for version in versions() {
         let mut cluster = Cluster::prepared(version, &[]);
         cluster.start(1, "new", &[1, 2, 3]);
         let peer = cluster.http(1, 2380);

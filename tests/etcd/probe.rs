@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use quorate::etcd::{EtcdError, ProbeSettings, WriteProbe};
 
-use crate::cluster::{Cluster, V35, until};
+use crate::cluster::{Cluster, current, until};
 
 #[tokio::test]
 async fn a_killed_leader_costs_a_gap_and_an_election_but_no_acknowledged_write() {
-    let mut cluster = Cluster::of_three(V35).await;
+    let mut cluster = Cluster::of_three(current()).await;
     let settings = ProbeSettings {
         key: "quorate/probe/test".to_owned(),
         rate: 100,
@@ -47,7 +47,7 @@ async fn a_killed_leader_costs_a_gap_and_an_election_but_no_acknowledged_write()
 
 #[tokio::test]
 async fn a_probe_that_is_dropped_stops_writing() {
-    let mut cluster = Cluster::prepared(V35, &[]);
+    let mut cluster = Cluster::prepared(current(), &[]);
     cluster.start(1, "new", &[1]);
     cluster.healthy(&[1]).await;
     let client = cluster.client(1);
