@@ -37,10 +37,13 @@ bench:
 	lab/bench/run
 	lab/bench/backup
 
-# The simulator over many more worlds than `make test` takes the time for: so many for each of its five properties.
+# What `make test` does not take the time for: the simulator over many more worlds, so many for each of its five
+# properties, and as root on real hosts every row of the tables of which `make test` tries one of each kind.
 WORLDS ?= 200000
 soak:
 	QUORATE_WORLDS=$(WORLDS) $(CARGO) test --locked --release --lib sim::properties -- --nocapture
+	lab/deps test
+	QUORATE_SOAK=1 lab/test -E 'binary(lab) & test(/^(crash|matrix|releases)::/)'
 
 dist:
 	lab/deps dist

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Host, Lab, Outcome, Running, current, wait_until};
+use crate::harness::{Host, Lab, Outcome, Running, current, some_of, thorough, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -59,8 +59,11 @@ fn a_bootstrap_killed_after_any_hosts_step_is_finished_by_the_next_run() {
     lab.plain_inventory(&current());
     let waves = waves(&lab);
     drop(lab);
-    for (id, _) in waves.iter().filter(|wave| wave.len() > 1).flatten() {
-        bootstrap_dies_and_is_finished(&format!("done:{id}"));
+    for wave in waves.iter().filter(|wave| wave.len() > 1) {
+        // The hosts of a wave are at the same work: the last one that ends stands for all.
+        for (id, _) in some_of(wave, |step| Some(*step) == wave.last()) {
+            bootstrap_dies_and_is_finished(&format!("done:{id}"));
+        }
     }
 }
 
@@ -78,6 +81,10 @@ fn a_config_roll_killed_at_any_boundary_is_finished_by_the_next_run() {
     // The same ids come back with every change of the config, for the order of hosts may differ but not their number.
     let mut n = 0;
     for wave in 0..=first.len() {
+        // Turns are alike: the first and what comes after the last stand for all.
+        if !thorough() && ![0, first.len() - 1, first.len()].contains(&wave) {
+            continue;
+        }
         for point in ["before", "in-place", "restarted"] {
             if n > 0 {
                 lab.edit(&count(n - 1), &count(n));

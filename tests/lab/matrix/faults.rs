@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{cluster, converged, old_and_new, row};
-use crate::harness::{Lab, Outcome, Writer, current, wait_until};
+use crate::harness::{Lab, Outcome, Writer, current, some_of, wait_until};
 
 /// The writer's host. It is a member all the time, and nothing ever happens to it.
 const CALM: &str = "n1";
@@ -206,13 +206,17 @@ fn in_a_roll(fault: Fault) -> Meanwhile {
     }
 }
 
+// Turns in a roll are alike, whatever it is for: each fault befalls one of the three commands here, and all of them in
+// `make soak`.
+
 #[test]
 fn in_the_middle_of_a_config_roll() {
     let lab = cluster(&current(), 3);
     let count = |n: usize| format!("  config:\n    snapshot-count: {}\nhosts:", 5000 + n);
     lab.edit("hosts:", &count(0));
     lab.quorate(&["up", "--yes"]).ok();
-    for (n, fault) in FAULTS.into_iter().enumerate() {
+    let some = some_of(FAULTS, |fault| matches!(fault, Fault::Reboot | Fault::Closed));
+    for (n, fault) in some.into_iter().enumerate() {
         lab.edit(&count(n), &count(n + 1));
         roll(&["up", "--yes"]).survives(&lab, fault, in_a_roll(fault));
     }
@@ -221,7 +225,8 @@ fn in_the_middle_of_a_config_roll() {
 #[test]
 fn in_the_middle_of_a_restart() {
     let lab = cluster(&current(), 3);
-    for fault in FAULTS.into_iter().chain([Fault::Crash]) {
+    let all = FAULTS.into_iter().chain([Fault::Crash]);
+    for fault in some_of(all, |fault| matches!(fault, Fault::Crash | Fault::LeaderCrash)) {
         roll(&["restart", "--yes"]).survives(&lab, fault, in_a_roll(fault));
     }
 }
@@ -231,7 +236,7 @@ fn in_the_middle_of_a_restart() {
 fn in_the_middle_of_an_upgrade_and_of_a_downgrade() {
     let (old, new) = old_and_new();
     let lab = cluster(&old, 3);
-    for fault in FAULTS {
+    for fault in some_of(FAULTS, |fault| *fault == Fault::Cut) {
         roll(&["upgrade", "--to", &new, "--yes"]).survives(&lab, fault, in_a_roll(fault));
         roll(&["downgrade", "--to", &old, "--yes"]).survives(&lab, fault, in_a_roll(fault));
     }
