@@ -65,7 +65,7 @@ impl fmt::Display for Program {
 pub struct Manifest {
     /// 2: every program in each [`Packing`].
     pub format: u32,
-    /// `quorate 0.1.0`.
+    /// The program and its version, as in "quorate 0.1.0".
     pub created_by: String,
     /// Ordered by version, then architecture; no two alike.
     pub releases: Vec<Release>,

@@ -27,6 +27,8 @@ mod recover;
 mod restore;
 mod session;
 mod show;
+#[cfg(test)]
+mod spoken_tests;
 mod status;
 mod trust;
 mod up;

@@ -195,7 +195,7 @@ const MEMBERSHIP: &str = "quorate works it out from `hosts`";
 const CERTIFICATES: &str = "quorate makes the certificates and turns mutual TLS on; see `pki`";
 const ADDRESSES: &str = "use `address`, `listen`, `client_port` and `peer_port`";
 const DISCOVERY: &str = "the members are the `hosts` of this file";
-const PROXY: &str = "quorate runs members only; see `quorate lb` for a load balancer";
+const PROXY: &str = "quorate runs members only: clients take a list of endpoints, so they need no proxy";
 const TLS_VERSIONS: &[&str] = &["", "TLS1.2", "TLS1.3"];
 const FREELIST: Kind = Kind::Choice(&["array", "map"]);
 

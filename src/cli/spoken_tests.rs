@@ -1,0 +1,154 @@
+//! Texts name only what exists: every `quorate ...` in messages, comments, docs and examples is held against the command line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Command, CommandFactory};
+
+use super::args::Cli;
+
+/// Everything that a person reads: sources, with the texts in them, docs, templates and examples.
+fn texts() -> Vec<PathBuf> {
+    fn gather(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap().flatten().map(|entry| entry.path()) {
+            match entry.is_dir() {
+                true => gather(&entry, found),
+                false => found.push(entry),
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = ["README.md", "CHANGELOG.md"].map(|name| root.join(name)).to_vec();
+    for room in ["src", "docs", "templates", "examples", "lab/bench", "tests"] {
+        gather(&root.join(room), &mut found);
+    }
+    let read = ["rs", "md", "tera", "yml", "sh"];
+    found.retain(|path| {
+        path.extension()
+            .is_some_and(|kind| read.iter().any(|read| kind == *read))
+    });
+    // Sentences that are made to be wrong.
+    found.retain(|path| !path.ends_with("spoken_tests.rs"));
+    found
+}
+
+/// The commands in a text: between backticks, and behind a prompt in what a terminal shows.
+fn commands(text: &str) -> Vec<String> {
+    // A sentence goes on in the next line of a comment, of a string and of a paragraph.
+    let mut flowing = String::new();
+    for line in text.lines() {
+        let line = line.trim_start();
+        let line = ["/// ", "//! ", "// "]
+            .iter()
+            .find_map(|mark| line.strip_prefix(mark))
+            .unwrap_or(line);
+        flowing.push_str(line.strip_suffix('\\').unwrap_or(line));
+        flowing.push(if line.ends_with('\\') { ' ' } else { '\n' });
+    }
+    let spoken = flowing
+        .split("`quorate ")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('`'));
+    let typed = text.lines().filter_map(|line| {
+        let typed = line.trim_start().strip_prefix("$ ")?;
+        typed.trim_start_matches("./").strip_prefix("quorate ")
+    });
+    // A test may look for the beginning of a command only, and its backtick has no partner.
+    let spoken = spoken.filter(|(command, _)| command.len() < 200);
+    let spoken = spoken.map(|(command, _)| command.replace('\n', " ").trim_start().to_owned());
+    spoken.chain(typed.map(str::to_owned)).collect()
+}
+
+/// What a command names that does not exist.
+fn unknown_in(command: &str) -> Option<String> {
+    let cli = Cli::command();
+    let mut at: &Command = &cli;
+    let mut words = command
+        .split_whitespace()
+        .map(|word| word.trim_matches(['(', ')', ',', ';', '"', '\'']));
+    let mut named = false;
+    while let Some(word) = words.next() {
+        // What follows is for etcdctl, for the shell, or a remark.
+        if matches!(word, "--" | "|" | "#" | "&&" | ">" | "...") {
+            break;
+        }
+        let is_placeholder =
+            |word: &str| word.is_empty() || word.starts_with(|c: char| "{<[.@/".contains(c) || c.is_uppercase());
+        if let Some(flag) = word.strip_prefix("--") {
+            let (flag, value) = flag
+                .split_once('=')
+                .map_or((flag, None), |(flag, value)| (flag, Some(value)));
+            let flag = flag.trim_end_matches(|c: char| !c.is_alphanumeric());
+            let known = |command: &Command| {
+                command
+                    .get_arguments()
+                    .find(|arg| arg.get_long() == Some(flag))
+                    .cloned()
+            };
+            let Some(arg) = known(at).or_else(|| known(&cli)) else {
+                let builtin = ["help", "version"].contains(&flag) || flag.starts_with('{');
+                if builtin {
+                    continue;
+                }
+                return Some(format!("--{flag}"));
+            };
+            if arg.get_action().takes_values() && value.is_none() {
+                words.next();
+            }
+        } else if word.starts_with('-') {
+            let takes = |c: char| {
+                at.get_arguments()
+                    .chain(cli.get_arguments())
+                    .any(|arg| arg.get_short() == Some(c) && arg.get_action().takes_values())
+            };
+            if word.chars().nth(1).is_some_and(takes) {
+                words.next();
+            }
+        } else if let Some(below) = at.find_subcommand(word) {
+            (at, named) = (below, true);
+        } else if at.has_subcommands() && !is_placeholder(word) {
+            // `pki renew/rotate-ca` and `backup create / list` stand for several.
+            let several: Vec<&str> = word.split('/').filter(|word| !word.is_empty()).collect();
+            if !several.iter().all(|word| at.find_subcommand(word).is_some()) || several.is_empty() && !named {
+                return Some(word.to_owned());
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn every_command_that_a_text_names_exists() {
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for path in texts() {
+        for command in commands(&fs::read_to_string(&path).unwrap()) {
+            seen += 1;
+            if let Some(unknown) = unknown_in(&command) {
+                wrong.push(format!(
+                    "{}: `quorate {command}`: there is no {unknown}",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(seen > 300, "only {seen} commands were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_does_not_exist_is_noticed() {
+    for (command, unknown) in [
+        ("upp", Some("upp")),
+        ("pki renwe --yes", Some("renwe")),
+        ("upgrade --too 3.6.16", Some("--too")),
+        ("restart --plan x", Some("--plan")),
+        ("upgrade --to 3.6.16", None),
+        ("-i other.yml status --watch", None),
+        ("ctl -- put --lease=1 a b", None),
+    ] {
+        assert_eq!(unknown_in(command).as_deref(), unknown, "{command}");
+    }
+    let text = "help: \"run `quorate pki\n    /// renew` or `quorate \\\n    up --prune`\"\n$ quorate status\n";
+    assert_eq!(commands(text), ["pki renew", "up --prune", "status"]);
+}
