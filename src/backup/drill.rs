@@ -196,11 +196,7 @@ async fn restore(
     (_, peer): (u16, u16),
 ) -> Result<(), DrillError> {
     let mut command = Command::new(&programs.restore);
-    command
-        .env_clear()
-        .env("ETCDCTL_API", "3")
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
     command
         .args(["snapshot", "restore"])
         .arg(plain)

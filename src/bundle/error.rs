@@ -122,7 +122,7 @@ impl BundleError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::NoSources => {
-                "name an upstream release (etcd-v3.5.33-linux-amd64.tar.gz), a directory that holds etcd, etcdctl and \
+                "name an upstream release (etcd-v3.6.16-linux-amd64.tar.gz), a directory that holds etcd, etcdctl and \
                  etcdutl, or Debian's etcd-server and etcd-client packages"
                     .into()
             }
@@ -147,7 +147,7 @@ impl BundleError {
                 None => format!("take {} or later", bad.fixed_in),
             },
             Self::NotFound { .. } => {
-                "make one: quorate bundle create --out etcd.qbundle etcd-v3.5.33-linux-amd64.tar.gz".into()
+                "make one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz".into()
             }
             Self::Ambiguous { .. } => "say which with --bundle FILE".into(),
             Self::NotABundle { path, what } => match *what {
@@ -156,7 +156,7 @@ impl BundleError {
                     path.display()
                 ),
                 _ => "copy the bundle again, or make one: quorate bundle create --out etcd.qbundle \
-                      etcd-v3.5.33-linux-amd64.tar.gz"
+                      etcd-v3.6.16-linux-amd64.tar.gz"
                     .into(),
             },
             Self::Truncated { .. } | Self::Damaged { .. } | Self::Manifest { .. } => {

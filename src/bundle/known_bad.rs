@@ -42,8 +42,63 @@ pub fn known_bad(version: Version) -> Option<KnownBad> {
     }
 }
 
+/// The release that the documentation and `init` name where nothing else says which one.
+pub const USUAL: Version = Version::new(3, 6, 16);
+
+/// From where a minor release may be entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The minor release that is entered.
+    pub series: (u32, u32),
+    /// What every member must run before, at least: quorate refuses less.
+    pub least: Version,
+    /// What may go wrong below that, and who says so.
+    pub dangers: &'static str,
+    /// What etcd's project asks for by now: less is warned of. The same as `least` where it asks for no more.
+    pub better: Version,
+    /// What is better about it.
+    pub gain: &'static str,
+}
+
+/// Sources: "Upgrade etcd from v3.5 to v3.6" and "... from v3.6 to v3.7" of etcd's documentation, etcd's changelog of 3.5.
+const ENTRIES: [Entry; 2] = [
+    Entry {
+        series: (3, 6),
+        least: Version::new(3, 5, 26),
+        dangers: "members that were removed come back, and learners that were promoted lose their vote (etcd#20967, etcd#19557)",
+        better: Version::new(3, 5, 32),
+        gain: "it finds what is left of the v2 API in the log, too, which 3.6 cannot read",
+    },
+    Entry {
+        series: (3, 7),
+        least: Version::new(3, 6, 11),
+        dangers: "etcd's guide does not support it",
+        better: Version::new(3, 6, 11),
+        gain: "",
+    },
+];
+
+/// From where the minor release of `version` may be entered; `None` where any patch release of the one before will do.
+pub fn entry(series: (u32, u32)) -> Option<Entry> {
+    ENTRIES.into_iter().find(|entry| entry.series == series)
+}
+
+/// What is to be said of the step from `version` into the next minor release, if anything is.
+pub fn before_the_next_minor(version: Version) -> Option<String> {
+    let entry = entry((version.major, version.minor + 1))?;
+    let (least, better) = (entry.least, entry.better);
+    let next = format!("{}.{}", entry.series.0, entry.series.1);
+    if version < least {
+        return Some(format!(
+            "{next} may only follow {least} or later, best {better}: {}",
+            entry.dangers
+        ));
+    }
+    (version < better).then(|| format!("before {next}, {better} or later is better: {}", entry.gain))
+}
+
 /// The release of each series that etcd's own security and corruption fixes call for, and what it closed.
-const FLOORS: [(Version, &str); 7] = [
+const FLOORS: [(Version, &str); 6] = [
     (
         Version::new(3, 5, 23),
         "a corruption when a snapshot meets a defragmentation (etcd#20653)",
@@ -51,10 +106,6 @@ const FLOORS: [(Version, &str); 7] = [
     (
         Version::new(3, 5, 28),
         "two ways around authentication (CVE-2026-33413, CVE-2026-33343)",
-    ),
-    (
-        Version::new(3, 5, 32),
-        "what makes an upgrade to 3.6 unsafe (etcd#20967)",
     ),
     (
         Version::new(3, 5, 33),
@@ -91,10 +142,14 @@ pub fn advice(version: Version) -> Option<String> {
         .iter()
         .filter(|(floor, _)| floor.series() == version.series() && version < *floor)
         .collect();
-    let (recommended, _) = open.last()?;
+    let next = before_the_next_minor(version);
+    let Some((recommended, _)) = open.last() else {
+        return next.map(|next| format!("etcd {version}: {next}"));
+    };
     let closed: Vec<&str> = open.iter().map(|(_, what)| *what).collect();
+    let next = next.map(|next| format!("; {next}")).unwrap_or_default();
     Some(format!(
-        "etcd {version} is older than {recommended}, which closes {}",
+        "etcd {version} is older than {recommended}, which closes {}{next}",
         closed.join("; ")
     ))
 }
@@ -131,9 +186,30 @@ mod tests {
         );
         let recent = advice(version("3.5.30")).unwrap();
         assert!(recent.contains("3.5.33") && !recent.contains("CVE"), "{recent}");
+        assert!(recent.contains("before 3.6, 3.5.32 or later is better"), "{recent}");
         assert!(advice(version("3.6.13")).unwrap().contains("3.6.14"));
-        for current in ["3.5.33", "3.6.14", "3.7.1"] {
+        for current in ["3.5.33", "3.5.35", "3.6.14", "3.6.16", "3.7.3"] {
             assert_eq!(advice(version(current)), None, "{current}");
         }
+    }
+
+    #[test]
+    fn what_is_better_is_never_less_than_what_is_demanded_and_is_recommended_anyway() {
+        for entry in ENTRIES {
+            assert!(entry.least <= entry.better && entry.least.series() == entry.better.series());
+            assert!(recommended(entry.better).is_none_or(|best| best >= entry.better));
+            let below = Version::new(entry.least.major, entry.least.minor, entry.least.patch - 1);
+            let said = before_the_next_minor(below).unwrap();
+            assert!(
+                said.contains(&format!("may only follow {} or later", entry.least)),
+                "{said}"
+            );
+            assert_eq!(before_the_next_minor(entry.better), None);
+        }
+        assert_eq!(
+            (known_bad(USUAL), advice(USUAL)),
+            (None, None),
+            "what is proposed is good"
+        );
     }
 }

@@ -13,7 +13,7 @@
 //! | run a program here | [`Bundle::extract`] |
 //! | check every byte | [`Bundle::verify`] |
 //! | make one executable of program and bundle | [`embed()`] |
-//! | judge a release | [`known_bad()`], [`advice()`] |
+//! | judge a release | [`known_bad()`], [`entry()`], [`advice()`] |
 
 mod archive;
 mod atomic;
@@ -44,7 +44,7 @@ pub use create::{CreateOptions, Created, Progress, create};
 pub use digest::Digest;
 pub use embed::embed;
 pub use error::BundleError;
-pub use known_bad::{KnownBad, advice, known_bad};
+pub use known_bad::{Entry, KnownBad, USUAL, advice, before_the_next_minor, entry, known_bad};
 pub use manifest::{Manifest, PackedFile, Program, ProgramFile, Release};
 pub use open::Bundle;
 pub use packing::Packing;

@@ -22,7 +22,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13
-  quorate bundle create --out etcd.qbundle etcd-v3.5.30-linux-amd64.tar.gz
+  quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
   quorate trust                 pin the hosts' SSH keys after a look at the fingerprints
   quorate plan                  what `up` would do, with diffs; changes nothing
   quorate up                    from bare hosts to a healthy cluster; again: repairs what differs
@@ -210,7 +210,7 @@ pub struct Init {
     /// The cluster's name
     #[arg(long, default_value = "etcd", value_name = "NAME")]
     pub cluster: crate::inventory::ClusterName,
-    /// The etcd release [default: the newest in the bundle beside the inventory, else 3.5.30]
+    /// The etcd release [default: the newest in the bundle beside the inventory, else 3.6.16]
     #[arg(long, value_name = "VERSION")]
     pub version: Option<Version>,
 }
@@ -319,7 +319,7 @@ pub struct OkToStop {
 /// `upgrade`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Interrupted with Ctrl-C? It stops between two members; run it again to go on.\n\nExample:\n  quorate upgrade --to 3.5.30 --probe"
+    after_help = "Interrupted with Ctrl-C? It stops between two members; run it again to go on.\n\nExample:\n  quorate upgrade --to 3.6.16 --probe"
 )]
 pub struct Upgrade {
     /// The release to arrive at; minors on the way are taken from the bundle
@@ -353,7 +353,7 @@ pub struct Status {
 pub enum BundleCommand {
     /// Make a bundle from release tarballs, directories or .deb files
     #[command(
-        after_help = "Examples:\n  quorate bundle create --out etcd.qbundle etcd-v3.5.30-linux-amd64.tar.gz etcd-v3.5.30-linux-arm64.tar.gz\n  quorate bundle create --out etcd.qbundle /usr/local/bin\n  quorate bundle create --out etcd.qbundle etcd-server_*.deb etcd-client_*.deb\n\nA SHA256SUMS file beside a tarball is checked."
+        after_help = "Examples:\n  quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz etcd-v3.6.16-linux-arm64.tar.gz\n  quorate bundle create --out etcd.qbundle /usr/local/bin\n  quorate bundle create --out etcd.qbundle etcd-server_*.deb etcd-client_*.deb\n\nA SHA256SUMS file beside a tarball is checked."
     )]
     Create {
         /// Where to write it

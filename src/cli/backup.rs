@@ -56,7 +56,7 @@ async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
         (false, false) => Seal::To(recipients(&args.recipient)?),
     };
     let seen = session.phase("look", session.look(&fleet, &vault)).await?;
-    closed::to_others(session, &seen.hosts)?;
+    closed::to_others(session, &seen)?;
     let world = RealWorld::new(fleet, vault, None, seen);
     let taken = take(session, &world, &args.reason, args.out.clone(), seal).await?;
     if session.json() {

@@ -40,7 +40,7 @@ async fn install(session: &Session, policy: &BackupPolicy, args: &ScheduleArgs) 
     let package = Package::gather(session, policy, args)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.phase("look", session.look(&fleet, &vault)).await?;
-    closed::to_others(session, &seen.hosts)?;
+    closed::to_others(session, &seen)?;
     let membership = well(&seen)?;
     let facts = reachable(&hosts, &seen)?;
     fleet

@@ -1,27 +1,59 @@
-//! While a restore is unfinished nothing else touches the cluster: for commands that make no plan, which would ask by itself.
+//! While a restore is unfinished, or the hosts run members of different clusters, nothing touches the cluster: for commands
+//! that make no plan, which would ask by itself.
 
 use std::collections::BTreeMap;
 
 use super::error::Failure;
 use super::session::Session;
+use crate::etcd::ClientTls;
 use crate::host::HostFacts;
 use crate::inventory::NodeName;
-use crate::ops::model::Fact;
-use crate::ops::observe::observe_notes;
+use crate::ops::model::{Fact, Observed};
+use crate::ops::observe::{observe_answers, observe_notes};
+use crate::ops::safety::bootstrap::{one_cluster, one_cluster_answers};
 use crate::ops::safety::restore::no_restore_under_way;
 
-/// Refuses while a restore is unfinished, as the hosts that were seen tell.
+/// Refuses while a restore is unfinished, or more than one cluster answers, as a look told.
 ///
 /// # Errors
-/// How to finish it.
-pub fn to_others(session: &Session, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Result<(), Failure> {
-    no_restore_under_way(session.desired(), hosts).map_err(|refusal| vec![refusal].into())
+/// How to finish the restore; which cluster is where.
+pub fn to_others(session: &Session, seen: &Observed) -> Result<(), Failure> {
+    no_restore_under_way(session.desired(), &seen.hosts).map_err(|refusal| vec![refusal])?;
+    to_two_clusters(seen)
 }
 
-/// The same for a command that does not look at the hosts otherwise.
+/// Refuses while more than one cluster answers, for commands that only read.
+///
+/// # Errors
+/// Which cluster is where.
+pub fn to_two_clusters(seen: &Observed) -> Result<(), Failure> {
+    one_cluster(seen).map_err(|refusal| vec![refusal].into())
+}
+
+/// Refuses while a restore is unfinished, for a command that does not look at the hosts otherwise.
 ///
 /// # Errors
 /// How to finish it.
-pub async fn unseen_to_others(session: &Session) -> Result<(), Failure> {
-    to_others(session, &observe_notes(&session.fleet()).await)
+pub async fn unseen_to_others(session: &Session) -> Result<BTreeMap<NodeName, Fact<HostFacts>>, Failure> {
+    let hosts = observe_notes(&session.fleet()).await;
+    no_restore_under_way(session.desired(), &hosts).map_err(|refusal| vec![refusal])?;
+    Ok(hosts)
+}
+
+/// Refuses when the members that a program is about to be led to are of different clusters: it would take turns with them.
+///
+/// # Errors
+/// Which cluster is where, and how to ask one of them alone.
+pub async fn to_whom_answers(
+    session: &Session,
+    tls: &ClientTls,
+    hosts: &BTreeMap<NodeName, Fact<HostFacts>>,
+) -> Result<(), Failure> {
+    let asked = session.within_limit().map(|spec| &spec.name);
+    let reached = asked.filter(|name| matches!(hosts.get(name), Some(Fact::Known(_))));
+    let answers = observe_answers(&session.fleet(), tls, reached).await;
+    one_cluster_answers(&answers).map_err(|mut refusal| {
+        refusal.hint += "; until then `--limit NAME` asks that host's member alone, whichever cluster it is of";
+        vec![refusal].into()
+    })
 }

@@ -17,13 +17,15 @@ use crate::inventory::Arch;
 /// Runs etcdctl with endpoints and certificates filled in.
 ///
 /// # Errors
-/// When the bundle has no etcdctl for this machine, the CA cannot be opened, or a restore is unfinished.
+/// When the bundle has no etcdctl for this machine, the CA cannot be opened, a restore is unfinished, or the members are of
+/// different clusters.
 pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     // Reading, too: half-way through a restore etcdctl may be shown the old data, the new, or both.
     let vault = session.vault();
-    let (tls, open) = tokio::join!(vault.operator(), closed::unseen_to_others(&session));
-    let (tls, ()) = (tls?, open?);
+    let (tls, hosts) = tokio::join!(vault.operator(), closed::unseen_to_others(&session));
+    let (tls, hosts) = (tls?, hosts?);
+    closed::to_whom_answers(&session, &tls, &hosts).await?;
     // Removed with everything in it when this function ends; only this account can look inside.
     let dir = private_dir()?;
     let etcdctl = dir.path().join("etcdctl");
@@ -36,7 +38,8 @@ pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
     let endpoints = tunnels(&session).await?;
     let status = tokio::process::Command::new(&etcdctl)
         .args(&args.args)
-        .env("ETCDCTL_API", "3")
+        // 3.4 and 3.5 would speak version 2 if it said so here, and later ones complain about it.
+        .env_remove("ETCDCTL_API")
         .env("ETCDCTL_ENDPOINTS", endpoints.join(","))
         .env("ETCDCTL_CACERT", dir.path().join("ca.crt"))
         .env("ETCDCTL_CERT", dir.path().join("client.crt"))
@@ -98,10 +101,7 @@ fn write_identity(dir: &Path, tls: &ClientTls) -> Result<(), Failure> {
 async fn tunnels(session: &Session) -> Result<Vec<String>, Failure> {
     let fleet = session.fleet();
     let mut endpoints = Vec::new();
-    for spec in session.desired().hosts.values() {
-        if !session.global.limit.is_empty() && !session.global.limit.contains(&spec.name) {
-            continue;
-        }
+    for spec in session.within_limit() {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .map_err(|e| Failure::unexpected("cannot listen on loopback", e))?;

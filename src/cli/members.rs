@@ -10,6 +10,7 @@ use crate::inventory::edit::{self, HostEntry};
 use crate::inventory::{Address, DesiredHost, NodeName, leaf};
 use crate::ops::model::{Fact, Intent, Membership};
 use crate::ops::plan::count;
+use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::quorum::{Strength, may_stop, quorum};
 use crate::ops::safety::restore::no_restore_under_way;
 
@@ -145,7 +146,7 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
     let spec = session.spec(&args.node)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.look(&fleet, &vault).await?;
-    let open = no_restore_under_way(session.desired(), &seen.hosts);
+    let open = no_restore_under_way(session.desired(), &seen.hosts).and_then(|()| one_cluster(&seen));
     let verdict = match (open, &seen.cluster) {
         (Err(refusal), _) => Err((refusal.reason, refusal.hint)),
         (Ok(()), Fact::Known(membership)) => verdict(&session, membership, spec),

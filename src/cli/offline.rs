@@ -7,13 +7,10 @@ use clap::CommandFactory;
 use super::args::{Cli, Global, Init, Render};
 use super::error::{Exit, Failure};
 use super::session::Session;
-use crate::bundle::{Bundle, advice, known_bad};
-use crate::inventory::{self, Version};
+use crate::bundle::{Bundle, USUAL, advice, known_bad};
+use crate::inventory;
 use crate::ops::plan::{count, initial_new};
 use crate::render::render_host;
-
-/// etcd's release when there is no bundle to ask.
-const USUAL_VERSION: Version = Version::new(3, 5, 30);
 
 /// `init`: a commented inventory, never over an existing one.
 ///
@@ -27,8 +24,8 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
         .unwrap_or(Path::new("."));
     let newest = Bundle::find(global.bundle.as_deref(), base)
         .ok()
-        .and_then(|b| b.versions().into_keys().max());
-    let version = args.version.or(newest).unwrap_or(USUAL_VERSION);
+        .and_then(|b| b.versions().into_keys().rfind(|version| known_bad(*version).is_none()));
+    let version = args.version.or(newest).unwrap_or(USUAL);
     let text = inventory::init::starter(&args.hosts, version, &args.cluster);
     let mut file = std::fs::OpenOptions::new()
         .write(true)

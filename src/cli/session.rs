@@ -339,6 +339,13 @@ impl Session {
         Ok(observe_cluster(fleet, tls?.as_ref(), hosts).await)
     }
 
+    /// The hosts of `--limit`, or all.
+    pub fn within_limit(&self) -> impl Iterator<Item = &DesiredHost> {
+        let limit = &self.global.limit;
+        let hosts = self.desired().hosts.values();
+        hosts.filter(|spec| limit.is_empty() || limit.contains(&spec.name))
+    }
+
     /// Says something worth knowing.
     pub fn note(&self, text: &str) {
         self.reporter.event(&Event::Note { text: text.to_owned() });

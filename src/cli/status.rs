@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::args::{Global, Status};
 use super::backup_schedule::reports;
+use super::closed;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::backup::schedule::{Outlook, outlook};
@@ -19,6 +20,7 @@ use crate::ops::check::why_unhealthy;
 use crate::ops::fleet::Fleet;
 use crate::ops::inspect;
 use crate::ops::model::{Fact, Membership, Observed, host_of, why_and_help};
+use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::downgrade::told;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::restore::no_restore_under_way;
@@ -112,6 +114,7 @@ pub async fn members(global: &Global) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.look(&fleet, &vault).await?;
+    closed::to_two_clusters(&seen)?;
     let membership = match &seen.cluster {
         Fact::Known(membership) => membership,
         Fact::Absent => {
@@ -233,7 +236,10 @@ fn glance(session: &Session, seen: &Observed) -> Glance {
         Fact::Known(m) if m.leader().is_none() => problems.push("the members do not agree on a leader".into()),
         Fact::Known(_) => {}
         Fact::Absent => problems.push("there is no cluster yet: `quorate up` makes it".into()),
-        Fact::Unknown(why) => problems.push(why.clone()),
+        Fact::Unknown(why) => problems.push(match one_cluster(seen) {
+            Err(refusal) => format!("{refusal}: {}", refusal.hint),
+            Ok(()) => why.clone(),
+        }),
     }
     Glance {
         cluster: desired.cluster.to_string(),

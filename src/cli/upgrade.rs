@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::args::Global;
+use super::closed;
 use super::converge::{Parts, bring_about};
 use super::draft::{self, When};
 use super::error::{Detail, Exit, Failure};
@@ -107,6 +108,7 @@ struct Running {
 
 async fn running(session: &Session) -> Result<Running, Failure> {
     let seen = session.look(&session.fleet(), &session.vault()).await?;
+    closed::to_two_clusters(&seen)?;
     let versions: Vec<Version> = match &seen.cluster {
         Fact::Known(membership) => membership.releases().collect(),
         Fact::Absent => return Err(no_cluster("there is no cluster yet")),

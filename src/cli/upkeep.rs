@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::args::{AlarmCommand, Global};
+use super::closed;
 use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::session::Session;
@@ -71,6 +72,7 @@ async fn bring(global: &Global, intent: &Intent) -> Result<(Session, usize), Fai
 async fn list(global: &Global) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let seen = session.look(&session.fleet(), &session.vault()).await?;
+    closed::to_two_clusters(&seen)?;
     let membership = match &seen.cluster {
         Fact::Known(membership) => membership,
         Fact::Absent => return Err(Failure::new(Exit::Unhealthy, "no cluster answers")),
@@ -110,6 +112,7 @@ pub async fn check_hashes(global: &Global) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen: Observed = session.look(&fleet, &vault).await?;
+    closed::to_two_clusters(&seen)?;
     let hashes = RealWorld::new(fleet, vault, None, seen).hashes().await?;
     let odd: Vec<&MemberHash> = hashes.iter().filter(|hash| !hash.agrees).collect();
     if session.json() {

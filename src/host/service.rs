@@ -26,6 +26,12 @@ pub fn launch_text(host: &DesiredHost, version: Version) -> String {
     )
 }
 
+/// The release below `bin` that such a content runs.
+pub fn launched(launch: &str, bin: &HostPath) -> Option<Version> {
+    let exe = launch.lines().find_map(|line| line.strip_prefix("exe "))?;
+    bin.first_below(exe)?.parse().ok()
+}
+
 impl Host {
     /// Starts the member and does not wait until it is ready: etcd is only when a quorum is. A member that runs is left
     /// alone.

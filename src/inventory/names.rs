@@ -185,7 +185,7 @@ impl HostPath {
     }
 }
 
-/// An etcd release, `3.5.30`. A leading `v` is accepted when reading.
+/// An etcd release, `3.6.16`. A leading `v` is accepted when reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Version {
@@ -202,7 +202,7 @@ impl Version {
         Self { major, minor, patch }
     }
 
-    /// `3.5` of `3.5.30`.
+    /// `3.6` of `3.6.16`.
     pub fn series(&self) -> (u32, u32) {
         (self.major, self.minor)
     }
@@ -222,7 +222,7 @@ impl FromStr for Version {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let refuse = || {
             NameError(format!(
-                "`{}` is not an etcd version: write it like 3.5.30",
+                "`{}` is not an etcd version: write it like 3.6.16",
                 text.escape_debug()
             ))
         };

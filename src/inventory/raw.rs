@@ -151,7 +151,7 @@ pub struct RawKeep {
 #[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RawEtcd {
-    /// The etcd release, like "3.5.30"; it must be in the bundle.
+    /// The etcd release, like "3.6.16"; it must be in the bundle.
     #[schemars(required)]
     pub version: Option<Field<Version>>,
     /// Any option of etcd's configuration file by its own name, checked against the version. Durations and sizes

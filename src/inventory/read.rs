@@ -165,7 +165,7 @@ impl FromNode for RawInventory {
         let mut section = Section::open(node, "the inventory", problems)?;
         let raw = Self {
             cluster: section.required("cluster", "prod-a"),
-            etcd: section.required("etcd", "{version: \"3.5.30\"}"),
+            etcd: section.required("etcd", "{version: \"3.6.16\"}"),
             pki: section.optional("pki"),
             ssh: section.optional("ssh"),
             users: section.optional("users"),
@@ -183,7 +183,7 @@ impl FromNode for RawEtcd {
     fn from_node(node: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
         let mut section = Section::open(node, "`etcd`", problems)?;
         let raw = Self {
-            version: section.required("version", "\"3.5.30\""),
+            version: section.required("version", "\"3.6.16\""),
             config: section.optional("config"),
             auth: section.optional("auth"),
             client_port: section.optional("client_port"),

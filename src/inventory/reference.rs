@@ -13,7 +13,7 @@ with `QUORATE_WRITE_DOCS=1 cargo test --lib reference`.
 ```yaml
 cluster: prod-a
 etcd:
-  version: \"3.5.30\"
+  version: \"3.6.16\"
   config:
     quota-backend-bytes: 8GiB
     auto-compaction-retention: 8h

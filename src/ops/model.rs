@@ -48,6 +48,15 @@ impl<T> Fact<T> {
 /// How the reason of an unknown cluster begins when hosts run members of different ones, which no start mends.
 pub const DIFFERENT_CLUSTERS: &str = "the hosts run members of different clusters";
 
+/// Which cluster is where, for a person: `ID on etcd-1, etcd-2; ID on etcd-3`.
+pub fn each_cluster(clusters: &BTreeMap<ClusterId, Vec<impl ToString>>) -> String {
+    let each = clusters.iter().map(|(id, names)| {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        format!("{id} on {}", names.join(", "))
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
 /// What the reason of an unknown cluster says when a member could be asked, and stands alone.
 pub const NO_QUORUM: &str = "has no quorum";
 

@@ -14,14 +14,14 @@ use jiff::Timestamp;
 pub use self::auth::read_auth;
 use self::clients::look_at_clients;
 pub use self::clients::observe_clients;
-pub use self::notes::observe_notes;
+pub use self::notes::{observe_answers, observe_notes};
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::{DataState, FactsQuery, HostError, HostFacts, ServiceState};
 use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
 use crate::ops::authorization::AuthState;
 use crate::ops::check::{Depth, Look};
 use crate::ops::fleet::Fleet;
-use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, Observed, host_of};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, Observed, each_cluster, host_of};
 use crate::ops::plan::{managed_files, pki_manifest};
 use crate::ops::restore::RestoreNote;
 use crate::render::{CRL, SchedulePaths};
@@ -366,11 +366,10 @@ fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>
         }
     }
     if clusters.len() > 1 {
-        let each: Vec<String> = clusters
-            .iter()
-            .map(|(id, names)| format!("{id} on {}", names.join(", ")))
-            .collect();
-        return Some(Fact::Unknown(format!("{DIFFERENT_CLUSTERS}: {}", each.join("; "))));
+        return Some(Fact::Unknown(format!(
+            "{DIFFERENT_CLUSTERS}: {}",
+            each_cluster(&clusters)
+        )));
     }
     // Members that lag behind may still show an older list: the one of the highest term and revision is the newest.
     let newest = lists

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{InitialCluster, RenderError, defaults, templates, yaml};
-use crate::inventory::{Desired, DesiredHost, Paths};
+use crate::inventory::{Desired, DesiredHost, Paths, Version};
 
 /// The revocation list, below `paths.pki`.
 pub const CRL: &str = "crl.der";
@@ -140,6 +140,12 @@ fn refuse_unusable_options(desired: &Desired, host: &DesiredHost) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// The release that a configuration file of quorate's was written for, by its first line.
+pub fn written_for(config: &str) -> Option<Version> {
+    let (_, rest) = config.lines().next()?.rsplit_once("(etcd ")?;
+    rest.strip_suffix(").")?.parse().ok()
 }
 
 fn refuse_stranger(host: &DesiredHost, initial: &InitialCluster) -> Result<(), RenderError> {

@@ -32,7 +32,7 @@ use sha2::{Digest, Sha256};
 
 use crate::inventory::{Desired, DesiredHost, HostPath, NodeName, ServiceManager};
 
-pub use config::CRL;
+pub use config::{CRL, written_for};
 pub use diff::unified_diff;
 pub use etcdctl::path as etcdctl_path;
 pub use initial::{InitialCluster, InitialState, initial_of, initial_token, option_in, same_but_initial};

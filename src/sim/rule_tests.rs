@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::host::{Data, Disk, SimHost};
 use super::papers::{Keys, Papers, papers};
 use super::scenes::{Scene, UP};
-use super::stock::{self, V3_4, V3_5, V3_6};
+use super::stock::{self, V3_4, V3_5, V3_6, V3_7};
 use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
 use crate::host::{DataState, HostFacts};
-use crate::inventory::{ClusterId, Desired, MemberId, PeerUrl};
+use crate::inventory::{ClusterId, Desired, HostPath, MemberId, PeerUrl, Version};
 use crate::ops::check::Check;
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Intent, Membership, Observed, Policy};
 use crate::ops::plan::{Action, Plan, Step, Target, plan};
 use crate::ops::safety::bootstrap::{
-    Ground, Marker, answers_for_us, data_belongs, may_bootstrap, one_cluster, same_as_running,
+    Ground, Marker, answers_for_us, data_belongs, may_bootstrap, one_cluster, one_cluster_answers, same_as_running,
 };
 use crate::ops::safety::leader::{Succession, before_a_join, before_a_removal, takes_back};
 use crate::ops::safety::membership::{
@@ -648,6 +648,21 @@ fn members_of_two_clusters_are_not_a_cluster_that_is_down() {
         refused(one_cluster(&seen), "different clusters: 7, 8"),
         Rule::ForeignData
     );
+    // Whom a program is led to is judged by the same rule, and said in the same words.
+    let answers = |ids: &[u64]| {
+        ids.iter()
+            .zip(1..)
+            .map(|(id, n)| (ClusterId(*id), vec![stock::host(n).name]))
+            .collect()
+    };
+    assert_eq!(one_cluster_answers(&answers(&[])), Ok(()));
+    assert_eq!(one_cluster_answers(&answers(&[7])), Ok(()));
+    let refusal = one_cluster_answers(&answers(&[7, 8])).unwrap_err();
+    assert!(
+        refusal.reason.starts_with(DIFFERENT_CLUSTERS) && refusal.reason.ends_with("8 on etcd-2"),
+        "{refusal:?}"
+    );
+    assert_eq!(refusal.hint, one_cluster(&seen).unwrap_err().hint);
 }
 
 /// etcd-1 and etcd-2 were left out of a recovery and have come back; etcd-3 is what went on.
@@ -740,6 +755,44 @@ fn a_first_start_that_was_never_seen_to_succeed_has_data_all_the_same() {
         _ => step.action == Action::Start,
     };
     assert_eq!(plan.steps().find(put_under), None);
+}
+
+/// A release may be left from another time, or belong to a cluster that shares the directory.
+#[test]
+fn a_release_that_is_merely_installed_has_written_nothing() {
+    let beside = |host: &mut SimHost| _ = host.releases.insert(V3_7, stock::binaries(V3_7));
+    let mut fresh = Scene::bare(1).wanting(V3_5);
+    beside(fresh.world.host(&stock::host(1).name));
+    assert_eq!(fresh.plan().err(), None, "there is no data that it could have written");
+
+    let lost = |files: fn(&SimHost) -> Vec<HostPath>, wants: Version| {
+        let mut scene = Scene::of_version(3, V3_5).wanting(wants);
+        for n in 1..=3 {
+            scene = scene.stopped(n);
+            let host = scene.world.host(&stock::host(n).name);
+            beside(host);
+            for path in files(host) {
+                host.files.remove(&path);
+            }
+        }
+        scene.plan()
+    };
+    let unit: fn(&SimHost) -> Vec<HostPath> = |host| vec![host.unit_path()];
+    let all: fn(&SimHost) -> Vec<HostPath> = |host| vec![host.unit_path(), host.spec.paths.config.clone()];
+    assert_eq!(lost(unit, V3_5).err(), None);
+    let refusals = lost(unit, V3_4).unwrap_err();
+    assert!(
+        refusals
+            .iter()
+            .all(|b| b.rule == Rule::Version && b.reason.contains("3.5.30")),
+        "{refusals:?}"
+    );
+    // Where nothing tells, nothing is made up: etcd itself knows.
+    let told = lost(all, V3_5).expect("it is put back").notes.join("; ");
+    assert!(
+        told.contains("nothing on etcd-1 tells which release wrote its data"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use quorate::etcd::{DowngradeStep, EtcdError, RAFT_LIMIT, bootstrap_cluster_id, 
 use quorate::inventory::MemberId;
 use sha2::{Digest, Sha256};
 
-use crate::cluster::{Cluster, SOON, TOKEN, V34, V35, versions};
+use crate::cluster::{Cluster, SOON, TOKEN, V34, V35, until, versions};
 
 #[tokio::test]
 async fn answers_name_the_member_that_gave_them_and_the_cluster_computed_beforehand() {
@@ -97,6 +97,43 @@ async fn members_hash_alike_and_compaction_is_told_apart_from_failure() {
         assert_eq!(past, EtcdError::Compacted { operation: "hash" });
         clients[1].defragment(RAFT_LIMIT).await.unwrap();
         assert_eq!(clients[1].alarms().await.unwrap(), []);
+    }
+}
+
+/// 3.4 refuses to hash at the revision that it has compacted to; later ones tell what they noted before the compaction, until
+/// they are restarted. The newest key is a deleted one, which the compaction takes away.
+#[tokio::test]
+async fn where_nobody_writes_members_hash_alike_at_the_revision_they_are_compacted_to() {
+    for version in versions() {
+        let mut cluster = Cluster::of_three(version).await;
+        let clients = [1, 2, 3].map(|member| cluster.client(member));
+        clients[0].put("k", b"1").await.unwrap();
+        clients[0].put("gone", b"2").await.unwrap();
+        clients[0].delete("gone").await.unwrap();
+        let revision = clients[0].get("k").await.unwrap().header.revision;
+        clients[0].compact(revision, true).await.unwrap();
+        cluster.kill(3);
+        cluster.start(3, "existing", &[1, 2, 3]);
+        cluster.healthy(&[1, 2, 3]).await;
+        let mut hashes = Vec::new();
+        for member in [1, 2, 3] {
+            let client = cluster.client(member);
+            let answer = until("the compaction", async || match client.hash_kv(revision).await {
+                Ok(answer) if answer.compact_revision != revision => Err(EtcdError::Compacted {
+                    operation: "nothing yet",
+                }),
+                told => told,
+            });
+            hashes.push(answer.await.hash);
+        }
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{version}: {hashes:?}");
+
+        // Once something was written that state is no more to be had, and nothing else is taken for it.
+        clients[0].put("k", b"3").await.unwrap();
+        clients[0].get("k").await.unwrap();
+        let past = clients[0].hash_kv(revision).await.unwrap_err();
+        assert_eq!(past, EtcdError::Compacted { operation: "hash" }, "{version}");
+        clients[0].hash_kv(revision + 1).await.unwrap();
     }
 }
 

@@ -31,7 +31,7 @@ fn may(lab: &Lab, name: &str, minor: &str, arguments: &str) -> bool {
                 .find(|(version, _)| *version == release(minor))
                 .expect("a release");
             let command = format!(
-                "ETCDCTL_API=3 exec {}/etcdctl --command-timeout=5s --dial-timeout=3s --endpoints=https://{}:2379 \
+                "exec {}/etcdctl --command-timeout=5s --dial-timeout=3s --endpoints=https://{}:2379 \
                  --cacert out/ca.crt --cert out/{name}.crt --key out/{name}.key {arguments}",
                 dir.display(),
                 host.address

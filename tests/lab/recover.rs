@@ -134,9 +134,28 @@ fn hosts_that_never_come_back_are_left_out_by_name_and_never_join_unnoticed() {
         &["remove-node", "n1", "--yes"],
         &["replace-node", "n1", "n1", "--yes"],
         &["recover", "--yes", "--accept-data-loss"],
+        &["backup", "create", "--plain"],
+        &["members"],
+        &["alarm", "list"],
+        &["check-hashes"],
+        &["ok-to-stop", "n1"],
+        &["ctl", "--", "get", "new"],
+        &["ctl", "--", "put", "new", "no"],
+        &["ctl", "--limit", "n2", "--limit", "n3", "--", "put", "new", "no"],
     ] {
-        lab.stops_nothing(|lab| lab.quorate(command).code(4).says(&["different clusters", "n1, n2"]));
+        lab.stops_nothing(|lab| {
+            lab.quorate(command)
+                .code(4)
+                .says(&["different clusters", "quorate replace-node NAME NAME"])
+        });
     }
+    // Told whom to ask, etcdctl asks that one.
+    let read = |name| {
+        lab.quorate(&["ctl", "--limit", name, "--", "get", "new", "--print-value-only"])
+            .ok()
+            .stdout
+    };
+    assert_eq!((read("n1"), read("n3")), (String::new(), "yes\n".to_owned()));
     let status = lab.quorate(&["status"]).code(11);
     assert!(status.stdout.contains("different clusters"), "{status}");
 

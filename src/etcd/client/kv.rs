@@ -120,6 +120,25 @@ impl EtcdClient {
         })
     }
 
+    /// Whether this member has compacted to `revision` or a later one: the revision before it can be read no more.
+    pub(super) async fn compacted_to(&self, revision: i64) -> Result<bool, EtcdError> {
+        // Revision 1 is that of an empty store; 0 would mean the newest.
+        if revision <= 1 {
+            return Ok(false);
+        }
+        let request = pb::RangeRequest {
+            key: NO_SUCH_KEY.into(),
+            revision: revision - 1,
+            serializable: true,
+            ..Default::default()
+        };
+        match self.range("read", request).await {
+            Ok(_) => Ok(false),
+            Err(EtcdError::Compacted { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Deletes one key and returns how many were there (0 or 1).
     ///
     /// # Errors

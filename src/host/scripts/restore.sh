@@ -24,7 +24,9 @@ data() {
         set -- "$@" --wal-dir "$wal/wal"
     fi
     rm -rf "$work/out" || fail "cannot remove $work/out"
-    ETCDCTL_API=3 "$tool" snapshot restore "$work/snapshot.db" --data-dir "$work/out" --name "$name" \
+    # An old etcdctl speaks version 2 where this says so, and a new one complains about it.
+    unset ETCDCTL_API
+    "$tool" snapshot restore "$work/snapshot.db" --data-dir "$work/out" --name "$name" \
         --initial-cluster "$cluster" --initial-cluster-token "$token" --initial-advertise-peer-urls "$url" "$@" \
         </dev/null >&2 || fail "${tool##*/} could not restore the snapshot"
     own "$work/out"

@@ -9,6 +9,7 @@ use crate::inventory::{DesiredHost, Version};
 use crate::ops::check::why_unhealthy;
 use crate::ops::inspect::without_stream;
 use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::downgrade::told;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::upkeep::way_out;
@@ -29,7 +30,12 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
             return vec![Finding::problem(Topic::Cluster, says, "make it with `quorate up`")];
         }
         Fact::Unknown(why) => {
-            let help = "`quorate up` starts what is down; `quorate recover` goes on from a minority that is left";
+            let help = match one_cluster(examined.seen) {
+                Err(refusal) => refusal.hint,
+                Ok(()) => {
+                    "`quorate up` starts what is down; `quorate recover` goes on from a minority that is left".into()
+                }
+            };
             return vec![Finding::problem(Topic::Cluster, why, help)];
         }
     };

@@ -13,6 +13,7 @@ mod provision;
 mod rescue;
 mod restore;
 mod snapshot;
+mod turns;
 mod upkeep;
 
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct RealWorld {
     /// What is restored from, for a restore.
     backup: Option<Unlocked>,
     seen: Mutex<Observed>,
+    /// Who is being started; the others wait.
+    turns: Mutex<()>,
 }
 
 impl RealWorld {
@@ -56,6 +59,7 @@ impl RealWorld {
             bundle,
             backup: None,
             seen: Mutex::new(seen),
+            turns: Mutex::default(),
         }
     }
 

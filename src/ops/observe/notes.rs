@@ -1,15 +1,18 @@
-//! Whether a restore is under way, for commands that look at nothing else.
+//! Whether a restore is under way, and of which cluster the members are that answer, for commands that look at nothing
+//! else.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 
-use super::as_fact;
+use super::{STATUS_LIMIT, as_fact};
+use crate::etcd::ClientTls;
 use crate::host::{FactsQuery, HostFacts};
-use crate::inventory::NodeName;
+use crate::inventory::{ClusterId, NodeName};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::Fact;
 use crate::ops::restore::RestoreNote;
@@ -50,4 +53,23 @@ pub async fn observe_notes(fleet: &Arc<Fleet>) -> BTreeMap<NodeName, Fact<HostFa
             .or_insert_with(|| Fact::Unknown("it does not answer in time".to_owned()));
     }
     seen
+}
+
+/// Which cluster each of `names` is a member of, by its own word; who does not answer in a moment is not in it.
+pub async fn observe_answers(
+    fleet: &Arc<Fleet>,
+    tls: &ClientTls,
+    names: impl Iterator<Item = &NodeName>,
+) -> BTreeMap<ClusterId, Vec<NodeName>> {
+    let asks = names
+        .filter_map(|name| fleet.desired().hosts.get(name))
+        .map(|spec| async move {
+            let status = fleet.client(spec, tls).await.ok()?.status(STATUS_LIMIT).await.ok()?;
+            Some((status.header.cluster_id, spec.name.clone()))
+        });
+    let mut answers: BTreeMap<ClusterId, Vec<NodeName>> = BTreeMap::new();
+    for (cluster, name) in join_all(asks).await.into_iter().flatten() {
+        answers.entry(cluster).or_default().push(name);
+    }
+    answers
 }

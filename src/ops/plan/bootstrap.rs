@@ -6,7 +6,7 @@ use super::converge::unreachable;
 use super::drift::drift;
 use super::join::{self, clear_aborted, is_on_its_way};
 use super::preflight::preflight;
-use super::startable::{certificates_ended, ended, lacks, newest_writer};
+use super::startable::{certificates_ended, ended, lacks, last_writer};
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Step, Target};
 use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
@@ -234,11 +234,8 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
         )]);
     }
     let mut draft = Draft::new(None);
-    draft.wave(
-        "put back what is missing",
-        Effect::None,
-        put_back(situation, with_data)?,
-    );
+    let missing = put_back(situation, with_data, &mut draft.notes)?;
+    draft.wave("put back what is missing", Effect::None, missing);
     let start = with_data
         .iter()
         .map(|node| on(node, Action::Start, Risk::Reversible).ensures(Check::Started { node: node.clone() }))
@@ -322,7 +319,11 @@ fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Bl
     )])
 }
 
-fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step>, Vec<Blocked>> {
+fn put_back(
+    situation: Situation<'_>,
+    with_data: &[NodeName],
+    notes: &mut Vec<String>,
+) -> Result<Vec<Step>, Vec<Blocked>> {
     let (mut steps, mut blocked) = (Vec::new(), Vec::new());
     for (host, facts) in known_hosts(situation).filter(|(host, _)| with_data.contains(&host.name)) {
         let missing = lacks(situation, host, facts);
@@ -344,6 +345,7 @@ fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step
             }
         };
         let Some(what) = missing else { continue };
+        notes.extend(of_unknown_age(situation, host, facts));
         blocked.extend(preflight(situation, host, facts));
         // The unit that is put back names the wanted release.
         blocked.extend(newer_data(situation, host, facts));
@@ -355,9 +357,22 @@ fn put_back(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Vec<Step
     if blocked.is_empty() { Ok(steps) } else { Err(blocked) }
 }
 
+/// What is said where the wanted release is put on a host and nothing is left there that tells which one wrote its data.
+/// Nobody but etcd can tell then: it ends at once when the data are of a later minor than itself.
+fn of_unknown_age(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<String> {
+    let version = situation.desired.version;
+    last_writer(host, facts).is_none().then(|| {
+        format!(
+            "nothing on {} tells which release wrote its data: if it was a later one than {version}, etcd does not start, \
+             and the inventory has to name that one",
+            host.name
+        )
+    })
+}
+
 /// The refusal to start the data on a host with the wanted release.
 fn newer_data(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
-    let refusal = may_start_with(newest_writer(host, facts)?, situation.desired.version).err()?;
+    let refusal = may_start_with(last_writer(host, facts)?, situation.desired.version).err()?;
     Some(refusal.on(&host.name))
 }
 

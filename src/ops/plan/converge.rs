@@ -7,7 +7,7 @@ use super::bootstrap::{from_nothing, known_hosts};
 use super::drift::{Drift, drift};
 use super::leave::Strays;
 use super::preflight::preflight;
-use super::startable::{certificates_ended, ended, release_so_far};
+use super::startable::{certificates_ended, ended, last_writer};
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, roll};
 use crate::etcd::Member;
@@ -19,7 +19,7 @@ use crate::ops::safety::bootstrap::{Marker, data_belongs, same_as_running};
 use crate::ops::safety::leader::named;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::rotation_under_way;
-use crate::ops::safety::version::may_change_version;
+use crate::ops::safety::version::{could_be_better, may_change_version};
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::{InitialCluster, InitialState, initial_of};
 
@@ -231,8 +231,16 @@ fn before_another_version(
     draft: &mut Draft,
 ) {
     let wanted = situation.desired.version;
-    let mut members = known_hosts(situation).filter(|(host, _)| covered(&host.name) && membership.of(host).is_some());
-    if members.any(|(host, facts)| release_so_far(host, facts).is_some_and(|version| version != wanted)) {
+    let oldest = membership.releases().min();
+    draft
+        .notes
+        .extend(oldest.and_then(|oldest| could_be_better(oldest, wanted)));
+    let mut members = known_hosts(situation).filter(|(host, facts)| {
+        let started = facts.data.state == DataState::Bootstrapped;
+        covered(&host.name) && membership.of(host).is_some() && started
+    });
+    // A member of which that is not known may well move, too.
+    if members.any(|(host, facts)| last_writer(host, facts) != Some(wanted)) {
         let why = format!("members move to etcd {wanted}");
         snapshot_first(situation, format!("before-{wanted}"), Some(why), draft);
     }

@@ -3,10 +3,11 @@
 
 use super::bootstrap::known_hosts;
 use super::restore::{unwatched, workplace};
+use super::startable::last_writer;
 use super::waves::{Draft, Effect, on};
 use super::{Action, Risk, Situation, Step};
 use crate::host::HostFacts;
-use crate::inventory::{DesiredHost, HostPath, NodeName};
+use crate::inventory::{DesiredHost, HostPath, NodeName, Version};
 use crate::ops::check::Check;
 use crate::ops::model::Policy;
 use crate::ops::recover::{RecoverOrder, Rescue};
@@ -57,12 +58,12 @@ fn stopped(node: &NodeName) -> Check {
     Check::Stopped { node: node.clone() }
 }
 
-/// The release that wrote the data is there: the wanted one, else the newest.
+/// The etcd that reads a copy of the data: the release that wrote them. Where that is not known, or is there no more, the
+/// wanted one, else the newest that is there.
 fn program(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> HostPath {
     let wanted = situation.desired.version;
-    let version = match facts.releases.contains_key(&wanted) {
-        true => wanted,
-        false => facts.newest_release().unwrap_or(wanted),
-    };
-    host.paths.release(version).join("etcd")
+    let there = |version: &Version| facts.releases.contains_key(version);
+    let wrote = last_writer(host, facts).filter(there);
+    let version = wrote.or(Some(wanted).filter(there)).or_else(|| facts.newest_release());
+    host.paths.release(version.unwrap_or(wanted)).join("etcd")
 }

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use super::Situation;
 use super::drift::tampered;
-use crate::host::HostFacts;
+use crate::host::service::{launch_path, launched};
+use crate::host::{DataState, HostFacts};
 use crate::inventory::{DesiredHost, HostPath, ServiceManager, Version};
 use crate::ops::safety::leaves::{HostLeaves, may_come_back};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{Certificate, HOST_FILES};
-use crate::render::{release_of, unit_path};
+use crate::render::{release_of, unit_path, written_for};
 
 /// What is missing on the host without which etcd does not start; `None` when nothing is.
 pub(super) fn lacks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<String> {
@@ -49,18 +50,31 @@ pub(super) fn unit_release(host: &DesiredHost, facts: &HostFacts) -> Option<Vers
     release_of(unit, &host.paths.bin)
 }
 
-/// The release that the member on a host runs; of one that is down the one that it would be started with.
-pub(super) fn release_so_far(host: &DesiredHost, facts: &HostFacts) -> Option<Version> {
+/// The release that last worked on the data of a host, as far as that is known: the one that runs; of a member that is
+/// down the one that its unit starts; where that is gone, too, the one that its configuration was written for. A release
+/// that is merely installed there says nothing: it may be left from another time, or belong to another cluster.
+///
+/// Unit and configuration are exchanged just before a start, so they are never older than the data, and where a start was
+/// cut short a release newer at most. `None` where there is no data, and where nothing tells.
+pub(super) fn last_writer(host: &DesiredHost, facts: &HostFacts) -> Option<Version> {
+    if matches!(facts.data.state, DataState::Empty | DataState::Aborted) {
+        return None;
+    }
+    let text = |path: &HostPath| facts.files.get(path)?.content.as_deref();
     let runs = facts.service.running_version;
-    runs.or_else(|| unit_release(host, facts))
-        .or_else(|| facts.newest_release())
+    runs.or_else(|| launched_release(host, facts))
+        .or_else(|| written_for(text(&host.paths.config)?))
 }
 
-/// The newest release that may have written the data on a host: the one that runs, or else any of those installed, or the
-/// one that the unit names.
-pub(super) fn newest_writer(host: &DesiredHost, facts: &HostFacts) -> Option<Version> {
-    let runs = facts.service.running_version;
-    runs.or_else(|| facts.newest_release().max(unit_release(host, facts)))
+/// The release that the service manager starts on a host, whichever that is.
+fn launched_release(host: &DesiredHost, facts: &HostFacts) -> Option<Version> {
+    match host.service_manager {
+        ServiceManager::Systemd => unit_release(host, facts),
+        ServiceManager::Process => {
+            let launch = facts.files.get(&launch_path(&host.paths))?.content.as_deref()?;
+            launched(launch, &host.paths.bin)
+        }
+    }
 }
 
 /// The release that a start would run, when that is not there as it should be.

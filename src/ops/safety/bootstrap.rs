@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Blocked, Rule};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, ClusterName, Desired, DesiredHost, NodeName};
-use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Observed, why_and_help};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Observed, each_cluster, why_and_help};
 
 /// What quorate leaves beside a member's data: whose it is, and whether the bootstrap was seen to succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,15 +60,33 @@ pub enum Ground {
 /// When the look found members of more than one cluster.
 pub fn one_cluster(observed: &Observed) -> Result<(), Blocked> {
     match &observed.cluster {
-        Fact::Unknown(why) if why.starts_with(DIFFERENT_CLUSTERS) => Err(Blocked::new(
-            Rule::ForeignData,
-            why,
-            "stop the members that do not belong (`systemctl disable --now etcd` there): a host that was left out of a restore \
-             or a recovery by name, and has come back, has the old data. Then `quorate replace-node NAME NAME` moves that \
-             aside and joins the host afresh",
-        )),
+        Fact::Unknown(why) if why.starts_with(DIFFERENT_CLUSTERS) => Err(two_clusters(why)),
         _ => Ok(()),
     }
+}
+
+/// The same for who is about to talk to the members that answer, whatever a quorum of them stands behind.
+///
+/// # Errors
+/// When they are of more than one cluster.
+pub fn one_cluster_answers(answers: &BTreeMap<ClusterId, Vec<NodeName>>) -> Result<(), Blocked> {
+    match answers.len() {
+        0 | 1 => Ok(()),
+        _ => Err(two_clusters(&format!(
+            "{DIFFERENT_CLUSTERS}: {}",
+            each_cluster(answers)
+        ))),
+    }
+}
+
+fn two_clusters(why: &str) -> Blocked {
+    Blocked::new(
+        Rule::ForeignData,
+        why,
+        "stop the members that do not belong (`systemctl disable --now etcd` there): a host that was left out of a restore \
+         or a recovery by name, and has come back, has the old data. Then `quorate replace-node NAME NAME` moves that \
+         aside and joins the host afresh",
+    )
 }
 
 /// Is the cluster that answers this inventory's? Where the own members have no quorum, another cluster's member that runs
@@ -169,13 +187,12 @@ pub fn same_cluster<'a>(hosts: impl Iterator<Item = (&'a DesiredHost, &'a HostFa
     if clusters.len() < 2 {
         return Ok(());
     }
-    let each: Vec<String> = clusters
-        .iter()
-        .map(|(id, names)| format!("{id} on {}", names.join(", ")))
-        .collect();
     Err(Blocked::new(
         Rule::ForeignData,
-        format!("the data on the hosts is of different clusters: {}", each.join("; ")),
+        format!(
+            "the data on the hosts is of different clusters: {}",
+            each_cluster(&clusters)
+        ),
         "a host that was left out of a restore or a recovery by name has the old data. `quorate up --limit NAME` starts only \
          the hosts that go on; then `quorate replace-node NAME NAME` moves the old data of each other one aside and joins it \
          afresh",

@@ -3,12 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Blocked, Rule};
+use crate::bundle::{before_the_next_minor, entry};
 use crate::inventory::Version;
-
-/// What the members must have run before a minor release may be entered.
-/// 3.6: "zombie members" and learner promotion (etcd-io/website blog 2025, etcd#20967, #19557).
-/// 3.7: upgrade guide v3.7/upgrades/upgrade_3_7.md.
-const FLOORS: &[((u32, u32), Version)] = &[((3, 6), Version::new(3, 5, 26)), ((3, 7), Version::new(3, 6, 11))];
 
 /// The first minor that can be left backwards: its `Downgrade` call works, and its storage knows its own form.
 const FIRST_TO_GO_BACK: (u32, u32) = (3, 6);
@@ -37,25 +33,31 @@ pub fn may_change_version(from: Version, to: Version) -> Result<(), Blocked> {
             ),
         ));
     }
-    match floor(to) {
-        Some(floor) if from < floor => Err(Blocked::new(
+    match entry(to.series()) {
+        Some(entry) if from < entry.least => Err(Blocked::new(
             Rule::Version,
             format!(
-                "{to} may only follow {floor} or later of {}.{}, and members run {from}",
-                from.major, from.minor
+                "{to} may only follow {} or later of {}.{}, and members run {from}: {}",
+                entry.least, from.major, from.minor, entry.dangers
             ),
-            format!("put {floor} or later into the bundle and run `quorate upgrade --to {floor}` first"),
+            format!(
+                "put {0} or later into the bundle and run `quorate upgrade --to {0}` first",
+                entry.better
+            ),
         )),
         _ => Ok(()),
     }
 }
 
+/// What is allowed and not what etcd's project asks for: said with a plan that enters another minor release.
+pub fn could_be_better(from: Version, to: Version) -> Option<String> {
+    let advice = before_the_next_minor(from).filter(|_| from.series() < to.series())?;
+    Some(format!("members run {from}, and {advice}"))
+}
+
 /// The oldest release from which the minor of `to` may be entered.
 pub fn floor(to: Version) -> Option<Version> {
-    FLOORS
-        .iter()
-        .find(|(series, _)| *series == to.series())
-        .map(|(_, floor)| *floor)
+    entry(to.series()).map(|entry| entry.least)
 }
 
 /// The releases to go through from `from` to `to`, the last one being `to`, taken from what the bundle has.
@@ -97,6 +99,7 @@ fn stepping_stone(
     from: Version,
     to: Version,
 ) -> Result<Version, Blocked> {
+    let best = entry((series.0, series.1 + 1)).map_or(at_least, |entry| entry.better.max(at_least));
     have.iter()
         .copied()
         .filter(|v| v.series() == series && *v >= at_least)
@@ -108,7 +111,7 @@ fn stepping_stone(
                     "from {from} to {to} leads through {}.{} (at least {at_least}), which is not in the bundle",
                     series.0, series.1
                 ),
-                format!("add it: `quorate bundle create --out FILE etcd-v{at_least}-linux-ARCH.tar.gz ...`"),
+                format!("add it: `quorate bundle create --out FILE etcd-v{best}-linux-ARCH.tar.gz ...`"),
             )
         })
 }
@@ -204,6 +207,13 @@ mod tests {
                 .contains("3.5.26")
         );
         assert!(may_change_version(v("3.5.26"), v("3.6.5")).is_ok());
+        let said = could_be_better(v("3.5.30"), v("3.6.16")).unwrap();
+        assert!(
+            said.contains("members run 3.5.30, and before 3.6, 3.5.32 or later"),
+            "{said}"
+        );
+        assert_eq!(could_be_better(v("3.5.32"), v("3.6.16")), None);
+        assert_eq!(could_be_better(v("3.5.30"), v("3.5.33")), None);
         assert!(
             may_change_version(v("3.6.5"), v("3.7.1"))
                 .unwrap_err()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::RealWorld;
-use crate::etcd::{EtcdClient, KvHash};
+use crate::etcd::{EtcdClient, EtcdError, KvHash};
 use crate::ops::exec::StepError;
 use crate::ops::model::{Fact, host_of, label};
 use crate::ops::plan::count;
@@ -38,11 +38,11 @@ impl RealWorld {
     pub async fn hashes(&self) -> Result<Vec<MemberHash>, StepError> {
         let began = Instant::now();
         loop {
-            let (names, revision, answers) = self.ask_all().await?;
-            let same = answers
-                .windows(2)
-                .all(|pair| pair[0].compact_revision == pair[1].compact_revision);
-            if same {
+            if let Some((names, revision, answers)) = self.ask_all().await?
+                && answers
+                    .windows(2)
+                    .all(|pair| pair[0].compact_revision == pair[1].compact_revision)
+            {
                 return Ok(judge(names, revision, &answers));
             }
             if began.elapsed() > SETTLE {
@@ -53,7 +53,8 @@ impl RealWorld {
         }
     }
 
-    async fn ask_all(&self) -> Result<(Vec<String>, i64, Vec<KvHash>), StepError> {
+    /// `None` when a compaction has overtaken the revision that was asked for.
+    async fn ask_all(&self) -> Result<Option<(Vec<String>, i64, Vec<KvHash>)>, StepError> {
         let membership = self.membership().await?;
         let mut members: Vec<(String, EtcdClient)> = Vec::new();
         for member in membership.voters() {
@@ -74,9 +75,14 @@ impl RealWorld {
         // (`hashByRev` holds the read lock, server/storage/mvcc/kvstore.go), and a quorum must go on meanwhile.
         let mut answers = Vec::new();
         for (_, client) in &members {
-            answers.push(client.hash_kv(revision).await?);
+            match client.hash_kv(revision).await {
+                Ok(answer) => answers.push(answer),
+                Err(EtcdError::Compacted { .. }) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok((members.into_iter().map(|(name, _)| name).collect(), revision, answers))
+        let names = members.into_iter().map(|(name, _)| name).collect();
+        Ok(Some((names, revision, answers)))
     }
 
     /// Compares all members, which must have reached a revision.

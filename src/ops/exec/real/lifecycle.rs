@@ -26,11 +26,6 @@ struct Before {
 }
 
 impl RealWorld {
-    pub(super) async fn start(&self, node: &NodeName) -> Result<String, StepError> {
-        self.host(node).await?.start().await?;
-        Ok("asked to start".into())
-    }
-
     /// Hands leadership over, puts the change in place and restarts; takes the change back when the member does not
     /// come up with it.
     pub(super) async fn restart(
