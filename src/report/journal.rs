@@ -33,6 +33,9 @@ const RENEW: &str = "`quorate pki show` tells which; `quorate pki renew` issues 
 const DAMAGED: &str = "keep a copy of the data directory; while the other members have quorum, `quorate replace-node` is the cure, \
                        else restore a snapshot";
 
+const DIFFERS: &str = "while the other members have quorum, `quorate replace-node` is the cure. Where all but one say this, that \
+                       one is what differs: stop its etcd, `quorate up` with `--limit` for each of the others, then replace it";
+
 /// Messages of etcd (and of what it calls) that name the cause themselves.
 #[rustfmt::skip]
 const MESSAGES: &[Row] = &[
@@ -104,8 +107,8 @@ const MESSAGES: &[Row] = &[
     row(&["snap: crc mismatch"], "a raft snapshot file is damaged", DAMAGED),
     row(&["invalid database"], "the database file is damaged", DAMAGED),
     row(&["invalid freelist page"], "the database file is damaged", DAMAGED),
-    row(&["checkinitialhashkv failed"], "this member's data differs from that of the others", DAMAGED),
-    row(&["found data inconsistency with peers"], "this member's data differs from that of the others", DAMAGED),
+    row(&["checkinitialhashkv failed"], "this member's data differs from that of the others", DIFFERS),
+    row(&["found data inconsistency with peers"], "this member's data differs from that of the others", DIFFERS),
     row(&["permission denied"], "etcd's account may not read or write one of its files",
         "the line names it: `quorate up` puts owner and mode of its own files back; for data, `chown -R` it to etcd's account"),
 

@@ -1,6 +1,8 @@
 //! A cluster that was stopped as a whole, and data that is gone.
 
-use crate::harness::{Host, Lab};
+use std::time::Duration;
+
+use crate::harness::{Host, Lab, wait_until};
 
 const STOP: &str = "systemctl stop etcd";
 const WIPE: &str = "find /var/lib/etcd -mindepth 1 -delete";
@@ -38,6 +40,63 @@ fn a_stopped_cluster_is_started_and_its_drift_repaired_in_one_go() {
         .sh("rm /etc/systemd/system/etcd.service; systemctl daemon-reload");
     lab.quorate(&["up", "--yes"]).ok();
     lab.assert_converged();
+}
+
+/// Members that start in the same moment wait 7 s for each other's data and compare nothing; in turn each is compared with
+/// those before it (decision 31).
+#[test]
+fn members_of_a_stopped_cluster_are_compared_as_they_start() {
+    let lab = Lab::cluster(3);
+    // Only with a raft snapshot does a member know its peers before it serves them.
+    lab.edit("hosts:", "  config:\n    snapshot-count: 20\nhosts:");
+    lab.quorate(&["up", "--yes"]).ok();
+    lab.host("n1").etcdctl("put needle haystackhaystack").ok();
+    for n in 0..60 {
+        lab.host("n1").etcdctl(&format!("put key {n}")).ok();
+    }
+    wait_until("every member to have a raft snapshot", Duration::from_secs(20), || {
+        let has = |host: &Host| host.try_sh("ls /var/lib/etcd/member/snap/*.snap").status == Some(0);
+        lab.hosts().iter().all(has)
+    });
+    let stop_all = || lab.hosts().iter().for_each(|host| _ = host.sh(STOP));
+    let told = |host: &Host, text: &str| {
+        host.sh(&format!(
+            "journalctl -u etcd -o cat --since @$(cat /root/since) | grep -c '{text}' || true"
+        ))
+        .trim()
+        .parse::<u32>()
+        .expect("a number")
+    };
+    let mark = || {
+        lab.hosts()
+            .iter()
+            .for_each(|host| _ = host.sh("date +%s > /root/since"))
+    };
+
+    stop_all();
+    mark();
+    lab.quorate(&["up", "--yes"]).ok();
+    lab.assert_converged();
+    for host in lab.hosts() {
+        assert_eq!(told(host, "initial corruption checking passed"), 1, "{}", host.name);
+        assert_eq!(told(host, "context deadline exceeded"), 0, "{} waited", host.name);
+    }
+
+    // The one that starts first is what differs: nobody else comes up beside it, and the help leads out.
+    stop_all();
+    mark();
+    lab.host("n1")
+        .sh("sed -i 's/haystackhaystack/haystackhaystaXk/g' /var/lib/etcd/member/snap/db");
+    let refused = lab.quorate(&["up", "--yes"]);
+    assert_ne!(refused.status, Some(0), "{refused}");
+    refused.says(&["data differs", "`quorate replace-node`", "`--limit`"]);
+    let odd = ["n2", "n3"].map(|name| told(lab.host(name), "found data inconsistency with peers") > 0);
+    assert!(odd.contains(&true), "{odd:?}");
+    lab.host("n1").sh(STOP);
+    lab.quorate(&["up", "--yes", "--limit", "n2", "--limit", "n3"]).ok();
+    lab.quorate(&["replace-node", "n1", "n1", "--yes"]).ok();
+    lab.assert_converged();
+    lab.quorate(&["check-hashes"]).ok();
 }
 
 #[test]

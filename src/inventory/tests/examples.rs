@@ -15,7 +15,7 @@ fn example(name: &str) -> Desired {
     let text = std::fs::read_to_string(&path).unwrap();
     let loaded = parse(&path, &text, &environment()).unwrap_or_else(|e| panic!("{name}: {:#?}", e.problems()));
     assert!(loaded.warnings.is_empty(), "{name}: {:#?}", loaded.warnings);
-    assert_eq!(loaded.desired.version, Version::new(3, 5, 30), "{name}");
+    assert_eq!(loaded.desired.version, Version::new(3, 6, 16), "{name}");
     loaded.desired
 }
 
