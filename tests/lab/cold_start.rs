@@ -93,7 +93,10 @@ fn members_of_a_stopped_cluster_are_compared_as_they_start() {
     let odd = ["n2", "n3"].map(|name| told(lab.host(name), "found data inconsistency with peers") > 0);
     assert!(odd.contains(&true), "{odd:?}");
     lab.host("n1").sh(STOP);
-    lab.quorate(&["up", "--yes", "--limit", "n2", "--limit", "n3"]).ok();
+    // systemd has tried again meanwhile: they may be on their way already.
+    wait_until("the others to come up without it", Duration::from_secs(60), || {
+        lab.quorate(&["up", "--yes", "--limit", "n2", "--limit", "n3"]).status == Some(0)
+    });
     lab.quorate(&["replace-node", "n1", "n1", "--yes"]).ok();
     lab.assert_converged();
     lab.quorate(&["check-hashes"]).ok();
