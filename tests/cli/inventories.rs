@@ -65,7 +65,7 @@ fn every_problem_is_told_at_once() {
        ·            ─────
      4 │   client_prot: 2379
        ╰────
-      help: write it like 3.5.30
+      help: write it like 3.6.16
 
     Error:
       × there is no key `client_prot` in `etcd`
