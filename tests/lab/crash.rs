@@ -1,5 +1,6 @@
 //! Interrupted anywhere, `up` run again finishes the job, and nothing that was acknowledged is lost.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -105,7 +106,9 @@ fn a_config_roll_killed_at_any_boundary_is_finished_by_the_next_run() {
     }
     // The last edit had no boundary of its own to die at.
     lab.quorate(&["up", "--yes"]).ok();
-    lab.one_down_at_a_time(begun);
+    let down: BTreeSet<String> = lab.one_down_at_a_time(begun).into_iter().collect();
+    let everybody: BTreeSet<String> = lab.hosts().iter().map(|host| host.name.clone()).collect();
+    assert_eq!(down, everybody, "each had its turns");
     writes.goes_on();
     writes.end_with_nothing_lost();
     lab.assert_converged();

@@ -90,6 +90,7 @@ fn every_kind_of_drift_is_repaired_and_nobody_else_is_restarted() {
             "systemctl stop etcd; systemctl disable etcd",
         ),
     ];
+    let mut stopped = Vec::new();
     for Damage {
         what,
         host,
@@ -102,12 +103,13 @@ fn every_kind_of_drift_is_repaired_and_nobody_else_is_restarted() {
         lab.quorate(&["plan"]).code(10);
         lab.quorate(&["up", "--yes"]).ok();
         let expected: BTreeSet<String> = restarts.then(|| host.to_owned()).into_iter().collect();
+        stopped.extend(expected.iter().cloned());
         assert_eq!(lab.restarted_since(&before), expected, "{what}");
         let open = lab.quorate(&["plan"]);
         assert_eq!(open.status, Some(0), "after {what}\n{open}");
     }
     assert!(lab.host("n3").sh("systemctl is-enabled etcd").trim() == "enabled");
-    lab.one_down_at_a_time(begun);
+    assert_eq!(lab.one_down_at_a_time(begun), stopped, "nobody else was down");
     assert!(writes.end_with_nothing_lost() > 0);
     lab.assert_converged();
 }

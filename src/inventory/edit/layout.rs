@@ -180,6 +180,18 @@ pub fn insert_after(text: &str, item: &Item, fields: &[(&str, String)]) -> Optio
         Style::Flow { open, close } => {
             let line = line_start(text, open);
             let alone = text[line..open].trim().is_empty();
+            // A comment behind the last entry is about that one, and stays on its line.
+            let to_the_end = text[close + 1..].find(newline).map(|length| close + 1 + length);
+            if let Some(eol) = to_the_end.filter(|eol| alone && only_a_comment(&text[close + 1..*eol])) {
+                let (behind, indent) = (&text[close + 1..eol], &text[line..open]);
+                let (own, next) = if behind.trim_start().starts_with(',') {
+                    ("", ",")
+                } else {
+                    (",", "")
+                };
+                let entry = format!("{own}{behind}{newline}{indent}{}{next}", flow(fields, spaced(open)));
+                return Some(format!("{}{entry}{}", &text[..=close], &text[eol..]));
+            }
             let lead = if alone {
                 format!("{newline}{}", &text[line..open])
             } else {
@@ -198,6 +210,13 @@ pub fn insert_after(text: &str, item: &Item, fields: &[(&str, String)]) -> Optio
         entry.trim_end()
     };
     Some(format!("{head}{gap}{entry}{tail}"))
+}
+
+/// Whether what stands behind an entry is a comma at most, and a comment.
+fn only_a_comment(behind: &str) -> bool {
+    let behind = behind.trim_start();
+    let behind = behind.strip_prefix(',').unwrap_or(behind).trim_start();
+    behind.is_empty() || behind.starts_with('#')
 }
 
 /// `text` without `item`, the `index`th of the list.

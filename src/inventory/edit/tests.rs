@@ -148,7 +148,7 @@ fn every_style_of_list_stays_in_its_style() {
         ),
         (
             "hosts:\n  -\n    name: a\n    address: 10.0.0.1\n  -\n    address: 10.0.0.2\n    name: b\n",
-            "+  -   name: d\n+    address: 10.0.0.4\n",
+            "+  - name: d\n+    address: 10.0.0.4\n",
         ),
         (
             "hosts: [{name: a, address: 10.0.0.1}, {name: b, address: 10.0.0.2}]\n",
@@ -157,15 +157,11 @@ fn every_style_of_list_stays_in_its_style() {
         ),
         (
             "hosts: [\n  {name: a, address: 10.0.0.1},\n  {name: b, address: 10.0.0.2},  # \"}\n]\n",
-            "+  {name: d, address: 10.0.0.4},  # \"}\n",
+            "+  {name: d, address: 10.0.0.4},\n",
         ),
     ] {
         let new = add_host(old, &four).unwrap_or_else(|e| panic!("{e}: {old}"));
-        if old.contains("# \"}") {
-            assert!(new.contains("{name: d"), "{new}");
-        } else if !old.contains("  -\n") {
-            assert_eq!(diff(old, &new), added, "{old}");
-        }
+        assert_eq!(diff(old, &new), added, "{old}");
         for gone in ["a", "b", "d"] {
             let less = remove_host(&new, &name(gone)).unwrap_or_else(|e| panic!("{e}: {new}"));
             assert!(!less.contains(&format!("name: {gone}")), "{less}");

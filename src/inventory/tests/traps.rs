@@ -65,8 +65,17 @@ fn hostile_strings_are_refused_wherever_they_stand() {
         "a'\\\"b",
     ] {
         for key in ["name", "address", "service", "user", "listen"] {
-            let text = with_hosts(&[&format!("name: n1, address: 10.0.0.1, {key}: \"{hostile}\"")]);
+            // Each key once: a second `name` would be refused for that, whatever it holds.
+            let others = [("name", "n1"), ("address", "10.0.0.1")]
+                .into_iter()
+                .filter(|(other, _)| *other != key);
+            let others: String = others.map(|(other, value)| format!("{other}: {value}, ")).collect();
+            let text = with_hosts(&[&format!("{others}{key}: \"{hostile}\"")]);
             assert!(read(&text).is_err(), "{key}: {hostile}");
+            assert!(
+                mistakes(&text).iter().all(|message| !message.contains("twice")),
+                "{key}: {hostile}"
+            );
         }
         for key in ["data", "pki", "config", "wal", "bin"] {
             let text = with_hosts(&[&format!(
