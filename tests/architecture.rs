@@ -59,7 +59,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// What decides must not reach for what acts.
-const PURE: &[&str] = &["ops/model.rs", "ops/check.rs", "ops/safety", "ops/plan"];
+const PURE: &[&str] = &[
+    "ops/model.rs",
+    "ops/check.rs",
+    "ops/sight.rs",
+    "ops/last_resort.rs",
+    "ops/safety",
+    "ops/plan",
+];
 const EFFECTFUL: &[&str] = &["exec", "fleet", "observe", "vault"];
 
 #[test]

@@ -121,10 +121,17 @@ pub struct Outlook {
     pub last_success: Option<Timestamp>,
     /// What is wrong, in sentences.
     pub findings: Vec<String>,
+    /// What could not be told, because hosts could not be looked at.
+    pub unknown: Option<String>,
 }
 
-/// Judges what the hosts report; `None` stands for one without a report.
-pub fn outlook(reports: &BTreeMap<NodeName, Option<Report>>, max_age: Duration, now: Timestamp) -> Outlook {
+/// Judges what the hosts report; `None` stands for one without a report. Hosts in the `dark` were not asked.
+pub fn outlook(
+    reports: &BTreeMap<NodeName, Option<Report>>,
+    dark: &[NodeName],
+    max_age: Duration,
+    now: Timestamp,
+) -> Outlook {
     let known = || {
         reports
             .iter()
@@ -133,6 +140,7 @@ pub fn outlook(reports: &BTreeMap<NodeName, Option<Report>>, max_age: Duration, 
     let last_success = known().filter_map(|(_, report)| report.last_success).max();
     let mut findings = Vec::new();
     match last_success {
+        None if !dark.is_empty() => {}
         None => findings
             .push("no scheduled backup has been taken yet: `quorate backup schedule` sets it up and tries it".into()),
         Some(last) if now - max_age > last => findings.push(format!(
@@ -155,7 +163,16 @@ pub fn outlook(reports: &BTreeMap<NodeName, Option<Report>>, max_age: Duration, 
             _ => {}
         }
     }
-    Outlook { last_success, findings }
+    let dark: Vec<&str> = dark.iter().map(NodeName::as_str).collect();
+    let unknown = (!dark.is_empty()).then(|| {
+        let hosts = dark.join(", ");
+        format!("whether scheduled backups are taken on {hosts} cannot be told: not looked at")
+    });
+    Outlook {
+        last_success,
+        findings,
+        unknown,
+    }
 }
 
 #[cfg(test)]
@@ -209,20 +226,26 @@ mod tests {
             report(Some(fresh), End::Others),
             report(Some(fresh), End::Others),
         ]);
-        let seen = outlook(&well, 26 * HOUR, now);
+        let seen = outlook(&well, &[], 26 * HOUR, now);
         assert_eq!((seen.last_success, seen.findings.len()), (Some(at(fresh)), 0));
-        assert!(outlook(&well, 26 * HOUR, now + 30 * HOUR).findings[0].contains("older"));
+        assert!(outlook(&well, &[], 26 * HOUR, now + 30 * HOUR).findings[0].contains("older"));
 
         let error = "disk full".to_owned();
         let partly = nodes([report(None, End::Failed { error }), report(Some(fresh), taken), None]);
-        let findings = outlook(&partly, 26 * HOUR, now).findings;
+        let findings = outlook(&partly, &[], 26 * HOUR, now).findings;
         assert!(
             findings[0].starts_with("a failed") && findings[1].starts_with("c takes no"),
             "{findings:?}"
         );
 
-        let none = outlook(&nodes([None, None, None]), 26 * HOUR, now);
-        assert_eq!(none.findings.len(), 1);
+        let none = outlook(&nodes([None, None, None]), &[], 26 * HOUR, now);
+        assert_eq!((none.findings.len(), none.unknown), (1, None));
+
+        // What was not looked at may have been done.
+        let dark: [NodeName; 1] = ["c".parse().unwrap()];
+        let none = outlook(&nodes([None, None, None]), &dark, 26 * HOUR, now);
+        assert_eq!(none.findings, [""; 0]);
+        assert!(none.unknown.unwrap().contains("on c cannot be told"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::backup_schedule::schedule;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use super::{backup_places as places, backup_run};
-use super::{closed, confirm};
+use super::{closed, confirm, sight};
 use crate::backup::place::Address;
 use crate::backup::{
     BackupError, DrillError, Entry, Findings, Keep, Manifest, Programs, RestoreTool, Seal, Source, drill, expired, list,
@@ -18,6 +18,7 @@ use crate::backup::{
 use crate::bundle::{Bundle, BundleError, Program};
 use crate::inventory::{Arch, Version};
 use crate::ops::exec::real::{RealWorld, Taken};
+use crate::ops::model::Fact;
 use crate::pki::Recipient;
 use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, human_seconds, terminal_width};
 
@@ -57,6 +58,9 @@ async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
     };
     let seen = session.phase("look", session.look(&fleet, &vault)).await?;
     closed::to_others(session, &seen)?;
+    if let (Fact::Unknown(_), Some(failure)) = (&seen.cluster, sight::in_the_dark(session.desired(), &seen)) {
+        return Err(failure);
+    }
     let world = RealWorld::new(fleet, vault, None, seen);
     let taken = take(session, &world, &args.reason, args.out.clone(), seal).await?;
     if session.json() {

@@ -239,7 +239,7 @@ async fn look_again(session: &Session, policy: &BackupPolicy) -> Vec<String> {
             session.note(&format!("{node}: {file}, {}", human_bytes(*bytes)));
         }
     }
-    outlook(&reports, policy.max_age, Timestamp::now()).findings
+    outlook(&reports, &[], policy.max_age, Timestamp::now()).findings
 }
 
 /// How the last run on each host ended, of those that could be looked at.

@@ -12,22 +12,25 @@ use crate::ops::model::{Fact, Observed};
 use crate::ops::observe::{observe_answers, observe_notes};
 use crate::ops::safety::bootstrap::{one_cluster, one_cluster_answers};
 use crate::ops::safety::restore::no_restore_under_way;
+use crate::ops::sight::Sight;
 
 /// Refuses while a restore is unfinished, or more than one cluster answers, as a look told.
 ///
 /// # Errors
 /// How to finish the restore; which cluster is where.
 pub fn to_others(session: &Session, seen: &Observed) -> Result<(), Failure> {
-    no_restore_under_way(session.desired(), &seen.hosts).map_err(|refusal| vec![refusal])?;
-    to_two_clusters(seen)
+    let desired = session.desired();
+    no_restore_under_way(desired, &seen.hosts)
+        .and_then(|()| one_cluster(seen))
+        .map_err(|refusal| Sight::of(desired, seen).complete(vec![refusal]).into())
 }
 
 /// Refuses while more than one cluster answers, for commands that only read.
 ///
 /// # Errors
 /// Which cluster is where.
-pub fn to_two_clusters(seen: &Observed) -> Result<(), Failure> {
-    one_cluster(seen).map_err(|refusal| vec![refusal].into())
+pub fn to_two_clusters(session: &Session, seen: &Observed) -> Result<(), Failure> {
+    one_cluster(seen).map_err(|refusal| Sight::of(session.desired(), seen).complete(vec![refusal]).into())
 }
 
 /// Refuses while a restore is unfinished, for a command that does not look at the hosts otherwise.
@@ -36,7 +39,9 @@ pub fn to_two_clusters(seen: &Observed) -> Result<(), Failure> {
 /// How to finish it.
 pub async fn unseen_to_others(session: &Session) -> Result<BTreeMap<NodeName, Fact<HostFacts>>, Failure> {
     let hosts = observe_notes(&session.fleet()).await;
-    no_restore_under_way(session.desired(), &hosts).map_err(|refusal| vec![refusal])?;
+    let desired = session.desired();
+    no_restore_under_way(desired, &hosts)
+        .map_err(|refusal| Sight::of_hosts(desired, &hosts).complete(vec![refusal]))?;
     Ok(hosts)
 }
 
@@ -52,8 +57,11 @@ pub async fn to_whom_answers(
     let asked = session.within_limit().map(|spec| &spec.name);
     let reached = asked.filter(|name| matches!(hosts.get(name), Some(Fact::Known(_))));
     let answers = observe_answers(&session.fleet(), tls, reached).await;
-    one_cluster_answers(&answers).map_err(|mut refusal| {
-        refusal.hint += "; until then `--limit NAME` asks that host's member alone, whichever cluster it is of";
-        vec![refusal].into()
+    one_cluster_answers(&answers).map_err(|refusal| {
+        let mut refusals = Sight::of_hosts(session.desired(), hosts).complete(vec![refusal]);
+        for refusal in &mut refusals {
+            refusal.hint += "; until then `--limit NAME` asks that host's member alone, whichever cluster it is of";
+        }
+        refusals.into()
     })
 }

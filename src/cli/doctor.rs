@@ -12,7 +12,7 @@ use super::error::{Exit, Failure};
 use super::session::Session;
 use super::{pki, status};
 use crate::etcd::{ClientTls, Metrics};
-use crate::inventory::{DesiredHost, NodeName};
+use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::doctor::{Examined, Finding, Severity, Topic, examine, sorted};
 use crate::ops::exec::StepError;
 use crate::ops::exec::real::{MemberHash, RealWorld};
@@ -31,10 +31,10 @@ const COMPARED_UP_TO: u64 = 1 << 30;
 
 /// Everything that was found, as `--output json` prints it.
 #[derive(Debug, Serialize)]
-struct Examination {
+pub(super) struct Examination {
     cluster: String,
-    /// No problems; advice does not count.
-    healthy: bool,
+    /// No problems; advice does not count. `None` where hosts could not be looked at, and nothing is known to be wrong.
+    pub(super) healthy: Option<bool>,
     findings: Vec<Finding>,
     /// When the newest scheduled backup was taken; `None` when there is none, or none is wanted.
     last_backup: Option<Timestamp>,
@@ -88,7 +88,7 @@ struct Asked {
 
 async fn ask_members(session: &Session, fleet: &Arc<Fleet>, seen: &Observed, tls: Option<&ClientTls>) -> Asked {
     let answers = match tls {
-        Some(tls) => join_all(seen.running(session.desired()).map(|spec| ask(fleet, spec, tls))).await,
+        Some(tls) => join_all(status::askable(session.desired(), seen).map(|spec| ask(fleet, spec, tls))).await,
         None => Vec::new(),
     };
     let mut asked = Asked {
@@ -149,38 +149,46 @@ fn certificates(session: &Session, seen: &Observed) -> Result<Vec<Finding>, Fail
 }
 
 fn tell(session: &Session, findings: Vec<Finding>, last_backup: Option<Timestamp>) -> Result<Exit, Failure> {
-    let problems = findings.iter().filter(|f| f.severity == Severity::Problem).count();
-    let examination = Examination {
-        cluster: session.desired().cluster.to_string(),
-        healthy: problems == 0,
-        findings,
-        last_backup,
-    };
+    let examination = examination(session.desired(), findings, last_backup);
     if session.json() {
         status::json(&examination)?;
     } else {
         let width = terminal_width().map_or(usize::MAX, usize::from);
         anstream::print!("{}", text(&examination, Paint::from_env(true), width));
     }
-    Ok(if examination.healthy {
-        Exit::Done
-    } else {
-        Exit::Unhealthy
-    })
+    Ok(Exit::of_health(examination.healthy))
+}
+
+pub(super) fn examination(desired: &Desired, findings: Vec<Finding>, last_backup: Option<Timestamp>) -> Examination {
+    let any = |severity| findings.iter().any(|f| f.severity == severity);
+    let healthy = match (any(Severity::Problem), any(Severity::Unknown)) {
+        (true, _) => Some(false),
+        (false, true) => None,
+        (false, false) => Some(true),
+    };
+    Examination {
+        cluster: desired.cluster.to_string(),
+        healthy,
+        findings,
+        last_backup,
+    }
 }
 
 /// For people: the verdict, every finding with its help, and what was looked at.
-fn text(examination: &Examination, paint: Paint, width: usize) -> String {
-    let (problems, advice): (Vec<&Finding>, Vec<&Finding>) = examination
-        .findings
-        .iter()
-        .partition(|f| f.severity == Severity::Problem);
-    let verdict = match (problems.len(), advice.len()) {
-        (0, 0) => paint.good("nothing found"),
-        (0, _) => paint.good("no problems"),
-        (n, _) => paint.bad(&count(n, "problem")),
+pub(super) fn text(examination: &Examination, paint: Paint, width: usize) -> String {
+    let of = |severity| -> Vec<&Finding> { examination.findings.iter().filter(|f| f.severity == severity).collect() };
+    let (problems, unknown, advice) = (of(Severity::Problem), of(Severity::Unknown), of(Severity::Advice));
+    let in_the_dark = format!("{} could not be looked at", count(unknown.len(), "thing"));
+    let verdict = match (problems.len(), unknown.len(), advice.len()) {
+        (0, 0, 0) => paint.good("nothing found"),
+        (0, 0, _) => paint.good("no problems"),
+        (0, ..) => paint.warn(&format!("UNKNOWN: {in_the_dark}")),
+        (n, ..) => paint.bad(&count(n, "problem")),
     };
     let mut text = format!("{} {verdict}", paint.strong(&examination.cluster));
+    if !problems.is_empty() && !unknown.is_empty() {
+        text += &format!(", {in_the_dark}");
+    }
     if !advice.is_empty() {
         text += &format!(", {} of advice", count(advice.len(), "piece"));
     }
@@ -188,13 +196,20 @@ fn text(examination: &Examination, paint: Paint, width: usize) -> String {
     for alike in alike(&problems) {
         text += &told(&alike, &paint.bad("!"), paint, width);
     }
+    for alike in alike(&unknown) {
+        text += &told(&alike, &paint.warn("?"), paint, width);
+    }
     for alike in alike(&advice) {
         text += &told(&alike, &paint.warn("-"), paint, width);
     }
     if let Some(last) = examination.last_backup {
         text += &status::last_backup(last);
     }
-    text + &wrapped(&format!("looked at: {LOOKED_AT}"), width, 2)
+    let looked_at = match unknown.is_empty() {
+        true => "looked at",
+        false => "looked at, where that was possible",
+    };
+    text + &wrapped(&format!("{looked_at}: {LOOKED_AT}"), width, 2)
 }
 
 /// The same said of several hosts stands once.
@@ -230,7 +245,7 @@ mod tests {
         let drifts = |node: &str| Finding::advice(Topic::Host, "its clock may drift", "install chrony").on(node);
         let examination = Examination {
             cluster: "prod-a".into(),
-            healthy: false,
+            healthy: Some(false),
             findings: sorted(vec![
                 drifts("n1"),
                 Finding::problem(Topic::Cluster, "the alarm NOSPACE is on", "`quorate alarm disarm`"),
@@ -254,7 +269,7 @@ mod tests {
     fn nothing_found_says_what_was_looked_at() {
         let examination = Examination {
             cluster: "prod-a".into(),
-            healthy: true,
+            healthy: Some(true),
             findings: Vec::new(),
             last_backup: None,
         };

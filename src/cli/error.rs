@@ -30,6 +30,17 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// Of a look: well, known not to be, or unknown because hosts could not be looked at.
+    pub fn of_health(healthy: Option<bool>) -> Self {
+        match healthy {
+            Some(true) => Exit::Done,
+            Some(false) => Exit::Unhealthy,
+            None => Exit::Unreachable,
+        }
+    }
+}
+
 /// A command that did not succeed.
 #[derive(Debug)]
 pub struct Failure {
@@ -98,7 +109,7 @@ impl Failure {
     }
 
     /// For people: the sentence, every single problem, what to do. Help that several problems share stands once.
-    fn text(&self, paint: Paint, width: usize) -> String {
+    pub(super) fn text(&self, paint: Paint, width: usize) -> String {
         let mut text = wrapped(
             &format!("{} {}", paint.bad("error:"), printable(&self.message)),
             width,
@@ -127,18 +138,16 @@ fn stderr_width() -> usize {
 
 impl From<Vec<Blocked>> for Failure {
     fn from(blocked: Vec<Blocked>) -> Self {
-        let failure =
-            if blocked.iter().any(|b| b.rule == Rule::Bundle) {
-                Self::new(Exit::Bundle, "nothing was changed: the bundle does not fit")
-            } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
-                let hosts = crate::ops::plan::count(blocked.len(), "host");
-                Self::new(Exit::Unreachable, format!("nothing was changed: {hosts} cannot be looked at")).hint(
-                "what cannot be looked at may carry data or run a member, so nothing is begun without it. A running \
-                 cluster's other hosts: `--limit`; a host that is gone for good: `quorate replace-node`",
+        let failure = if blocked.iter().any(|b| b.rule == Rule::Bundle) {
+            Self::new(Exit::Bundle, "nothing was changed: the bundle does not fit")
+        } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
+            Self::new(Exit::Unreachable, "nothing was changed: not every host can be looked at").hint(
+                "what cannot be looked at may carry data or run a member that is well, so nothing is begun without it. A running \
+                 cluster's other hosts: `--limit`",
             )
-            } else {
-                Self::new(Exit::Blocked, "nothing was changed, because it would not be safe")
-            };
+        } else {
+            Self::new(Exit::Blocked, "nothing was changed, because it would not be safe")
+        };
         let details = blocked
             .into_iter()
             .map(|b| Detail {

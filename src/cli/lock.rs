@@ -217,7 +217,9 @@ impl From<Refusal> for Failure {
                     Exit::Unreachable,
                     format!("the lock was had on {held} hosts, and {needed} are needed"),
                 )
-                .hint("a host that is gone for good, and is no member any more, is taken out of the inventory by hand")
+                .hint(
+                    "mend the connections; a host that is no member any more can be taken out of the inventory by hand",
+                )
             },
         }
     }

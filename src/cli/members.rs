@@ -8,11 +8,13 @@ use super::session::Session;
 use super::trust;
 use crate::inventory::edit::{self, HostEntry};
 use crate::inventory::{Address, DesiredHost, NodeName, leaf};
-use crate::ops::model::{Fact, Intent, Membership};
+use crate::ops::model::{Fact, Intent, Membership, why_and_help};
 use crate::ops::plan::count;
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::quorum::{Strength, may_stop, quorum};
 use crate::ops::safety::restore::no_restore_under_way;
+use crate::ops::safety::{Blocked, Rule};
+use crate::ops::sight::{Health, MEND, Sight};
 
 /// `restart`: every member, or those of `--limit`, one by one.
 ///
@@ -146,49 +148,86 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
     let spec = session.spec(&args.node)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.look(&fleet, &vault).await?;
+    let sight = Sight::of(session.desired(), &seen);
     let open = no_restore_under_way(session.desired(), &seen.hosts).and_then(|()| one_cluster(&seen));
     let verdict = match (open, &seen.cluster) {
-        (Err(refusal), _) => Err((refusal.reason, refusal.hint)),
+        (Err(refusal), _) => Err(refusal),
         (Ok(()), Fact::Known(membership)) => verdict(&session, membership, spec),
         (Ok(()), Fact::Absent) => Ok(format!("{} may be stopped: there is no cluster yet", spec.name)),
-        (Ok(()), Fact::Unknown(why)) => Err((
-            format!("the cluster could not be read: {why}"),
-            "look at `quorate status`, and start what is down with `quorate up`".to_owned(),
-        )),
+        (Ok(()), Fact::Unknown(why)) => Err(unread(&sight, why)),
+    };
+    let verdict = verdict.map_err(|refusal| sight.complete(vec![refusal]).remove(0));
+    let exit = match &verdict {
+        Ok(_) => Exit::Done,
+        Err(refusal) if refusal.rule == Rule::Unreachable => Exit::Unreachable,
+        Err(_) => Exit::Blocked,
     };
     if session.json() {
         let (reason, hint) = match &verdict {
             Ok(reason) => (reason, None),
-            Err((reason, hint)) => (reason, Some(hint)),
+            Err(refusal) => (&refusal.reason, Some(&refusal.hint)),
         };
+        let unknown = exit == Exit::Unreachable;
         println!(
             "{}",
-            serde_json::json!({"node": spec.name, "ok": verdict.is_ok(), "reason": reason, "hint": hint})
+            serde_json::json!({"node": spec.name, "ok": verdict.is_ok(), "unknown": unknown, "reason": reason, "hint": hint})
         );
-        return Ok(if verdict.is_ok() { Exit::Done } else { Exit::Blocked });
+        return Ok(exit);
     }
     match verdict {
         Ok(reason) => {
             println!("{reason}");
-            Ok(Exit::Done)
+            Ok(exit)
         }
-        Err((reason, hint)) => Err(Failure::new(
-            Exit::Blocked,
-            format!("{} must not be stopped now: {reason}", spec.name),
+        Err(Blocked { reason, hint, .. }) => Err(Failure::new(
+            exit,
+            match exit {
+                Exit::Unreachable => format!("nobody can tell whether {} may be stopped: {reason}", spec.name),
+                _ => format!("{} must not be stopped now: {reason}", spec.name),
+            },
         )
         .hint(hint)),
     }
 }
 
-fn verdict(session: &Session, membership: &Membership, spec: &DesiredHost) -> Result<String, (String, String)> {
+/// Nobody stands behind a member list, or nobody could be asked for it.
+fn unread(sight: &Sight, why: &str) -> Blocked {
+    let dark = sight.blind().next().and_then(|(_, unknown)| why_and_help(unknown).1);
+    let to_blame = sight.is_to_blame(why);
+    let (why, help) = why_and_help(why);
+    let first = sight
+        .blind()
+        .next()
+        .map(|(name, unknown)| (name, why_and_help(unknown).0));
+    let first = first.map(|(name, why)| format!(" ({name}: {why})")).unwrap_or_default();
+    let (rule, hint) = match to_blame {
+        true => (Rule::Unreachable, dark.or(help).unwrap_or(MEND)),
+        false => (
+            Rule::Unknown,
+            "look at `quorate status`, and start what is down with `quorate up`",
+        ),
+    };
+    Blocked::new(rule, format!("the cluster could not be read: {why}{first}"), hint)
+}
+
+fn verdict(session: &Session, membership: &Membership, spec: &DesiredHost) -> Result<String, Blocked> {
     let name = &spec.name;
     let Some(member) = membership.of(spec) else {
         return Ok(format!("{name} may be stopped: it is not a member of the cluster"));
     };
-    may_stop(membership, member.id, session.policy()).map_err(|refusal| (refusal.reason, refusal.hint))?;
+    may_stop(membership, member.id, session.policy())?;
     let now = Strength::of(membership);
     if member.learner {
         return Ok(format!("{name} may be stopped: it is a learner and has no vote"));
+    }
+    if let (Health::Unknown, Some(why)) = (membership.health(member.id), membership.in_the_dark(member.id)) {
+        return Ok(format!(
+            "{name} may be stopped: {} of {} voters carry on without it, and {} are needed. How it is itself cannot be told: \
+             {why}",
+            now.healthy,
+            now.voters,
+            quorum(now.voters)
+        ));
     }
     if !membership.healthy(member.id) {
         return Ok(format!(

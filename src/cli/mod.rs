@@ -27,6 +27,7 @@ mod recover;
 mod restore;
 mod session;
 mod show;
+mod sight;
 #[cfg(test)]
 mod spoken_tests;
 mod status;

@@ -15,9 +15,11 @@ use crate::etcd::RaftLog;
 use crate::host::DataState;
 use crate::inventory::NodeName;
 use crate::ops::fleet::Fleet;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Intent, Observed};
 use crate::ops::recover::{REASON, RecoverOrder};
 use crate::ops::safety::restore::note_of;
+use crate::ops::sight::Sight;
 
 /// Rebuilds the cluster from the newest survivor; begun before, it goes on.
 ///
@@ -90,7 +92,10 @@ fn begun(session: &Session, seen: &Observed) -> Result<Option<Entry>, Failure> {
                 note.file, note.begun
             ),
         )
-        .hint(format!("finish it: `quorate restore {} --accept-data-loss`", note.file))),
+        .hint(Sight::of(session.desired(), seen).hint(
+            "see that every host can be looked at first",
+            Some(&LastResort::finish(&note)),
+        ))),
     }
 }
 

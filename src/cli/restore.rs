@@ -16,6 +16,7 @@ use crate::ops::exec::real::RealWorld;
 use crate::ops::model::{Intent, Observed};
 use crate::ops::restore::{RestoreOrder, bump};
 use crate::ops::safety::upkeep::way_out;
+use crate::ops::sight::Sight;
 use crate::report::{Event, human_bytes};
 
 /// The reason in the manifest of a new cluster's first backup.
@@ -69,11 +70,13 @@ pub(super) async fn afterwards(session: &Session) -> Result<(), Failure> {
     let seen = session.look(&session.fleet(), &session.vault()).await?;
     let alarms = seen.cluster.known().into_iter().flat_map(|m| &m.alarms);
     let kinds: BTreeSet<AlarmKind> = alarms.map(|alarm| alarm.kind).collect();
+    let sight = Sight::of(session.desired(), &seen);
     for kind in kinds {
+        let (hint, last) = way_out(kind);
         session.reporter.event(&Event::Warning {
             node: None,
             text: format!("the alarm {} is on, as it was when the backup was taken", kind.word()),
-            hint: Some(way_out(kind).to_owned()),
+            hint: Some(sight.hint(hint, last.as_ref())),
         });
     }
     let after = "Kubernetes: start the API servers again (move their manifests back), then restart controller managers, \

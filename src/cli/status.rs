@@ -1,5 +1,6 @@
 //! `status`, `members`, `health`: the cluster at a glance.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +13,26 @@ use super::backup_schedule::reports;
 use super::closed;
 use super::error::{Exit, Failure};
 use super::session::Session;
+use super::sight;
 use crate::backup::schedule::{Outlook, outlook};
 use crate::etcd::{ClientTls, MemberStatus};
-use crate::host::ServiceState;
-use crate::inventory::{Desired, DesiredHost, MemberId};
+use crate::host::{DataState, HostFacts, ServiceState};
+use crate::inventory::{Desired, DesiredHost, MemberId, NodeName};
 use crate::ops::check::why_unhealthy;
 use crate::ops::fleet::Fleet;
 use crate::ops::inspect;
-use crate::ops::model::{Fact, Membership, Observed, host_of, why_and_help};
+use crate::ops::model::{
+    DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, NO_WAY_TO_ASK, Observed, host_of, why_and_help,
+};
+use crate::ops::plan::count;
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::downgrade::told;
+use crate::ops::safety::leader::seen as leader_seen;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::restore::no_restore_under_way;
+use crate::ops::sight::{Health, Sight};
 use crate::pki::Certificate;
-use crate::report::{Cell, Paint, Table, Tone, human_bytes, terminal_width};
+use crate::report::{Cell, Paint, Table, Tone, human_bytes, printable, terminal_width};
 
 /// One look at a cluster, as `--output json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -34,18 +41,24 @@ pub struct Glance {
     pub cluster: String,
     /// etcd's id of it; `None` while it does not answer.
     pub cluster_id: Option<String>,
-    /// Every member well, a leader agreed on, no alarm, and as many members as hosts.
-    pub healthy: bool,
+    /// Every member well, a leader agreed on, no alarm, and as many members as hosts. `None` where hosts could not be looked
+    /// at, and nothing is known to be wrong.
+    pub healthy: Option<bool>,
     /// Members and hosts of the inventory, in its order; then members it does not list.
     pub members: Vec<MemberGlance>,
-    /// Voters.
-    pub voters: usize,
-    /// How many more voters may fail before writes stop.
-    pub can_lose: usize,
+    /// Voters; `None` where the member list could not be read.
+    pub voters: Option<usize>,
+    /// How many more voters may fail before writes stop, not counting on those that could not be looked at.
+    pub can_lose: Option<usize>,
     /// Active alarms, `NOSPACE etcd-1`.
     pub alarms: Vec<String>,
     /// What keeps it from being healthy, in sentences.
     pub problems: Vec<String>,
+    /// What could not be looked at, in sentences.
+    pub unknown: Vec<String>,
+    /// What to do about that.
+    #[serde(skip)]
+    helps: BTreeSet<String>,
     /// The way back to an earlier minor that etcd is on, and what can be done about it. It makes nobody unhealthy.
     pub downgrade: Option<String>,
     /// Scheduled backups; `None` when the inventory wants none. What is wrong with them makes nobody unhealthy.
@@ -61,8 +74,8 @@ pub struct MemberGlance {
     pub id: Option<String>,
     /// Where clients reach it.
     pub address: String,
-    /// Well, by its own answer.
-    pub healthy: bool,
+    /// Well, by its own answer. False only where the contrary is known, `None` where neither is.
+    pub healthy: Option<bool>,
     /// It leads.
     pub leader: bool,
     /// It has no vote.
@@ -83,6 +96,8 @@ pub struct MemberGlance {
     pub service: Option<ServiceState>,
     /// Why it is not healthy.
     pub problem: Option<String>,
+    /// Why nobody can tell whether it is.
+    pub unknown: Option<String>,
 }
 
 /// `status`.
@@ -94,13 +109,13 @@ pub async fn status(global: &Global, args: &Status) -> Result<Exit, Failure> {
     let (fleet, vault) = (session.fleet(), session.vault());
     loop {
         let seen = session.look(&fleet, &vault).await?;
-        let glance = glance(&session, &seen);
+        let glance = glance(session.desired(), &seen);
         if args.watch && !session.json() {
             anstream::print!("\x1b[H\x1b[2J");
         }
         print(&session, &glance)?;
         if !args.watch {
-            return Ok(if glance.healthy { Exit::Done } else { Exit::Unhealthy });
+            return Ok(Exit::of_health(glance.healthy));
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
@@ -114,21 +129,19 @@ pub async fn members(global: &Global) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.look(&fleet, &vault).await?;
-    closed::to_two_clusters(&seen)?;
-    let membership = match &seen.cluster {
-        Fact::Known(membership) => membership,
-        Fact::Absent => {
-            return Err(Failure::new(Exit::Unhealthy, "there is no cluster yet").hint("make it with `quorate up`"));
-        }
-        Fact::Unknown(why) => return Err(Failure::new(Exit::Unhealthy, why).hint("start it with `quorate up`")),
-    };
+    closed::to_two_clusters(&session, &seen)?;
+    let membership = sight::cluster(&session, &seen, Exit::Unhealthy)?;
     if session.json() {
         return json(&membership.members).map(|()| Exit::Done);
     }
     let mut table = Table::new(["NAME", "ID", "PEER URL", "CLIENT URL", "ROLE"]);
     for member in &membership.members {
         let urls: Vec<&str> = member.peer_urls.iter().map(|u| u.0.as_str()).collect();
-        let role = match (member.started(), member.learner, membership.leader() == Some(member.id)) {
+        let role = match (
+            member.started(),
+            member.learner,
+            leader_seen(membership) == Some(member.id),
+        ) {
             (false, ..) => "never started",
             (_, true, _) => "learner",
             (_, _, true) => "leader",
@@ -154,25 +167,35 @@ pub async fn health(global: &Global) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.look(&fleet, &vault).await?;
-    let mut glance = glance(&session, &seen);
+    let mut glance = glance(session.desired(), &seen);
     if let Ok(tls) = vault.operator().await {
-        let proofs = seen
-            .running(session.desired())
-            .map(|spec| prove(&fleet, spec, &seen, &tls));
+        let proofs = askable(session.desired(), &seen).map(|spec| prove(&fleet, spec, &seen, &tls));
         glance.problems.extend(join_all(proofs).await.into_iter().flatten());
-        glance.healthy = glance.healthy && glance.problems.is_empty();
+        glance.healthy = glance.verdict();
     }
     if session.json() {
         json(&glance)?;
-    } else if glance.healthy {
-        println!("healthy: {}", strength(&glance));
     } else {
-        println!("NOT healthy: {}", strength(&glance));
-        for problem in &glance.problems {
-            println!("  {problem}");
+        println!("{}: {}", said(glance.healthy), strength(&glance));
+        for line in glance.problems.iter().chain(&glance.unknown) {
+            println!("  {line}");
+        }
+        for help in &glance.helps {
+            println!("  help: {help}");
         }
     }
-    Ok(if glance.healthy { Exit::Done } else { Exit::Unhealthy })
+    Ok(Exit::of_health(glance.healthy))
+}
+
+/// The hosts whose member runs, and to whom there is a way.
+pub(super) fn askable<'a>(desired: &'a Desired, seen: &'a Observed) -> impl Iterator<Item = &'a DesiredHost> {
+    seen.running(desired).filter(|host| match &seen.cluster {
+        Fact::Known(membership) => membership
+            .of(host)
+            .is_none_or(|m| !membership.unseen.contains_key(&m.id)),
+        Fact::Unknown(why) => !why.starts_with(NO_WAY_TO_ASK),
+        Fact::Absent => true,
+    })
 }
 
 /// What no health endpoint tells: who gets in at its ports, and whether it hears the others.
@@ -186,7 +209,8 @@ async fn prove(fleet: &Arc<Fleet>, spec: &DesiredHost, seen: &Observed, tls: &Cl
         match inspect::metrics(fleet, spec, tls).await {
             Ok(metrics) => problems.extend(
                 inspect::without_stream(membership, own.id, &metrics)
-                    .next()
+                    // One that could not be looked at has its own line.
+                    .find(|cut| !membership.unseen.contains_key(&cut.id))
                     .map(|cut| format!("{} has no live stream to {}", spec.name, cut.name)),
             ),
             Err(error) => problems.push(format!("{}: {error}", spec.name)),
@@ -195,8 +219,7 @@ async fn prove(fleet: &Arc<Fleet>, spec: &DesiredHost, seen: &Observed, tls: &Cl
     problems
 }
 
-fn glance(session: &Session, seen: &Observed) -> Glance {
-    let desired = session.desired();
+pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
     let membership = seen.cluster.known();
     let mut members: Vec<MemberGlance> = desired
         .order
@@ -219,7 +242,12 @@ fn glance(session: &Session, seen: &Observed) -> Glance {
             member.client_urls.first().cloned().unwrap_or_default(),
         )
     }));
-    let strength = membership.map_or(Strength { voters: 0, healthy: 0 }, Strength::of);
+    let sight = Sight::of(desired, seen);
+    let strength = match &seen.cluster {
+        Fact::Known(membership) => Some(Strength::of(membership)),
+        Fact::Absent => Some(Strength { voters: 0, healthy: 0 }),
+        Fact::Unknown(_) => None,
+    };
     let alarms: Vec<String> = membership
         .iter()
         .flat_map(|m| m.alarms.iter().map(move |a| alarm(m, a)))
@@ -229,36 +257,83 @@ fn glance(session: &Session, seen: &Observed) -> Glance {
         .filter_map(|m| m.problem.as_ref().map(|p| format!("{}: {p}", m.name)))
         .collect();
     problems.extend(alarms.iter().map(|a| format!("alarm {a}")));
-    if let Err(refusal) = no_restore_under_way(session.desired(), &seen.hosts) {
-        problems.push(format!("{refusal}: {}", refusal.hint));
+    if let Err(refusal) = no_restore_under_way(desired, &seen.hosts) {
+        let refusals = sight.complete(vec![refusal]);
+        problems.extend(refusals.iter().map(|refusal| format!("{refusal}: {}", refusal.hint)));
     }
+    let mut unknown: Vec<String> = members
+        .iter()
+        .filter_map(|m| m.unknown.as_ref().map(|why| format!("{}: {why}", m.name)))
+        .collect();
     match &seen.cluster {
-        Fact::Known(m) if m.leader().is_none() => problems.push("the members do not agree on a leader".into()),
+        Fact::Known(m) if leader_seen(m).is_none() => problems.push("the members do not agree on a leader".into()),
         Fact::Known(_) => {}
         Fact::Absent => problems.push("there is no cluster yet: `quorate up` makes it".into()),
-        Fact::Unknown(why) => problems.push(match one_cluster(seen) {
-            Err(refusal) => format!("{refusal}: {}", refusal.hint),
-            Ok(()) => why.clone(),
-        }),
+        Fact::Unknown(why) if sight.is_to_blame(why) => unknown.push(why_and_help(why).0.to_owned()),
+        Fact::Unknown(why) => match one_cluster(seen) {
+            Err(refusal) => {
+                let refusals = sight.complete(vec![refusal]);
+                problems.extend(refusals.iter().map(|refusal| format!("{refusal}: {}", refusal.hint)));
+            }
+            Ok(()) => problems.push(why_and_help(why).0.to_owned()),
+        },
     }
-    Glance {
+    let mut glance = Glance {
         cluster: desired.cluster.to_string(),
         cluster_id: membership.map(|m| m.cluster_id.to_string()),
-        healthy: problems.is_empty() && !members.is_empty(),
+        healthy: None,
         members,
-        voters: strength.voters,
-        can_lose: strength.can_lose(),
+        voters: strength.map(|strength| strength.voters),
+        can_lose: strength.map(Strength::can_lose),
         alarms,
         problems,
+        unknown,
+        helps: helps(seen, &sight),
         downgrade: membership.and_then(told).map(|(says, help)| format!("{says}; {help}")),
         backups: backups(desired, seen),
+    };
+    glance.healthy = glance.verdict();
+    glance
+}
+
+/// What helps against the dark.
+fn helps(seen: &Observed, sight: &Sight) -> BTreeSet<String> {
+    let unasked: Vec<&str> = match &seen.cluster {
+        Fact::Known(membership) => membership.unseen.values().map(String::as_str).collect(),
+        Fact::Unknown(why) => vec![why],
+        Fact::Absent => Vec::new(),
+    };
+    let reasons = sight.blind().map(|(_, why)| why).chain(unasked);
+    reasons
+        .filter_map(|why| why_and_help(why).1.map(str::to_owned))
+        .collect()
+}
+
+impl Glance {
+    /// Well where all was seen to be well, not well where something is known to be wrong, else unknown.
+    fn verdict(&self) -> Option<bool> {
+        match (self.problems.is_empty(), self.unknown.is_empty()) {
+            (false, _) => Some(false),
+            (true, false) => None,
+            (true, true) => Some(!self.members.is_empty()),
+        }
+    }
+}
+
+fn said(healthy: Option<bool>) -> &'static str {
+    match healthy {
+        Some(true) => "healthy",
+        Some(false) => "NOT healthy",
+        None => "UNKNOWN",
     }
 }
 
 /// How scheduled backups fare, by the hosts' own reports; `None` when the inventory wants none.
 pub(super) fn backups(desired: &Desired, seen: &Observed) -> Option<Outlook> {
     let policy = desired.backup.as_ref()?;
-    Some(outlook(&reports(desired, &seen.hosts), policy.max_age, seen.at))
+    let sight = Sight::of(desired, seen);
+    let dark: Vec<NodeName> = sight.blind().map(|(name, _)| name.clone()).collect();
+    Some(outlook(&reports(desired, &seen.hosts), &dark, policy.max_age, seen.at))
 }
 
 fn alarm(membership: &Membership, alarm: &crate::etcd::Alarm) -> String {
@@ -276,37 +351,71 @@ fn of_host(host: &DesiredHost, seen: &Observed, membership: Option<&Membership>)
     let member = membership.and_then(|m| m.of(host).map(|x| (m, x.id)));
     let mut row = match member {
         Some((membership, id)) => of_member(membership, id, host.name.as_str(), host.client_url()),
-        None => MemberGlance {
-            problem: Some("not a member".into()),
-            ..blank(host.name.as_str(), host.client_url())
-        },
+        None => outside(host, seen, known),
     };
     row.service = known.map(|f| f.service.state);
     row.certificate_days = known.and_then(|f| certificate_days(host, f));
-    if let Some(Fact::Unknown(why)) = facts {
-        row.problem = Some(format!("the host cannot be looked at: {}", why_and_help(why).0));
-        row.healthy = false;
-    }
     if let Some(days) = row.certificate_days.filter(|days| *days < 0) {
         row.problem = Some(format!("its certificate expired {} days ago", -days));
     }
     row
 }
 
+/// A host that no member list has as a member, or of which no list could be read.
+fn outside(host: &DesiredHost, seen: &Observed, known: Option<&HostFacts>) -> MemberGlance {
+    let row = blank(host.name.as_str(), host.client_url());
+    let dark = match seen.hosts.get(&host.name) {
+        Some(Fact::Unknown(why)) => format!("it cannot be looked at ({})", why_and_help(why).0),
+        _ => "it was not looked at".to_owned(),
+    };
+    let problem = |problem: String| MemberGlance {
+        healthy: Some(false),
+        problem: Some(problem),
+        ..blank(host.name.as_str(), host.client_url())
+    };
+    match (&seen.cluster, known) {
+        (Fact::Known(_), None) => problem(format!("not a member, and {dark}")),
+        (Fact::Known(_) | Fact::Absent, _) => problem("not a member".into()),
+        (Fact::Unknown(_), None) => MemberGlance {
+            unknown: Some(dark),
+            ..row
+        },
+        (Fact::Unknown(why), Some(facts)) if facts.service.pid.is_some() => match why.contains(NO_QUORUM) {
+            true => problem("its member runs, and has no leader".into()),
+            false if why.starts_with(DIFFERENT_CLUSTERS) => {
+                problem("its member runs, beside one of another cluster".into())
+            }
+            false => MemberGlance {
+                unknown: Some("its member runs, and could not be asked".into()),
+                ..row
+            },
+        },
+        (Fact::Unknown(_), Some(facts)) => problem(match facts.data.state {
+            DataState::Empty => "no member is there".to_owned(),
+            _ => format!("its member does not run: the unit is {:?}", facts.service.state).to_lowercase(),
+        }),
+    }
+}
+
 fn of_member(membership: &Membership, id: MemberId, name: &str, address: String) -> MemberGlance {
     let status: Option<&MemberStatus> = membership.status_of(id);
-    let healthy = membership.healthy(id);
+    let health = membership.health(id);
     MemberGlance {
         id: Some(id.to_string()),
-        healthy,
-        leader: membership.leader() == Some(id),
+        healthy: match health {
+            Health::Well => Some(true),
+            Health::Sick => Some(false),
+            Health::Unknown => None,
+        },
+        leader: leader_seen(membership) == Some(id),
         learner: membership.members.iter().any(|m| m.id == id && m.learner),
         version: status.map(|s| s.version.to_string()),
         db_size: status.map(|s| s.db_size),
         db_in_use: status.map(|s| s.db_in_use),
         raft_index: status.map(|s| s.raft_index),
         lag: membership.lag(id),
-        problem: (!healthy).then(|| why_unhealthy(membership, id)),
+        problem: (health == Health::Sick).then(|| why_unhealthy(membership, id)),
+        unknown: membership.in_the_dark(id).filter(|_| health == Health::Unknown),
         ..blank(name, address)
     }
 }
@@ -316,7 +425,7 @@ fn blank(name: &str, address: String) -> MemberGlance {
         name: name.to_owned(),
         id: None,
         address,
-        healthy: false,
+        healthy: None,
         leader: false,
         learner: false,
         version: None,
@@ -327,10 +436,11 @@ fn blank(name: &str, address: String) -> MemberGlance {
         certificate_days: None,
         service: None,
         problem: None,
+        unknown: None,
     }
 }
 
-fn certificate_days(host: &DesiredHost, facts: &crate::host::HostFacts) -> Option<i64> {
+fn certificate_days(host: &DesiredHost, facts: &HostFacts) -> Option<i64> {
     ["server.crt", "peer.crt"]
         .iter()
         .filter_map(|name| facts.files.get(&host.paths.pki.join(name))?.content.as_deref())
@@ -340,26 +450,42 @@ fn certificate_days(host: &DesiredHost, facts: &crate::host::HostFacts) -> Optio
 }
 
 fn strength(glance: &Glance) -> String {
-    format!(
-        "{}, can lose {}",
-        crate::ops::plan::count(glance.voters, "voter"),
-        glance.can_lose
-    )
+    let with = |healthy| glance.members.iter().filter(move |m| m.healthy == healthy).count();
+    let (Some(voters), Some(can_lose)) = (glance.voters, glance.can_lose) else {
+        let hosts = count(glance.members.len(), "host");
+        return match with(None) {
+            0 => format!("{hosts}, and no member list could be read"),
+            dark => format!("{dark} of {hosts} could not be looked at"),
+        };
+    };
+    match with(None) {
+        0 => format!("{}, can lose {can_lose}", count(voters, "voter")),
+        dark => format!(
+            "{}, {} seen to be healthy, {dark} not seen, can lose {can_lose} of those seen",
+            count(voters, "voter"),
+            with(Some(true))
+        ),
+    }
 }
 
 fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
     if session.json() {
         return json(glance);
     }
-    let paint = Paint::from_env(true);
-    let verdict = if glance.healthy {
-        paint.good("healthy")
-    } else {
-        paint.bad("NOT healthy")
+    anstream::print!("{}", text(glance, Paint::from_env(true), terminal_width()));
+    Ok(())
+}
+
+/// For people: the verdict, the members, and what is wrong or unknown.
+pub(super) fn text(glance: &Glance, paint: Paint, width: Option<u16>) -> String {
+    let verdict = match glance.healthy {
+        Some(true) => paint.good(said(glance.healthy)),
+        Some(false) => paint.bad(said(glance.healthy)),
+        None => paint.warn(said(glance.healthy)),
     };
     let id = glance.cluster_id.as_deref().unwrap_or("-");
-    anstream::println!(
-        "{} {verdict}  {}  id {id}",
+    let mut text = format!(
+        "{} {verdict}  {}  id {id}\n",
         paint.strong(&glance.cluster),
         strength(glance)
     );
@@ -377,10 +503,10 @@ fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
     ])
     .right(["DB", "IN USE", "RAFT INDEX", "LAG", "CERT"]);
     for member in &glance.members {
-        let health = if member.healthy {
-            Cell::new("ok").tone(Tone::Good)
-        } else {
-            Cell::new("DOWN").tone(Tone::Bad)
+        let health = match member.healthy {
+            Some(true) => Cell::new("ok").tone(Tone::Good),
+            Some(false) => Cell::new("DOWN").tone(Tone::Bad),
+            None => Cell::new("UNKNOWN").tone(Tone::Warn),
         };
         table.row([
             Cell::new(member.name.clone()),
@@ -395,20 +521,27 @@ fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
             Cell::new(member.certificate_days.map_or("-".into(), |d| format!("{d}d"))),
         ]);
     }
-    anstream::println!("{}", table.render(terminal_width(), true));
+    text += &format!("{}\n", table.render(width, true));
     for problem in &glance.problems {
-        anstream::println!("{} {}", paint.bad("!"), crate::report::printable(problem));
+        text += &format!("{} {}\n", paint.bad("!"), printable(problem));
+    }
+    let backups = glance.backups.iter().filter_map(|backups| backups.unknown.as_ref());
+    for unknown in glance.unknown.iter().chain(backups) {
+        text += &format!("{} {}\n", paint.warn("?"), printable(unknown));
+    }
+    for help in &glance.helps {
+        text += &format!("  {} {}\n", paint.good("help:"), printable(help));
     }
     if let Some(downgrade) = &glance.downgrade {
-        anstream::println!("{} {downgrade}", paint.warn("!"));
+        text += &format!("{} {downgrade}\n", paint.warn("!"));
     }
     for finding in glance.backups.iter().flat_map(|backups| &backups.findings) {
-        anstream::println!("{} {}", paint.warn("!"), crate::report::printable(finding));
+        text += &format!("{} {}\n", paint.warn("!"), printable(finding));
     }
     if let Some(last) = glance.backups.as_ref().and_then(|backups| backups.last_success) {
-        anstream::print!("{}", last_backup(last));
+        text += &last_backup(last);
     }
-    Ok(())
+    text
 }
 
 fn role(member: &MemberGlance) -> &'static str {
@@ -431,3 +564,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     println!("{text}");
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "dark_tests.rs"]
+mod dark_tests;

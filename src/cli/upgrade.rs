@@ -10,9 +10,11 @@ use super::converge::{Parts, bring_about};
 use super::draft::{self, When};
 use super::error::{Detail, Exit, Failure};
 use super::session::Session;
+use super::sight;
 use crate::inventory::{Version, edit, options};
 use crate::ops::model::{Fact, Intent};
 use crate::ops::safety::version::{ladder, may_change_version};
+use crate::ops::sight::Sight;
 
 /// etcd looks every 4 s whether its members have moved on.
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
@@ -32,7 +34,7 @@ pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
         .hint(format!("going back is `quorate downgrade --to {to}`")));
     }
     let have: Vec<Version> = session.bundle()?.versions().into_keys().collect();
-    let rungs = ladder(from.oldest, to, &have).map_err(|refusal| vec![refusal])?;
+    let rungs = ladder(from.oldest, to, &have).map_err(|refusal| from.sight.complete(vec![refusal]))?;
     options_survive(&session, from.oldest, &rungs)?;
     climb(&mut session, &rungs, to).await
 }
@@ -48,7 +50,7 @@ pub async fn downgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, format!("{to} is newer than {}", from.newest))
             .hint(format!("going on is `quorate upgrade --to {to}`")));
     }
-    may_change_version(from.newest, to).map_err(|refusal| vec![refusal])?;
+    may_change_version(from.newest, to).map_err(|refusal| from.sight.complete(vec![refusal]))?;
     options_survive(&session, from.newest, &[to])?;
     climb(&mut session, &[to], to).await
 }
@@ -104,20 +106,25 @@ async fn settled(session: &Session, rung: Version) -> Result<(), Failure> {
 struct Running {
     oldest: Version,
     newest: Version,
+    sight: Sight,
 }
 
 async fn running(session: &Session) -> Result<Running, Failure> {
     let seen = session.look(&session.fleet(), &session.vault()).await?;
-    closed::to_two_clusters(&seen)?;
+    closed::to_two_clusters(session, &seen)?;
     let versions: Vec<Version> = match &seen.cluster {
         Fact::Known(membership) => membership.releases().collect(),
         Fact::Absent => return Err(no_cluster("there is no cluster yet")),
-        Fact::Unknown(why) => return Err(no_cluster(&format!("the cluster could not be read: {why}"))),
+        Fact::Unknown(why) => {
+            let dark = sight::in_the_dark(session.desired(), &seen);
+            return Err(dark.unwrap_or_else(|| no_cluster(&format!("the cluster could not be read: {why}"))));
+        }
     };
     match (versions.iter().min(), versions.iter().max()) {
         (Some(oldest), Some(newest)) => Ok(Running {
             oldest: *oldest,
             newest: *newest,
+            sight: Sight::of(session.desired(), &seen),
         }),
         _ => Err(no_cluster("no member answers")),
     }

@@ -7,9 +7,12 @@ use super::closed;
 use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::session::Session;
+use super::sight;
 use crate::ops::exec::real::{MemberHash, RealWorld};
-use crate::ops::model::{Fact, Intent, Observed, label};
+use crate::ops::last_resort::LastResort;
+use crate::ops::model::{Intent, Observed, label};
 use crate::ops::plan::count;
+use crate::ops::sight::Sight;
 use crate::report::{Cell, Table, Tone, terminal_width};
 
 /// `defrag`: every member whose file is worth it, the leader last.
@@ -72,12 +75,8 @@ async fn bring(global: &Global, intent: &Intent) -> Result<(Session, usize), Fai
 async fn list(global: &Global) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let seen = session.look(&session.fleet(), &session.vault()).await?;
-    closed::to_two_clusters(&seen)?;
-    let membership = match &seen.cluster {
-        Fact::Known(membership) => membership,
-        Fact::Absent => return Err(Failure::new(Exit::Unhealthy, "no cluster answers")),
-        Fact::Unknown(why) => return Err(Failure::new(Exit::Unhealthy, why.clone())),
-    };
+    closed::to_two_clusters(&session, &seen)?;
+    let membership = sight::cluster(&session, &seen, Exit::Unhealthy)?;
     let names: Vec<(&str, String)> = membership
         .alarms
         .iter()
@@ -112,7 +111,9 @@ pub async fn check_hashes(global: &Global) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen: Observed = session.look(&fleet, &vault).await?;
-    closed::to_two_clusters(&seen)?;
+    closed::to_two_clusters(&session, &seen)?;
+    sight::every_voter(&session, sight::cluster(&session, &seen, Exit::StepFailed)?)?;
+    let every_host = Sight::of(session.desired(), &seen);
     let hashes = RealWorld::new(fleet, vault, None, seen).hashes().await?;
     let odd: Vec<&MemberHash> = hashes.iter().filter(|hash| !hash.agrees).collect();
     if session.json() {
@@ -131,12 +132,9 @@ pub async fn check_hashes(global: &Global) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if !session.json() {
-        eprintln!(
-            "{} differs. help: take a backup of a member that agrees with the others, then `quorate replace-node {} {}`",
-            count(odd.len(), "member"),
-            odd[0].name,
-            odd[0].name
-        );
+        let help = "take a backup of a member that agrees with the others";
+        let help = every_host.hint(help, Some(&LastResort::replace_the_odd_one(&odd[0].name)));
+        eprintln!("{} differs. help: {help}", count(odd.len(), "member"));
     }
     Ok(Exit::Unhealthy)
 }

@@ -451,7 +451,7 @@ pub fn why_unhealthy(m: &Membership, id: MemberId) -> String {
         Some(Fact::Known(s)) if s.leader.0 == 0 => "it has no leader".into(),
         Some(Fact::Known(s)) => s.errors.join(", "),
         Some(Fact::Unknown(why)) => why.clone(),
-        Some(Fact::Absent) | None => "it does not answer".into(),
+        Some(Fact::Absent) | None => m.in_the_dark(id).unwrap_or_else(|| "it does not answer".into()),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod exec;
 pub mod fleet;
 pub mod inspect;
+pub mod last_resort;
 pub mod model;
 pub mod observe;
 pub mod place;
@@ -19,6 +20,7 @@ pub mod restore;
 mod samples;
 
 pub mod safety;
+pub mod sight;
 pub mod vault;
 
 pub use model::*;

@@ -60,6 +60,10 @@ pub fn each_cluster(clusters: &BTreeMap<ClusterId, Vec<impl ToString>>) -> Strin
 /// What the reason of an unknown cluster says when a member could be asked, and stands alone.
 pub const NO_QUORUM: &str = "has no quorum";
 
+/// How the reason of an unknown cluster begins when members run and there was no way to ask any of them: that is at our end,
+/// and says nothing about theirs.
+pub const NO_WAY_TO_ASK: &str = "no member could be asked";
+
 /// The two lines of what a [`Fact::Unknown`] says: why, and what to do about it.
 pub fn why_and_help(unknown: &str) -> (&str, Option<&str>) {
     let (why, help) = match unknown.split_once('\n') {
@@ -114,13 +118,17 @@ pub struct Membership {
     pub by_quorum: bool,
     /// The member list.
     pub members: Vec<Member>,
-    /// What each member says of itself; `Unknown` when it did not answer.
+    /// What each member says of itself; `Unknown` when it did not answer. Who was not asked is missing.
     pub status: BTreeMap<MemberId, Fact<MemberStatus>>,
     /// Active alarms.
     pub alarms: Vec<Alarm>,
     /// For each member that answered: the peers it has a live stream to (`etcd_network_active_peers`). Empty where
     /// that was not asked.
     pub peers: BTreeMap<MemberId, BTreeMap<MemberId, bool>>,
+    /// Members that nobody asked because their host cannot be looked at: why, and on a second line what to do about it.
+    /// They may be as well as any ([`Membership::health`]).
+    #[serde(default)]
+    pub unseen: BTreeMap<MemberId, String>,
     /// The version that the cluster as a whole works at, as each member says (`/version`). Asked only of members that
     /// tell of a downgrade.
     pub works_at: BTreeMap<MemberId, Version>,
@@ -138,7 +146,7 @@ impl Membership {
     }
 
     /// Members with a vote.
-    pub fn voters(&self) -> impl Iterator<Item = &Member> {
+    pub fn voters(&self) -> impl Iterator<Item = &Member> + Clone {
         self.members.iter().filter(|m| !m.learner)
     }
 

@@ -16,14 +16,19 @@ use self::clients::look_at_clients;
 pub use self::clients::observe_clients;
 pub use self::notes::{observe_answers, observe_notes};
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
+use crate::host::ssh::FORWARDING_FORBIDDEN;
 use crate::host::{DataState, FactsQuery, HostError, HostFacts, ServiceState};
 use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
 use crate::ops::authorization::AuthState;
 use crate::ops::check::{Depth, Look};
 use crate::ops::fleet::Fleet;
-use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, Observed, each_cluster, host_of};
+use crate::ops::inspect::metrics;
+use crate::ops::model::{
+    DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, NO_WAY_TO_ASK, Observed, each_cluster, host_of,
+};
 use crate::ops::plan::{managed_files, pki_manifest};
 use crate::ops::restore::RestoreNote;
+use crate::ops::sight::nobody_runs;
 use crate::render::{CRL, SchedulePaths};
 
 /// A member that is well answers within milliseconds; one without a quorum never does.
@@ -51,7 +56,10 @@ pub async fn observe_cluster(
             .and_then(Fact::known)
             .is_some_and(|facts| facts.service.pid.is_some())
     };
-    let cluster = look_at_cluster(fleet, tls, &hosts, &running).await;
+    let mut cluster = look_at_cluster(fleet, tls, &hosts, &running).await;
+    if let (Fact::Known(membership), Some(tls)) = (&mut cluster, tls) {
+        ask_peers(fleet, tls, membership).await;
+    }
     let auth = look_at_auth(fleet, tls, &cluster).await;
     Observed {
         at: Timestamp::now(),
@@ -211,7 +219,8 @@ async fn look_at_cluster(
     asked: &(dyn Fn(&NodeName) -> bool + Sync),
 ) -> Fact<Membership> {
     let Some(tls) = tls else {
-        return nothing_answers(hosts, "there is no valid CA to talk to etcd with".into());
+        let why = "there is no valid CA to talk to etcd with";
+        return nothing_answers(hosts, format!("{NO_WAY_TO_ASK}: {why}"));
     };
     let asks = fleet
         .desired()
@@ -221,15 +230,25 @@ async fn look_at_cluster(
         .map(|spec| async move { (spec, ask(fleet, spec, tls).await) });
     let answers: Vec<(&DesiredHost, Answered)> = join_all(asks).await;
     if answers.is_empty() {
-        return nothing_answers(hosts, "no member runs".into());
+        return nothing_answers(hosts, nobody_runs(hosts));
     }
     match from_answers(&answers) {
         Some(Fact::Known(mut membership)) => {
             ask_strangers(fleet, tls, &answers, &mut membership).await;
+            let mut membership = membership.seen_from(fleet.desired(), hosts);
+            for (spec, why) in no_way_in(&answers) {
+                if let Some(id) = membership.of(spec).map(|member| member.id) {
+                    membership.status.remove(&id);
+                    membership.unseen.insert(id, format!("{why}\n{ALLOW_FORWARDING}"));
+                }
+            }
             return Fact::Known(membership);
         }
         Some(other) => return other,
         None => {}
+    }
+    if no_way_in(&answers).count() == answers.len() {
+        return Fact::Unknown(format!("{NO_WAY_TO_ASK}: {}\n{ALLOW_FORWARDING}", silence(&answers)));
     }
     // Nobody stands behind a list: a member's own copy, from the port that answers without a quorum.
     let local = join_all(answers.iter().map(|(spec, _)| local_list(fleet, spec, tls))).await;
@@ -241,23 +260,71 @@ async fn look_at_cluster(
     };
     let unasked = answers.iter().any(|(spec, a)| a.status.is_err() && ready(&spec.name));
     let found = local.into_iter().flatten().next();
+    let dark: Vec<&str> = hosts
+        .iter()
+        .filter(|(_, fact)| fact.known().is_none())
+        .map(|(name, _)| name.as_str())
+        .collect();
     Fact::Unknown(without_a_list(
         found.map(|(id, members)| (id, members.len())),
         unasked,
+        &dark,
         &silence(&answers),
     ))
 }
 
+/// What helps where the SSH server opens no way to the member.
+const ALLOW_FORWARDING: &str =
+    "allow this login forwarding to the host's own ports (`AllowTcpForwarding local` in sshd_config)";
+
+/// Members that nobody could ask, because the SSH server of their host forbids it: why. They have not been silent.
+fn no_way_in<'a>(answers: &'a [(&'a DesiredHost, Answered)]) -> impl Iterator<Item = (&'a DesiredHost, &'a str)> {
+    answers.iter().filter_map(|(spec, answer)| match &answer.status {
+        Err(EtcdError::Unreachable { why, .. }) if why.contains(FORWARDING_FORBIDDEN) => Some((*spec, why.as_str())),
+        _ => None,
+    })
+}
+
 /// What is known where nobody stands behind a list. That a cluster has no quorum can be said only where every member that
 /// is ready was asked: whoever does not answer us, because its certificate has ended, may well answer the others.
-fn without_a_list(local: Option<(ClusterId, usize)>, unasked: bool, silence: &str) -> String {
+///
+/// Where hosts are in the dark it is said of what can be seen alone.
+fn without_a_list(local: Option<(ClusterId, usize)>, unasked: bool, dark: &[&str], silence: &str) -> String {
     match local {
+        Some((id, members)) if !unasked && !dark.is_empty() => format!(
+            "what can be seen of cluster {id} with {members} members {NO_QUORUM} by itself, and {} could not be looked at: \
+             {silence}",
+            dark.join(", ")
+        ),
         Some((id, members)) if !unasked => format!("cluster {id} with {members} members {NO_QUORUM}: {silence}"),
         Some((id, members)) => {
             format!("not everybody of cluster {id} with {members} members could be asked: {silence}")
         }
-        None => format!("no member answers: {silence}"),
+        None => format!("no member that could be asked answers: {silence}"),
     }
+}
+
+/// Members whose host cannot be looked at: those that are well tell whether they hear them.
+async fn ask_peers(fleet: &Arc<Fleet>, tls: &ClientTls, membership: &mut Membership) {
+    if membership.unseen.is_empty() {
+        return;
+    }
+    let well = fleet.desired().hosts.values().filter_map(|spec| {
+        let member = membership.of(spec)?;
+        membership.healthy(member.id).then_some((spec, member.id))
+    });
+    let ids: Vec<MemberId> = membership.members.iter().map(|m| m.id).collect();
+    let asks = well.map(|(spec, id)| async move { (id, metrics(fleet, spec, tls).await) });
+    let told = join_all(asks).await.into_iter();
+    let streams = told.filter_map(|(id, metrics)| {
+        let active = metrics.ok()?.active_peers;
+        let live = |to: &MemberId| active.get(to).is_some_and(|streams| *streams > 0);
+        Some((
+            id,
+            ids.iter().filter(|to| **to != id).map(|to| (*to, live(to))).collect(),
+        ))
+    });
+    membership.peers = streams.collect();
 }
 
 /// etcd's users and roles, from a healthy member; only where the inventory has a say in them.
@@ -397,6 +464,7 @@ fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>
         status,
         alarms: alarms.into_iter().collect(),
         peers: BTreeMap::new(),
+        unseen: BTreeMap::new(),
         works_at,
     }))
 }
@@ -437,12 +505,17 @@ mod tests {
     #[test]
     fn a_quorum_is_gone_only_where_everybody_who_is_ready_was_asked() {
         let local = Some((ClusterId(7), 2));
-        assert!(without_a_list(local, false, "etcd-2: no leader").contains(NO_QUORUM));
-        let unasked = without_a_list(local, true, "etcd-1: certificate has expired");
+        assert!(without_a_list(local, false, &[], "etcd-2: no leader").contains(NO_QUORUM));
+        let in_part = without_a_list(local, false, &["etcd-3"], "etcd-2: no leader");
+        assert!(
+            in_part.contains("what can be seen") && in_part.contains("etcd-3 could not be looked at"),
+            "{in_part}"
+        );
+        let unasked = without_a_list(local, true, &[], "etcd-1: certificate has expired");
         assert!(
             !unasked.contains(NO_QUORUM) && unasked.contains("certificate has expired"),
             "{unasked}"
         );
-        assert!(!without_a_list(None, false, "etcd-1: connection refused").contains(NO_QUORUM));
+        assert!(!without_a_list(None, false, &[], "etcd-1: connection refused").contains(NO_QUORUM));
     }
 }

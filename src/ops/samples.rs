@@ -147,6 +147,7 @@ pub fn membership(desired: &Desired) -> Membership {
         members,
         alarms: Vec::new(),
         peers: BTreeMap::new(),
+        unseen: BTreeMap::new(),
         works_at: BTreeMap::new(),
     }
 }

@@ -10,6 +10,19 @@ pub struct Cause {
     pub what: &'static str,
     /// What to do about it.
     pub hint: &'static str,
+    /// The member's data are not what they were: then there may be more to do than the hint says.
+    pub lost: Option<DataLoss>,
+}
+
+/// What has become of a member's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataLoss {
+    /// They are not there any more, or not all of them.
+    Gone,
+    /// They are there, and cannot be used.
+    Damaged,
+    /// They are not those of the other members.
+    Differs,
 }
 
 /// A message and what it means. All needles must be in one line; they are in lower case.
@@ -21,20 +34,29 @@ struct Row {
 const fn row(needles: &'static [&'static str], what: &'static str, hint: &'static str) -> Row {
     Row {
         needles,
-        cause: Cause { what, hint },
+        cause: Cause { what, hint, lost: None },
     }
 }
 
-const REPLACE: &str =
-    "never start it like this: `quorate replace-node` takes the member out and adds it again as a learner";
+const fn data(needles: &'static [&'static str], what: &'static str, lost: DataLoss) -> Row {
+    let hint = match lost {
+        DataLoss::Gone => "never start it like this",
+        DataLoss::Damaged => "keep a copy of the data directory",
+        DataLoss::Differs => {
+            "where all but one say this, that one is what differs: stop its etcd, then `quorate up` with `--limit` for each of \
+             the others"
+        }
+    };
+    let lost = Some(lost);
+    Row {
+        needles,
+        cause: Cause { what, hint, lost },
+    }
+}
+
 const INITIAL: &str = "run `quorate up` again: it takes `initial-cluster` from the cluster's own member list";
 const OPTION: &str = "the line names the option: correct it under `etcd.config` in the inventory";
 const RENEW: &str = "`quorate pki show` tells which; `quorate pki renew` issues it again";
-const DAMAGED: &str = "keep a copy of the data directory; while the other members have quorum, `quorate replace-node` is the cure, \
-                       else restore a snapshot";
-
-const DIFFERS: &str = "while the other members have quorum, `quorate replace-node` is the cure. Where all but one say this, that \
-                       one is what differs: stop its etcd, `quorate up` with `--limit` for each of the others, then replace it";
 
 /// Messages of etcd (and of what it calls) that name the cause themselves.
 #[rustfmt::skip]
@@ -48,8 +70,8 @@ const MESSAGES: &[Row] = &[
         "give the host an IP address to listen on in the inventory"),
 
     // Identity: whose data this is, and which cluster it belongs to.
-    row(&["has already been bootstrapped"], "the cluster knows this member, but the member's data is gone", REPLACE),
-    row(&["tocommit(", "is out of range"], "the member has lost data that the cluster knows it had", REPLACE),
+    data(&["has already been bootstrapped"], "the cluster knows this member, but the member's data is gone", DataLoss::Gone),
+    data(&["tocommit(", "is out of range"], "the member has lost data that the cluster knows it had", DataLoss::Gone),
     row(&["permanently removed from the cluster"], "this member was removed from its cluster and must not come back",
         "`quorate add-node` adds the host again, with an empty data directory"),
     row(&["cluster id mismatch"], "this member and the others belong to different clusters",
@@ -101,14 +123,14 @@ const MESSAGES: &[Row] = &[
         "look at `mount` and `dmesg` on the host; the unit lets etcd write to `data` and `wal` only (logs go to the journal)"),
     row(&["flocked by another process"], "another etcd already runs on this data directory",
         "find it with `pgrep -a etcd` on the host and stop it, or give this member its own `data` path"),
-    row(&["walpb: crc mismatch"], "the write-ahead log is damaged", DAMAGED),
-    row(&["wal: crc mismatch"], "the write-ahead log is damaged", DAMAGED),
-    row(&["wal: file not found"], "a part of the write-ahead log is missing", DAMAGED),
-    row(&["snap: crc mismatch"], "a raft snapshot file is damaged", DAMAGED),
-    row(&["invalid database"], "the database file is damaged", DAMAGED),
-    row(&["invalid freelist page"], "the database file is damaged", DAMAGED),
-    row(&["checkinitialhashkv failed"], "this member's data differs from that of the others", DIFFERS),
-    row(&["found data inconsistency with peers"], "this member's data differs from that of the others", DIFFERS),
+    data(&["walpb: crc mismatch"], "the write-ahead log is damaged", DataLoss::Damaged),
+    data(&["wal: crc mismatch"], "the write-ahead log is damaged", DataLoss::Damaged),
+    data(&["wal: file not found"], "a part of the write-ahead log is missing", DataLoss::Damaged),
+    data(&["snap: crc mismatch"], "a raft snapshot file is damaged", DataLoss::Damaged),
+    data(&["invalid database"], "the database file is damaged", DataLoss::Damaged),
+    data(&["invalid freelist page"], "the database file is damaged", DataLoss::Damaged),
+    data(&["checkinitialhashkv failed"], "this member's data differs from that of the others", DataLoss::Differs),
+    data(&["found data inconsistency with peers"], "this member's data differs from that of the others", DataLoss::Differs),
     row(&["permission denied"], "etcd's account may not read or write one of its files",
         "the line names it: `quorate up` puts owner and mode of its own files back; for data, `chown -R` it to etcd's account"),
 

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 pub use chain::chain;
 pub use event::*;
-pub use journal::{Cause, likely_cause};
+pub use journal::{Cause, DataLoss, likely_cause};
 pub use json::JsonLines;
 pub use lines::Lines;
 pub use recorder::Recorder;

@@ -158,7 +158,9 @@ impl Failure {
             line(format!("  {} {}", paint.strong("likely cause:"), cause.what));
         }
         let own = self.hint.as_deref();
-        let of_cause = cause.map(|cause| cause.hint).filter(|hint| own != Some(*hint));
+        let of_cause = cause
+            .map(|cause| cause.hint)
+            .filter(|hint| !own.is_some_and(|own| own.starts_with(hint)));
         for hint in of_cause.into_iter().chain(own) {
             line(format!("  {} {}", paint.busy("help:"), one_line(hint)));
         }

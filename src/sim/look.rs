@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::etcd::{Header, MemberStatus};
 use crate::host::{DataFacts, DataState, HostFacts, ServiceFacts, ServiceState};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, Version};
-use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, Observed};
+use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, NO_WAY_TO_ASK, Observed};
+use crate::ops::sight::nobody_runs;
 
 use super::downgrade::FIRST_TO_GO_BACK;
 use super::host::{Data, Link, SimHost};
@@ -54,7 +55,8 @@ impl World {
 
     fn look_at_cluster(&self, desired: &Desired, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Fact<Membership> {
         if self.keys.is_none() {
-            return nothing_answers(hosts, "there is no CA yet to talk to etcd with");
+            let why = format!("{NO_WAY_TO_ASK}: there is no CA yet to talk to etcd with");
+            return nothing_answers(hosts, &why);
         }
         let asked: Vec<(&DesiredHost, &SimHost)> = desired
             .hosts
@@ -65,7 +67,7 @@ impl World {
             .filter(|(_, host)| host.link == Link::Up && host.live().is_some())
             .collect();
         if asked.is_empty() {
-            return nothing_answers(hosts, "no member runs");
+            return nothing_answers(hosts, &nobody_runs(hosts));
         }
         let ids: BTreeSet<ClusterId> = asked.iter().filter_map(|(_, host)| self.quorum_list(host)).collect();
         let ready = |host: &SimHost| host.live().is_some_and(|(_, process)| process.ready);
@@ -75,9 +77,12 @@ impl World {
         let (Some(id), true) = (ids.first().copied(), ids.len() < 2) else {
             return Fact::Unknown(match ids.len() {
                 0 if asked.iter().any(|(_, host)| self.can_ask(host) && !host.busy()) && !unasked => {
-                    format!("the cluster {NO_QUORUM}")
+                    match hosts.values().all(|fact| fact.known().is_some()) {
+                        true => format!("the cluster {NO_QUORUM}"),
+                        false => format!("what can be seen of the cluster {NO_QUORUM} by itself"),
+                    }
                 }
-                0 => "no member answers".into(),
+                0 => "no member that could be asked answers".into(),
                 _ => DIFFERENT_CLUSTERS.into(),
             });
         };
@@ -106,15 +111,32 @@ impl World {
             .filter(|(_, fact)| going_back(fact))
             .filter_map(|(id, _)| cluster.version.map(|at| (*id, Version::new(at.0, at.1, 0))))
             .collect();
-        Fact::Known(Membership {
+        let mut membership = Membership {
             cluster_id: id,
             by_quorum: true,
             members: cluster.members.values().cloned().collect(),
             status,
             alarms: cluster.alarms.iter().copied().collect(),
             peers: BTreeMap::new(),
+            unseen: BTreeMap::new(),
             works_at,
-        })
+        };
+        membership = membership.seen_from(desired, hosts);
+        if !membership.unseen.is_empty() {
+            membership.peers = self.streams(&membership);
+        }
+        Fact::Known(membership)
+    }
+
+    /// Whom each member that is well has a live stream to.
+    fn streams(&self, membership: &Membership) -> BTreeMap<MemberId, BTreeMap<MemberId, bool>> {
+        let live = self.live(membership.cluster_id);
+        let ids = || membership.members.iter().map(|m| m.id);
+        let of = |id: MemberId| {
+            let others = ids().filter(move |to| *to != id);
+            (id, others.map(|to| (to, live.contains_key(&to))).collect())
+        };
+        ids().filter(|id| membership.healthy(*id)).map(of).collect()
     }
 
     /// The cluster whose member list this member can read from a quorum: it runs, is a voter, and somebody leads.

@@ -33,6 +33,7 @@ mod apply;
 mod arbitrary;
 mod boot;
 mod chaos;
+pub mod dark;
 mod database;
 mod decay;
 mod dice;

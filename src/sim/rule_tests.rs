@@ -66,6 +66,7 @@ fn cluster(members: &[Is]) -> Membership {
         (id(n + 1), Fact::Known(answer(id(n + 1), INDEX - behind)))
     };
     Membership {
+        unseen: Default::default(),
         cluster_id: ClusterId(7),
         by_quorum: true,
         members: members.iter().enumerate().map(member).collect(),

@@ -7,6 +7,7 @@ mod airgap;
 mod backup;
 mod cold_start;
 mod crash;
+mod dark;
 mod doctor;
 mod drift;
 mod guards;

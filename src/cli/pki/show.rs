@@ -24,8 +24,8 @@ const CLOCK_LIMIT_SECONDS: f64 = 60.0;
 #[derive(Debug, Serialize)]
 struct Overview {
     cluster: String,
-    /// Nothing expires soon, nothing differs.
-    healthy: bool,
+    /// Nothing expires soon, nothing differs; `None` where that cannot be told.
+    healthy: Option<bool>,
     /// What members and clients trust, the CA that signs first.
     ca: Vec<Ca>,
     /// Who can open the CA key.
@@ -38,6 +38,8 @@ struct Overview {
     clients: Vec<Client>,
     /// What is wrong, in sentences.
     problems: Vec<String>,
+    /// What could not be looked at, in sentences.
+    unknown: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,14 +80,18 @@ pub(in crate::cli) fn problems(session: &Session, seen: &Observed) -> Result<Vec
 pub(super) async fn show(session: &Session) -> Result<Exit, Failure> {
     let seen = observe(&session.fleet(), None).await;
     let mut overview = overview(session, &seen)?;
-    overview.problems.extend(out_of_sight(session.desired(), &seen));
-    overview.healthy = overview.problems.is_empty();
+    overview.unknown.extend(out_of_sight(session.desired(), &seen));
+    overview.healthy = match (overview.problems.is_empty(), overview.unknown.is_empty()) {
+        (false, _) => Some(false),
+        (true, false) => None,
+        (true, true) => Some(true),
+    };
     if session.json() {
         json(&overview)?;
     } else {
         print(&overview);
     }
-    Ok(if overview.healthy { Exit::Done } else { Exit::Unhealthy })
+    Ok(Exit::of_health(overview.healthy))
 }
 
 fn overview(session: &Session, seen: &Observed) -> Result<Overview, Failure> {
@@ -99,7 +105,7 @@ fn overview(session: &Session, seen: &Observed) -> Result<Overview, Failure> {
     };
     let mut overview = Overview {
         cluster: desired.cluster.to_string(),
-        healthy: true,
+        healthy: Some(true),
         ca: authorities(&status, now),
         recipients: status.recipients.clone(),
         rotation: rotation.map(|rotation| rotation.stage),
@@ -107,6 +113,7 @@ fn overview(session: &Session, seen: &Observed) -> Result<Overview, Failure> {
         certificates: Vec::new(),
         clients: clients(&vault.clients()?, &trusted, now),
         problems: ca_problems(desired, &status, now),
+        unknown: Vec::new(),
     };
     let judge = Judge {
         desired,
@@ -339,6 +346,9 @@ fn print(overview: &Overview) {
     anstream::println!("{}", table.render(terminal_width(), true));
     for problem in &overview.problems {
         anstream::println!("{} {}", paint.bad("!"), printable(problem));
+    }
+    for unknown in &overview.unknown {
+        anstream::println!("{} {}", paint.warn("?"), printable(unknown));
     }
 }
 

@@ -43,3 +43,4 @@ pub use environment::SshEnvironment;
 pub use pin::{HostKey, PinError, pin, pinned};
 pub use scan::{KeyState, ScannedKey, scan};
 pub use session::SshTransport;
+pub use tunnel::FORWARDING_FORBIDDEN;

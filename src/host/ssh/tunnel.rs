@@ -47,11 +47,14 @@ pub(super) async fn open(link: &Arc<Link>, host: &str, port: u16, limit: Duratio
     }))
 }
 
+/// What is said where the SSH server opens no stream to anybody, whoever listens there.
+pub const FORWARDING_FORBIDDEN: &str = "its sshd forbids forwarding";
+
 fn refusal(failure: &ChannelOpenFailure) -> String {
     match failure {
         ChannelOpenFailure::ConnectFailed => "nothing answers there (connection refused or unreachable)".to_owned(),
         ChannelOpenFailure::AdministrativelyProhibited => {
-            "its sshd forbids forwarding (AllowTcpForwarding, PermitOpen)".to_owned()
+            format!("{FORWARDING_FORBIDDEN} (AllowTcpForwarding, PermitOpen)")
         }
         other => format!("its sshd refuses the forwarding ({other:?})"),
     }

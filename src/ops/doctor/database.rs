@@ -3,6 +3,7 @@
 use super::{Examined, Finding, Topic};
 use crate::etcd::MemberStatus;
 use crate::ops::exec::real::MemberHash;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, label, why_and_help};
 use crate::ops::safety::upkeep::{nearly_full, quota, quota_of, worth_defragmenting};
 use crate::report::human_bytes;
@@ -107,11 +108,9 @@ fn hashes(examined: &Examined<'_>) -> Vec<Finding> {
             "its data differs from the others' at revision {} ({:08x})",
             hash.revision, hash.hash
         );
-        let help = format!(
-            "take a backup of a member that agrees with the others, then `quorate replace-node {0} {0}`",
-            hash.name
-        );
-        Finding::problem(Topic::Database, says, help).on(&hash.name)
+        let help = "take a backup of a member that agrees with the others";
+        let odd = Finding::problem(Topic::Database, says, help).or(LastResort::replace_the_odd_one(&hash.name));
+        odd.on(&hash.name)
     });
     differs.collect()
 }

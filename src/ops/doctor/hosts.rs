@@ -4,9 +4,11 @@ use super::{Examined, Finding, Topic};
 use crate::host::{DiskFacts, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, ServiceManager};
 use crate::ops::check::{Verdict, runs_current};
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, why_and_help};
 use crate::ops::plan::advice;
 use crate::ops::safety::upkeep;
+use crate::ops::sight::Health;
 use crate::report::human_bytes;
 
 /// Peers complain in their logs about more drift than this (etcd's prober).
@@ -34,11 +36,16 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
         Some(Fact::Known(facts)) => of(examined, host, facts),
         Some(Fact::Unknown(unknown)) => {
             let (why, help) = why_and_help(unknown);
-            let says = format!("it cannot be looked at: {why}");
+            let member = examined.membership().and_then(|m| Some((m, m.of(host)?.id)));
+            let heard = member.filter(|(m, id)| m.health(*id) == Health::Unknown && !m.heard_by(*id).0.is_empty());
+            let says = match heard.and_then(|(m, id)| m.in_the_dark(id)) {
+                Some(says) => says,
+                None => format!("it cannot be looked at: {why}"),
+            };
             let help = help.unwrap_or("see that it runs and that SSH reaches it");
-            vec![Finding::problem(Topic::Host, says, help)]
+            vec![Finding::unknown(Topic::Host, says, help)]
         }
-        Some(Fact::Absent) | None => vec![Finding::problem(Topic::Host, "it was not looked at", "run this again")],
+        Some(Fact::Absent) | None => vec![Finding::unknown(Topic::Host, "it was not looked at", "run this again")],
     };
     let of_hosts = examined
         .hosts()
@@ -162,8 +169,8 @@ fn file_system(path: &str, disk: &DiskFacts) -> Option<Finding> {
     }
     if FLEETING.contains(&kind) {
         let says = format!("{path} lies in memory ({kind}): a reboot loses this member's data");
-        let help = "choose a disk with `paths`, then `quorate replace-node`";
-        return Some(Finding::problem(Topic::Disk, says, help));
+        let help = "choose a disk with `paths`";
+        return Some(Finding::problem(Topic::Disk, says, help).or(LastResort::onto_a_disk()));
     }
     REMOTE.contains(&kind).then(|| {
         let says = format!("{path} is on the network ({kind}): every write waits for it");

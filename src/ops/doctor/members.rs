@@ -8,11 +8,14 @@ use crate::etcd::Metrics;
 use crate::inventory::{DesiredHost, Version};
 use crate::ops::check::why_unhealthy;
 use crate::ops::inspect::without_stream;
-use crate::ops::model::{Fact, Membership, host_of, label};
+use crate::ops::last_resort::LastResort;
+use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::downgrade::told;
+use crate::ops::safety::leader::seen as leader_seen;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::upkeep::way_out;
+use crate::ops::sight::Health;
 
 /// etcd turns writes away (`too many requests`) when a member has this many entries left to apply
 /// (`maxGapBetweenApplyAndCommitIndex`, server/etcdserver/v3_server.go).
@@ -29,15 +32,7 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
             let says = "there is no cluster yet";
             return vec![Finding::problem(Topic::Cluster, says, "make it with `quorate up`")];
         }
-        Fact::Unknown(why) => {
-            let help = match one_cluster(examined.seen) {
-                Err(refusal) => refusal.hint,
-                Ok(()) => {
-                    "`quorate up` starts what is down; `quorate recover` goes on from a minority that is left".into()
-                }
-            };
-            return vec![Finding::problem(Topic::Cluster, why, help)];
-        }
+        Fact::Unknown(why) => return vec![out_of_sight(examined, why)],
     };
     let mut findings = as_a_whole(membership);
     findings.extend(listed(examined, membership));
@@ -48,9 +43,26 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
     findings
 }
 
+/// Nobody stands behind a member list. That the cluster is down is said only where every host was looked at.
+fn out_of_sight(examined: &Examined<'_>, why: &str) -> Finding {
+    let to_blame = examined.sight().is_to_blame(why);
+    let (why, help) = why_and_help(why);
+    if to_blame {
+        let says = format!("nobody can tell how the cluster is: {why}");
+        let help = help.unwrap_or("mend the connections, and run this again: etcd may be well all the same");
+        return Finding::unknown(Topic::Cluster, says, help);
+    }
+    match one_cluster(examined.seen) {
+        Err(refusal) => Finding::problem(Topic::Cluster, why, refusal.hint).or(refusal.last),
+        Ok(()) => {
+            Finding::problem(Topic::Cluster, why, "`quorate up` starts what is down").or(LastResort::majority_gone())
+        }
+    }
+}
+
 fn as_a_whole(membership: &Membership) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if membership.leader().is_none() {
+    if leader_seen(membership).is_none() {
         let help = "wait for an election (seconds); if none ends, see `quorate health`";
         let says = "the members do not agree on a leader";
         findings.push(Finding::problem(Topic::Cluster, says, help));
@@ -76,7 +88,8 @@ fn as_a_whole(membership: &Membership) -> Vec<Finding> {
         let member = membership.members.iter().find(|m| m.id == alarm.member);
         let of = member.map_or(String::new(), |m| format!(" of {}", m.name));
         let says = format!("the alarm {}{of} is on", alarm.kind.word());
-        Finding::problem(Topic::Cluster, says, way_out(alarm.kind))
+        let (help, last) = way_out(alarm.kind);
+        Finding::problem(Topic::Cluster, says, help).or(last)
     }));
     findings
 }
@@ -103,6 +116,22 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
     let mut findings = Vec::new();
     for member in &membership.members {
         let name = label(examined.desired, member);
+        if membership.health(member.id) == Health::Unknown {
+            // A host in the dark has a finding of its own.
+            let host = host_of(examined.desired, member);
+            let unasked = host.filter(|host| examined.seen.hosts.get(&host.name).and_then(Fact::known).is_some());
+            findings.extend(unasked.and_then(|_| {
+                let help = why_and_help(membership.unseen.get(&member.id)?).1;
+                let help = help.unwrap_or("see what keeps it from being asked");
+                Some(Finding::unknown(Topic::Member, membership.in_the_dark(member.id)?, help).on(name))
+            }));
+            continue;
+        }
+        if let Some(says) = membership.in_the_dark(member.id) {
+            let help = "see that the machine runs, and that its peers and SSH reach it";
+            findings.push(Finding::problem(Topic::Member, says, help).on(name));
+            continue;
+        }
         if !membership.healthy(member.id) {
             let help = format!("`quorate logs {name}` tells more; `quorate up` starts it again");
             findings.push(Finding::problem(Topic::Member, why_unhealthy(membership, member.id), help).on(name));

@@ -24,8 +24,10 @@ use crate::backup::schedule::Outlook;
 use crate::etcd::Metrics;
 use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::exec::real::MemberHash;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::safety::restore::no_restore_under_way;
+use crate::ops::sight::{MEND, Sight};
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -33,6 +35,8 @@ use crate::ops::safety::restore::no_restore_under_way;
 pub enum Severity {
     /// Something is broken, or will be soon: act.
     Problem,
+    /// It could not be looked at, and nothing is known against it.
+    Unknown,
     /// It works, and etcd's guides advise against it.
     Advice,
 }
@@ -65,6 +69,9 @@ pub struct Finding {
     pub says: String,
     /// What to do: a command wherever there is one.
     pub help: String,
+    /// What else could be done, where no host was left in the dark.
+    #[serde(skip)]
+    last: Option<LastResort>,
 }
 
 impl Finding {
@@ -76,6 +83,15 @@ impl Finding {
             node: None,
             says: says.into(),
             help: help.into(),
+            last: None,
+        }
+    }
+
+    /// Something that could not be looked at.
+    pub fn unknown(topic: Topic, says: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Unknown,
+            ..Self::problem(topic, says, help)
         }
     }
 
@@ -85,6 +101,12 @@ impl Finding {
             severity: Severity::Advice,
             ..Self::problem(topic, says, help)
         }
+    }
+
+    /// With a way out that gives up what is there.
+    fn or(self, last: impl Into<Option<LastResort>>) -> Self {
+        let last = last.into();
+        Self { last, ..self }
     }
 
     /// The same, of one host or member.
@@ -118,6 +140,11 @@ impl Examined<'_> {
             .filter_map(|name| self.desired.hosts.get(name))
     }
 
+    /// What was left in the dark.
+    fn sight(&self) -> Sight {
+        Sight::of(self.desired, self.seen)
+    }
+
     fn membership(&self) -> Option<&Membership> {
         self.seen.cluster.known()
     }
@@ -129,18 +156,23 @@ impl Examined<'_> {
     }
 }
 
-/// Every finding, the worst first. What could not be looked at is a finding, too.
+/// Every finding, the worst first. What could not be looked at is a finding, too; while there is one of a host, no help names
+/// what would destroy a cluster that merely cannot be seen.
 pub fn examine(examined: &Examined<'_>) -> Vec<Finding> {
+    let sight = examined.sight();
     let mut findings = members::findings(examined);
     findings.extend(unfinished(examined));
     findings.extend(hosts::findings(examined));
     findings.extend(latency::findings(examined));
     findings.extend(database::findings(examined));
     findings.extend(backups(examined));
+    for finding in &mut findings {
+        finding.help = sight.hint(&finding.help, finding.last.take().as_ref());
+    }
     sorted(findings)
 }
 
-/// Problems before advice; each in the order of topics and hosts.
+/// Problems first, then what could not be looked at, then advice; each in the order of topics and hosts.
 pub fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_key(|finding| (finding.severity, finding.topic));
     findings
@@ -149,7 +181,7 @@ pub fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
 /// A restore that was cut off closes the cluster to everything else.
 fn unfinished(examined: &Examined<'_>) -> Option<Finding> {
     let refusal = no_restore_under_way(examined.desired, &examined.seen.hosts).err()?;
-    let finding = Finding::problem(Topic::Cluster, refusal.reason, refusal.hint);
+    let finding = Finding::problem(Topic::Cluster, refusal.reason, refusal.hint).or(refusal.last);
     Some(match refusal.node {
         Some(node) => finding.on(node),
         None => finding,
@@ -168,7 +200,11 @@ fn backups(examined: &Examined<'_>) -> Vec<Finding> {
                 let help = "`quorate backup schedule` sets every host up again and tries it";
                 Finding::problem(Topic::Backups, says, help)
             };
-            outlook.findings.iter().map(finding).collect()
+            let unknown = outlook
+                .unknown
+                .iter()
+                .map(|says| Finding::unknown(Topic::Backups, says, MEND));
+            outlook.findings.iter().map(finding).chain(unknown).collect()
         }
     }
 }

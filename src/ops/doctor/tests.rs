@@ -50,6 +50,7 @@ impl Ward {
             backups: Some(Outlook {
                 last_success: None,
                 findings: Vec::new(),
+                unknown: None,
             }),
         }
     }
@@ -157,7 +158,7 @@ fn what_cannot_be_looked_at_is_a_finding() {
     ward.seen
         .hosts
         .insert(name(2), Fact::Unknown("connection refused\nstart sshd".into()));
-    assert_eq!(ward.only(), "Problem n2: it cannot be looked at: connection refused");
+    assert_eq!(ward.only(), "Unknown n2: it cannot be looked at: connection refused");
     assert_eq!(ward.findings()[0].help, "start sshd");
 
     let mut ward = Ward::well();
@@ -476,6 +477,7 @@ fn backups_that_are_old_or_not_wanted() {
     ward.backups = Some(Outlook {
         last_success: None,
         findings: vec!["n1 failed to take the last scheduled backup: disk full".into()],
+        unknown: None,
     });
     assert_eq!(
         ward.only(),

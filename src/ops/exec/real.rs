@@ -29,9 +29,11 @@ use crate::host::{Host, HostError, ServiceState};
 use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::check::Look;
 use crate::ops::fleet::Fleet;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Membership, Observed, host_of};
 use crate::ops::observe::{look_again, observe};
 use crate::ops::plan::{Action, Step, Target};
+use crate::ops::sight::Sight;
 use crate::ops::vault::Vault;
 use crate::report::{Reporter, likely_cause};
 
@@ -75,6 +77,11 @@ impl RealWorld {
         let seen = observe(&self.fleet, self.vault.operator().await.ok().as_ref()).await;
         *self.seen.lock().await = seen.clone();
         seen
+    }
+
+    /// What the last look left in the dark.
+    async fn sight(&self) -> Sight {
+        Sight::of(self.desired(), &*self.seen.lock().await)
     }
 
     fn desired(&self) -> &Desired {
@@ -257,7 +264,11 @@ impl RealWorld {
         error.journal = host.journal(100).await.unwrap_or_default();
         if let Some(cause) = likely_cause(&error.journal) {
             error.message = format!("{}: {}", error.message, cause.what);
-            error.hint = Some(cause.hint.to_string());
+            error.hint = Some(
+                self.sight()
+                    .await
+                    .hint(cause.hint, cause.lost.map(LastResort::of).as_ref()),
+            );
         }
         error
     }

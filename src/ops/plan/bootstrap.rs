@@ -13,6 +13,7 @@ use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
 use crate::ops::check::Check;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::Fact;
 use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster, same_cluster};
 use crate::ops::safety::quorum::quorum;
@@ -266,16 +267,16 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
     let without = situation.desired.hosts.len() - with_data.len();
     if without > 0 {
         draft.notes.push(format!(
-            "{} without data, or left out: what to do about that is planned once the cluster runs",
+            "{} without data, left out, or not looked at: what to do about that is planned once the cluster runs",
             super::count(without, "host")
         ));
     }
-    if with_data.len() <= without {
-        draft.notes.push(
-            "if those have lost the data of members, there is no majority any more and etcd will not come up: \
-             `quorate recover` goes on from what is left"
-                .into(),
-        );
+    let sight = situation.sight();
+    if with_data.len() <= without && sight.is_clear() {
+        let lost = "if those have lost the data of members, there is no majority any more and etcd will not come up";
+        draft
+            .notes
+            .push(sight.hint(lost, Some(&LastResort::no_majority_any_more())));
     }
     Ok(draft)
 }
@@ -308,15 +309,17 @@ fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Bl
     if will_run >= quorum(members) || members == 0 {
         return Ok(());
     }
-    Err(vec![Blocked::new(
-        Rule::QuorumLost,
-        format!(
-            "{will_run} of at least {members} members would run, and {} are needed",
-            quorum(members)
-        ),
-        "start the others with them (`quorate up` without `--limit`); when the data of a majority is gone for good, \
-         `quorate recover`, or from a backup `quorate restore FILE`",
-    )])
+    Err(vec![
+        Blocked::new(
+            Rule::QuorumLost,
+            format!(
+                "{will_run} of at least {members} members would run, and {} are needed",
+                quorum(members)
+            ),
+            "start the others with them (`quorate up` without `--limit`)",
+        )
+        .or(LastResort::data_of_a_majority_gone()),
+    ])
 }
 
 fn put_back(

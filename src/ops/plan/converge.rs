@@ -14,6 +14,7 @@ use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName};
 use crate::ops::check::Check;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::{Marker, data_belongs, same_as_running};
 use crate::ops::safety::leader::named;
@@ -194,12 +195,9 @@ fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {
             "it is a member of the cluster ({}), but its data directory {} is empty: the disk was wiped or not mounted",
             member.id, host.paths.data
         ),
-        format!(
-            "never start it like this, it would have forgotten its votes. Mount the disk; or, if the data is really gone, \
-             `quorate replace-node {0} {0}` removes the old member and joins it afresh",
-            host.name
-        ),
+        "never start it like this, it would have forgotten its votes. Mount the disk",
     )
+    .or(LastResort::joins_afresh(&host.name))
     .on(&host.name)
 }
 
@@ -214,6 +212,7 @@ fn version_steps(situation: Situation<'_>, membership: &Membership) -> Vec<Block
         .map(|(version, refusal)| match unfinished && *version > wanted {
             true => Blocked {
                 hint: format!("an upgrade was not finished: go on with `quorate upgrade --to {version}`"),
+                last: None,
                 ..refusal
             },
             false => refusal,

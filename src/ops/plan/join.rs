@@ -12,6 +12,7 @@ use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName, PeerUrl};
 use crate::ops::check::Check;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Membership, host_of};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::leader::before_a_join;
@@ -117,11 +118,9 @@ pub(super) fn may_start(
             "it is not a member any more, and {} still holds what it had as one",
             host.paths.data
         ),
-        format!(
-            "`quorate replace-node {0} {0} --address {1}` moves that aside and joins it afresh",
-            host.name, host.address
-        ),
+        "look at what it holds",
     )
+    .or(LastResort::moves_aside(&host.name, &host.address))
     .on(&host.name))
 }
 

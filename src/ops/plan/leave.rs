@@ -17,6 +17,7 @@ use crate::ops::safety::leader::{Succession, before_a_removal};
 use crate::ops::safety::membership::{may_add, may_finish, may_remove, may_remove_once};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::{Blocked, Rule};
+use crate::ops::sight::cannot_tell;
 
 /// Plans `remove-node`.
 pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> Result<Draft, Vec<Blocked>> {
@@ -78,6 +79,10 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
                 )
                 .on(old),
             );
+        }
+        if !membership.heard_by(member.id).0.is_empty() {
+            let so = "its peers hear it, and replacing is for members that are gone; `quorate remove-node` takes out one that runs";
+            blocked.extend(cannot_tell(membership, std::iter::once(member), so));
         }
         if old != new && !begun && membership.of(new_host).is_some() {
             let hint = format!("name a host that is none yet; to take {old} out alone: `quorate remove-node {old}`");

@@ -35,10 +35,11 @@ pub use restore::workplace;
 pub use step::*;
 
 use crate::inventory::Desired;
-use crate::ops::model::{Fact, Intent, Membership, Observed, Policy, Supplies};
+use crate::ops::model::{Fact, Intent, Membership, NO_WAY_TO_ASK, Observed, Policy, Supplies, why_and_help};
 use crate::ops::safety::Blocked;
 use crate::ops::safety::bootstrap::{answers_for_us, one_cluster};
 use crate::ops::safety::restore::no_restore_under_way;
+use crate::ops::sight::Sight;
 
 /// Everything a planner looks at.
 #[derive(Clone, Copy)]
@@ -54,6 +55,11 @@ pub struct Situation<'a> {
 }
 
 impl<'a> Situation<'a> {
+    /// What was left in the dark.
+    pub fn sight(&self) -> Sight {
+        Sight::of(self.desired, self.observed)
+    }
+
     /// The cluster, when it answers.
     pub fn membership(&self) -> Option<&'a Membership> {
         self.observed.cluster.known()
@@ -63,7 +69,8 @@ impl<'a> Situation<'a> {
 /// Makes the plan for an intent. Total and deterministic: the same input gives the same bytes.
 ///
 /// # Errors
-/// Every reason not to begin at all, each with its rule and a hint. Nothing has been touched then.
+/// Every reason not to begin at all, each with its rule and a hint. Nothing has been touched then. No hint names what would
+/// destroy a cluster that merely cannot be seen.
 pub fn plan(
     intent: &Intent,
     desired: &Desired,
@@ -77,6 +84,12 @@ pub fn plan(
         policy,
         supplies,
     };
+    let sight = Sight::but_for(desired, observed, intent.left_out());
+    made(intent, situation).map_err(|blocked| sight.complete(blocked))
+}
+
+fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>> {
+    let Situation { desired, observed, .. } = situation;
     if !matches!(intent, Intent::Restore(_)) {
         no_restore_under_way(desired, &observed.hosts).map_err(|refusal| vec![refusal])?;
     }
@@ -118,6 +131,7 @@ pub fn plan(
 fn living(situation: Situation<'_>) -> Result<&Membership, Vec<Blocked>> {
     use crate::ops::safety::Rule;
     one_cluster(situation.observed).map_err(|refusal| vec![refusal])?;
+    let dark = situation.sight().refusals();
     match &situation.observed.cluster {
         Fact::Known(membership) => Ok(membership),
         Fact::Absent => Err(vec![Blocked::new(
@@ -125,6 +139,12 @@ fn living(situation: Situation<'_>) -> Result<&Membership, Vec<Blocked>> {
             format!("there is no cluster {} yet", situation.desired.cluster),
             "make it with `quorate up`",
         )]),
+        Fact::Unknown(_) if !dark.is_empty() => Err(dark),
+        Fact::Unknown(unknown) if unknown.starts_with(NO_WAY_TO_ASK) => {
+            let (why, help) = why_and_help(unknown);
+            let help = help.unwrap_or("see to that first: etcd may be well all the same");
+            Err(vec![Blocked::new(Rule::Unreachable, why, help)])
+        }
         Fact::Unknown(why) => Err(vec![Blocked::new(
             Rule::Unknown,
             format!("the cluster could not be read: {why}"),

@@ -14,11 +14,13 @@ use crate::bundle::Program;
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, DesiredHost, HostPath, ServiceManager};
 use crate::ops::check::Check;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Policy, Supplies};
 use crate::ops::restore::{RestoreData, RestoreNote, RestoreOrder};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::restore::may_restore;
 use crate::ops::safety::{Blocked, Rule};
+use crate::ops::sight::Sight;
 use crate::render::{InitialCluster, InitialState};
 
 /// Where a restore works on a host: on the file system of the data, and left alone by everything that looks into it.
@@ -49,7 +51,8 @@ pub(super) fn restore(situation: Situation<'_>, order: &RestoreOrder) -> Result<
     // The old members' fault tolerance is of no matter any more, and that of the new ones comes and goes while they start:
     // a plan that is made twice in that time must be the same.
     let mut draft = Draft::new(None);
-    draft.notes = notes(order, &note, &parts, resumed);
+    let sight = Sight::but_for(situation.desired, situation.observed, &order.without);
+    draft.notes = notes(&sight, order, &note, &parts, resumed);
     if situation.supplies.ca_pem.is_none() {
         let authority = step(Target::Operator, Action::CreateAuthority, Risk::Reversible);
         draft.wave("make the CA", Effect::None, vec![authority]);
@@ -190,7 +193,7 @@ fn can_give_a_snapshot(situation: Situation<'_>) -> bool {
         .is_some_and(|m| m.voters().any(|voter| m.healthy(voter.id)))
 }
 
-fn notes(order: &RestoreOrder, note: &RestoreNote, parts: &[Part<'_>], resumed: bool) -> Vec<String> {
+fn notes(sight: &Sight, order: &RestoreOrder, note: &RestoreNote, parts: &[Part<'_>], resumed: bool) -> Vec<String> {
     let mut notes = vec![
         "Kubernetes: stop every kube-apiserver before you go on (move its manifest out of the static pod directory); \
          afterwards start them again, then restart controller managers, schedulers and kubelets"
@@ -209,11 +212,11 @@ fn notes(order: &RestoreOrder, note: &RestoreNote, parts: &[Part<'_>], resumed: 
     }
     if !order.without.is_empty() {
         let names: Vec<&str> = order.without.iter().map(|name| name.as_str()).collect();
-        notes.push(format!(
-            "{} is left out: it must not start again with its old data. When it comes back, `quorate replace-node NAME NAME` \
-             joins it afresh; if it never does, take it out of the inventory",
+        let text = format!(
+            "{} is left out: it must not start again with its old data. If it never comes back, take it out of the inventory",
             names.join(", ")
-        ));
+        );
+        notes.push(sight.hint(&text, Some(&LastResort::when_it_comes_back())));
     }
     if resumed {
         notes.push(format!("goes on with the restore that was begun at {}", note.begun));

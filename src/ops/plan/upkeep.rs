@@ -8,9 +8,10 @@ use crate::etcd::{AlarmKind, Member, MemberStatus};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership};
-use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::quorum::{Strength, without_quorum};
 use crate::ops::safety::upkeep::{may_defragment, may_disarm, quota, quota_in_force, worth_defragmenting};
 use crate::ops::safety::{Blocked, Rule};
+use crate::ops::sight::cannot_tell;
 
 /// Entries that a member may be behind before the next one's turn.
 const CAUGHT_UP: u64 = 500;
@@ -96,11 +97,7 @@ fn quorate(membership: &Membership) -> Result<(), Vec<Blocked>> {
     if now.has_quorum() {
         return Ok(());
     }
-    Err(vec![Blocked::new(
-        Rule::QuorumLost,
-        format!("quorum is lost: {} of {} voters are healthy", now.healthy, now.voters),
-        "start the members that are down (`quorate up`)",
-    )])
+    Err(vec![without_quorum(membership, now)])
 }
 
 fn compact_all_but(membership: &Membership, keep: u64, draft: &mut Draft) {
@@ -139,6 +136,11 @@ fn one_by_one(
             continue;
         };
         let Some(status) = membership.status_of(member.id) else {
+            let so = "its turn comes once it can be seen";
+            if let Some(refusal) = cannot_tell(membership, std::iter::once(member), so) {
+                blocked.push(refusal);
+                continue;
+            }
             let refusal = Blocked::new(
                 Rule::NotSettled,
                 "it does not answer",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Blocked, Rule};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, ClusterName, Desired, DesiredHost, NodeName};
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Observed, each_cluster, why_and_help};
 
 /// What quorate leaves beside a member's data: whose it is, and whether the bootstrap was seen to succeed.
@@ -84,9 +85,9 @@ fn two_clusters(why: &str) -> Blocked {
         Rule::ForeignData,
         why,
         "stop the members that do not belong (`systemctl disable --now etcd` there): a host that was left out of a restore \
-         or a recovery by name, and has come back, has the old data. Then `quorate replace-node NAME NAME` moves that \
-         aside and joins the host afresh",
+         or a recovery by name, and has come back, has the old data",
     )
+    .or(LastResort::old_data_joins_afresh())
 }
 
 /// Is the cluster that answers this inventory's? Where the own members have no quorum, another cluster's member that runs
@@ -157,11 +158,14 @@ pub fn may_bootstrap(desired: &Desired, observed: &Observed, expected: ClusterId
         return Ok(Ground::HalfMade);
     }
     if with_data.is_empty() {
-        return Err(vec![Blocked::new(
-            Rule::DataGone,
-            "this cluster was complete once, and no host has its data any more",
-            "bring the disks back, or make a new cluster from a snapshot: `quorate restore FILE`",
-        )]);
+        return Err(vec![
+            Blocked::new(
+                Rule::DataGone,
+                "this cluster was complete once, and no host has its data any more",
+                "bring the disks back",
+            )
+            .or(LastResort::from_a_snapshot()),
+        ]);
     }
     let carriers = desired
         .hosts
@@ -194,9 +198,9 @@ pub fn same_cluster<'a>(hosts: impl Iterator<Item = (&'a DesiredHost, &'a HostFa
             each_cluster(&clusters)
         ),
         "a host that was left out of a restore or a recovery by name has the old data. `quorate up --limit NAME` starts only \
-         the hosts that go on; then `quorate replace-node NAME NAME` moves the old data of each other one aside and joins it \
-         afresh",
-    ))
+         the hosts that go on",
+    )
+    .or(LastResort::each_old_one_afresh()))
 }
 
 /// Does the data of a member that the cluster lists, and that does not take part, belong to that cluster? Started, it
@@ -215,11 +219,11 @@ pub fn same_as_running(running: ClusterId, host: &DesiredHost, facts: &HostFacts
         format!("{path} holds data of the cluster {other}, and the members that run are of {running}"),
         format!(
             "one of the two is what a restore or a recovery left behind. If that is what runs, stop it (`systemctl disable \
-             --now etcd` there) and start this one with `quorate up --limit {0}`; if it is this one, `quorate replace-node \
-             {0} {0}` moves it aside and joins the host afresh",
+             --now etcd` there) and start this one with `quorate up --limit {}`",
             host.name
         ),
     )
+    .or(LastResort::or_this_one_afresh(&host.name))
     .on(&host.name))
 }
 
@@ -270,11 +274,9 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
         (DataState::Aborted, Some(m)) if m.complete => Err(Blocked::new(
             Rule::DataGone,
             format!("{path} has a database but its write-ahead log is gone"),
-            format!(
-                "this member has lost data: `quorate replace-node {0} {0}` joins it afresh",
-                host.name
-            ),
+            "this member has lost data",
         )
+        .or(LastResort::lost_data(&host.name))
         .on(&host.name)),
         (_, Some(_)) => Ok(()),
         (DataState::Aborted, None) => Err(Blocked::new(

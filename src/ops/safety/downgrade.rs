@@ -8,6 +8,7 @@ use crate::etcd::Member;
 use crate::inventory::{MemberId, Version};
 use crate::ops::check::why_unhealthy;
 use crate::ops::model::{Fact, Membership};
+use crate::ops::sight::cannot_tell;
 
 /// How far the way back to a release is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +108,10 @@ pub fn may_begin(membership: &Membership, to: Version) -> Result<(), Blocked> {
 /// One that is down keeps the cluster's version where it is, and its storage as it was.
 fn everybody_is_well(membership: &Membership) -> Result<(), Blocked> {
     if let Some(sick) = membership.members.iter().find(|m| !membership.healthy(m.id)) {
+        let so = "etcd goes back as a whole or not at all";
+        if let Some(refusal) = cannot_tell(membership, std::iter::once(sick), so) {
+            return Err(refusal);
+        }
         return Err(Blocked::new(
             Rule::NotSettled,
             format!(
@@ -166,6 +171,10 @@ pub fn may_go_back(membership: &Membership, id: MemberId, to: Version) -> Result
     let not_yet = |reason: String| Err(Blocked::new(Rule::NotSettled, reason, LOOK));
     let Some(status) = membership.status_of(id) else {
         let reason = format!("{who} does not answer, so it may not be ready for {minor}");
+        let so = "its storage may not be ready for the older release";
+        if let Some(refusal) = cannot_tell(membership, std::iter::once(member), so) {
+            return Err(refusal);
+        }
         return Err(Blocked::new(Rule::Unknown, reason, as_it_is(member)));
     };
     if status.version.series() <= to.series() {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::{Blocked, Rule};
 use crate::etcd::Member;
 use crate::inventory::MemberId;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::Membership;
+use crate::ops::sight::cannot_tell;
 
 /// What becomes of leadership when a member is taken off the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,14 @@ pub fn named(membership: &Membership) -> Option<&Member> {
     membership.members.iter().find(|m| m.id == id)
 }
 
+/// Who leads, as far as it can be seen: the word of a majority, or where members are in the dark that of those who answer.
+pub fn seen(membership: &Membership) -> Option<MemberId> {
+    match membership.unseen.is_empty() {
+        true => membership.leader(),
+        false => named(membership).map(|member| member.id),
+    }
+}
+
 /// Whether the leader would take a member back that is stopped for a while. The members that run go on over connections
 /// that are open, whatever has become of certificates; who comes back needs a new one, to the leader above all. A leader
 /// that does not answer us may answer nobody new. Those in `cured` do by then.
@@ -87,13 +97,18 @@ pub fn takes_back(membership: &Membership, id: MemberId, cured: &BTreeSet<Member
         leader.id != id && !answers
     });
     let Some(silent) = silent else { return Ok(()) };
+    let so = "it leads, and a member that is stopped has to find its way back to it";
+    if let Some(refusal) = cannot_tell(membership, std::iter::once(silent), so) {
+        return Err(refusal);
+    }
     Err(Blocked::new(
         Rule::NotSettled,
         format!(
             "the cluster is led by {} ({}), which does not answer: a member that is stopped may not find its way back to it",
             silent.name, silent.id
         ),
-        "bring that member back first (`quorate up`, `quorate logs NAME`), or replace it (`quorate replace-node`); one that is \
-         not in the inventory is taken out with `quorate up --prune`",
-    ))
+        "one that is not in the inventory is taken out with `quorate up --prune`; bring any other back first (`quorate up`, \
+         `quorate logs NAME`)",
+    )
+    .or(LastResort::replace()))
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::bootstrap::Marker;
-use super::quorum::{Strength, quorum, quorum_lost};
+use super::quorum::{Strength, quorum, without_quorum};
 use super::{Blocked, Rule};
 use crate::etcd::Member;
 use crate::inventory::{MemberId, PeerUrl};
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Membership, Policy};
+use crate::ops::sight::{Health, cannot_tell};
 
 /// A learner may be this many raft entries behind when it is promoted. etcd itself accepts 90 % of the leader's index,
 /// which on an old cluster is a gap of millions (server.go, `readyPercentThreshold`).
@@ -31,7 +33,7 @@ pub fn may_add(membership: &Membership) -> Result<(), Blocked> {
 pub fn may_add_once(membership: &Membership, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
     let now = Strength::of(membership);
     if !now.has_quorum() {
-        return Err(quorum_lost(now));
+        return Err(without_quorum(membership, now));
     }
     settled(membership, None, cured)
 }
@@ -58,11 +60,17 @@ pub fn may_promote(membership: &Membership, id: MemberId) -> Result<(), Blocked>
             format!("the learner is {lag} entries behind, {PROMOTION_LAG} are allowed"),
             "wait until it has caught up; if the gap grows, look at its disk and network, and at `quorate logs NAME`",
         )),
-        None => Err(Blocked::new(
-            Rule::Unknown,
-            "the learner does not answer",
-            "look at its log with `quorate logs NAME`",
-        )),
+        None => {
+            let learner = membership.members.iter().filter(|m| m.id == id);
+            let refusal = cannot_tell(membership, learner, "it is promoted once it has caught up");
+            Err(refusal.unwrap_or_else(|| {
+                Blocked::new(
+                    Rule::Unknown,
+                    "the learner does not answer",
+                    "look at its log with `quorate logs NAME`",
+                )
+            }))
+        }
     }
 }
 
@@ -86,7 +94,7 @@ pub fn may_remove_once(
 ) -> Result<(), Blocked> {
     let now = Strength::of(membership);
     if !now.has_quorum() {
-        return Err(quorum_lost(now));
+        return Err(without_quorum(membership, now));
     }
     if membership.members.iter().any(|m| m.id == id && m.learner) {
         return from_a_quorum(membership);
@@ -105,6 +113,13 @@ pub fn may_remove_once(
         healthy: membership.voters().filter(stays).count(),
     };
     if left.healthy < quorum(left.voters) {
+        let dark = membership
+            .voters()
+            .filter(|m| m.id != id && membership.health(m.id) == Health::Unknown);
+        let so = "without this one the others might be no quorum";
+        if let Some(refusal) = cannot_tell(membership, dark, so) {
+            return Err(refusal);
+        }
         return Err(Blocked::new(
             Rule::WouldLoseQuorum,
             format!(
@@ -164,13 +179,16 @@ fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSe
         finished(member)?;
         if !membership.healthy(member.id) {
             let name = &member.name;
+            let so = "members come and go only while all others are well";
+            if let Some(refusal) = cannot_tell(membership, std::iter::once(member), so) {
+                return Err(refusal);
+            }
             return Err(Blocked::new(
                 Rule::NotSettled,
                 format!("{name} is not healthy"),
-                format!(
-                    "bring it back first (`quorate up`, `quorate logs {name}`), or replace it (`quorate replace-node {name} NEW`)"
-                ),
-            ));
+                format!("bring it back first (`quorate up`, `quorate logs {name}`)"),
+            )
+            .or(LastResort::replace_by_another(name)));
         }
     }
     Ok(())

@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::etcd::Member;
 use crate::inventory::NodeName;
+use crate::ops::last_resort::LastResort;
 
 /// Which rule said no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -92,6 +93,9 @@ pub struct Blocked {
     pub reason: String,
     /// What to do: a command wherever there is one.
     pub hint: String,
+    /// What else could be done, where no host was left in the dark ([`crate::ops::sight::Sight::complete`]).
+    #[serde(skip)]
+    pub(crate) last: Option<LastResort>,
 }
 
 impl Blocked {
@@ -101,7 +105,14 @@ impl Blocked {
             node: None,
             reason: reason.into(),
             hint: hint.into(),
+            last: None,
         }
+    }
+
+    /// With a way out that gives up what is there.
+    pub(crate) fn or(mut self, last: LastResort) -> Self {
+        self.last = Some(last);
+        self
     }
 
     pub(crate) fn on(mut self, node: &NodeName) -> Self {

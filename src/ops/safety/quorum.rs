@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::leader::takes_back;
 use super::{Blocked, Rule};
 use crate::inventory::MemberId;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Membership, Policy};
+use crate::ops::sight::{Health, cannot_tell};
 
 /// Votes needed among `voters` members: more than half.
 pub fn quorum(voters: usize) -> usize {
@@ -81,24 +83,30 @@ pub fn may_stop_once(
         return Ok(());
     }
     if !now.has_quorum() && !policy.accept_outage {
-        return Err(quorum_lost(now));
+        return Err(without_quorum(membership, now));
     }
-    if !healthy(id) {
+    let dark = membership.health(id) == Health::Unknown;
+    if !healthy(id) && !dark {
         return Ok(());
     }
-    let after = now.one_down();
+    // One in the dark may carry the others as well as any; among the healthy it was not counted.
+    let after = if healthy(id) { now.one_down() } else { now };
     if after.has_quorum() {
-        let sick: Vec<String> = membership
-            .members
-            .iter()
-            .filter(|m| m.id != id && !healthy(m.id))
+        let not_well = membership.members.iter().filter(|m| m.id != id && !healthy(m.id));
+        let sick: Vec<String> = not_well
+            .clone()
+            .filter(|m| membership.health(m.id) == Health::Sick)
             .map(|m| if m.started() { m.name.clone() } else { m.id.to_string() })
             .collect();
-        if sick.is_empty() {
+        let dark = cannot_tell(membership, not_well, "stopping this one might leave no reserve");
+        if sick.is_empty() && dark.is_none() {
             return Ok(());
         }
         if policy.accept_outage {
             return takes_back(membership, id, cured);
+        }
+        if let Some(refusal) = dark.filter(|_| sick.is_empty()) {
+            return Err(refusal);
         }
         return Err(Blocked::new(
             Rule::NotSettled,
@@ -106,11 +114,23 @@ pub fn may_stop_once(
                 "stopping it while {} is not healthy would leave no reserve",
                 sick.join(", ")
             ),
-            "bring that member back first (`quorate up`, `quorate logs NAME`), or replace it (`quorate replace-node`)",
-        ));
+            "bring that member back first (`quorate up`, `quorate logs NAME`)",
+        )
+        .or(LastResort::replace()));
     }
     if policy.accept_outage {
         return takes_back(membership, id, cured);
+    }
+    let others = membership.voters().filter(|m| m.id != id && !healthy(m.id));
+    let dark = others
+        .clone()
+        .filter(|m| membership.health(m.id) == Health::Unknown)
+        .count();
+    // With those in the dark it might be a quorum.
+    if after.healthy + dark >= quorum(after.voters)
+        && let Some(refusal) = cannot_tell(membership, others, "stopping this one might lose the quorum")
+    {
+        return Err(refusal);
     }
     Err(Blocked::new(
         Rule::WouldLoseQuorum,
@@ -129,8 +149,24 @@ pub fn may_stop_once(
     ))
 }
 
-/// The refusal when quorum is gone.
-pub fn quorum_lost(now: Strength) -> Blocked {
+/// The refusal where too few voters are known to be healthy: that quorum is lost is said only where those in the dark could
+/// not make it up.
+pub fn without_quorum(membership: &Membership, now: Strength) -> Blocked {
+    let dark = membership
+        .voters()
+        .filter(|m| membership.health(m.id) == Health::Unknown);
+    let so = format!(
+        "{} of {} voters are seen to be healthy, and {} are needed",
+        now.healthy,
+        now.voters,
+        quorum(now.voters)
+    );
+    let enough = now.healthy + dark.clone().count() >= quorum(now.voters);
+    let refusal = cannot_tell(membership, dark, &so).filter(|_| enough);
+    refusal.unwrap_or_else(|| quorum_lost(now))
+}
+
+fn quorum_lost(now: Strength) -> Blocked {
     Blocked::new(
         Rule::QuorumLost,
         format!(
@@ -139,8 +175,9 @@ pub fn quorum_lost(now: Strength) -> Blocked {
             now.voters,
             quorum(now.voters)
         ),
-        "start the members that are down (`quorate up`); when a majority is gone for good, `quorate recover`",
+        "start the members that are down (`quorate up`)",
     )
+    .or(LastResort::majority_gone())
 }
 
 #[cfg(test)]

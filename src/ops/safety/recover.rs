@@ -9,6 +9,7 @@ use super::{Blocked, Rule};
 use crate::etcd::{Member, MemberStatus, RaftLog};
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, NO_QUORUM, Observed, Policy, host_of, why_and_help};
 use crate::ops::recover::RecoverOrder;
 
@@ -57,7 +58,13 @@ pub fn may_recover(
     blocked.extend(one_cluster(&survivors));
     blocked.extend(could_not_be_asked(observed, &survivors));
     blocked.extend(could_be_started(desired, observed, &survivors));
-    let chosen = choose(order, &survivors).map_err(|refusal| blocked.push(refusal)).ok();
+    let chosen = choose(order, &survivors);
+    let dark = blocked.iter().any(|refusal| refusal.rule == Rule::Unreachable);
+    // Nobody has data as long as nobody was seen.
+    let chosen = match chosen {
+        Err(refusal) if refusal.rule == Rule::DataGone && dark => None,
+        chosen => chosen.map_err(|refusal| blocked.push(refusal)).ok(),
+    };
     if let Some((host, facts)) = chosen.and_then(|name| survivors.get(name)) {
         blocked.extend(no_room(host, facts));
         blocked.extend(no_release(host, facts));
@@ -78,14 +85,17 @@ fn still_works(observed: &Observed) -> Option<Blocked> {
     let membership = observed.cluster.known()?;
     let now = Strength::of(membership);
     if now.has_quorum() {
-        return Some(Blocked::new(
-            Rule::NotSettled,
-            format!(
-                "the cluster works: {} of {} voters are healthy",
-                now.healthy, now.voters
-            ),
-            "a member that is gone for good is replaced with `quorate replace-node`; what is down starts with `quorate up`",
-        ));
+        return Some(
+            Blocked::new(
+                Rule::NotSettled,
+                format!(
+                    "the cluster works: {} of {} voters are healthy",
+                    now.healthy, now.voters
+                ),
+                "`quorate up` starts what does not run",
+            )
+            .or(LastResort::one_is_gone()),
+        );
     }
     let corrupt = |s: &MemberStatus| s.errors.iter().any(|e| e.contains("CORRUPT"));
     let answers = |m: &&Member| membership.status_of(m.id).is_some_and(|s| !corrupt(s));
@@ -121,6 +131,7 @@ fn one_cluster(survivors: &Survivors<'_>) -> Option<Blocked> {
     let refusal = same_cluster(survivors.values().copied()).err()?;
     Some(Blocked {
         hint: "leave out the hosts with old data: --without NAME".to_owned(),
+        last: None,
         ..refusal
     })
 }
@@ -194,8 +205,9 @@ fn choose<'a>(order: &'a RecoverOrder, survivors: &Survivors<'a>) -> Result<&'a 
         Blocked::new(
             Rule::DataGone,
             "no host that answers has data of this cluster",
-            "go back to a backup: `quorate restore FILE`",
+            "look at the hosts that do not answer: they may have it",
         )
+        .or(LastResort::back_to_a_backup())
     })
 }
 

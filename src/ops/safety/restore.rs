@@ -7,8 +7,10 @@ use super::quorum::quorum;
 use super::{Blocked, Rule};
 use crate::host::{Client, DataState, HostFacts};
 use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Observed, Policy, host_of, label, why_and_help};
 use crate::ops::restore::{RestoreNote, RestoreOrder};
+use crate::ops::sight::MEND;
 
 /// Free bytes a host keeps besides the snapshot, what becomes of it, and two WAL segments.
 const ROOM: u64 = 256 << 20;
@@ -73,17 +75,14 @@ pub fn no_restore_under_way(desired: &Desired, hosts: &BTreeMap<NodeName, Fact<H
                 "a restore of {} was begun at {} and is not finished",
                 note.file, note.begun
             ),
-            finish(&note),
-        )),
+            FINISH,
+        )
+        .or(LastResort::finish(&note))),
     }
 }
 
-fn finish(note: &RestoreNote) -> String {
-    format!(
-        "finish it: `quorate restore {} --accept-data-loss` (the same backup, under any name)",
-        note.file
-    )
-}
+/// What is said first where a host is in the dark: nothing can be finished without it.
+const FINISH: &str = "see that every host can be looked at, then run this again: it says how to finish that";
 
 /// May this backup be restored? Returns the terms: those of the note when the restore was begun before.
 ///
@@ -98,14 +97,17 @@ pub fn may_restore(
     let (note, resumed) = match note_of(desired, &observed.hosts).map_err(|refusal| vec![refusal])? {
         Some(note) if note.sha256 == order.snapshot.sha256 => (note, true),
         Some(note) => {
-            return Err(vec![Blocked::new(
-                Rule::RestoreUnderWay,
-                format!(
-                    "a restore of another backup, {}, was begun at {}",
-                    note.file, note.begun
-                ),
-                finish(&note),
-            )]);
+            return Err(vec![
+                Blocked::new(
+                    Rule::RestoreUnderWay,
+                    format!(
+                        "a restore of another backup, {}, was begun at {}",
+                        note.file, note.begun
+                    ),
+                    FINISH,
+                )
+                .or(LastResort::finish(&note)),
+            ]);
         }
         None => (begin(desired, order), false),
     };
@@ -135,7 +137,8 @@ pub fn may_restore(
     if !resumed {
         blocked.extend(would_go_on(desired, observed));
     }
-    if !policy.accept_data_loss {
+    let dark = blocked.iter().any(|refusal| refusal.rule == Rule::Unreachable);
+    if !policy.accept_data_loss && !dark {
         blocked.extend(loses_data(observed, order));
     }
     if blocked.is_empty() {
@@ -235,8 +238,8 @@ pub(super) fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
         Rule::Unreachable,
         format!("it cannot be looked at ({why}), so it may go on with the old data"),
         format!(
-            "{}; if it is gone for good, say --without {}",
-            help.unwrap_or("mend the connection"),
+            "{}; say --without {} only when you know that the machine is gone: one that merely cannot be reached goes on",
+            help.unwrap_or(MEND),
             host.name
         ),
     )
@@ -247,7 +250,7 @@ pub(super) fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
 pub(super) fn left_out(desired: &Desired, observed: &Observed, without: &[NodeName], begun: bool) -> Vec<Blocked> {
     let mut blocked = Vec::new();
     for name in without {
-        if observed.runs(name) {
+        if observed.runs(name) || is_heard(desired, observed, name) {
             let hint = match begun {
                 false => format!("take it along with the others: leave `--without {name}` out"),
                 true => {
@@ -270,6 +273,13 @@ pub(super) fn left_out(desired: &Desired, observed: &Observed, without: &[NodeNa
         ));
     }
     blocked
+}
+
+/// Whether the members that answer hear that of a host, which nobody can look at.
+fn is_heard(desired: &Desired, observed: &Observed, name: &NodeName) -> bool {
+    let member = observed.cluster.known().zip(desired.hosts.get(name));
+    let member = member.and_then(|(membership, host)| Some((membership, membership.of(host)?.id)));
+    member.is_some_and(|(membership, id)| !membership.heard_by(id).0.is_empty())
 }
 
 /// Members that the inventory does not list are neither stopped nor looked at. When they are a quorum by themselves, and

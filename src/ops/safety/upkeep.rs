@@ -6,7 +6,9 @@ use crate::bundle::known_bad;
 use crate::etcd::{AlarmKind, Member, MemberStatus};
 use crate::host::HostFacts;
 use crate::inventory::{Desired, DesiredHost, MemberId};
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Membership, host_of};
+use crate::ops::sight::cannot_tell;
 use crate::render::option_in;
 
 /// etcd's quota where the configuration names none: 2 GiB.
@@ -96,11 +98,14 @@ fn percent(part: u64, whole: u64) -> u64 {
     part.saturating_mul(100) / whole.max(1)
 }
 
-/// What to do about an alarm.
-pub fn way_out(alarm: AlarmKind) -> &'static str {
+/// What to do about an alarm, and what else where that does not help.
+pub fn way_out(alarm: AlarmKind) -> (&'static str, Option<LastResort>) {
     match alarm {
-        AlarmKind::Nospace => "`quorate alarm disarm` removes the cause, then the alarm",
-        AlarmKind::Corrupt => "find the odd one with `quorate check-hashes`, and replace it (`quorate replace-node`)",
+        AlarmKind::Nospace => ("`quorate alarm disarm` removes the cause, then the alarm", None),
+        AlarmKind::Corrupt => (
+            "find the odd one with `quorate check-hashes`",
+            Some(LastResort::replace_whichever_is_odd()),
+        ),
     }
 }
 
@@ -111,6 +116,10 @@ pub fn way_out(alarm: AlarmKind) -> &'static str {
 pub fn may_defragment(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
     let sick = membership.members.iter().find(|m| !membership.healthy(m.id));
     if let Some(member) = sick {
+        let so = "one that is defragmented answers nobody meanwhile";
+        if let Some(refusal) = cannot_tell(membership, std::iter::once(member), so) {
+            return Err(refusal);
+        }
         return Err(Blocked::new(
             Rule::NotSettled,
             format!(
@@ -128,11 +137,12 @@ pub fn may_defragment(membership: &Membership, id: MemberId) -> Result<(), Block
         ));
     }
     if membership.alarms.iter().any(|alarm| alarm.kind == AlarmKind::Corrupt) {
-        return Err(Blocked::new(
-            Rule::Upkeep,
-            "the alarm CORRUPT is on: members disagree about the data",
-            way_out(AlarmKind::Corrupt),
-        ));
+        let (hint, last) = way_out(AlarmKind::Corrupt);
+        let reason = "the alarm CORRUPT is on: members disagree about the data";
+        return Err(Blocked {
+            last,
+            ..Blocked::new(Rule::Upkeep, reason, hint)
+        });
     }
     let bad = membership
         .status_of(id)
@@ -158,6 +168,10 @@ pub fn has_room(membership: &Membership, configured: u64) -> Result<(), Blocked>
     let configured = (configured > 0).then_some(configured);
     for member in membership.voters() {
         if membership.status_of(member.id).is_none() {
+            let so = "its database may still be full";
+            if let Some(refusal) = cannot_tell(membership, std::iter::once(member), so) {
+                return Err(refusal);
+            }
             return Err(Blocked::new(
                 Rule::Unknown,
                 format!("{} does not tell the size of its database", name(member)),
@@ -183,6 +197,10 @@ pub fn has_room(membership: &Membership, configured: u64) -> Result<(), Blocked>
 pub fn may_disarm(desired: &Desired, membership: &Membership) -> Result<(), Blocked> {
     let missing = membership.voters().find(|m| membership.status_of(m.id).is_none());
     if let Some(member) = missing {
+        let so = "its database might stay full";
+        if let Some(refusal) = cannot_tell(membership, std::iter::once(member), so) {
+            return Err(refusal);
+        }
         return Err(Blocked::new(
             Rule::NotSettled,
             format!("{} does not answer, so its database would stay full", name(member)),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Blocked, Rule};
 use crate::bundle::{before_the_next_minor, entry};
 use crate::inventory::Version;
+use crate::ops::last_resort::LastResort;
 
 /// The first minor that can be left backwards: its `Downgrade` call works, and its storage knows its own form.
 const FIRST_TO_GO_BACK: (u32, u32) = (3, 6);
@@ -118,18 +119,22 @@ fn stepping_stone(
 
 /// From 3.6 on etcd can go back one minor, with a procedure of its own ([`super::downgrade`]); before that it cannot.
 fn may_downgrade(from: Version, to: Version) -> Result<(), Blocked> {
-    let restore =
-        "restore the snapshot that was taken before the upgrade: `quorate restore FILE` (newer writes are lost)";
     let refuse = |reason: String, hint: String| Err(Blocked::new(Rule::Version, reason, hint));
+    let no_way_back = |reason: String| {
+        let hint = "stay with the release that runs: etcd itself has no way back from it";
+        Err(Blocked::new(Rule::Version, reason, hint).or(LastResort::before_the_upgrade()))
+    };
     let before = Version::new(from.major, from.minor.saturating_sub(1), 0);
     let online = from.series() >= FIRST_TO_GO_BACK;
     if to.series() != before.series() {
-        let hint = match online {
-            true => format!("go to {0} first: `quorate downgrade --to {0}.N`", before.series_text()),
-            false => restore.to_owned(),
-        };
         let reason = format!("etcd goes back one minor release at a time, and {from} to {to} is more");
-        return refuse(reason, hint);
+        return match online {
+            true => refuse(
+                reason,
+                format!("go to {0} first: `quorate downgrade --to {0}.N`", before.series_text()),
+            ),
+            false => no_way_back(reason),
+        };
     }
     if !online {
         let reason = format!(
@@ -137,7 +142,7 @@ fn may_downgrade(from: Version, to: Version) -> Result<(), Blocked> {
             to.series_text(),
             from.series_text()
         );
-        return refuse(reason, restore.to_owned());
+        return no_way_back(reason);
     }
     match floor(from) {
         Some(floor) if to < floor => refuse(
@@ -193,6 +198,7 @@ pub fn may_start_with(from: Version, to: Version) -> Result<(), Blocked> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::sight::Sight;
 
     fn v(text: &str) -> Version {
         text.parse().unwrap()
@@ -232,11 +238,16 @@ mod tests {
         );
     }
 
-    /// The reason, and the way out beside it.
+    /// The reason, and the way out beside it where every host was looked at.
     #[track_caller]
     fn refused(from: &str, to: &str) -> (String, String) {
         let refusal = may_change_version(v(from), v(to)).unwrap_err();
         assert_eq!(refusal.rule, Rule::Version);
+        assert!(
+            !refusal.hint.contains("quorate restore"),
+            "only where every host was looked at"
+        );
+        let refusal = Sight::clear().complete(vec![refusal]).remove(0);
         (refusal.reason, refusal.hint)
     }
 

@@ -163,7 +163,7 @@ impl Command<'_> {
             let hit_is_sick = all
                 .iter()
                 .filter(votes)
-                .any(|m| m["name"] == hit && m["healthy"] == false);
+                .any(|m| m["name"] == hit && m["healthy"] != true);
             healthy.count() >= self.voters && !hit_is_sick
         });
     }

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::RealWorld;
 use crate::etcd::{EtcdClient, EtcdError, KvHash};
 use crate::ops::exec::StepError;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, host_of, label};
 use crate::ops::plan::count;
 
@@ -61,6 +62,9 @@ impl RealWorld {
             let name = label(self.desired(), member);
             let spec = host_of(self.desired(), member)
                 .ok_or_else(|| StepError::new(format!("{name} is not in the inventory")))?;
+            if let Some(why) = membership.in_the_dark(member.id) {
+                return Err(StepError::new(format!("{name}: {why}")).hint("mend the connection to it first"));
+            }
             if membership.status_of(member.id).is_none() {
                 return Err(StepError::new(format!("{name} does not answer")).hint("bring it back first: `quorate up`"));
             }
@@ -101,11 +105,16 @@ impl RealWorld {
         }
         let odd: Vec<&str> = hashes.iter().filter(|h| !h.agrees).map(|h| h.name.as_str()).collect();
         if !odd.is_empty() {
+            let hint = "take a backup of a member that agrees with the others";
+            let hint = self
+                .sight()
+                .await
+                .hint(hint, Some(&LastResort::replace_the_odd_one(odd[0])));
             return Err(StepError::new(format!(
                 "the data of {} differs from that of the others at revision {revision}",
                 odd.join(", ")
             ))
-            .hint(format!("replace it: `quorate replace-node {} {}`", odd[0], odd[0])));
+            .hint(hint));
         }
         let same = count(hashes.len(), "member");
         Ok(format!("{same} with hash {:08x} at revision {revision}", first.hash))

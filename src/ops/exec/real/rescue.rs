@@ -12,6 +12,7 @@ use crate::host::rescue::PrivateMember;
 use crate::host::{Output, Running};
 use crate::inventory::{DesiredHost, NodeName, Version};
 use crate::ops::exec::{StepError, fault};
+use crate::ops::last_resort::LastResort;
 use crate::ops::plan::{Step, digest};
 use crate::ops::recover::{REASON, Rescue};
 use crate::report::{Event, Reporter, human_bytes};
@@ -46,12 +47,21 @@ impl RealWorld {
                 fault::point(&format!("private:{}", step.id));
                 self.take_from(step, spec, version, &client, reporter).await
             }
-            Err(error) => Err(error),
+            Err(error) => Err(self.or_a_backup(error).await),
         };
         // With its input the private etcd ends, and the copy goes.
         drop(running.stdin);
         let _ = running.done.await;
         taken
+    }
+
+    /// With the way out that is left where the survivors' data cannot be used.
+    async fn or_a_backup(&self, error: StepError) -> StepError {
+        let hint = error
+            .hint
+            .clone()
+            .unwrap_or_else(|| "go on from another survivor with --from NAME".to_owned());
+        error.hint(self.sight().await.hint(&hint, Some(&LastResort::or_back_to_a_backup())))
     }
 
     async fn take_from(
@@ -124,6 +134,6 @@ fn ended(output: Option<Output>) -> StepError {
     StepError {
         journal: said.lines().map(str::to_owned).collect(),
         ..StepError::new("a private etcd does not run on a copy of the data")
-            .hint("go on from another survivor with --from NAME, or go back to a backup: `quorate restore FILE`")
+            .hint("go on from another survivor with --from NAME")
     }
 }

@@ -9,6 +9,7 @@ use crate::backup::{About, BackupError, Manifest, ManifestMember, Seal, file_nam
 use crate::etcd::Member;
 use crate::inventory::Desired;
 use crate::ops::exec::StepError;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Membership, host_of, label};
 use crate::ops::plan::{Step, digest};
 use crate::report::{Event, Reporter, human_bytes};
@@ -62,12 +63,13 @@ impl RealWorld {
         seal: Seal,
         progress: &(dyn Fn(u64, Option<u64>) + Send + Sync),
     ) -> Result<Taken, StepError> {
-        let membership = self.membership().await.map_err(|error| {
-            error.hint(
-                "without a quorum no snapshot can be taken: `quorate up` starts what is down; when the majority is gone for \
-                 good, `quorate recover`",
-            )
-        })?;
+        let membership = match self.membership().await {
+            Ok(membership) => membership,
+            Err(error) => {
+                let hint = "without a quorum no snapshot can be taken: `quorate up` starts what is down";
+                return Err(error.hint(self.sight().await.hint(hint, Some(&LastResort::majority_gone()))));
+            }
+        };
         let source = healthiest(self.desired(), &membership).ok_or_else(|| {
             StepError::new("no healthy member of the inventory can be asked for a snapshot")
                 .hint("look at `quorate status`; without a quorum no snapshot can be taken")

@@ -298,6 +298,7 @@ fn membership(desired: &Desired) -> Membership {
         members,
         alarms: Vec::new(),
         peers: BTreeMap::new(),
+        unseen: BTreeMap::new(),
         works_at: BTreeMap::new(),
     }
 }
