@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{Detail, Exit, Failure};
 use super::session::Session;
-use super::{confirm, draft, lock, probe, show};
+use super::{confirm, draft, lock, probe, show, trial};
 use crate::backup::Unlocked;
 use crate::bundle::Bundle;
 use crate::ops::check::why_unhealthy;
@@ -151,6 +151,7 @@ async fn rounds(
             plan.notes.iter().for_each(|note| session.note(note));
             return well(session, &intent, &seen);
         }
+        trial::before(session, parts, &mut plan, &seen).await?;
         if held.is_none() {
             agree(session, parts, &plan)?;
             *held = Some(
@@ -161,7 +162,7 @@ async fn rounds(
             // Somebody else may have held the lock until now, or a member came back by itself: what was agreed to must
             // still be what is needed.
             seen = parts.look(session, &intent).await?;
-            let now = parts.plan(session, &intent, &seen)?;
+            let mut now = parts.plan(session, &intent, &seen)?;
             if now.steps_digest != plan.steps_digest {
                 let changed = "the hosts changed while the plan was on the screen";
                 if saved.is_some() {
@@ -171,6 +172,7 @@ async fn rounds(
                 if now.is_empty() {
                     return well(session, &intent, &seen);
                 }
+                trial::before(session, parts, &mut now, &seen).await?;
                 agree(session, parts, &now)?;
             }
             plan = now;

@@ -1,6 +1,6 @@
 //! The one place where real parts are wired together: inventory, bundle, connections, CA.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -41,6 +41,8 @@ pub struct Session {
     phases: std::sync::Mutex<Vec<(String, f64)>>,
     /// What the write probe saw, so far.
     probe: std::sync::Mutex<Option<ProbeReport>>,
+    /// What etcd was seen to start with during this command.
+    tried: std::sync::Mutex<BTreeSet<String>>,
     stop: std::sync::OnceLock<CancellationToken>,
     secrets: Arc<dyn SecretSource>,
     fleet: OnceLock<Arc<Fleet>>,
@@ -78,6 +80,7 @@ impl Session {
             draft: Default::default(),
             phases: Default::default(),
             probe: Default::default(),
+            tried: Default::default(),
             stop: Default::default(),
             secrets,
             fleet: OnceLock::new(),
@@ -188,6 +191,18 @@ impl Session {
                 None => seen,
             });
         }
+    }
+
+    /// Keeps in mind that etcd starts with this, for the length of the command.
+    pub fn tried(&self, configuration: String) {
+        if let Ok(mut tried) = self.tried.lock() {
+            tried.insert(configuration);
+        }
+    }
+
+    /// Whether etcd was seen to start with this.
+    pub fn has_tried(&self, configuration: &str) -> bool {
+        self.tried.lock().is_ok_and(|tried| tried.contains(configuration))
     }
 
     /// Cancelled by the first Ctrl-C from now on.

@@ -10,8 +10,9 @@ use super::converge::{Parts, bring_about};
 use super::draft::{self, When};
 use super::error::{Detail, Exit, Failure};
 use super::session::Session;
+use super::trial;
 use crate::inventory::{Version, edit, options};
-use crate::ops::model::{Fact, Intent};
+use crate::ops::model::{Fact, Intent, Observed};
 use crate::ops::safety::version::{ladder, may_change_version};
 
 /// etcd looks every 4 s whether its members have moved on.
@@ -34,6 +35,7 @@ pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     let have: Vec<Version> = session.bundle()?.versions().into_keys().collect();
     let rungs = ladder(from.oldest, to, &have).map_err(|refusal| vec![refusal])?;
     options_survive(&session, from.oldest, &rungs)?;
+    trial::rungs(&session, &rungs, &from.seen).await?;
     climb(&mut session, &rungs, to).await
 }
 
@@ -50,6 +52,7 @@ pub async fn downgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     }
     may_change_version(from.newest, to).map_err(|refusal| vec![refusal])?;
     options_survive(&session, from.newest, &[to])?;
+    trial::rungs(&session, &[to], &from.seen).await?;
     climb(&mut session, &[to], to).await
 }
 
@@ -104,6 +107,8 @@ async fn settled(session: &Session, rung: Version) -> Result<(), Failure> {
 struct Running {
     oldest: Version,
     newest: Version,
+    /// What was seen of hosts and cluster.
+    seen: Observed,
 }
 
 async fn running(session: &Session) -> Result<Running, Failure> {
@@ -118,6 +123,7 @@ async fn running(session: &Session) -> Result<Running, Failure> {
         (Some(oldest), Some(newest)) => Ok(Running {
             oldest: *oldest,
             newest: *newest,
+            seen,
         }),
         _ => Err(no_cluster("no member answers")),
     }

@@ -15,6 +15,7 @@
 //! | [`timer`] | `enable_timer`, `disable_timer`, `run_timer_now` |
 //! | [`lock`] | `lock`, `steal_lock` |
 //! | [`program`] | `run_program`, `stream_program`, `receive_file` |
+//! | [`trial`] | not of a host: an etcd on scratch data, on whatever machine |
 
 pub mod clients;
 pub mod data;
@@ -32,6 +33,7 @@ pub mod shelf;
 pub mod ssh;
 pub mod timer;
 pub mod transport;
+pub mod trial;
 
 mod facts_parser;
 mod scripts;
@@ -51,4 +53,5 @@ pub use push::*;
 pub use secrets::*;
 pub use shelf::Shelf;
 pub use transport::*;
+pub use trial::{TrialEnd, TrialProgram, TrialStand};
 pub use verbs::Host;

@@ -9,7 +9,7 @@ macro_rules! script {
 script!(OBSERVE: "service_facts.sh", "sockets.sh", "data_facts.sh", "observe.sh");
 script!(SERVICE_STATUS: "service_facts.sh", "service_status.sh");
 script!(MEMBER_STATUS: "service_facts.sh", "data_facts.sh", "member_status.sh");
-script!(PUSH: "push.sh");
+script!(PUSH: "take.sh", "push.sh");
 script!(SYSTEMD: "systemd.sh");
 script!(PROCESS: "process.sh");
 script!(SUPERVISE: "supervise.sh");
@@ -20,6 +20,7 @@ script!(CLIENTS: "sockets.sh", "clients.sh");
 script!(WAL: "wal.sh");
 script!(RESCUE: "in_use.sh", "rescue.sh");
 script!(SHELF: "shelf.sh");
+script!(TRIAL: "take.sh", "trial.sh");
 script!(TIMER: "timer.sh");
 script!(MARKER: "marker.sh");
 script!(LOCK: "lock.sh");

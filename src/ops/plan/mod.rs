@@ -23,6 +23,7 @@ mod restore;
 mod roll;
 mod rotate_ca;
 mod startable;
+mod starts;
 mod upkeep;
 mod waves;
 
@@ -32,6 +33,7 @@ mod certificates_tests;
 pub use bootstrap::{expected_cluster_id, initial_new};
 pub use drift::{managed_files, pki_manifest};
 pub use restore::workplace;
+pub use starts::{NewStart, new_starts};
 pub use step::*;
 
 use crate::inventory::Desired;

@@ -18,6 +18,7 @@
 //! 10. [`recover::may_recover`]: a minority goes on alone only when no majority could, and from the newest of it.
 //! 11. [`upkeep::may_defragment`], [`upkeep::has_room`], [`upkeep::may_disarm`]: one member at a time, and an alarm is taken
 //!     back only when its cause is gone.
+//! 12. [`trial::may_be_given`]: no member is stopped for a configuration or a release that etcd does not start with.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
@@ -30,6 +31,7 @@ pub mod membership;
 pub mod quorum;
 pub mod recover;
 pub mod restore;
+pub mod trial;
 pub mod trust;
 pub mod upkeep;
 pub mod version;
@@ -66,6 +68,8 @@ pub enum Rule {
     Host,
     /// The inventory and the cluster contradict each other.
     Inventory,
+    /// etcd was asked, and does not start with what a member would be given.
+    WouldNotStart,
     /// Certificates.
     Certificates,
     /// Clients would be locked out.
