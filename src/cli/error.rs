@@ -136,6 +136,11 @@ impl From<Vec<Blocked>> for Failure {
                 "what cannot be looked at may carry data or run a member, so nothing is begun without it. A running \
                  cluster's other hosts: `--limit`; a host that is gone for good: `quorate replace-node`",
             )
+            } else if blocked.iter().all(|b| b.rule == Rule::WouldNotStart) {
+                Self::new(
+                    Exit::Blocked,
+                    "nothing was changed: etcd does not start with what its members would get",
+                )
             } else {
                 Self::new(Exit::Blocked, "nothing was changed, because it would not be safe")
             };
