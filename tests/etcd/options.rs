@@ -231,7 +231,7 @@ fn sample(version: Version, option: &EtcdOption) -> Value {
         "cors" => return json!("http://a.example:80"),
         "host-whitelist" => return json!("a.example"),
         "log-outputs" | "log-output" => return json!(["/var/log/etcd.log"]),
-        "cipher-suites" => return json!(["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"]),
+        "cipher-suites" => return json!(["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]),
         "distributed-tracing-address" => return json!("127.0.0.1:4317"),
         "v2-deprecation" => return json!("write-only"),
         "auto-compaction-mode" => return json!("periodic"),

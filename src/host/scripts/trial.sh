@@ -85,11 +85,12 @@ if [ "$program" = - ]; then
     [ "${found%% *}" = "$sum" ] || fail "the etcd that arrived is not what was sent (its SHA-256 differs)"
     chmod 755 "$program"
 fi
-(become "$program" --version) >log 2>&1 </dev/null || {
+(become timeout 20 "$program" --version) >log 2>&1 </dev/null || {
     tail -n 3 log >&2
     fail "this etcd does not run here (a $(uname -m) machine)"
 }
-# Members may lock all of their memory.
+# Members may lock all of their memory. Not in POSIX, but dash and busybox have it.
+# shellcheck disable=SC3045
 ulimit -l unlimited 2>/dev/null || :
 
 file() {

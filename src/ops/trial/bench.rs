@@ -64,6 +64,12 @@ enum Start {
     Hangs(String),
 }
 
+impl Start {
+    fn says(&self, words: &str) -> bool {
+        matches!(self, Start::Fails(said) if said == words)
+    }
+}
+
 impl Bench {
     /// Brings the program there. See [`TrialStand::set_up`].
     ///
@@ -100,7 +106,7 @@ impl Bench {
     }
 
     /// Everything that keeps this release from starting with it, as far as it can be told apart; empty when it starts.
-    /// An option is to blame when etcd does not say the same without it.
+    /// What is to blame is left out, and the rest asked again.
     ///
     /// # Errors
     /// When it cannot be tried.
@@ -116,15 +122,7 @@ impl Bench {
                     return Ok(faults);
                 }
             };
-            let mut options = Vec::new();
-            for option in asked.typed().difference(&without) {
-                let mut less = without.clone();
-                less.insert(option.clone());
-                match self.start(asked, &less).await? {
-                    Start::Fails(again) if again == said => {}
-                    _ => options.push(option.clone()),
-                }
-            }
+            let options = self.to_blame(asked, &without, &said).await?;
             let nobody = options.is_empty();
             without.extend(options.iter().cloned());
             faults.push(Fault { options, said });
@@ -132,6 +130,36 @@ impl Bench {
                 return Ok(faults);
             }
         }
+    }
+
+    /// The options that etcd says this because of: without one of them it says something else. That may be something new
+    /// which only comes about without it, so one that it says the same of alone is to blame before all others.
+    async fn to_blame(
+        &mut self,
+        asked: &Configuration,
+        without: &BTreeSet<String>,
+        said: &str,
+    ) -> Result<Vec<String>, TrialError> {
+        let typed: Vec<&String> = asked.typed().difference(without).collect();
+        let (mut involved, mut alone) = (Vec::new(), Vec::new());
+        for option in &typed {
+            let mut less = without.clone();
+            less.insert((*option).clone());
+            if !self.start(asked, &less).await?.says(said) {
+                involved.push((*option).clone());
+            }
+        }
+        for option in involved.iter().filter(|_| involved.len() > 1) {
+            let others = typed
+                .iter()
+                .filter(|other| ***other != *option)
+                .map(|other| (*other).clone());
+            let only = without.iter().cloned().chain(others).collect();
+            if self.start(asked, &only).await?.says(said) {
+                alone.push(option.clone());
+            }
+        }
+        Ok(if alone.is_empty() { involved } else { alone })
     }
 
     /// Ends it, and waits until nothing is left.

@@ -148,7 +148,13 @@ impl Lab {
     /// Starts quorate and lets it run, to kill it or to look at what happens meanwhile.
     #[track_caller]
     pub fn spawn(&self, arguments: &[&str]) -> Running {
-        self.start_quorate(arguments, |_| {}, b"")
+        self.spawn_with(arguments, |_| {})
+    }
+
+    /// The same, with a changed environment.
+    #[track_caller]
+    pub fn spawn_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Running {
+        self.start_quorate(arguments, change, b"")
     }
 
     /// Starts quorate and waits until it is held at a point of its run (see `ops::exec::fault`). It goes on when told to.

@@ -1,9 +1,12 @@
 //! etcd is asked before its members get what it does not start with: nothing on a host changes for that, whatever the
 //! release, and no rung of a ladder is climbed towards one that would die.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::harness::{Host, Lab, plain_inventory, release};
+use crate::harness::{Host, Lab, Outcome, plain_inventory, release, wait_until};
 
 const PORTLESS: &str = "    cors: \"http://a.example\"\n";
 const JWT: &str =
@@ -18,14 +21,27 @@ fn write(lab: &Lab, version: &str, options: &str) {
     lab.inventory(|hosts| with(version, hosts, options));
 }
 
-/// What trials leave on the operator's machine or a host: nothing.
+/// Runs quorate with a temporary directory of its own, which must be empty again afterwards.
+#[track_caller]
+fn leaving_nothing(lab: &Lab, arguments: &[&str]) -> Outcome {
+    let scratch = lab.dir().join("scratch");
+    fs::create_dir_all(&scratch).expect("a temporary directory");
+    let outcome = lab.quorate_with(arguments, |command| _ = command.env("TMPDIR", &scratch), b"");
+    is_empty(&scratch);
+    outcome
+}
+
+/// The script that removes it outlives the program by a moment.
+#[track_caller]
+fn is_empty(scratch: &Path) {
+    wait_until("the scratch directory to be gone", Duration::from_secs(20), || {
+        fs::read_dir(scratch).expect("the temporary directory").next().is_none()
+    });
+}
+
+/// What trials leave on hosts: nothing.
 #[track_caller]
 fn nothing_is_left(lab: &Lab) {
-    let here = Command::new("sh")
-        .args(["-c", "ls -d /tmp/quorate-trial.* 2>/dev/null; true"])
-        .output()
-        .expect("ls");
-    assert_eq!(String::from_utf8_lossy(&here.stdout), "", "left on this machine");
     for host in lab.hosts() {
         let there = host.sh("ls -d /tmp/quorate-trial.* /var/tmp/quorate-trial.* 2>/dev/null; true");
         assert_eq!(there, "", "left on {}", host.name);
@@ -40,7 +56,7 @@ fn what_etcd_dies_of_never_reaches_a_host() {
     // Before there is a cluster.
     write(&lab, &new, PORTLESS);
     lab.quorate(&["check"]).ok();
-    let refused = lab.quorate(&["check", "--try"]).code(3);
+    let refused = leaving_nothing(&lab, &["check", "--try"]).code(3);
     refused.says(&["does not start with `cors`", "http://a.example"]);
     let refused = lab.refuses(&["up", "--yes"], 4);
     refused.says(&["does not start with `cors`", "http://a.example", "quorate check --try"]);
@@ -48,8 +64,8 @@ fn what_etcd_dies_of_never_reaches_a_host() {
 
     // A duration without a mode: 3.5 would die of it as it stands, and starts with what quorate makes of it.
     write(&lab, &old, "    auto-compaction-retention: 8h\n");
-    lab.quorate(&["check", "--try"]).ok();
-    lab.quorate(&["up", "--yes"]).ok();
+    leaving_nothing(&lab, &["check", "--try"]).ok();
+    leaving_nothing(&lab, &["up", "--yes"]).ok();
     let before = lab.pids();
 
     // Members that run are not stopped for it, be it a configuration or a release.
@@ -114,4 +130,31 @@ fn what_is_about_the_hosts_is_asked_on_the_hosts() {
     lab.quorate(&["up", "--yes"]).ok();
     lab.quorate(&["health"]).ok();
     nothing_is_left(&lab);
+}
+
+/// With such a timeout a single member elects itself after most of a minute: time enough to change one's mind.
+#[test]
+fn an_interrupted_trial_leaves_nothing_behind() {
+    let new = release("3.6");
+    let lab = Lab::start(1);
+    lab.plain_inventory(&new);
+    write(&lab, &new, "    election-timeout: 50s\n    heartbeat-interval: 5s\n");
+    let scratch = lab.dir().join("scratch");
+    fs::create_dir_all(&scratch).expect("a temporary directory");
+    for kill in [false, true] {
+        let mut running = lab.spawn_with(&["up", "--yes"], |command| _ = command.env("TMPDIR", &scratch));
+        wait_until("etcd to be on trial", Duration::from_secs(60), || {
+            let all = fs::read_dir(&scratch).expect("the temporary directory").flatten();
+            all.into_iter()
+                .any(|place| place.path().join("run/data/member").exists())
+        });
+        if kill {
+            running.kill();
+        } else {
+            running.interrupt();
+            running.wait().code(130).says(&["nothing was changed"]);
+        }
+        is_empty(&scratch);
+    }
+    lab.host("n1").sh("! test -e /etc/etcd");
 }
