@@ -40,18 +40,34 @@ struct Hosts<'a> {
     seen: &'a Observed,
 }
 
-/// Before a plan: asks about everything that it starts members with and that they do not run yet. What could not be tried
-/// is a note of the plan.
+/// Before a plan is agreed to: asks about everything that it starts members with and that they do not run yet. What could
+/// not be tried is a note of the plan.
 ///
 /// # Errors
 /// When etcd does not start with it; nothing has been changed then.
 pub async fn before(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {
-    let starts = new_starts(plan, session.desired(), seen);
+    let due = Due::of(session, new_starts(plan, session.desired(), seen), session.desired());
+    if due.is_nothing() {
+        return Ok(());
+    }
+    session.phase("trial", consider(session, parts, due, plan, seen)).await
+}
+
+/// The same for a plan that is only shown, which is all that may be printed.
+///
+/// # Errors
+/// As [`before`].
+pub async fn for_show(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {
+    let due = Due::of(session, new_starts(plan, session.desired(), seen), session.desired());
+    consider(session, parts, due, plan, seen).await
+}
+
+async fn consider(session: &Session, parts: &Parts, due: Due, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {
     let hosts = Hosts {
         fleet: &parts.fleet,
         seen,
     };
-    let answers = ask(session, parts.bundle.as_ref(), starts, session.desired(), Some(hosts)).await?;
+    let answers = ask(session, parts.bundle.as_ref(), due, session.desired(), Some(hosts)).await?;
     plan.notes.extend(answers.untried);
     Ok(may_be_given(&answers.trials)?)
 }
@@ -67,7 +83,9 @@ pub async fn rungs(session: &Session, rungs: &[Version], seen: &Observed) -> Res
     for rung in rungs {
         let text = edit::set_version(&session.loaded.text, *rung)?;
         let desired = draft::read(&session.loaded.path, &text)?.desired;
-        let answers = ask(session, Some(&bundle), everybody(&desired)?, &desired, Some(hosts)).await?;
+        let due = Due::of(session, everybody(&desired)?, &desired);
+        let asked = ask(session, Some(&bundle), due, &desired, Some(hosts));
+        let answers = session.phase("trial", asked).await?;
         answers.untried.iter().for_each(|note| session.note(note));
         trials.extend(answers.trials);
     }
@@ -80,7 +98,8 @@ pub async fn rungs(session: &Session, rungs: &[Version], seen: &Observed) -> Res
 /// When a file cannot be made.
 pub async fn offline(session: &Session, bundle: &Bundle) -> Result<Answers, Failure> {
     let desired = session.desired();
-    ask(session, Some(bundle), everybody(desired)?, desired, None).await
+    let due = Due::of(session, everybody(desired)?, desired);
+    ask(session, Some(bundle), due, desired, None).await
 }
 
 /// What every host gets as a new member.
@@ -100,51 +119,62 @@ fn everybody(desired: &Desired) -> Result<Vec<NewStart>, Failure> {
     Ok(starts)
 }
 
-/// Asks about each configuration once, all releases at the same time; not about what this command has seen to start.
+/// What is to be asked, by release.
+struct Due {
+    releases: BTreeMap<Version, Vec<Asked>>,
+    /// What cannot be: a sentence each.
+    untried: Vec<String>,
+}
+
+impl Due {
+    /// Each configuration once; not those that this command has seen to start.
+    fn of(session: &Session, starts: Vec<NewStart>, desired: &Desired) -> Self {
+        let (mut releases, mut untried) = (BTreeMap::<Version, Vec<Asked>>::new(), Vec::new());
+        for start in starts {
+            match Configuration::of(start.version, &start.config, desired.options.keys()) {
+                Ok(known) if session.has_tried(&known.key()) => {}
+                Ok(configuration) => join(releases.entry(start.version).or_default(), configuration, start.node),
+                Err(why) => untried.push(not_tried(start.version, &[start.node], &why)),
+            }
+        }
+        Self { releases, untried }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.releases.is_empty() && self.untried.is_empty()
+    }
+}
+
+/// Asks about all releases at the same time.
 async fn ask(
     session: &Session,
     bundle: Option<&Bundle>,
-    starts: Vec<NewStart>,
+    due: Due,
     desired: &Desired,
     hosts: Option<Hosts<'_>>,
 ) -> Result<Answers, Failure> {
-    let mut answers = Answers::default();
-    let mut releases: BTreeMap<Version, Vec<Asked>> = BTreeMap::new();
-    for start in starts {
-        match Configuration::of(start.version, &start.config, desired.options.keys()) {
-            Ok(configuration) => join(releases.entry(start.version).or_default(), configuration, start.node),
-            Err(why) => answers.untried.push(untried(start.version, &[start.node], &why)),
+    let Due { releases, untried } = due;
+    let all = releases
+        .iter()
+        .map(|(version, asked)| of_release(bundle, *version, asked, desired, hosts));
+    let told = tokio::select! {
+        told = join_all(all) => told,
+        // What is dropped here ends by itself, and takes along what it left.
+        () = session.stop().cancelled() => {
+            return Err(Failure::new(Exit::Interrupted, "stopped; nothing was changed"));
         }
-    }
-    for asked in releases.values_mut() {
-        asked.retain(|asked| !session.has_tried(&asked.configuration.key()));
-    }
-    releases.retain(|_, asked| !asked.is_empty());
-    if releases.is_empty() {
-        return Ok(answers);
-    }
-    let all = join_all(
-        releases
-            .iter()
-            .map(|(version, asked)| of_release(bundle, *version, asked, desired, hosts)),
-    );
-    let told = session.phase("trial", async {
-        tokio::select! {
-            told = all => Ok(told),
-            // What is dropped here ends by itself, and takes along what it left.
-            () = session.stop().cancelled() => Err(Failure::new(Exit::Interrupted, "stopped; nothing was changed")),
-        }
-    });
-    for told in told.await? {
+    };
+    let mut answers = Answers {
+        untried,
+        ..Answers::default()
+    };
+    for told in told {
         answers.trials.extend(told.trials);
         answers.untried.extend(told.untried);
     }
-    let fine = answers.trials.iter().all(|trial| trial.faults.is_empty());
-    if fine {
-        releases
-            .values()
-            .flatten()
-            .for_each(|asked| session.tried(asked.configuration.key()));
+    if answers.trials.iter().all(|trial| trial.faults.is_empty()) {
+        let asked = releases.values().flatten();
+        asked.for_each(|asked| session.tried(asked.configuration.key()));
     }
     Ok(answers)
 }
@@ -199,7 +229,7 @@ async fn of_release(
             Ok(trial) => answers.trials.push(trial),
             Err(why) => answers
                 .untried
-                .push(untried(version, &asked.nodes, &format!("{not_here}; {why}"))),
+                .push(not_tried(version, &asked.nodes, &format!("{not_here}; {why}"))),
         }
     }
     if let Some(Ok(bench)) = this_machine {
@@ -264,7 +294,7 @@ fn trial(asked: &Asked, faults: Vec<crate::ops::safety::trial::Fault>) -> Trial 
     }
 }
 
-fn untried(version: Version, nodes: &[NodeName], why: &str) -> String {
+fn not_tried(version: Version, nodes: &[NodeName], why: &str) -> String {
     let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
     format!(
         "{}: not tried beforehand whether etcd {version} starts with its configuration: {why}",

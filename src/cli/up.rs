@@ -66,7 +66,7 @@ async fn make(session: &Session, prune: bool) -> Result<Plan, Failure> {
     let parts = Parts::of(session)?;
     let seen = session.look(&parts.fleet, &parts.vault).await?;
     let mut plan = parts.plan(session, &converge(&session.global, prune), &seen)?;
-    trial::before(session, &parts, &mut plan, &seen).await?;
+    trial::for_show(session, &parts, &mut plan, &seen).await?;
     Ok(plan)
 }
 

@@ -13,9 +13,6 @@ use serde_json::{Value, json};
 
 use crate::cluster::binary;
 
-/// One of each minor, and of 3.5 an older one besides.
-pub const RELEASES: &[&str] = &["3.4.23", "3.5.16", "3.5.30", "3.6.16", "3.7.3"];
-
 /// A release on this machine.
 pub async fn bench(release: &str) -> Bench {
     let node: NodeName = "this-machine".parse().unwrap();
@@ -81,14 +78,14 @@ pub fn examples() -> BTreeMap<String, String> {
 }
 
 /// The same for each, two at a time: machines have that many processors at least.
-pub fn in_parallel<T: Send>(releases: &'static [&str], work: impl Fn(&'static str) -> T + Sync) -> Vec<T> {
-    let next = std::sync::Mutex::new(releases.iter());
+pub fn in_parallel<T: Send>(releases: Vec<&'static str>, work: impl Fn(&'static str) -> T + Sync) -> Vec<T> {
+    let next = std::sync::Mutex::new(releases.into_iter());
     let found = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let Some(release) = next.lock().unwrap().next().copied() else {
+                    let Some(release) = next.lock().unwrap().next() else {
                         return;
                     };
                     let done = work(release);

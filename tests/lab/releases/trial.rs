@@ -70,14 +70,13 @@ fn what_etcd_dies_of_never_reaches_a_host() {
 
     // Members that run are not stopped for it, be it a configuration or a release.
     write(&lab, &old, &format!("    auto-compaction-retention: 8h\n{PORTLESS}"));
-    lab.refuses(&["up", "--yes"], 4)
-        .says(&[&format!("etcd {old} does not start with `cors`")]);
-    let refused = lab.refuses(&["upgrade", "--to", &newest, "--yes"], 4);
-    refused.says(&[
-        &format!("etcd {new} does not start with `cors`"),
-        &format!("etcd {newest} does not start with `cors`"),
-    ]);
+    let refused = lab.stops_nothing(|lab| lab.quorate(&["up", "--yes"]).code(4));
+    refused.says(&[&format!("etcd {old} does not start with `cors`")]);
+    let refused = lab.stops_nothing(|lab| lab.quorate(&["upgrade", "--to", &newest, "--yes"]).code(4));
+    let rungs = [&new, &newest].map(|rung| format!("etcd {rung} does not start with `cors`"));
+    refused.says(&[&rungs[0], &rungs[1]]);
     assert!(lab.restarted_since(&before).is_empty());
+    assert!(!lab.has_backup(&format!("before-{new}")), "told before the first rung");
 
     write(
         &lab,
