@@ -33,7 +33,7 @@ pub(super) fn check(version: Version, options: &BTreeMap<&str, Value>) -> Vec<Op
             Half::Name,
             Severity::Warning,
             format!("`max-snapshots` still works in etcd {version} and goes with 3.8"),
-            "remove it: the default keeps 5 raft snapshots, as a number of files a member needs no other",
+            "remove it: the default of 5 is enough",
         ));
     }
     problems
