@@ -26,6 +26,7 @@ mod probe;
 mod recover;
 mod restore;
 mod session;
+mod settle;
 mod show;
 #[cfg(test)]
 mod spoken_tests;

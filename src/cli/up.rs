@@ -7,6 +7,7 @@ use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::plan_json::plan_json;
 use super::session::Session;
+use super::settle::settled;
 use super::{show, trial};
 use crate::ops::model::Intent;
 use crate::ops::plan::Plan;
@@ -65,6 +66,7 @@ fn sentence(session: &Session, changed: usize) -> String {
 async fn make(session: &Session, prune: bool) -> Result<Plan, Failure> {
     let parts = Parts::of(session)?;
     let seen = session.look(&parts.fleet, &parts.vault).await?;
+    let seen = settled(session, &parts.fleet, &parts.vault, seen).await?;
     let mut plan = parts.plan(session, &converge(&session.global, prune), &seen)?;
     trial::for_show(session, &parts, &mut plan, &seen).await?;
     Ok(plan)

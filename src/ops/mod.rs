@@ -19,6 +19,7 @@ pub mod restore;
 mod samples;
 
 pub mod safety;
+pub mod settling;
 pub mod trial;
 pub mod vault;
 
