@@ -127,23 +127,23 @@ fn stderr_width() -> usize {
 
 impl From<Vec<Blocked>> for Failure {
     fn from(blocked: Vec<Blocked>) -> Self {
-        let failure =
-            if blocked.iter().any(|b| b.rule == Rule::Bundle) {
-                Self::new(Exit::Bundle, "nothing was changed: the bundle does not fit")
-            } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
-                let hosts = crate::ops::plan::count(blocked.len(), "host");
-                Self::new(Exit::Unreachable, format!("nothing was changed: {hosts} cannot be looked at")).hint(
+        let failure = if blocked.iter().any(|b| b.rule == Rule::Bundle) {
+            Self::new(Exit::Bundle, "nothing was changed: the bundle does not fit")
+        } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
+            let hosts = crate::ops::plan::count(blocked.len(), "host");
+            Self::new(Exit::Unreachable, format!("nothing was changed: {hosts} cannot be looked at")).hint(
                 "what cannot be looked at may carry data or run a member, so nothing is begun without it. A running \
-                 cluster's other hosts: `--limit`; a host that is gone for good: `quorate replace-node`",
+                 cluster's other hosts: `--limit`. A host that is gone for good, while the others are a majority: `quorate \
+                 replace-node`; a majority that is gone for good: `quorate recover`",
             )
-            } else if blocked.iter().all(|b| b.rule == Rule::WouldNotStart) {
-                Self::new(
-                    Exit::Blocked,
-                    "nothing was changed: etcd does not start with what its members would get",
-                )
-            } else {
-                Self::new(Exit::Blocked, "nothing was changed, because it would not be safe")
-            };
+        } else if blocked.iter().all(|b| b.rule == Rule::WouldNotStart) {
+            Self::new(
+                Exit::Blocked,
+                "nothing was changed: etcd does not start with what its members would get",
+            )
+        } else {
+            Self::new(Exit::Blocked, "nothing was changed, because it would not be safe")
+        };
         let details = blocked
             .into_iter()
             .map(|b| Detail {

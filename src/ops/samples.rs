@@ -93,6 +93,7 @@ pub fn facts(desired: &Desired, n: usize) -> HostFacts {
             db_bytes: 20 << 20,
             marker: Some(marker.to_text()),
             set_aside: Vec::new(),
+            elsewhere: Default::default(),
         },
         releases: BTreeMap::from([(RELEASE, BTreeMap::from(binaries))]),
         lock: None,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::etcd::{Header, MemberStatus};
-use crate::host::{DataFacts, DataState, HostFacts, ServiceFacts, ServiceState};
+use crate::host::{DataFacts, DataState, Elsewhere, HostFacts, ServiceFacts, ServiceState};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, Version};
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, Observed};
 
@@ -28,7 +28,7 @@ impl World {
         fresh: &BTreeSet<NodeName>,
     ) -> Observed {
         for node in desired.hosts.keys().filter(|node| fresh.contains(node)) {
-            hosts.insert(node.clone(), self.look_at(node));
+            hosts.insert(node.clone(), self.look_at(&desired.hosts[node]));
         }
         let cluster = self.look_at_cluster(desired, &hosts);
         Observed {
@@ -45,9 +45,9 @@ impl World {
         }
     }
 
-    fn look_at(&self, node: &NodeName) -> Fact<HostFacts> {
-        match self.hosts.get(node) {
-            Some(host) if host.link == Link::Up => Fact::Known(facts(host)),
+    fn look_at(&self, spec: &DesiredHost) -> Fact<HostFacts> {
+        match self.hosts.get(&spec.name) {
+            Some(host) if host.link == Link::Up => Fact::Known(facts(host, spec)),
             _ => Fact::Unknown("no answer".into()),
         }
     }
@@ -189,7 +189,7 @@ fn nothing_answers(hosts: &BTreeMap<NodeName, Fact<HostFacts>>, why: &str) -> Fa
 }
 
 /// What one round trip to a host tells.
-fn facts(host: &SimHost) -> HostFacts {
+fn facts(host: &SimHost, spec: &DesiredHost) -> HostFacts {
     let process = host.unit.process.as_ref();
     HostFacts {
         system: host.system.clone(),
@@ -209,20 +209,41 @@ fn facts(host: &SimHost) -> HostFacts {
             drop_ins: Vec::new(),
             ignored_environment: Vec::new(),
         },
-        data: DataFacts {
-            state: match host.data {
-                Data::Empty => DataState::Empty,
-                Data::Aborted => DataState::Aborted,
-                Data::Foreign => DataState::Foreign,
-                Data::Member(_) => DataState::Bootstrapped,
-            },
-            bytes: host.disk().map_or(0, |disk| disk.file),
-            db_bytes: host.disk().map_or(0, |disk| disk.file.max(20 << 10)),
-            marker: host.marker.clone(),
-            set_aside: Vec::new(),
-        },
+        data: data(host, spec),
         releases: host.releases.clone(),
         lock: None,
+    }
+}
+
+/// What lies where the inventory has the data, and traces of what lies elsewhere.
+fn data(host: &SimHost, spec: &DesiredHost) -> DataFacts {
+    let real = &host.spec.paths;
+    if real.data != spec.paths.data {
+        let member = matches!(host.data, Data::Aborted | Data::Member(_));
+        return DataFacts {
+            state: DataState::Empty,
+            bytes: 0,
+            db_bytes: 0,
+            marker: None,
+            set_aside: Vec::new(),
+            elsewhere: Elsewhere {
+                data: member.then(|| real.data.to_string()),
+                ..Elsewhere::default()
+            },
+        };
+    }
+    DataFacts {
+        state: match host.data {
+            Data::Empty => DataState::Empty,
+            Data::Aborted => DataState::Aborted,
+            Data::Foreign => DataState::Foreign,
+            Data::Member(_) => DataState::Bootstrapped,
+        },
+        bytes: host.disk().map_or(0, |disk| disk.file),
+        db_bytes: host.disk().map_or(0, |disk| disk.file.max(20 << 10)),
+        marker: host.marker.clone(),
+        set_aside: Vec::new(),
+        elsewhere: Elsewhere::default(),
     }
 }
 

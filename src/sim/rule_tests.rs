@@ -622,7 +622,7 @@ fn data_of_somebody_else_blocks() {
     };
     assert_eq!(foreign(&|facts| with_data(facts, 1, 7, true)), Ok(()));
     let outcome = foreign(&|facts| with_data(facts, 2, 7, true));
-    assert_eq!(refused(outcome, "belongs to the member etcd-2"), Rule::ForeignData);
+    assert_eq!(refused(outcome, "carries the member etcd-2"), Rule::ForeignData);
     let outcome = foreign(&|facts| facts.data.state = DataState::Bootstrapped);
     assert_eq!(refused(outcome, "did not make"), Rule::ForeignData);
     let outcome = foreign(&|facts| facts.data.state = DataState::Foreign);

@@ -15,6 +15,7 @@ use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
 use crate::ops::check::Check;
 use crate::ops::model::Fact;
 use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster, same_cluster};
+use crate::ops::safety::place::reached_where_it_listens;
 use crate::ops::safety::quorum::quorum;
 use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::version::may_start_with;
@@ -49,6 +50,12 @@ pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
 pub(super) fn from_nothing(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
     one_cluster(situation.observed).map_err(|blocked| vec![blocked])?;
+    let elsewhere: Vec<Blocked> = known_hosts(situation)
+        .filter_map(|(host, facts)| reached_where_it_listens(host, facts).err())
+        .collect();
+    if !elsewhere.is_empty() {
+        return Err(elsewhere);
+    }
     if !limit.is_empty() {
         return cold_start(situation, &members_among(situation, limit)?);
     }

@@ -17,6 +17,7 @@ use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::{Marker, data_belongs, same_as_running};
 use crate::ops::safety::leader::named;
+use crate::ops::safety::place::{in_its_place, mount_first, reached_where_it_listens};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::version::{could_be_better, may_change_version};
@@ -176,29 +177,39 @@ pub(super) fn own_data(
     facts: &HostFacts,
     member: &Member,
 ) -> Result<(), Blocked> {
-    data_belongs(situation.desired, host, facts)?;
+    if !lives_there(situation, facts, member) {
+        data_belongs(situation.desired, host, facts)?;
+    }
+    in_its_place(host, facts)?;
     if let Some(membership) = situation.membership().filter(|m| !m.takes_part(member.id)) {
         same_as_running(membership.cluster_id, host, facts)?;
+        if facts.service.pid.is_some() {
+            reached_where_it_listens(host, facts)?;
+        }
     }
     match facts.data.state {
         DataState::Empty | DataState::Aborted if first_start_is_due(situation, member, facts) => Ok(()),
-        DataState::Empty | DataState::Aborted => Err(data_gone(host, member)),
+        DataState::Empty | DataState::Aborted => Err(data_gone(host, facts, member)),
         DataState::Bootstrapped | DataState::Foreign => Ok(()),
     }
 }
 
-fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {
+/// A member that answers from its host, run by what quorate installed there, is who it says it is, also where the note
+/// beside its data was lost: it is written again.
+fn lives_there(situation: Situation<'_>, facts: &HostFacts, member: &Member) -> bool {
+    let answers = situation.membership().is_some_and(|m| m.takes_part(member.id));
+    let ours = facts.service.pid.is_some() && facts.service.running_version.is_some();
+    answers && ours && Marker::on(facts).is_none() && facts.data.state == DataState::Bootstrapped
+}
+
+fn data_gone(host: &DesiredHost, facts: &HostFacts, member: &Member) -> Blocked {
     Blocked::new(
         Rule::DataGone,
         format!(
             "it is a member of the cluster ({}), but its data directory {} is empty: the disk was wiped or not mounted",
             member.id, host.paths.data
         ),
-        format!(
-            "never start it like this, it would have forgotten its votes. Mount the disk; or, if the data is really gone, \
-             `quorate replace-node {0} {0}` removes the old member and joins it afresh",
-            host.name
-        ),
+        mount_first(host, facts, "the data"),
     )
     .on(&host.name)
 }

@@ -16,6 +16,7 @@ use crate::ops::model::{Membership, host_of};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::leader::before_a_join;
 use crate::ops::safety::membership::{PROMOTION_LAG, left_by_a_join, may_add_once, may_finish};
+use crate::ops::safety::place::at_another_url;
 use crate::ops::safety::quorum::may_stop;
 use crate::ops::safety::version::may_join_with;
 use crate::ops::safety::{Blocked, Rule};
@@ -167,12 +168,12 @@ pub(super) fn listed_elsewhere(membership: &Membership, host: &DesiredHost) -> R
         return Ok(());
     };
     let urls: Vec<&str> = elsewhere.peer_urls.iter().map(|u| u.0.as_str()).collect();
-    Err(Blocked::new(
-        Rule::Inventory,
-        format!("the cluster knows this member at {}, and the inventory has it at {}", urls.join(", "), host.peer_url()),
-        "put the old address back; an address is changed by adding the member under another name and removing the old one",
-    )
-    .on(&host.name))
+    let urls = urls.join(", ");
+    let reason = format!(
+        "the cluster knows this member at {urls}, and the inventory has it at {}",
+        host.peer_url()
+    );
+    Err(at_another_url(host, &urls, reason))
 }
 
 /// Whether systemd runs the unit or tries to.
@@ -228,7 +229,8 @@ pub(super) fn one(
     // What is cleared away takes the marker with it.
     change.marker = (aborted || Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
     let listed = membership.of(host);
-    if (aborted || listed.is_none()) && is_on_its_way(facts) {
+    let stopped = (aborted || listed.is_none()) && is_on_its_way(facts);
+    if stopped {
         // systemd goes on trying, and a start before the member is listed would fail and leave its remains.
         draft.wave(format!("stop {}", host.name), Effect::None, vec![stop(host)]);
         change.enable = true;
@@ -237,7 +239,7 @@ pub(super) fn one(
         let clear = format!("clear the aborted start of {}", host.name);
         draft.wave(clear, Effect::None, vec![clear_aborted(host)]);
     }
-    let running = runs(facts) && !aborted;
+    let running = runs(facts) && !stopped;
     let again = running && !drift.restart.is_empty();
     if again {
         let title = format!("restart {}", host.name);

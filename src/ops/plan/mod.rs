@@ -130,7 +130,11 @@ fn living(situation: Situation<'_>) -> Result<&Membership, Vec<Blocked>> {
         Fact::Unknown(why) => Err(vec![Blocked::new(
             Rule::Unknown,
             format!("the cluster could not be read: {why}"),
-            "start it with `quorate up`, or look at `quorate status`",
+            if why.contains(crate::ops::model::NO_QUORUM) {
+                "start the members that are down with `quorate up`; when a majority of them is gone for good, `quorate recover`"
+            } else {
+                "start it with `quorate up`, or look at `quorate status`"
+            },
         )]),
     }
 }

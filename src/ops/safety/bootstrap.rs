@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::place::{called_as_before, in_its_place, in_the_way, mount_first};
 use super::{Blocked, Rule};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, ClusterName, Desired, DesiredHost, NodeName};
@@ -160,7 +161,8 @@ pub fn may_bootstrap(desired: &Desired, observed: &Observed, expected: ClusterId
         return Err(vec![Blocked::new(
             Rule::DataGone,
             "this cluster was complete once, and no host has its data any more",
-            "bring the disks back, or make a new cluster from a snapshot: `quorate restore FILE`",
+            "mount the disks and run `quorate up` again; only if they are really gone, make a new cluster from a snapshot: \
+             `quorate restore FILE`",
         )]);
     }
     let carriers = desired
@@ -226,16 +228,17 @@ pub fn same_as_running(running: ClusterId, host: &DesiredHost, facts: &HostFacts
 /// Rule 7: is what lies in the data directory this cluster's own?
 ///
 /// # Errors
-/// Foreign data, an aborted start that nobody of ours began, or data without a marker.
+/// Foreign data, an aborted start that nobody of ours began, data without a marker, or its own at another place or under
+/// another name.
 pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
     let marker = Marker::on(facts);
-    let ours = marker
-        .as_ref()
-        .is_some_and(|m| m.cluster == desired.cluster && m.member == host.name);
+    in_its_place(host, facts)?;
+    if let Some(marker) = marker.as_ref().filter(|_| facts.data.state != DataState::Empty) {
+        called_as_before(desired, host, marker)?;
+    }
+    let ours = marker.as_ref().is_some_and(|m| m.cluster == desired.cluster);
     let path = &host.paths.data;
-    let hint = format!(
-        "look at it; if nobody needs it, move it away by hand (`mv {path} {path}.old`), or give this cluster other `paths.data`"
-    );
+    let hint = in_the_way(host, facts);
     let foreign = facts
         .service
         .running_exe
@@ -269,11 +272,8 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
         .on(&host.name)),
         (DataState::Aborted, Some(m)) if m.complete => Err(Blocked::new(
             Rule::DataGone,
-            format!("{path} has a database but its write-ahead log is gone"),
-            format!(
-                "this member has lost data: `quorate replace-node {0} {0}` joins it afresh",
-                host.name
-            ),
+            format!("{path} has a database, and its write-ahead log is not there"),
+            mount_first(host, facts, "the log"),
         )
         .on(&host.name)),
         (_, Some(_)) => Ok(()),
