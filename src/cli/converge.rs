@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{Detail, Exit, Failure};
 use super::session::Session;
+use super::settle::settled;
 use super::{confirm, draft, lock, probe, show, trial};
 use crate::backup::Unlocked;
 use crate::bundle::Bundle;
@@ -71,7 +72,10 @@ impl Parts {
     async fn look(&self, session: &Session, intent: &Intent) -> Result<Observed, Failure> {
         let mut seen = match intent.mends_trust() {
             true => session.look_past_expiry(&self.fleet, &self.vault).await?,
-            false => session.look(&self.fleet, &self.vault).await?,
+            false => {
+                let seen = session.look(&self.fleet, &self.vault).await?;
+                settled(session, &self.fleet, &self.vault, seen).await?
+            }
         };
         if intent.stops_everybody() {
             seen.clients = observe_clients(&self.fleet, &seen.hosts).await;
@@ -119,9 +123,14 @@ pub async fn bring_about(
     let mut changed = 0;
     let mut held = None;
     let outcome = rounds(session, &parts, intent, saved, &mut changed, &mut held).await;
-    if let Some(lock) = held {
-        lock.release().await;
-    }
+    let outcome = match held {
+        Some(lock) => {
+            let told = outcome.map_err(|failure| lock.explain(failure));
+            lock.release().await;
+            told
+        }
+        None => outcome,
+    };
     outcome.map(|()| changed)
 }
 
@@ -225,8 +234,13 @@ async fn apply(
         }
         RunError::Failed { .. } => Failure::new(Exit::StepFailed, error)
             .hint("mend the cause and run the same command again: it goes on from here"),
-        RunError::NotSafe { .. } => Failure::new(Exit::StepFailed, error)
-            .hint("run the same command again once that holds; what was done so far stays done"),
+        RunError::NotSafe { ref hint, .. } => {
+            let again = "run the same command again once that holds; what was done so far stays done";
+            let hint = hint
+                .as_ref()
+                .map_or(again.to_owned(), |hint| format!("{hint}. Then {again}"));
+            Failure::new(Exit::StepFailed, error).hint(hint)
+        }
     })
 }
 

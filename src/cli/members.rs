@@ -8,11 +8,14 @@ use super::session::Session;
 use super::trust;
 use crate::inventory::edit::{self, HostEntry};
 use crate::inventory::{Address, DesiredHost, NodeName, leaf};
-use crate::ops::model::{Fact, Intent, Membership};
+use crate::ops::check::Look;
+use crate::ops::model::{Fact, Intent, Membership, Observed};
+use crate::ops::observe::look_again;
 use crate::ops::plan::count;
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::quorum::{Strength, may_stop, quorum};
 use crate::ops::safety::restore::no_restore_under_way;
+use crate::ops::safety::streams::others_connected;
 
 /// `restart`: every member, or those of `--limit`, one by one.
 ///
@@ -145,11 +148,18 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
     let session = Session::open(global)?;
     let spec = session.spec(&args.node)?;
     let (fleet, vault) = (session.fleet(), session.vault());
-    let seen = session.look(&fleet, &vault).await?;
+    let mut seen = session.look(&fleet, &vault).await?;
+    if seen.cluster.known().is_some() {
+        let streams = Look {
+            streams: true,
+            ..Look::at_the_cluster()
+        };
+        seen = look_again(&fleet, vault.operator_if_valid().await?.as_ref(), &seen, &streams).await;
+    }
     let open = no_restore_under_way(session.desired(), &seen.hosts).and_then(|()| one_cluster(&seen));
     let verdict = match (open, &seen.cluster) {
         (Err(refusal), _) => Err((refusal.reason, refusal.hint)),
-        (Ok(()), Fact::Known(membership)) => verdict(&session, membership, spec),
+        (Ok(()), Fact::Known(membership)) => verdict(&session, &seen, membership, spec),
         (Ok(()), Fact::Absent) => Ok(format!("{} may be stopped: there is no cluster yet", spec.name)),
         (Ok(()), Fact::Unknown(why)) => Err((
             format!("the cluster could not be read: {why}"),
@@ -180,12 +190,30 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
     }
 }
 
-fn verdict(session: &Session, membership: &Membership, spec: &DesiredHost) -> Result<String, (String, String)> {
+fn verdict(
+    session: &Session,
+    seen: &Observed,
+    membership: &Membership,
+    spec: &DesiredHost,
+) -> Result<String, (String, String)> {
     let name = &spec.name;
     let Some(member) = membership.of(spec) else {
+        // The inventory may have another address or port for it than the one that it lives at.
+        let namesake = membership.members.iter().any(|m| m.name == name.as_str());
+        if namesake || seen.runs(name) {
+            return Err((
+                format!(
+                    "the cluster has no member at {}, and a member of this name, or on this host, lives",
+                    spec.peer_url()
+                ),
+                format!("`quorate plan` says where; put that address, port or name of {name} back into the inventory"),
+            ));
+        }
         return Ok(format!("{name} may be stopped: it is not a member of the cluster"));
     };
-    may_stop(membership, member.id, session.policy()).map_err(|refusal| (refusal.reason, refusal.hint))?;
+    may_stop(membership, member.id, session.policy())
+        .and_then(|()| others_connected(membership, member.id, session.policy()))
+        .map_err(|refusal| (refusal.reason, refusal.hint))?;
     let now = Strength::of(membership);
     if member.learner {
         return Ok(format!("{name} may be stopped: it is a learner and has no vote"));

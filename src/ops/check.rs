@@ -13,7 +13,7 @@ use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
-use crate::ops::safety::{Blocked, downgrade, membership, quorum, restore, trust, upkeep};
+use crate::ops::safety::{Blocked, downgrade, membership, quorum, restore, streams, trust, upkeep};
 
 /// A condition that a step needs before it runs, or brings about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,18 @@ pub enum Check {
         url: PeerUrl,
         /// Entries it may be behind.
         within: u64,
+    },
+    /// [`streams::connected`]: the member at this URL hears every other one that is well, and they hear it.
+    Connected {
+        /// Its peer URL.
+        url: PeerUrl,
+    },
+    /// [`streams::others_connected`].
+    OthersConnected {
+        /// Peer URL of the member that they carry on without.
+        url: PeerUrl,
+        /// What the operator allowed.
+        policy: Policy,
     },
     /// Every member is a healthy voter of this cluster, and there are this many.
     AllHealthy {
@@ -210,6 +222,8 @@ pub struct Look {
     pub hosts: BTreeMap<NodeName, Depth>,
     /// Whether etcd is asked. A member without a quorum keeps whoever asks waiting.
     pub cluster: bool,
+    /// Whether each member is asked for its streams as well.
+    pub streams: bool,
 }
 
 impl Look {
@@ -218,6 +232,7 @@ impl Look {
         let mut look = Look {
             hosts: BTreeMap::new(),
             cluster: checks.iter().any(|check| check.host().is_none()),
+            streams: checks.iter().any(Check::about_streams),
         };
         for (node, depth) in checks.iter().filter_map(Check::host) {
             let deepest = look.hosts.entry(node.clone()).or_insert(depth);
@@ -231,6 +246,7 @@ impl Look {
         Look {
             hosts: BTreeMap::new(),
             cluster: true,
+            streams: false,
         }
     }
 }
@@ -268,6 +284,16 @@ impl Check {
             Check::Started { node } | Check::Stopped { node } => Some((node, Depth::Service)),
             _ => None,
         }
+    }
+
+    /// Whether judging it takes a look at what members hear of each other.
+    pub fn about_streams(&self) -> bool {
+        matches!(self, Check::Connected { .. } | Check::OthersConnected { .. })
+    }
+
+    /// What to do when it does not come true although everything else has.
+    pub fn way_out(&self) -> Option<&'static str> {
+        self.about_streams().then_some(streams::WAY_OUT)
     }
 
     /// Judges the condition.
@@ -330,6 +356,14 @@ impl Check {
                 Some(None) => Verdict::Unknown("it does not answer yet".into()),
                 Some(Some(lag)) if lag <= *within => Verdict::Holds,
                 Some(Some(lag)) => Verdict::Fails(format!("{lag} entries behind")),
+            }),
+            Check::Connected { url } => in_cluster(seen, |m| match m.at(url) {
+                None => Verdict::Fails("it is not a member".into()),
+                Some(member) => safe(streams::connected(m, member.id)),
+            }),
+            Check::OthersConnected { url, policy } => in_cluster(seen, |m| match m.at(url) {
+                None => Verdict::Holds,
+                Some(member) => safe(streams::others_connected(m, member.id, *policy)),
             }),
             Check::AllHealthy { cluster_id, members } => in_cluster(seen, |m| all_healthy(m, *cluster_id, *members)),
             Check::SafeToStop { url, policy } => in_cluster(seen, |m| match m.at(url) {
@@ -423,20 +457,6 @@ fn all_healthy(m: &Membership, cluster_id: Option<ClusterId>, members: usize) ->
     }
     if m.leader().is_none() {
         return Verdict::Fails("the members do not agree on a leader".into());
-    }
-    let cut = m
-        .peers
-        .iter()
-        .flat_map(|(from, to)| to.iter().filter(|(_, up)| !**up).map(move |(to, _)| (*from, *to)))
-        .next();
-    if let Some((from, to)) = cut {
-        let name = |id: MemberId| {
-            m.members
-                .iter()
-                .find(|x| x.id == id)
-                .map_or(id.to_string(), |x| x.name.clone())
-        };
-        return Verdict::Fails(format!("{} has no live stream to {}", name(from), name(to)));
     }
     Verdict::Holds
 }

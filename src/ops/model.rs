@@ -2,7 +2,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -118,9 +118,9 @@ pub struct Membership {
     pub status: BTreeMap<MemberId, Fact<MemberStatus>>,
     /// Active alarms.
     pub alarms: Vec<Alarm>,
-    /// For each member that answered: the peers it has a live stream to (`etcd_network_active_peers`). Empty where
-    /// that was not asked.
-    pub peers: BTreeMap<MemberId, BTreeMap<MemberId, bool>>,
+    /// The members that each member has a live stream to (`etcd_network_active_peers`). Members are missing where that was
+    /// not asked: it costs a connection to each, and only what stops or proves a member needs it.
+    pub peers: BTreeMap<MemberId, Fact<BTreeSet<MemberId>>>,
     /// The version that the cluster as a whole works at, as each member says (`/version`). Asked only of members that
     /// tell of a downgrade.
     pub works_at: BTreeMap<MemberId, Version>,

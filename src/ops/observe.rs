@@ -3,6 +3,7 @@
 mod auth;
 mod clients;
 mod notes;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub use self::auth::read_auth;
 use self::clients::look_at_clients;
 pub use self::clients::observe_clients;
 pub use self::notes::{observe_answers, observe_notes};
+use self::streams::with_streams;
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::{DataState, FactsQuery, HostError, HostFacts, ServiceState};
 use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
@@ -87,6 +89,10 @@ pub async fn look_again(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, before: &Ob
     let cluster = match look.cluster {
         true => look_at_cluster(fleet, tls, &hosts, &reachable).await,
         false => before.cluster.clone(),
+    };
+    let cluster = match (cluster, tls) {
+        (Fact::Known(membership), Some(tls)) if look.streams => Fact::Known(with_streams(fleet, tls, membership).await),
+        (cluster, _) => cluster,
     };
     // Who was asked for before is looked for again.
     let mut clients = before.clients.clone();

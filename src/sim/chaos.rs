@@ -35,6 +35,8 @@ pub enum Fault {
     Reboot(NodeName),
     /// Its disk hardly keeps up any more.
     Slow(NodeName),
+    /// It has another address from now on when it connects to others, and tells of it with the next start.
+    Moved(NodeName),
 }
 
 impl Fault {
@@ -65,6 +67,7 @@ impl Fault {
                 host.back_at = Some(now + 4_000);
             }
             Fault::Slow(node) => world.host(node).speed = SLOW,
+            Fault::Moved(node) => world.host(node).moved = true,
             Fault::Flood => world.flood(),
             Fault::Election => {
                 let now = world.now;
@@ -87,6 +90,10 @@ pub fn mend(world: &mut World, gone: &[NodeName]) -> bool {
     for node in nodes.into_iter().filter(|node| !gone.contains(node)) {
         let host = world.host(&node);
         host.back_at = None;
+        host.moved = false;
+        if let Some(process) = &mut host.unit.process {
+            process.refused = false;
+        }
         if host.speed == SLOW {
             host.speed = 10_000;
         }
@@ -582,7 +589,8 @@ pub fn faults(case: &Case, dice: &mut Dice) -> Vec<(u64, Fault)> {
     let count = if here.is_empty() { 0 } else { 1 + dice.below(2) };
     let one = |dice: &mut Dice| {
         let node = (*dice.pick(&here)).clone();
-        let fault = match dice.below(7) {
+        let fault = match dice.below(8) {
+            7 => Fault::Moved(node),
             6 => Fault::Flood,
             0 => Fault::Crash(node),
             1 => Fault::PowerOff(node),

@@ -26,6 +26,8 @@ pub struct SimHost {
     pub speed: u64,
     /// The only configuration with which etcd comes up here, by digest; `None`: with any.
     pub likes: Option<String>,
+    /// Its connections come from an address that its certificate does not name.
+    pub moved: bool,
     /// When a reboot ends, on the world's clock.
     pub back_at: Option<u64>,
     /// SHA-256 of the snapshot that was brought here and lies ready.
@@ -62,6 +64,8 @@ pub struct Process {
     pub started_with: BTreeMap<HostPath, String>,
     /// When, on the world's clock.
     pub since: u64,
+    /// The others refuse its connections; they reach it themselves.
+    pub refused: bool,
     /// It has found a leader once: systemd was told, and it answers clients.
     pub ready: bool,
     /// The size of its database that it takes no writes from, bytes; 0 for none.
@@ -111,6 +115,7 @@ impl Process {
             version,
             started_with: host.read_at_a_start(),
             since: now,
+            refused: host.moved,
             ready: false,
             quota: quota(host.text(&host.spec.paths.config).unwrap_or_default()),
             busy_until: None,
@@ -134,6 +139,7 @@ impl SimHost {
             set_aside: 0,
             speed: 10_000,
             likes: None,
+            moved: false,
             back_at: None,
             staged: None,
         }

@@ -205,7 +205,8 @@ impl Oracle {
         let Some(cluster) = world.clusters.get(&disk.cluster) else {
             return;
         };
-        let healthy = self.basis.get(&disk.cluster).cloned().unwrap_or_default();
+        let id = disk.cluster;
+        let healthy = self.basis.get(&id).cloned().unwrap_or_default();
         if !healthy.contains(&disk.member) || !cluster.voters().any(|id| id == disk.member) {
             return;
         }
@@ -215,6 +216,14 @@ impl Oracle {
             return;
         }
         self.down.insert(node.clone());
+        let refused = world.hosts.values().find(|host| {
+            let carries = |disk: super::host::Disk| disk.cluster == id && healthy.contains(&disk.member);
+            host.spec.name != *node && host.refused() && host.disk().is_some_and(carries)
+        });
+        if let Some(other) = refused.filter(|_| !self.consent.outage) {
+            let other = other.spec.name.clone();
+            self.say(format!("{node} is stopped while nobody lets {other} in"));
+        }
         if healthy.len() - 1 < needed && !self.consent.outage {
             self.say(format!(
                 "stopping {node} takes the quorum: {} of {needed} left",

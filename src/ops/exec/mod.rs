@@ -76,7 +76,11 @@ pub enum RunError {
     /// What a step needs does not hold any more.
     #[error("{step} was not begun: {saw}")]
     #[allow(missing_docs)]
-    NotSafe { step: String, saw: String },
+    NotSafe {
+        step: String,
+        saw: String,
+        hint: Option<String>,
+    },
     /// The operator interrupted, or the lock was lost.
     #[error("stopped between two steps: {0}")]
     Stopped(String),
@@ -120,6 +124,7 @@ async fn still_safe(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> 
             return Err(RunError::NotSafe {
                 step: title(step),
                 saw: saw.message,
+                hint: saw.hint,
             });
         }
     }
@@ -196,10 +201,10 @@ fn node_of(step: &Step) -> Option<NodeName> {
 }
 
 /// Judges conditions; the first that does not hold, with what was seen.
-pub fn first_open(checks: &[Check], seen: &Observed) -> Option<String> {
+pub fn first_open<'a>(checks: &'a [Check], seen: &Observed) -> Option<(&'a Check, String)> {
     checks.iter().find_map(|check| match check.eval(seen) {
         Verdict::Holds => None,
-        Verdict::Fails(saw) => Some(saw),
-        Verdict::Unknown(why) => Some(why),
+        Verdict::Fails(saw) => Some((check, saw)),
+        Verdict::Unknown(why) => Some((check, why)),
     })
 }

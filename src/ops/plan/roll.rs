@@ -178,6 +178,10 @@ impl Turn<'_> {
             url: url.clone(),
             policy: situation.policy,
         })
+        .requires(Check::OthersConnected {
+            url: url.clone(),
+            policy: situation.policy,
+        })
         .ensures(Check::RunsCurrent {
             node: self.host.name.clone(),
             version: self.version,
@@ -186,7 +190,11 @@ impl Turn<'_> {
             true => Check::Listed { url: url.clone() },
             false => Check::HealthyVoter { url: url.clone() },
         })
-        .ensures(Check::CaughtUp { url, within: CAUGHT_UP })
+        .ensures(Check::CaughtUp {
+            url: url.clone(),
+            within: CAUGHT_UP,
+        })
+        .ensures(Check::Connected { url })
         .because(self.why)
         .because(leads.then(|| "it leads: last, after handing leadership over".to_owned()))
     }

@@ -2,14 +2,16 @@
 //! with a typed, counted reason and a hint; planner, executor and tests ask the same functions.
 //!
 //! The rules, in the order of `docs/safety.md`:
-//! 1. [`quorum::may_stop`]: at most one voter down because of us, and a quorum of the rest healthy.
+//! 1. [`quorum::may_stop`]: at most one voter down because of us, and a quorum of the rest healthy; and in touch with each
+//!    other ([`streams::others_connected`], [`streams::connected`]).
 //! 2. one or two voters: stopping or removing one is an outage and takes `--accept-outage` (same functions).
 //! 3. [`membership::may_add`], [`membership::may_promote`]: one change at a time, learners first.
 //! 4. [`membership::may_remove`], [`membership::may_wipe`], and who leads meanwhile ([`leader`]).
 //! 5. [`bootstrap::may_bootstrap`]: a new cluster only where everything is known to be empty.
 //! 6. [`version::may_change_version`]: one minor at a time, above the published floors; back only the way that etcd itself
 //!    opens ([`downgrade::may_begin`], [`downgrade::may_go_back`]).
-//! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently.
+//! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently. [`place::in_its_place`]: what is
+//!    not where the inventory says today is not lost.
 //! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
 //!    [`leaves::may_come_back`]: nobody is stopped whom the others would not let back in.
 //!    [`clients::may_require_users`]: authentication is switched on only when every known client is a user.
@@ -28,9 +30,11 @@ pub mod downgrade;
 pub mod leader;
 pub mod leaves;
 pub mod membership;
+pub mod place;
 pub mod quorum;
 pub mod recover;
 pub mod restore;
+pub mod streams;
 pub mod trial;
 pub mod trust;
 pub mod upkeep;
