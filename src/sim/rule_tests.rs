@@ -631,7 +631,7 @@ fn data_of_somebody_else_blocks() {
         with_data(facts, 1, 7, true);
         facts.data.state = DataState::Aborted;
     });
-    assert_eq!(refused(outcome, "write-ahead log is gone"), Rule::DataGone);
+    assert_eq!(refused(outcome, "its write-ahead log is not there"), Rule::DataGone);
     let outcome = foreign(&|facts| {
         facts.service.pid = Some(1);
         facts.service.running_exe = Some("/usr/bin/etcd".into());
