@@ -119,7 +119,7 @@ impl RealWorld {
             .clone();
         let look = Look {
             hosts: [(node.clone(), Depth::Data)].into(),
-            cluster: false,
+            ..Look::default()
         };
         let seen = self.look(&look).await;
         seen.hosts
