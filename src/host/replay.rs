@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::trouble::not_understood;
 use super::verbs::no_input;
@@ -39,39 +39,27 @@ impl Host {
         ];
         let output = self.call(operation, scripts::REPLAY, args, no_input()).await?;
         let odd = |why: &str| not_understood(&self.node, operation, why);
-        let mut parts = output.stdout.splitn(4, |byte| *byte == b'\n');
+        let mut parts = output.stdout.splitn(3, |byte| *byte == b'\n');
         let mut line = || Some(String::from_utf8_lossy(parts.next()?).into_owned());
-        let (Some(snapshots), Some(segments)) = (line(), line()) else {
+        let (Some(snapshots), Some(names)) = (line(), line()) else {
             return Err(odd("the host did not say what there is"));
         };
-        if segments.ends_with(" segments") {
+        if names.ends_with(" segments") {
             return Ok(None);
         }
-        let (Some(packing), Some(packed)) = (line(), parts.next()) else {
-            return Err(odd("the host did not give the log out"));
-        };
-        let mut bytes: Box<dyn Read + '_> = match packing.as_str() {
-            "gzip" => Box::new(GzDecoder::new(packed)),
-            _ => Box::new(packed),
-        };
-        let names: Vec<&str> = segments.split(' ').collect();
-        let mut read = Vec::new();
-        for pair in names.chunks(2) {
-            let [name, size] = pair else {
-                return Err(odd("the host did not say how long the segments are"));
-            };
-            let size: u64 = size.parse().map_err(|_| odd("a segment has no size"))?;
+        let mut packed = parts.next().unwrap_or_default();
+        let mut segments = Vec::new();
+        for name in names.split(' ') {
+            let mut unpacker = GzDecoder::new(packed);
             let mut segment = Vec::new();
-            let taken = bytes.by_ref().take(size.min(LONGEST)).read_to_end(&mut segment);
-            let taken = taken.map_err(|error| odd(&error.to_string()))?;
-            if taken as u64 != size {
-                return Err(odd("a segment went away meanwhile"));
-            }
+            let read = unpacker.by_ref().take(LONGEST).read_to_end(&mut segment);
+            read.map_err(|error| odd(&format!("{name}: {error}")))?;
+            packed = unpacker.into_inner();
             // The rest of it is zeros, put there ahead of time.
             let used = segment.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
             segment.truncate((used + 16).min(segment.len()));
             segment.shrink_to_fit();
-            read.push(((*name).to_owned(), segment));
+            segments.push((name.to_owned(), segment));
         }
         Ok(Some(RaftTail {
             snapshots: snapshots
@@ -79,7 +67,7 @@ impl Host {
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned)
                 .collect(),
-            segments: read,
+            segments,
         }))
     }
 }

@@ -1,6 +1,6 @@
-# Gives out what a member goes through again when it starts: the names of its snapshots of the raft log in one line, the
-# segments of the WAL that follow the newest of them ("NAME SIZE ..."), how they are packed, their bytes one after the
-# other. Arguments: the directory of the WAL, that of the snapshots, how many segments are not too many.
+# Gives out what a member goes through again when it starts: the names of its snapshots of the raft log in one line, those
+# of the WAL's segments that follow the newest of them in another, and these segments, packed. Arguments: the directory of
+# the WAL, that of the snapshots, how many segments are not too many.
 wal=$1 snap=$2 most=$3
 [ -d "$snap" ] || fail "there is no $snap"
 set +f
@@ -28,26 +28,9 @@ if [ "$count" -gt "$most" ]; then
     echo "$count segments"
     exit 0
 fi
+echo "${needed# }"
 cd "$wal"
-sizes=
+# Each packed by itself: one that is being closed or opened may change its size meanwhile. Most of it is zeros.
 for name in $needed; do
-    size=$(wc -c <"$name")
-    sizes="$sizes $name $((size))"
+    gzip -1 -c <"$name"
 done
-echo "${sizes# }"
-# One that is being written grows no more than it was: what was measured is what is sent.
-give() {
-    set -- $sizes
-    while [ $# -gt 0 ]; do
-        head -c "$2" "$1"
-        shift 2
-    done
-}
-# Most of a segment is zeros that were put there ahead of time.
-if command -v gzip >/dev/null; then
-    echo gzip
-    give | gzip -1 -c
-else
-    echo plain
-    give
-fi

@@ -1,6 +1,8 @@
 //! Onto 3.7, which cannot read what members before 3.6 wrote into the raft log: where such entries are left every member
 //! writes a new snapshot of its log first, before the first of them is touched.
 
+use std::collections::BTreeSet;
+
 use super::bootstrap::known_hosts;
 use super::converge::runs;
 use super::startable::unit_release;
@@ -13,7 +15,6 @@ use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::safety::Blocked;
 use crate::ops::safety::downgrade::under_way;
 use crate::ops::safety::way_up::{may_enter, may_open, needs_its_old_release, reads_no_v2};
-use std::collections::BTreeSet;
 
 /// The hosts whose members' raft logs have to be read before anything is planned.
 pub fn to_be_read<'a>(desired: &'a Desired, seen: &'a Observed) -> impl Iterator<Item = &'a DesiredHost> {
@@ -69,7 +70,7 @@ pub(super) fn open(
     let mut blocked: Vec<Blocked> = closed
         .iter()
         .filter(|(facts, _)| !can_write(facts))
-        .map(|(_, why)| shut(membership.releases(), why.clone()))
+        .map(|(_, why)| shut(membership.releases(), why.clone(), to))
         .collect();
     if blocked.is_empty() {
         blocked.extend(may_open(membership, started).err());
@@ -106,10 +107,10 @@ fn can_write(facts: &HostFacts) -> bool {
 }
 
 /// The refusal to start a member that is down with what it would end on.
-fn shut(others: impl Iterator<Item = Version>, why: Blocked) -> Blocked {
+fn shut(others: impl Iterator<Item = Version>, why: Blocked, to: Version) -> Blocked {
     let oldest_to_newest: BTreeSet<Version> = others.collect();
     match why.node.clone() {
-        Some(node) => needs_its_old_release(&node, why, oldest_to_newest.last().copied()),
+        Some(node) => needs_its_old_release(&node, why, oldest_to_newest.last().copied(), to),
         None => why,
     }
 }
@@ -131,7 +132,12 @@ pub(super) fn cold(situation: Situation<'_>, host: &DesiredHost, facts: &HostFac
         .copied()
         .filter(|version| !reads_no_v2(*version))
         .max();
-    Some(needs_its_old_release(&host.name, why, had.or(Some(LAST_WITH_V2))))
+    Some(needs_its_old_release(
+        &host.name,
+        why,
+        had.or(Some(LAST_WITH_V2)),
+        wanted,
+    ))
 }
 
 /// The minor from which 3.7 is entered.

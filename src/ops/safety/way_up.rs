@@ -107,11 +107,11 @@ pub fn may_open(membership: &Membership, cured: &BTreeSet<MemberId>) -> Result<(
 
 /// The refusal to start a member that is down with a release that would end on its raft log: it writes no snapshot while
 /// it is down. `before` is the release that the others run, or that it had.
-pub fn needs_its_old_release(node: &NodeName, closed: Blocked, before: Option<Version>) -> Blocked {
+pub fn needs_its_old_release(node: &NodeName, closed: Blocked, before: Option<Version>, to: Version) -> Blocked {
     let hint = match before.filter(|version| !reads_no_v2(*version)) {
         Some(version) => format!(
             "start it with the release before: `version: \"{version}\"` in the inventory and `quorate up`; then `quorate \
-             upgrade` goes on"
+             upgrade --to {to}`"
         ),
         None => format!(
             "the others have moved on: `quorate replace-node {node} {node}` sets its data aside and joins it afresh"
@@ -207,9 +207,9 @@ mod tests {
     #[test]
     fn a_member_that_is_down_comes_back_with_what_it_had() {
         let closed = judged(&[replay(0, 15, Some(9))]).unwrap_err();
-        let old = needs_its_old_release(&node(1), closed.clone(), Some(V3_6));
+        let old = needs_its_old_release(&node(1), closed.clone(), Some(V3_6), V3_7);
         assert!(old.hint.contains("version: \"3.6.16\""), "{}", old.hint);
-        let gone = needs_its_old_release(&node(1), closed, Some(V3_7));
+        let gone = needs_its_old_release(&node(1), closed, Some(V3_7), V3_7);
         assert!(gone.hint.contains("quorate replace-node n1 n1"), "{}", gone.hint);
     }
 }

@@ -55,8 +55,9 @@ fn killed_in_a_turn_on_each_rung_and_while_the_way_is_opened_the_same_command_fi
     up(&lab, &first);
     let writer = Writer::start(&lab, lab.host("n1"));
     let upgrade = ["upgrade", "--to", &last, "--yes"];
-    // On the rung of 3.6; then with etcd told to go back, before and after its version has fallen; then on that of 3.7.
-    for point in ["restarted:n2", "told:cluster", "fallen:cluster", "restarted:n2"] {
+    // On the rung of 3.6; with etcd told to go back, so that every member writes a snapshot; on the rung of 3.7. What the
+    // second run has begun comes about without it, so the third has only to call it off.
+    for point in ["restarted:n2", "told:cluster", "restarted:n2"] {
         dies(&lab, &upgrade, point);
     }
     lab.quorate(&upgrade).ok();
