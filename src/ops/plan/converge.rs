@@ -66,7 +66,8 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let started = members_where(&peers, |p| !runs(p.facts));
     let left = leave::prune(situation, membership, prune, Strays::Down, &started, &mut draft)?;
     downgrade::open_the_way(situation, membership, &mut draft);
-    way_up::open(situation, &left, &covered, &started, &mut draft)?;
+    let well = members_where(&peers, |p| !runs(p.facts) || p.drift.now.certificates);
+    way_up::open(situation, &left, &covered, &well, &mut draft)?;
     roll::changed(situation, &left, &peers, &mut draft)?;
     // Stopped members are started, and sick ones rolled, before anybody joins.
     let cured = members_where(&peers, comes_back);

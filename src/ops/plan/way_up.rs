@@ -41,8 +41,8 @@ pub(super) fn needed_for(situation: Situation<'_>, host: &DesiredHost, facts: &H
     })
 }
 
-/// The wave that opens the way to everybody whom this run starts with the wanted release. `started` are members that it
-/// starts before.
+/// The wave that opens the way to everybody whom this run starts with the wanted release. `well` are members that it
+/// starts, or gives certificates that others accept, before.
 ///
 /// # Errors
 /// Who cannot be helped like that, because it does not run; or who keeps the others from it.
@@ -50,7 +50,7 @@ pub(super) fn open(
     situation: Situation<'_>,
     membership: &Membership,
     covered: &dyn Fn(&NodeName) -> bool,
-    started: &BTreeSet<MemberId>,
+    well: &BTreeSet<MemberId>,
     draft: &mut Draft,
 ) -> Result<(), Vec<Blocked>> {
     let to = situation.desired.version;
@@ -73,7 +73,7 @@ pub(super) fn open(
         .map(|(_, why)| shut(membership.releases(), why.clone(), to))
         .collect();
     if blocked.is_empty() {
-        blocked.extend(may_open(membership, started).err());
+        blocked.extend(may_open(membership, well).err());
     }
     if !blocked.is_empty() {
         return Err(blocked);

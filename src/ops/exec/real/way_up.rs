@@ -13,8 +13,8 @@ use crate::ops::model::Membership;
 use crate::ops::plan::Step;
 use crate::report::{Event, Reporter};
 
-/// etcd looks every 4 s whether its version has to change.
-const FALLS_OR_RISES: Duration = Duration::from_secs(60);
+/// etcd looks every few seconds whether its version has to change, and asks every member for that.
+const FALLS_OR_RISES: Duration = Duration::from_secs(120);
 
 const PAUSE: Duration = Duration::from_millis(200);
 
