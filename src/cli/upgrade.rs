@@ -47,7 +47,7 @@ fn ends_in_the_bundle(rungs: &[Version], have: &[Version]) -> Result<(), Failure
     };
     let there: Vec<String> = have.iter().map(Version::to_string).collect();
     Err(Failure::new(
-        Exit::Blocked,
+        Exit::Bundle,
         format!("the bundle has no etcd {missing}; it has {}", there.join(", ")),
     )
     .hint(format!(

@@ -187,7 +187,7 @@ fn a_bundle_without_the_rung_between_one_that_lies_and_one_that_is_exchanged_mea
     packed(&lab, "liar.qbundle", &[directory(&first), liar]).ok();
     let refused = lab
         .quorate_with(&["upgrade", "--to", &last, "--yes"], with("liar.qbundle"), b"")
-        .code(4);
+        .code(9);
     let told = format!("the bundle has no etcd {last}; it has {first}, {between}");
     assert!(refused.stderr.contains(&told), "{refused}");
     assert!(lab.restarted_since(&before).is_empty(), "nobody was touched");
