@@ -16,7 +16,7 @@ use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, run};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Intent, Observed, Supplies};
-use crate::ops::observe::observe_clients;
+use crate::ops::observe::{observe_clients, observe_replays};
 use crate::ops::plan::{Plan, Risk, plan};
 use crate::ops::vault::Vault;
 use crate::report::{Paint, quiet};
@@ -69,7 +69,7 @@ impl Parts {
     }
 
     /// Looks at everything that the intent needs.
-    async fn look(&self, session: &Session, intent: &Intent) -> Result<Observed, Failure> {
+    pub async fn look(&self, session: &Session, intent: &Intent) -> Result<Observed, Failure> {
         let mut seen = match intent.mends_trust() {
             true => session.look_past_expiry(&self.fleet, &self.vault).await?,
             false => {
@@ -80,6 +80,7 @@ impl Parts {
         if intent.stops_everybody() {
             seen.clients = observe_clients(&self.fleet, &seen.hosts).await;
         }
+        seen.replays = observe_replays(&self.fleet, &seen).await;
         Ok(seen)
     }
 

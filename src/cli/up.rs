@@ -65,9 +65,9 @@ fn sentence(session: &Session, changed: usize) -> String {
 
 async fn make(session: &Session, prune: bool) -> Result<Plan, Failure> {
     let parts = Parts::of(session)?;
-    let seen = session.look(&parts.fleet, &parts.vault).await?;
-    let seen = settled(session, &parts.fleet, &parts.vault, seen).await?;
-    let mut plan = parts.plan(session, &converge(&session.global, prune), &seen)?;
+    let intent = converge(&session.global, prune);
+    let seen = parts.look(session, &intent).await?;
+    let mut plan = parts.plan(session, &intent, &seen)?;
     trial::for_show(session, &parts, &mut plan, &seen).await?;
     Ok(plan)
 }

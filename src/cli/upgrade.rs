@@ -34,9 +34,25 @@ pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     }
     let have: Vec<Version> = session.bundle()?.versions().into_keys().collect();
     let rungs = ladder(from.oldest, to, &have).map_err(|refusal| vec![refusal])?;
+    ends_in_the_bundle(&rungs, &have)?;
     options_survive(&session, from.oldest, &rungs)?;
     trial::rungs(&session, &rungs, &from.seen).await?;
     climb(&mut session, &rungs, to).await
+}
+
+/// A ladder whose last rung is missing is not begun: it would end half way up, where nobody wanted to be.
+fn ends_in_the_bundle(rungs: &[Version], have: &[Version]) -> Result<(), Failure> {
+    let Some(missing) = rungs.last().filter(|last| rungs.len() > 1 && !have.contains(last)) else {
+        return Ok(());
+    };
+    let there: Vec<String> = have.iter().map(Version::to_string).collect();
+    Err(Failure::new(
+        Exit::Bundle,
+        format!("the bundle has no etcd {missing}; it has {}", there.join(", ")),
+    )
+    .hint(format!(
+        "make a bundle that has it: `quorate bundle create --out etcd.qbundle etcd-v{missing}-linux-ARCH.tar.gz ...`"
+    )))
 }
 
 /// `downgrade --to`: within a minor; over a minor only where etcd itself opens the way, which the plan asks it to.
@@ -164,4 +180,23 @@ fn options_survive(session: &Session, from: Version, rungs: &[Version]) -> Resul
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ladder_is_begun_only_where_its_last_rung_is_there() {
+        let [middle, last] = [Version::new(3, 6, 16), Version::new(3, 7, 3)];
+        let refused = ends_in_the_bundle(&[middle, last], &[middle]).unwrap_err();
+        assert!(
+            refused.message.contains("the bundle has no etcd 3.7.3; it has 3.6.16"),
+            "{}",
+            refused.message
+        );
+        assert!(ends_in_the_bundle(&[middle, last], &[middle, last]).is_ok());
+        // One rung alone is judged by its plan, which knows what the hosts have already.
+        assert!(ends_in_the_bundle(&[last], &[middle]).is_ok());
+    }
 }

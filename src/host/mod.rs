@@ -36,6 +36,7 @@ pub mod transport;
 pub mod trial;
 
 mod facts_parser;
+mod replay;
 mod scripts;
 mod service_parser;
 mod trouble;
@@ -50,6 +51,7 @@ pub use local::LocalTransport;
 pub use lock::{LockGuard, LockRefused};
 pub use observe::FactsQuery;
 pub use push::*;
+pub use replay::RaftTail;
 pub use secrets::*;
 pub use shelf::Shelf;
 pub use transport::*;

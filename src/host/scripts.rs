@@ -18,6 +18,7 @@ script!(DATA: "in_use.sh", "data.sh");
 script!(RESTORE: "in_use.sh", "restore.sh");
 script!(CLIENTS: "sockets.sh", "clients.sh");
 script!(WAL: "wal.sh");
+script!(REPLAY: "replay.sh");
 script!(RESCUE: "in_use.sh", "rescue.sh");
 script!(SHELF: "shelf.sh");
 script!(TRIAL: "take.sh", "trial.sh");

@@ -13,7 +13,7 @@ use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
-use crate::ops::safety::{Blocked, downgrade, membership, quorum, restore, streams, trust, upkeep};
+use crate::ops::safety::{Blocked, downgrade, membership, quorum, restore, streams, trust, upkeep, way_up};
 
 /// A condition that a step needs before it runs, or brings about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +154,15 @@ pub enum Check {
         /// The release that has come.
         to: Version,
     },
+    /// [`way_up::may_open`].
+    SafeToOpenTheWayUp,
+    /// [`way_up::may_enter`].
+    SafeToEnter {
+        /// The host.
+        node: NodeName,
+        /// The release that comes.
+        to: Version,
+    },
     /// The note of this restore lies on the host.
     RestoreNoted {
         /// The host.
@@ -224,6 +233,8 @@ pub struct Look {
     pub cluster: bool,
     /// Whether each member is asked for its streams as well.
     pub streams: bool,
+    /// The hosts whose members' raft logs are read, as far as a start goes through them again.
+    pub replays: BTreeSet<NodeName>,
 }
 
 impl Look {
@@ -233,6 +244,7 @@ impl Look {
             hosts: BTreeMap::new(),
             cluster: checks.iter().any(|check| check.host().is_none()),
             streams: checks.iter().any(Check::about_streams),
+            replays: checks.iter().filter_map(Check::replay).cloned().collect(),
         };
         for (node, depth) in checks.iter().filter_map(Check::host) {
             let deepest = look.hosts.entry(node.clone()).or_insert(depth);
@@ -244,9 +256,8 @@ impl Look {
     /// At etcd alone.
     pub fn at_the_cluster() -> Self {
         Look {
-            hosts: BTreeMap::new(),
             cluster: true,
-            streams: false,
+            ..Look::default()
         }
     }
 }
@@ -281,7 +292,17 @@ impl Check {
             | Check::Accepts { node, .. }
             | Check::LeavesFrom { node, .. } => Some((node, Depth::Everything)),
             Check::NoData { node } | Check::HasData { node } => Some((node, Depth::Data)),
-            Check::Started { node } | Check::Stopped { node } => Some((node, Depth::Service)),
+            Check::Started { node } | Check::Stopped { node } | Check::SafeToEnter { node, .. } => {
+                Some((node, Depth::Service))
+            }
+            _ => None,
+        }
+    }
+
+    /// The host whose member's raft log must be read to judge it.
+    fn replay(&self) -> Option<&NodeName> {
+        match self {
+            Check::SafeToEnter { node, .. } => Some(node),
             _ => None,
         }
     }
@@ -394,6 +415,8 @@ impl Check {
             }),
             Check::NoDowngrade => in_cluster(seen, |m| safe(downgrade::none_under_way(m))),
             Check::WentBack { to } => in_cluster(seen, |m| safe(downgrade::went_back(m, *to))),
+            Check::SafeToOpenTheWayUp => in_cluster(seen, |m| safe(way_up::may_open(m, &BTreeSet::new()))),
+            Check::SafeToEnter { node, to } => safe(way_up::may_enter(&seen.replays, node, *to)),
             Check::RestoreNoted { node, at, token } => on_host(seen, node, |facts| {
                 let text = facts.files.get(at).and_then(|file| file.content.as_deref());
                 match text.and_then(|text| serde_json::from_str::<RestoreNote>(text).ok()) {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::etcd::{Alarm, Member, MemberStatus};
+use crate::etcd::{Alarm, Member, MemberStatus, Replay};
 use crate::host::{Client, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::authorization::AuthState;
@@ -90,6 +90,9 @@ pub struct Observed {
     /// Who is connected to the member of each host. Hosts are missing where that was not looked at: only what stops every
     /// member needs it.
     pub clients: BTreeMap<NodeName, Fact<Vec<Client>>>,
+    /// What the member of each host goes through again when it starts. Hosts are missing where that was not looked at: only
+    /// the way up to 3.7 needs it ([`crate::ops::safety::way_up`]).
+    pub replays: BTreeMap<NodeName, Fact<Replay>>,
 }
 
 impl Observed {

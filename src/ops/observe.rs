@@ -3,6 +3,7 @@
 mod auth;
 mod clients;
 mod notes;
+mod replays;
 mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,8 @@ pub use self::auth::read_auth;
 use self::clients::look_at_clients;
 pub use self::clients::observe_clients;
 pub use self::notes::{observe_answers, observe_notes};
+use self::replays::look_at_replays;
+pub use self::replays::observe_replays;
 use self::streams::with_streams;
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::{DataState, FactsQuery, HostError, HostFacts, ServiceState};
@@ -61,6 +64,7 @@ pub async fn observe_cluster(
         cluster,
         auth,
         clients: BTreeMap::new(),
+        replays: BTreeMap::new(),
     }
 }
 
@@ -103,12 +107,20 @@ pub async fn look_again(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, before: &Ob
         )
         .await,
     );
+    let mut replays = before.replays.clone();
+    let read = fleet
+        .desired()
+        .hosts
+        .values()
+        .filter(|h| look.replays.contains(&h.name));
+    replays.extend(look_at_replays(fleet, read).await);
     Observed {
         at: Timestamp::now(),
         hosts,
         cluster,
         auth: before.auth.clone(),
         clients,
+        replays,
     }
 }
 

@@ -126,6 +126,7 @@ pub fn observed(desired: &Desired) -> Observed {
         clients: (1..=desired.hosts.len())
             .map(|n| (name(n), Fact::Known(Vec::new())))
             .collect(),
+        replays: BTreeMap::new(),
     }
 }
 

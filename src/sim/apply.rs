@@ -48,6 +48,7 @@ impl Lab {
             }
             (Action::BeginDowngrade { to }, _) => self.begin_downgrade(*to).await?,
             (Action::CallOffDowngrade { .. }, _) => self.call_off_downgrade().await?,
+            (Action::OpenTheWayUp { .. }, _) => self.open_the_way_up(step).await?,
             (Action::AddLearner { url }, _) => self.add_learner(url).await?,
             (Action::Promote { url }, _) => self.promote(step, url).await?,
             (Action::HandOver { url }, _) => self.hand_over(url).await?,

@@ -153,6 +153,9 @@ pub fn case(dice: &mut Dice) -> Case {
             _ => version,
         };
         mature(&mut world, &stock::inventory(1..=members, before));
+        if before.series() == (3, 6) && dice.chance(50) {
+            came_up_lately(&mut world, dice);
+        }
         if dice.chance(20) {
             stray(&mut world, &desired, dice);
         }
@@ -220,6 +223,19 @@ pub fn case(dice: &mut Dice) -> Case {
         intent,
         policy,
         hidden,
+    }
+}
+
+/// Its members ran 3.5 not long ago: what those wrote is still in the raft logs, but of those that have written a snapshot
+/// since.
+fn came_up_lately(world: &mut World, dice: &mut Dice) {
+    world.wrote_v2();
+    for host in world.hosts.values_mut() {
+        if let Data::Member(disk) = &mut host.data
+            && dice.chance(30)
+        {
+            disk.snapshot = disk.index;
+        }
     }
 }
 

@@ -303,6 +303,7 @@ impl exec::World for Lab {
             cluster: seen.cluster.clone(),
             auth: seen.auth.clone(),
             clients: seen.clients.clone(),
+            replays: seen.replays.clone(),
         };
         state.seen = Some(seen);
         told

@@ -90,6 +90,8 @@ pub struct Disk {
     pub member: MemberId,
     /// The last raft entry on it.
     pub index: u64,
+    /// The last entry that its newest snapshot of the raft log covers; 0 where there is none.
+    pub snapshot: u64,
     /// Bytes of the database file beside it.
     pub file: u64,
     /// The database has other contents than those of the other members.
@@ -102,6 +104,7 @@ impl Disk {
             cluster,
             member,
             index,
+            snapshot: 0,
             file: 0,
             odd: false,
         }

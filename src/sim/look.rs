@@ -31,7 +31,7 @@ impl World {
             hosts.insert(node.clone(), self.look_at(&desired.hosts[node]));
         }
         let cluster = self.look_at_cluster(desired, &hosts);
-        Observed {
+        let mut seen = Observed {
             at: stock::epoch() + Duration::from_millis(self.now),
             hosts,
             cluster,
@@ -42,7 +42,10 @@ impl World {
                 .keys()
                 .map(|n| (n.clone(), Fact::Known(Vec::new())))
                 .collect(),
-        }
+            replays: BTreeMap::new(),
+        };
+        seen.replays = self.replays(desired, &seen);
+        seen
     }
 
     fn look_at(&self, spec: &DesiredHost) -> Fact<HostFacts> {

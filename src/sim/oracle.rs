@@ -156,6 +156,9 @@ impl Oracle {
                 self.acquainted.retain(|(a, b)| a != node && b != node);
             }
             Happening::TooOld { node } => self.say(format!("{node} was started with a release that is too old by now")),
+            Happening::CannotRead { node } => self.say(format!(
+                "{node} was started with a release that cannot read its raft log"
+            )),
             Happening::Upgraded { node, cluster } => {
                 if self.alive.contains(cluster) && world.backups == 0 {
                     self.say(format!(

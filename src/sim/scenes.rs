@@ -173,6 +173,7 @@ pub fn all() -> Vec<Told> {
             }),
         ),
     ];
+    scenes.extend(ways_up());
     scenes.extend(downgrades());
     let lost = Scene::healthy(3).wiped(2).wiped(3).a_moment_later();
     let order = order(&lost.desired, Vec::new());
@@ -194,6 +195,37 @@ pub fn all() -> Vec<Told> {
         lost.asked(Intent::Recover(Box::new(order))).accepting_data_loss(),
     ));
     scenes
+}
+
+/// Onto 3.7, which cannot read what members of 3.5 wrote.
+fn ways_up() -> Vec<Told> {
+    let lately = || {
+        Scene::of_version(3, stock::V3_6)
+            .with_v2_requests()
+            .wanting(stock::V3_7)
+    };
+    vec![
+        (
+            "upgrade-to-3.7",
+            "three members of etcd 3.6 that ran 3.5 not long ago; the inventory wants 3.7",
+            lately(),
+        ),
+        (
+            "upgrade-to-3.7-with-open-logs",
+            "three members of etcd 3.6 that never ran anything before; the inventory wants 3.7",
+            Scene::of_version(3, stock::V3_6).wanting(stock::V3_7),
+        ),
+        (
+            "upgrade-to-3.7-cut-off",
+            "the same three members, told to go back so that they write snapshots; the run was cut off",
+            lately().cut_off_when(|world| world.clusters.values().any(|c| c.downgrade.is_some())),
+        ),
+        (
+            "upgrade-to-3.7-beside-a-stopped-member",
+            "three members of etcd 3.6 that ran 3.5 not long ago, of which etcd-3 was stopped; the inventory wants 3.7",
+            lately().stopped(3).a_moment_later(),
+        ),
+    ]
 }
 
 /// Back over a minor release.
@@ -323,6 +355,12 @@ impl Scene {
         let id = self.world.cluster_of(&self.desired).expect("a cluster");
         let told = self.world.change(id, |cluster, _, _| cluster.enable_downgrade(to));
         told.expect("etcd goes back");
+        self
+    }
+
+    /// Its members ran 3.5 not long ago, and what those wrote is still in the raft logs.
+    pub fn with_v2_requests(mut self) -> Self {
+        self.world.wrote_v2();
         self
     }
 

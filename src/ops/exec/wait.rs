@@ -28,7 +28,7 @@ impl Patience {
             Action::Restart { .. } | Action::Promote { .. } => 600,
             Action::Defragment { .. } => 600,
             // etcd looks every few seconds, and writes a snapshot of its log before its storage changes.
-            Action::BeginDowngrade { .. } => 120,
+            Action::BeginDowngrade { .. } | Action::OpenTheWayUp { .. } => 120,
             Action::Start | Action::LookAgain { .. } => 120,
             _ => 30,
         }))

@@ -8,7 +8,7 @@ use super::join::{self, clear_aborted, is_on_its_way};
 use super::preflight::preflight;
 use super::startable::{certificates_ended, ended, lacks, last_writer};
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, Risk, Situation, Step, Target};
+use super::{Action, Risk, Situation, Step, Target, way_up};
 use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
@@ -351,6 +351,7 @@ fn put_back(
                 continue;
             }
         };
+        blocked.extend(way_up::cold(situation, host, facts, missing.is_some()));
         let Some(what) = missing else { continue };
         notes.extend(of_unknown_age(situation, host, facts));
         blocked.extend(preflight(situation, host, facts));

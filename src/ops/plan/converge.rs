@@ -9,7 +9,7 @@ use super::leave::Strays;
 use super::preflight::preflight;
 use super::startable::{certificates_ended, ended, last_writer};
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, roll};
+use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, roll, way_up};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName};
@@ -54,7 +54,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         Effect::None,
         quiet_changes(&peers),
     );
-    let stopped = stopped(&peers);
+    let stopped = stopped(situation, &peers);
     let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.certificates || p.drift.now.crl);
     draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
     if touched {
@@ -67,6 +67,8 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let started = members_where(&peers, |p| !runs(p.facts));
     let left = leave::prune(situation, membership, prune, Strays::Down, &started, &mut draft)?;
     downgrade::open_the_way(situation, membership, &mut draft);
+    let well = members_where(&peers, |p| !runs(p.facts) || p.drift.now.certificates);
+    way_up::open(situation, &left, &covered, &well, &mut draft)?;
     roll::changed(situation, &left, &peers, &mut draft)?;
     // Stopped members are started, and sick ones rolled, before anybody joins.
     let cured = members_where(&peers, comes_back);
@@ -302,7 +304,7 @@ fn quiet_changes(peers: &[Peer<'_>]) -> Vec<super::Step> {
 }
 
 /// Members that have data and do not run; whatever else differs there takes effect with the start.
-fn stopped(peers: &[Peer<'_>]) -> Vec<super::Step> {
+fn stopped(situation: Situation<'_>, peers: &[Peer<'_>]) -> Vec<super::Step> {
     peers
         .iter()
         .filter(|p| !runs(p.facts))
@@ -311,6 +313,7 @@ fn stopped(peers: &[Peer<'_>]) -> Vec<super::Step> {
             let mut start = on(&node, start_or_change(p), Risk::Reversible)
                 .ensures(Check::Started { node: node.clone() })
                 .because([format!("it is {}", state(p.facts))]);
+            start.requires.extend(way_up::needed_for(situation, p.host, p.facts));
             if matches!(start.action, Action::Restart { .. }) {
                 // One that has come back by itself meanwhile is a voter again, and waits for its turn.
                 start = start.requires(Check::Stopped { node: node.clone() });

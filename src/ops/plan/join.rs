@@ -7,7 +7,7 @@ use super::converge::{own_data, runs};
 use super::drift::drift;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, HostChange, Risk, Situation, Step, Target, leave, roll};
+use super::{Action, HostChange, Risk, Situation, Step, Target, leave, roll, way_up};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName, PeerUrl};
@@ -241,6 +241,8 @@ pub(super) fn one(
     }
     let running = runs(facts) && !stopped;
     let again = running && !drift.restart.is_empty();
+    // One that brings data of its own goes through its raft log again.
+    let enters = way_up::needed_for(situation, host, facts);
     if again {
         let title = format!("restart {}", host.name);
         match listed.filter(|m| !m.learner) {
@@ -255,7 +257,9 @@ pub(super) fn one(
                     why: drift.restart,
                 };
                 let effect = roll::effect(membership, member);
-                draft.wave(title, effect, vec![one.step(situation, membership)]);
+                let mut turn = one.step(situation, membership);
+                turn.requires.extend(enters.clone());
+                draft.wave(title, effect, vec![turn]);
             }
             // A learner that runs with other files than it should: they take effect with a restart, which costs nobody.
             None => {
@@ -263,12 +267,13 @@ pub(super) fn one(
                     change,
                     url: url.clone(),
                 };
-                let step = on(&host.name, restart, Risk::Reversible)
+                let mut step = on(&host.name, restart, Risk::Reversible)
                     .ensures(Check::RunsCurrent {
                         node: host.name.clone(),
                         version: Some(situation.desired.version),
                     })
                     .because(drift.restart);
+                step.requires.extend(enters.clone());
                 draft.wave(title, Effect::None, vec![step]);
             }
         }
@@ -298,17 +303,13 @@ pub(super) fn one(
         );
     }
     if !running {
-        draft.wave(
-            format!("start {}", host.name),
-            Effect::None,
-            vec![
-                on(&host.name, Action::Start, Risk::Reversible)
-                    .requires(Check::Listed { url: url.clone() })
-                    .ensures(Check::Started {
-                        node: host.name.clone(),
-                    }),
-            ],
-        );
+        let mut start = on(&host.name, Action::Start, Risk::Reversible)
+            .requires(Check::Listed { url: url.clone() })
+            .ensures(Check::Started {
+                node: host.name.clone(),
+            });
+        start.requires.extend(enters);
+        draft.wave(format!("start {}", host.name), Effect::None, vec![start]);
     }
     if listed.is_none_or(|m| m.learner) {
         let promote = step(Target::Cluster, Action::Promote { url: url.clone() }, Risk::Reversible)

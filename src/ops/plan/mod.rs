@@ -10,6 +10,7 @@ pub mod drift;
 pub mod lint;
 pub mod preflight;
 pub mod step;
+pub mod way_up;
 
 mod authorize;
 mod beforehand;

@@ -6,7 +6,7 @@ use super::converge::{Peer, initial_existing, look_again, members_where, own_dat
 use super::drift::drift;
 use super::startable::{lacks, shut_out, would_stay_down};
 use super::waves::{Draft, Effect, on};
-use super::{Action, HostChange, Risk, Situation, downgrade, living};
+use super::{Action, HostChange, Risk, Situation, downgrade, living, way_up};
 use crate::etcd::Member;
 use crate::inventory::{DesiredHost, MemberId, NodeName, Version};
 use crate::ops::check::Check;
@@ -44,6 +44,8 @@ pub(super) fn changed(
         };
         let mut step = one.step(situation, membership);
         step.requires.extend(downgrade::needed_for(situation, membership, peer));
+        step.requires
+            .extend(way_up::needed_for(situation, peer.host, peer.facts));
         draft.wave(
             format!("roll {}", peer.host.name),
             effect(membership, peer.member),

@@ -9,7 +9,8 @@
 //! 4. [`membership::may_remove`], [`membership::may_wipe`], and who leads meanwhile ([`leader`]).
 //! 5. [`bootstrap::may_bootstrap`]: a new cluster only where everything is known to be empty.
 //! 6. [`version::may_change_version`]: one minor at a time, above the published floors; back only the way that etcd itself
-//!    opens ([`downgrade::may_begin`], [`downgrade::may_go_back`]).
+//!    opens ([`downgrade::may_begin`], [`downgrade::may_go_back`]); onto 3.7 only with a raft log that it can read
+//!    ([`way_up::may_enter`], [`way_up::may_open`]).
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently. [`place::in_its_place`]: what is
 //!    not where the inventory says today is not lost.
 //! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
@@ -39,6 +40,7 @@ pub mod trial;
 pub mod trust;
 pub mod upkeep;
 pub mod version;
+pub mod way_up;
 
 use serde::{Deserialize, Serialize};
 

@@ -3,3 +3,4 @@
 
 mod quiet;
 mod trial;
+mod way_up;

@@ -136,7 +136,7 @@ impl RealWorld {
         let look = Look {
             streams: false,
             hosts: [(node.clone(), Depth::Data)].into(),
-            cluster: false,
+            ..Look::default()
         };
         let seen = self.look(&look).await;
         seen.hosts

@@ -59,6 +59,7 @@ impl World {
                 cluster: Fact::Known(membership(&desired)),
                 auth: Fact::Absent,
                 clients: BTreeMap::new(),
+                replays: BTreeMap::new(),
             },
             policy: Policy::default(),
             clients: Vec::new(),
