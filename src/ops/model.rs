@@ -121,8 +121,8 @@ pub struct Membership {
     /// For each member that answered: the peers it has a live stream to (`etcd_network_active_peers`). Empty where
     /// that was not asked.
     pub peers: BTreeMap<MemberId, BTreeMap<MemberId, bool>>,
-    /// The version that the cluster as a whole works at, as each member says (`/version`). Asked only of members that
-    /// tell of a downgrade.
+    /// The version that the cluster as a whole works at, as each member says (`/version`). Asked only of members that are
+    /// between two minor releases ([`MemberStatus::between_minors`]).
     pub works_at: BTreeMap<MemberId, Version>,
 }
 
@@ -332,6 +332,9 @@ pub struct Policy {
     /// `--no-snapshot`: none is taken before what cannot be taken back.
     #[serde(default)]
     pub no_snapshot: bool,
+    /// `upgrade` or `downgrade` was typed: members that are between two minor releases go the way that it says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub way_chosen: bool,
 }
 
 /// What the planner works with besides the inventory and the observation: read from the operator's disk beforehand.

@@ -140,7 +140,7 @@ impl Cluster {
         indexes.sort_unstable_by(|a, b| b.cmp(a));
         let held_by_quorum = indexes[quorum(self.voters().count()) - 1];
         self.committed = self.committed.max(held_by_quorum);
-        self.agree_on_a_version(live);
+        self.agree_on_a_version(now, elapsed, live);
     }
 
     fn elect(&mut self, live: &BTreeMap<MemberId, Live>, voters: &[MemberId]) {
