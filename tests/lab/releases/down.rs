@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::harness::{Lab, Outcome, Writer, release, wait_until};
 
 /// A cluster of all hosts on this release.
@@ -21,6 +23,20 @@ pub(super) fn versions(lab: &Lab) -> Vec<String> {
         .iter()
         .map(|member| member["version"].as_str().unwrap_or_default().to_owned())
         .collect()
+}
+
+/// The members in the order of their turns: by id, the leader last.
+#[track_caller]
+fn turns(lab: &Lab) -> [String; 3] {
+    let status = lab.glance();
+    let mut members = status["members"].as_array().expect("members").clone();
+    let text = |member: &Value, key: &str| member[key].as_str().expect("a text").to_owned();
+    members.sort_by_key(|member| {
+        let id = u64::from_str_radix(&text(member, "id"), 16).expect("an id");
+        (member["leader"] == true, id)
+    });
+    let names: Vec<String> = members.iter().map(|member| text(member, "name")).collect();
+    names.try_into().expect("three members")
 }
 
 #[track_caller]
@@ -66,13 +82,13 @@ fn from_3_7_through_3_6_to_3_5_killed_between_members_and_in_a_members_turn_unde
     let lab = cluster(3, &newest);
     let writer = Writer::start(&lab, lab.host("n1"));
     for to in [&middle, &oldest] {
-        lab.lead("n3");
+        let [_, second, last] = turns(&lab);
         let down = ["downgrade", "--to", to, "--yes"];
-        killed(&lab, &down, "before:n2");
+        killed(&lab, &down, &format!("before:{second}"));
         assert!(told(&lab).contains("1 of 3 members run it"), "{}", told(&lab));
-        // From here on n2 has the older files and runs the later release.
-        killed(&lab, &down, "in-place:n2");
-        killed(&lab, &down, "restarted:n3");
+        // From here on it has the older files and runs the later release.
+        killed(&lab, &down, &format!("in-place:{second}"));
+        killed(&lab, &down, &format!("restarted:{last}"));
         lab.quorate(&down).ok();
         all_run(&lab, to);
     }
@@ -84,7 +100,6 @@ fn a_leader_of_3_5_ends_etcds_job_and_the_same_command_goes_on_or_up_again() {
     let (later, older) = (release("3.6"), release("3.5"));
     let lab = cluster(3, &later);
     let writer = Writer::start(&lab, lab.host("n1"));
-    lab.lead("n3");
     let (down, up) = (
         ["downgrade", "--to", &older, "--yes"],
         ["upgrade", "--to", &later, "--yes"],
@@ -95,25 +110,27 @@ fn a_leader_of_3_5_ends_etcds_job_and_the_same_command_goes_on_or_up_again() {
     );
     let both = [go_on.as_str(), go_up.as_str()];
     let led_by_the_older = || {
-        killed(&lab, &down, "before:n2");
-        lab.lead("n1");
+        let [first, second, last] = turns(&lab);
+        killed(&lab, &down, &format!("before:{second}"));
+        lab.lead(&first);
         // etcd looks every five seconds, and tells nobody.
         wait_until("etcd to end its job", Duration::from_secs(30), || {
             told(&lab).contains("between two minor releases")
         });
         assert!(both.iter().all(|way| told(&lab).contains(way)), "{}", told(&lab));
+        last
     };
 
-    led_by_the_older();
+    let later_one = led_by_the_older();
     let doctor = lab.quorate(&["doctor"]);
     assert!(both.iter().all(|way| doctor.stdout.contains(way)), "{doctor}");
     up_turns_nothing_round(&lab, &both);
     // A member of the later release that crashes comes back as it was, and changes nothing.
-    let before = lab.host("n3").pid();
-    lab.host("n3").sh("systemctl kill --signal KILL etcd");
-    wait_until("n3 to come back", Duration::from_secs(60), || {
-        let status = lab.glance();
-        ![0, before].contains(&lab.host("n3").pid()) && status["healthy"] == true
+    let host = lab.host(&later_one);
+    let before = host.pid();
+    host.sh("systemctl kill --signal KILL etcd");
+    wait_until("it to come back", Duration::from_secs(60), || {
+        ![0, before].contains(&host.pid()) && lab.glance()["healthy"] == true
     });
     lab.quorate(&down).ok();
     all_run(&lab, &older);
@@ -133,12 +150,12 @@ fn called_off_half_way_it_goes_up_and_later_down_after_all() {
     let (later, older) = (release("3.7"), release("3.6"));
     let lab = cluster(3, &later);
     let writer = Writer::start(&lab, lab.host("n1"));
-    lab.lead("n3");
+    let [first, second, _] = turns(&lab);
     let down = ["downgrade", "--to", &older, "--yes"];
     let wanted = |version: &str| format!("version: \"{version}\"");
-    killed(&lab, &down, "in-place:n2");
+    killed(&lab, &down, &format!("in-place:{second}"));
     // A leader of 3.6 knows better than one of 3.5, and waits for everybody.
-    lab.lead("n1");
+    lab.lead(&first);
 
     // An inventory of before turns nothing round.
     lab.edit(&wanted(&older), &wanted(&later));
