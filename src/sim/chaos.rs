@@ -347,7 +347,16 @@ fn half_way_back(world: &mut World, founders: &Desired, to: Version, dice: &mut 
     {
         return;
     }
-    world.pass(world.now + 5_000);
+    let ready = |world: &World| {
+        let cluster = &world.clusters[&id];
+        cluster
+            .members
+            .keys()
+            .all(|id| cluster.storage.get(id) == Some(&to.series()))
+    };
+    while !ready(world) {
+        world.pass(world.now + 1_000);
+    }
     for spec in older.hosts.values().take(dice.below(older.hosts.len())) {
         world.stop(&spec.name);
         install(world.host(&spec.name), &older, &initial_new(founders));

@@ -161,6 +161,28 @@ fn a_leader_of_3_5_ends_etcds_job_and_the_same_command_goes_on_or_up_again() {
 }
 
 #[test]
+fn the_last_member_that_does_not_come_up_is_put_back_and_the_same_command_goes_on() {
+    let (later, older) = (release("3.6"), release("3.5"));
+    let lab = cluster(3, &later);
+    let writer = Writer::start(&lab, lab.host("n1"));
+    let [_, _, last] = turns(&lab);
+    let host = lab.host(&last);
+    // It hands leadership to a member of 3.5 in its turn, so etcd's job ends meanwhile.
+    host.sh(
+        "mkdir -p /etc/systemd/system/etcd.service.d; printf '[Service]\\nExecStartPre=/bin/sh -c \"sleep 6; ! grep -q \
+         etcd/3.5 /etc/systemd/system/etcd.service\"\\n' >/etc/systemd/system/etcd.service.d/sick.conf; systemctl daemon-reload",
+    );
+    let down = ["downgrade", "--to", &older, "--yes"];
+    let failed = lab.quorate(&down).code(6);
+    failed.says(&["with them it is healthy again"]);
+    assert!(told(&lab).contains("2 of 3 run 3.5, the others 3.6"), "{}", told(&lab));
+    host.sh("rm -r /etc/systemd/system/etcd.service.d; systemctl daemon-reload");
+    lab.quorate(&down).ok();
+    all_run(&lab, &older);
+    writer.judge();
+}
+
+#[test]
 fn called_off_half_way_it_goes_up_and_later_down_after_all() {
     let (later, older) = (release("3.7"), release("3.6"));
     let lab = cluster(3, &later);
