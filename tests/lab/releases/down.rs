@@ -50,14 +50,23 @@ fn inventory(lab: &Lab) -> String {
     std::fs::read_to_string(lab.dir().join("inventory.yml")).expect("the inventory")
 }
 
-/// Runs a command that kills itself at this point of its run.
+/// Runs a command, to be killed at this point of its run. True when it was; false when it came to its end without it.
+#[track_caller]
+pub(super) fn killed_at(lab: &Lab, command: &[&str], point: &str) -> bool {
+    let outcome = lab.quorate_with(command, |process| _ = process.env("QUORATE_FAULT", point), b"");
+    match outcome.status {
+        None | Some(134) => true,
+        _ => {
+            outcome.ok();
+            false
+        }
+    }
+}
+
+/// The same at a point that it passes.
 #[track_caller]
 fn killed(lab: &Lab, command: &[&str], point: &str) {
-    let outcome = lab.quorate_with(command, |process| _ = process.env("QUORATE_FAULT", point), b"");
-    assert!(
-        matches!(outcome.status, None | Some(134)),
-        "it did not pass {point}\n{outcome}"
-    );
+    assert!(killed_at(lab, command, point), "it did not pass {point}");
 }
 
 /// The boundary after the first member's turn: a snapshot, what needs no restart and etcd's own part come before.
