@@ -162,13 +162,14 @@ pub fn may_join_with(running: impl Iterator<Item = Version>, wanted: Version) ->
     let Some(newest) = running.last().filter(|newest| newest.series() != wanted.series()) else {
         return Ok(());
     };
-    let command = if wanted < *newest { "downgrade" } else { "upgrade" };
+    let first = match wanted < *newest {
+        true => format!("`quorate downgrade --to {wanted}`"),
+        false => format!("`quorate upgrade --to {wanted}`"),
+    };
     Err(Blocked::new(
         Rule::Version,
         format!("it would join with etcd {wanted}, and the members run {newest}"),
-        format!(
-            "move those first: `quorate {command} --to {wanted}`; or put `version: \"{newest}\"` into the inventory until it has joined"
-        ),
+        format!("move those first: {first}; or put `version: \"{newest}\"` into the inventory until it has joined"),
     ))
 }
 
