@@ -35,6 +35,8 @@ pub struct Session {
     pub reporter: Arc<dyn Reporter>,
     /// When the command began.
     pub begun: Instant,
+    /// `upgrade` or `downgrade` was typed ([`Policy::way_chosen`]).
+    pub way_chosen: bool,
     /// An edit of the inventory that is not in the file yet.
     pub draft: std::sync::Mutex<Option<Draft>>,
     /// Seconds by phase, so far.
@@ -77,6 +79,7 @@ impl Session {
             loaded,
             reporter,
             begun: Instant::now(),
+            way_chosen: false,
             draft: Default::default(),
             phases: Default::default(),
             probe: Default::default(),
@@ -106,6 +109,7 @@ impl Session {
             accept_outage: self.global.accept_outage,
             accept_data_loss: self.global.accept_data_loss,
             no_snapshot: self.global.no_snapshot,
+            way_chosen: self.way_chosen,
         }
     }
 

@@ -7,7 +7,6 @@ use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::plan_json::plan_json;
 use super::session::Session;
-use super::settle::settled;
 use super::{show, trial};
 use crate::ops::model::Intent;
 use crate::ops::plan::Plan;

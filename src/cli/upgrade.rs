@@ -24,6 +24,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 /// See the exit codes. The inventory's version follows each release that every member runs.
 pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
+    session.way_chosen = true;
     let from = running(&session).await?;
     if from.oldest > to || session.desired().version > to {
         return Err(Failure::new(
@@ -37,7 +38,7 @@ pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     ends_in_the_bundle(&rungs, &have)?;
     options_survive(&session, from.oldest, &rungs)?;
     trial::rungs(&session, &rungs, &from.seen).await?;
-    climb(&mut session, &rungs, to).await
+    climb(&mut session, &rungs, to, When::Done).await
 }
 
 /// A ladder whose last rung is missing is not begun: it would end half way up, where nobody wanted to be.
@@ -58,9 +59,11 @@ fn ends_in_the_bundle(rungs: &[Version], have: &[Version]) -> Result<(), Failure
 /// `downgrade --to`: within a minor; over a minor only where etcd itself opens the way, which the plan asks it to.
 ///
 /// # Errors
-/// See the exit codes. The inventory's version follows once every member runs the earlier release.
+/// See the exit codes. The inventory's version follows once every member runs the earlier release; over a minor as soon as
+/// the plan is agreed on, so that no `up` takes the members up again that are back already.
 pub async fn downgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
+    session.way_chosen = true;
     let from = running(&session).await?;
     if from.newest < to {
         return Err(Failure::new(Exit::Usage, format!("{to} is newer than {}", from.newest))
@@ -69,10 +72,14 @@ pub async fn downgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     may_change_version(from.newest, to).map_err(|refusal| vec![refusal])?;
     options_survive(&session, from.newest, &[to])?;
     trial::rungs(&session, &[to], &from.seen).await?;
-    climb(&mut session, &[to], to).await
+    let when = match to.series() < from.newest.series() {
+        true => When::Agreed,
+        false => When::Done,
+    };
+    climb(&mut session, &[to], to, when).await
 }
 
-async fn climb(session: &mut Session, rungs: &[Version], to: Version) -> Result<Exit, Failure> {
+async fn climb(session: &mut Session, rungs: &[Version], to: Version, when: When) -> Result<Exit, Failure> {
     let mut changed = 0;
     // Without a rung every member runs it already; the inventory may not say so yet.
     let rungs = if rungs.is_empty() { &[to][..] } else { rungs };
@@ -80,7 +87,7 @@ async fn climb(session: &mut Session, rungs: &[Version], to: Version) -> Result<
         let before = session.loaded.text.clone();
         let after = edit::set_version(&before, *rung)?;
         session.read_as(&after)?;
-        draft::keep(session, &before, after, When::Done);
+        draft::keep(session, &before, after, when);
         let intent = Intent::Converge {
             prune: false,
             limit: Vec::new(),

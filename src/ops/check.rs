@@ -130,7 +130,7 @@ pub enum Check {
         /// The host.
         node: NodeName,
     },
-    /// [`downgrade::may_begin`].
+    /// [`downgrade::would_listen`].
     SafeToBeginDowngrade {
         /// The release that comes.
         to: Version,
@@ -407,7 +407,7 @@ impl Check {
                 None => Verdict::Holds,
                 Some(alarm) => Verdict::Fails(format!("the alarm {} is on", alarm.kind.word())),
             }),
-            Check::SafeToBeginDowngrade { to } => in_cluster(seen, |m| safe(downgrade::may_begin(m, *to))),
+            Check::SafeToBeginDowngrade { to } => in_cluster(seen, |m| safe(downgrade::would_listen(m, *to))),
             Check::ReadyToGoBack { to } => in_cluster(seen, |m| safe(downgrade::everybody_may_go_back(m, *to))),
             Check::SafeToGoBack { url, to } => in_cluster(seen, |m| match m.at(url) {
                 None => Verdict::Holds,

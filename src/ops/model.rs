@@ -124,8 +124,8 @@ pub struct Membership {
     /// The members that each member has a live stream to (`etcd_network_active_peers`). Members are missing where that was
     /// not asked: it costs a connection to each, and only what stops or proves a member needs it.
     pub peers: BTreeMap<MemberId, Fact<BTreeSet<MemberId>>>,
-    /// The version that the cluster as a whole works at, as each member says (`/version`). Asked only of members that
-    /// tell of a downgrade.
+    /// The version that the cluster as a whole works at, as each member says (`/version`). Asked only of members that are
+    /// between two minor releases ([`MemberStatus::between_minors`]).
     pub works_at: BTreeMap<MemberId, Version>,
 }
 
@@ -335,6 +335,9 @@ pub struct Policy {
     /// `--no-snapshot`: none is taken before what cannot be taken back.
     #[serde(default)]
     pub no_snapshot: bool,
+    /// `upgrade` or `downgrade` was typed: members that are between two minor releases go the way that it says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub way_chosen: bool,
 }
 
 /// What the planner works with besides the inventory and the observation: read from the operator's disk beforehand.

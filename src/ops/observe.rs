@@ -218,7 +218,7 @@ struct Answered {
     status: Result<MemberStatus, EtcdError>,
     quorum_list: Result<Answer<Vec<Member>>, EtcdError>,
     alarms: Vec<Alarm>,
-    /// Asked only while a downgrade is under way.
+    /// Asked only between two minor releases.
     works_at: Option<Version>,
 }
 
@@ -355,8 +355,7 @@ async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answere
     };
     let alarms = async { tokio::time::timeout(STATUS_LIMIT, client.alarms()).await };
     let (status, quorum_list, alarms) = tokio::join!(client.status(STATUS_LIMIT), limited, alarms);
-    let going_back = status.as_ref().is_ok_and(|status| status.downgrade.is_some());
-    let works_at = match going_back {
+    let works_at = match status.as_ref().is_ok_and(MemberStatus::between_minors) {
         true => fleet.works_at(spec, tls).await,
         false => None,
     };

@@ -244,4 +244,5 @@ pub const ACCEPTED: Policy = Policy {
     accept_outage: false,
     accept_data_loss: true,
     no_snapshot: false,
+    way_chosen: false,
 };

@@ -261,7 +261,7 @@ impl World {
 }
 
 /// The release that the unit file names, when its etcd is there and whole.
-fn release(host: &SimHost) -> Result<Version, String> {
+pub(super) fn release(host: &SimHost) -> Result<Version, String> {
     let unit = host.text(&host.unit_path()).ok_or("no unit file")?;
     let bin = format!("{}/", host.spec.paths.bin);
     let after = unit.split(&bin).nth(1).ok_or("the unit names no release")?;

@@ -103,10 +103,9 @@ impl World {
                 status.insert(stranger.id, self.status(host));
             }
         }
-        let going_back = |fact: &Fact<MemberStatus>| fact.known().is_some_and(|status| status.downgrade.is_some());
         let works_at = status
             .iter()
-            .filter(|(_, fact)| going_back(fact))
+            .filter(|(_, fact)| fact.known().is_some_and(MemberStatus::between_minors))
             .filter_map(|(id, _)| cluster.version.map(|at| (*id, Version::new(at.0, at.1, 0))))
             .collect();
         Fact::Known(Membership {

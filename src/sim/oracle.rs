@@ -7,7 +7,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::inventory::{ClusterId, Desired, MemberId, NodeName};
+use crate::inventory::{ClusterId, Desired, MemberId, NodeName, Version};
 use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 
@@ -56,6 +56,8 @@ pub struct Oracle {
     working: BTreeSet<ClusterId>,
     /// The release that every member was last seen to run.
     ran: releases::Ran,
+    /// The release that each host's unit named when the run began.
+    named: BTreeMap<NodeName, Version>,
     /// What went wrong.
     pub violations: Vec<String>,
 }
@@ -95,6 +97,7 @@ impl Oracle {
                 .collect(),
             working: working(world, &desired.hosts.keys().cloned().collect()),
             ran: releases::running(world),
+            named: releases::named(world),
             violations: Vec::new(),
         };
         oracle.begin(world);
@@ -160,7 +163,8 @@ impl Oracle {
                 "{node} was started with a release that cannot read its raft log"
             )),
             Happening::Upgraded { node, cluster } => {
-                if self.alive.contains(cluster) && world.backups == 0 {
+                let anew = self.enters_a_minor(world, node, *cluster);
+                if anew && self.alive.contains(cluster) && world.backups == 0 {
                     self.say(format!(
                         "{node} went to another minor release before a snapshot was taken"
                     ));

@@ -151,7 +151,7 @@ impl Cluster {
         self.committed = self.committed.max(held_by_quorum);
         self.publish_as_v2(head, live);
         let worked_at = self.version;
-        self.agree_on_a_version(live);
+        self.agree_on_a_version(now, elapsed, live);
         if self.version < worked_at {
             self.fell_at = Some(head);
         }

@@ -3,7 +3,8 @@
 use super::chaos::Fault;
 use super::drive::Outcome;
 use super::scenes::{Scene, node};
-use crate::inventory::{MemberId, NodeName};
+use super::stock::{V3_5, V3_6};
+use crate::inventory::{MemberId, NodeName, Version};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Intent, Membership};
 use crate::ops::plan::{Action, Plan, Target};
@@ -109,6 +110,25 @@ fn leadership_goes_to_the_healthy_voter_that_has_applied_most() {
     let learner = seen.members.iter_mut().find(|m| m.id == others[1]);
     learner.expect("listed").learner = true;
     assert_eq!(heir(&seen, leads), Some(others[2]));
+}
+
+#[test]
+fn among_those_that_are_as_far_leadership_stays_with_the_later_minor() {
+    let mut seen = membership(&Scene::of_version(5, V3_6));
+    let leads = seen.leader().expect("a leader");
+    let others: Vec<MemberId> = seen.members.iter().map(|m| m.id).filter(|id| *id != leads).collect();
+    let mut is = |id: MemberId, version: Version, index: u64| {
+        if let Some(Fact::Known(status)) = seen.status.get_mut(&id) {
+            (status.version, status.raft_applied) = (version, index);
+        }
+    };
+    is(others[0], V3_5, 10_040);
+    is(others[1], V3_5, 10_050);
+    is(others[2], V3_6, 10_000);
+    is(others[3], V3_6, 1_000);
+    assert_eq!(heir(&seen, leads), Some(others[2]), "the fourth is far behind");
+    seen.status.insert(others[2], Fact::Unknown("silent".into()));
+    assert_eq!(heir(&seen, leads), Some(others[1]));
 }
 
 #[test]

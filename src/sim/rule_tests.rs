@@ -103,11 +103,13 @@ const STRICT: Policy = Policy {
     accept_outage: false,
     accept_data_loss: false,
     no_snapshot: false,
+    way_chosen: false,
 };
 const OUTAGE: Policy = Policy {
     accept_outage: true,
     accept_data_loss: false,
     no_snapshot: false,
+    way_chosen: false,
 };
 
 /// The rule, after a look that the refusal says `text` and names a way out.

@@ -100,7 +100,7 @@ pub fn plan(
         Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
     draft.notes.extend(advice::of_all(situation));
-    draft.notes.extend(advice::of_a_downgrade(situation, intent));
+    draft.notes.extend(advice::between_minors(situation, intent));
     draft.number();
     Ok(Plan {
         header: Header {

@@ -7,6 +7,7 @@ const STRICT: Policy = Policy {
     accept_outage: false,
     accept_data_loss: false,
     no_snapshot: false,
+    way_chosen: false,
 };
 
 /// Three members that are well, with these streams from each to the others.
