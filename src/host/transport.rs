@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use crate::inventory::NodeName;
 
 /// Where a script finds its programs, whatever the login has set: the usual places of a Linux system, NixOS included.
-pub const TOOLS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/wrappers/bin:/run/current-system/sw/bin";
+pub const TOOLS: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/wrappers/bin:/run/current-system/sw/bin";
 
 /// A POSIX shell script and its positional parameters.
 ///

@@ -21,6 +21,7 @@ mod members_leave;
 mod members_refusals;
 mod members_versions;
 mod model;
+mod odd_logins;
 mod pki;
 mod pki_clients;
 mod pki_company;

@@ -21,7 +21,10 @@ async fn a_lock_and_work_get_on_where_a_connection_has_one_session() {
     let host = server.connect().await;
     let lock = host.spawn(&script("echo locked; cat", &[])).await.unwrap();
     for _ in 0..20 {
-        assert_eq!(within(10, run(&host, "echo done", &[])).await.unwrap().stdout, b"done\n");
+        assert_eq!(
+            within(10, run(&host, "echo done", &[])).await.unwrap().stdout,
+            b"done\n"
+        );
     }
     drop(lock.stdin);
     assert!(within(10, lock.done).await.unwrap().unwrap().ok());
@@ -65,7 +68,11 @@ async fn a_session_is_not_waited_for_without_a_limit_and_the_wait_is_told() {
     // What waits when the operator stops ends at once.
     let started = Instant::now();
     let (error, ()) = tokio::join!(run(&host, "true", &[]), async { env.stop.cancel() });
-    assert!(error.unwrap_err().to_string().contains("stopped"), "{:?}", started.elapsed());
+    assert!(
+        error.unwrap_err().to_string().contains("stopped"),
+        "{:?}",
+        started.elapsed()
+    );
     assert!(started.elapsed() < Duration::from_secs(2));
     drop(holding);
 }

@@ -128,7 +128,8 @@ async fn a_host_without_a_common_algorithm_is_not_said_to_be_down() {
         assert!(
             matches!(&error, HostError::Connect { why, hint, .. }
                 if why.contains(offered) && hint.contains(word) && !hint.contains("is it up")),
-            "{error} {:?}", error.hint()
+            "{error} {:?}",
+            error.hint()
         );
     }
 }

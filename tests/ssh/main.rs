@@ -5,6 +5,7 @@ mod few_sessions;
 mod host_keys;
 mod logins;
 mod losses;
+mod no_forwarding;
 mod odd_logins;
 mod scripts;
 mod server;

@@ -34,18 +34,25 @@ async fn what_a_login_prints_is_no_part_of_an_answer() {
     let server = forced(CHATTY);
     let host = server.connect().await;
     for _ in 0..2 {
-        let output = within(20, run(&host, "printf out; printf err >&2; exit 7", &[])).await.unwrap();
+        let output = within(20, run(&host, "printf out; printf err >&2; exit 7", &[]))
+            .await
+            .unwrap();
         assert_eq!(
             (output.status, output.stdout.as_slice(), output.stderr.as_str()),
             (Some(7), &b"out"[..], "err")
         );
     }
     let data: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
-    let echoed = within(60, host.run(&script("cat", &[]), stdin(data.clone()))).await.unwrap();
+    let echoed = within(60, host.run(&script("cat", &[]), stdin(data.clone())))
+        .await
+        .unwrap();
     assert!(echoed.stdout == data, "{} bytes came back", echoed.stdout.len());
 
     let mut running = host
-        .spawn(&script("echo locked; read -r line; printf '<%s>' \"$line\"; exit 3", &[]))
+        .spawn(&script(
+            "echo locked; read -r line; printf '<%s>' \"$line\"; exit 3",
+            &[],
+        ))
         .await
         .unwrap();
     assert_eq!(within(10, running.stdout.recv()).await.unwrap(), "locked\n");
@@ -60,13 +67,19 @@ async fn any_login_shell_that_can_start_sh_will_do() {
     for shell in ["tcsh", "fish", "bash", "dash", "bash --posix"] {
         let server = forced(&format!("exec {shell} -c \"$SSH_ORIGINAL_COMMAND\""));
         let host = server.connect().await;
-        let hostile = ["a b", "it's", "!", "!!", "\\", "a\nb", "$HOME", "`id`", "", "~", "%s\\n", "{a,b}", "^x^y"];
+        let hostile = [
+            "a b", "it's", "!", "!!", "\\", "a\nb", "$HOME", "`id`", "", "~", "%s\\n", "{a,b}", "^x^y",
+        ];
         let text = "printf '%s|' \"$@\"\nif ! false; then\n  cat # it's\nfi\nexit 5";
         let output = within(20, host.run(&script(text, &hostile), stdin("data\n")))
             .await
             .unwrap_or_else(|error| panic!("{shell}: {error}"));
         let expected: String = hostile.iter().map(|arg| format!("{arg}|")).collect();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{expected}data\n"), "{shell}");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            format!("{expected}data\n"),
+            "{shell}"
+        );
         assert_eq!(output.status, Some(5), "{shell}");
     }
 }
@@ -81,7 +94,12 @@ async fn what_a_login_has_set_changes_nothing() {
     });
     std::fs::write(server.path("env"), "echo fooled; alias cat=false").unwrap();
     let host = server.connect().await;
-    let output = within(20, run(&host, "unset PWD OLDPWD SHLVL _; env; set -- a/b; echo $1", &[])).await.unwrap();
+    let output = within(
+        20,
+        run(&host, "unset PWD OLDPWD SHLVL _; env; set -- a/b; echo $1", &[]),
+    )
+    .await
+    .unwrap();
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/wrappers/bin:/run/current-system/sw/bin\n\
@@ -94,14 +112,19 @@ async fn what_a_login_has_set_changes_nothing() {
 async fn a_login_that_runs_something_else_is_said_to_and_is_told_nothing() {
     let secret = "-----BEGIN PRIVATE KEY-----";
     for (login, said) in [
-        ("echo 'This account is currently not available.'; exit 1", "This account is currently not available."),
+        (
+            "echo 'This account is currently not available.'; exit 1",
+            "This account is currently not available.",
+        ),
         ("echo \"$SSH_ORIGINAL_COMMAND\" >&2; exec tee DIR/typed", "sh -c"),
         ("tee -a DIR/typed | bash 2>&1", ""),
     ] {
         let server = forced(login);
         let env = impatient(&server);
         let host = server.connect_as(&server.target(), &env).await.unwrap();
-        let error = within(20, host.run(&script("# Pushing\ncat", &[]), stdin(secret))).await.unwrap_err();
+        let error = within(20, host.run(&script("# Pushing\ncat", &[]), stdin(secret)))
+            .await
+            .unwrap_err();
         assert!(
             matches!(&error, HostError::Script { why, hint, .. }
                 if why.contains("runs something else than the commands it is given")
@@ -143,7 +166,9 @@ async fn a_login_that_waits_for_input_gets_none() {
     let server = forced("head -c 30 >/dev/null; exec bash -c \"$SSH_ORIGINAL_COMMAND\"");
     let env = impatient(&server);
     let host = server.connect_as(&server.target(), &env).await.unwrap();
-    let error = within(20, host.run(&script("cat", &[]), stdin("x\n".repeat(1000)))).await.unwrap_err();
+    let error = within(20, host.run(&script("cat", &[]), stdin("x\n".repeat(1000))))
+        .await
+        .unwrap_err();
     assert!(
         matches!(&error, HostError::Script { hint, .. } if hint.contains("wait for something")),
         "{error}"

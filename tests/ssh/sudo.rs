@@ -267,7 +267,9 @@ async fn a_password_that_has_expired_is_said_to_and_not_changed() {
         ..Given::default()
     });
     let host = login(&server, Sudo::Always, &secrets).await;
-    let error = within(20, host.run(&script("cat", &[]), stdin("data\ndata\n"))).await.unwrap_err();
+    let error = within(20, host.run(&script("cat", &[]), stdin("data\ndata\n")))
+        .await
+        .unwrap_err();
     assert!(
         matches!(&error, HostError::Sudo { why, hint, .. } if why.contains("expired") && hint.contains("passwd")),
         "{error}"

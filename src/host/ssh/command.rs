@@ -146,10 +146,17 @@ mod tests {
     #[test]
     fn the_line_is_one_that_every_login_shell_reads_alike() {
         let nonce = Nonce::new();
-        for sudo in [None, Some(crate::host::ssh::sudo::FREE), Some(crate::host::ssh::sudo::ASK)] {
+        for sudo in [
+            None,
+            Some(crate::host::ssh::sudo::FREE),
+            Some(crate::host::ssh::sudo::ASK),
+        ] {
             let line = line(&nonce, crate::host::TOOLS, sudo);
             assert!(!line.contains(['\n', '\\', '!', '`']), "{line}");
-            assert!(!line.contains(&nonce.to_string()), "a shell that prints it would make a frame: {line}");
+            assert!(
+                !line.contains(&nonce.to_string()),
+                "a shell that prints it would make a frame: {line}"
+            );
         }
         for text in [LOADER, CLEAN, crate::host::ssh::sudo::FREE, crate::host::ssh::sudo::ASK] {
             assert!(!text.contains('\''), "{text}");
@@ -190,7 +197,14 @@ mod tests {
     #[test]
     fn what_does_not_arrive_as_it_was_sent_is_not_run() {
         let nonce = Nonce::new();
-        let text = input(&nonce, &Script { text: "echo run", args: vec![] }).unwrap();
+        let text = input(
+            &nonce,
+            &Script {
+                text: "echo run",
+                args: vec![],
+            },
+        )
+        .unwrap();
         assert_eq!(loaded(&nonce, &text[5..]), "#:begin;#:end cut;");
         assert_eq!(loaded(&nonce, b"hunter2\n"), "#:begin;#:end cut;");
     }

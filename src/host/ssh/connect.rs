@@ -31,5 +31,12 @@ pub async fn connect(
         Ok::<_, Trouble>((route, link))
     };
     let (route, link) = opened.await.map_err(|trouble| trouble.on(node))?;
-    Ok(SshTransport::new(node, route, target.sudo, link, Arc::clone(env), secrets))
+    Ok(SshTransport::new(
+        node,
+        route,
+        target.sudo,
+        link,
+        Arc::clone(env),
+        secrets,
+    ))
 }

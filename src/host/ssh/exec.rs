@@ -22,6 +22,8 @@ pub(super) struct Exec {
     pub(super) write: Writer,
     /// Standard output of the script that has come already.
     pub(super) first: Vec<u8>,
+    /// What the loader reads: goes in front of everything that the script reads.
+    pub(super) input: Bytes,
     /// What is known of its end.
     pub(super) ended: Ended,
     pub(super) judge: Judge,
@@ -43,7 +45,7 @@ pub(super) async fn converse(mut exec: Exec, mut stdin: Stdin) -> Outcome {
     let mut stdout = std::mem::take(&mut exec.first);
     let mut ended = std::mem::take(&mut exec.ended);
     {
-        let pump = pump(&exec.write, &mut stdin);
+        let pump = pump(&exec.write, std::mem::take(&mut exec.input), &mut stdin);
         let read = channel::collect(&mut exec.read, &mut stdout, &mut ended);
         tokio::pin!(pump, read);
         tokio::select! {
@@ -61,7 +63,10 @@ pub(super) async fn converse(mut exec: Exec, mut stdin: Stdin) -> Outcome {
 }
 
 /// Only a source that cannot be read is an error here; a connection that is gone ends the reading half too.
-async fn pump(write: &Writer, stdin: &mut Stdin) -> io::Result<()> {
+async fn pump(write: &Writer, first: Bytes, stdin: &mut Stdin) -> io::Result<()> {
+    if write.send(first).await.is_err() {
+        return Ok(());
+    }
     let mut piece = BytesMut::new();
     loop {
         piece.reserve(PIECE);
@@ -81,7 +86,11 @@ pub(super) async fn attend(mut exec: Exec, mut stdin: mpsc::Receiver<Bytes>, std
     let first = Bytes::from(std::mem::take(&mut exec.first));
     let mut ended = std::mem::take(&mut exec.ended);
     {
+        let input = std::mem::take(&mut exec.input);
         let pump = async {
+            if exec.write.send(input).await.is_err() {
+                return;
+            }
             while let Some(bytes) = stdin.recv().await {
                 if exec.write.send(bytes).await.is_err() {
                     return;

@@ -73,7 +73,10 @@ impl Judge {
     /// The error of a login that does not come to the command that it was given.
     pub(super) fn something_else(&self, ended: &Ended) -> HostError {
         let said = self.excerpt(ended);
-        let status = ended.status.map(|status| format!(", and ended with status {status}")).unwrap_or_default();
+        let status = ended
+            .status
+            .map(|status| format!(", and ended with status {status}"))
+            .unwrap_or_default();
         let said = match said.is_empty() {
             true => format!("it printed nothing{status}"),
             false => format!("it printed `{said}`{status}"),
@@ -89,7 +92,12 @@ impl Judge {
     /// The same when it was waited for in vain.
     pub(super) fn mute(&self, ended: &Ended, limit: Duration) -> HostError {
         match self.something_else(ended) {
-            HostError::Script { node, operation, why, hint } => HostError::Script {
+            HostError::Script {
+                node,
+                operation,
+                why,
+                hint,
+            } => HostError::Script {
                 node,
                 operation,
                 why: format!("{why} within {} s", limit.as_secs_f32()),
@@ -109,8 +117,16 @@ impl Judge {
 
     /// What the login printed, in one line.
     fn excerpt(&self, ended: &Ended) -> String {
-        let chatter = ended.frame.as_ref().map(|frame| frame.chatter().map(String::from_utf8_lossy));
-        let text = chatter.iter().flatten().flat_map(|text| text.lines()).collect::<Vec<_>>().join(" ");
+        let chatter = ended
+            .frame
+            .as_ref()
+            .map(|frame| frame.chatter().map(String::from_utf8_lossy));
+        let text = chatter
+            .iter()
+            .flatten()
+            .flat_map(|text| text.lines())
+            .collect::<Vec<_>>()
+            .join(" ");
         let inert: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let words = inert.split_whitespace().collect::<Vec<_>>().join(" ");
         let shown = self.shown(&words);
@@ -199,8 +215,14 @@ mod tests {
 
     #[test]
     fn a_password_is_taken_out_whole_and_in_parts() {
-        assert_eq!(without("bash: hunter2: command not found", "hunter2"), "bash: [password]: command not found");
-        assert_eq!(without("zsh: command not found: correct", "correct horse a"), "zsh: command not found: [password]");
+        assert_eq!(
+            without("bash: hunter2: command not found", "hunter2"),
+            "bash: [password]: command not found"
+        );
+        assert_eq!(
+            without("zsh: command not found: correct", "correct horse a"),
+            "zsh: command not found: [password]"
+        );
         assert_eq!(without("nothing", ""), "nothing");
     }
 }

@@ -177,12 +177,18 @@ fn no_handshake(hop: &Hop, error: &russh::Error) -> Trouble {
             };
             (
                 format!("it offers no {what} that quorate knows, only {}", theirs.join(", ")),
-                format!("allow one of these with `{keyword}` in its sshd_config: {}", ours.join(", ")),
+                format!(
+                    "allow one of these with `{keyword}` in its sshd_config: {}",
+                    ours.join(", ")
+                ),
             )
         }
         other => (
             format!("no SSH handshake: {other}"),
-            format!("look whether sshd listens on that port: `ssh -v {}@{} -p {}`", hop.user, hop.host, hop.port),
+            format!(
+                "look whether sshd listens on that port: `ssh -v {}@{} -p {}`",
+                hop.user, hop.host, hop.port
+            ),
         ),
     };
     Trouble::Connect {

@@ -10,7 +10,7 @@
 //! | `keys`, `offers`, `signer`, `auth` | the login |
 //! | `command`, `frame` | a script as a line that any login shell can start; what of the output is the script's |
 //! | `sudo`, `password` | becoming root |
-//! | `session`, `exec`, `channel`, `tunnel` | running scripts and opening streams |
+//! | `session`, `exec`, `channel`, `tunnel`, `relay` | running scripts and opening streams |
 //! | `sessions` | as many connections as it takes where one has few sessions |
 //! | `judge` | what the end of a command means |
 
@@ -32,6 +32,7 @@ mod link;
 mod offers;
 mod password;
 mod pin;
+mod relay;
 mod route;
 mod scan;
 mod session;

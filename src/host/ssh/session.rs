@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::sync::{OnceCell, mpsc};
 
@@ -16,10 +17,11 @@ use super::frame::{Frame, Nonce};
 use super::judge::Judge;
 use super::link::Link;
 use super::password;
+use super::relay::{self, Failed};
 use super::route::Route;
 use super::sessions::Sessions;
 use super::sudo::{self, Elevation, Finding};
-use super::tunnel;
+use super::tunnel::{self, Refused};
 use crate::host::{Duplex, HostError, Output, Running, Script, SecretSource, Stdin, Transport};
 use crate::inventory::{NodeName, Sudo};
 
@@ -47,6 +49,8 @@ pub struct SshTransport {
     password: Arc<OnceLock<SecretString>>,
     /// A command has run here before: what is sent goes to our own scripts.
     proven: AtomicBool,
+    /// The server has not forbidden forwarding.
+    forwards: AtomicBool,
     round_trips: AtomicU64,
 }
 
@@ -70,6 +74,7 @@ impl SshTransport {
             elevation: OnceCell::new(),
             password: Arc::default(),
             proven: AtomicBool::new(false),
+            forwards: AtomicBool::new(true),
             round_trips: AtomicU64::new(0),
         }
     }
@@ -105,14 +110,18 @@ impl SshTransport {
         let mut exec = self.exec(line, &nonce, judge).await?;
         if let Elevation::Password(password) = elevation {
             let told = tokio::time::timeout(SUDO_PATIENCE, password::tell(&mut exec, password)).await;
-            told.map_err(|_| exec.judge.wrong_password(&format!("no answer within {} s", SUDO_PATIENCE.as_secs())))??;
+            told.map_err(|_| {
+                exec.judge
+                    .wrong_password(&format!("no answer within {} s", SUDO_PATIENCE.as_secs()))
+            })??;
         } else if !self.proven.load(Ordering::Relaxed) {
             let limit = self.env.login_patience();
             let begun = tokio::time::timeout(limit, begin(&mut exec)).await;
             begun.map_err(|_| exec.judge.mute(&exec.ended, limit))??;
         }
         self.proven.store(true, Ordering::Relaxed);
-        exec.write.send(input).await.map_err(|error| exec.judge.failed(&error))?;
+        // Sent by whoever reads: a connection that is lost meanwhile ends the reading, and not the writing.
+        exec.input = input;
         Ok(exec)
     }
 
@@ -130,6 +139,7 @@ impl SshTransport {
             read,
             write: Writer::new(write),
             first: Vec::new(),
+            input: Bytes::new(),
             ended: Ended::framed(Frame::new(nonce)),
             judge,
             _seat: seat,
@@ -164,6 +174,34 @@ impl SshTransport {
         }
     }
 
+    /// A stream where the server forbids to forward one.
+    async fn relay(&self, address: &str, port: u16) -> Result<Box<dyn Duplex>, HostError> {
+        let script = relay::script(address, port);
+        let running = attended(self.start_as(&Elevation::None, &script).await?);
+        let limit = self.env.connect_timeout;
+        let opened = tokio::time::timeout(limit, relay::stream(running)).await;
+        let silent = |_| self.no_stream(address, port, format!("no answer within {} s", limit.as_secs_f32()));
+        match opened.map_err(silent)? {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(Failed::NoAnswer) => Err(self.no_stream(address, port, tunnel::NO_ANSWER.to_owned())),
+            Err(Failed::Otherwise(why)) => Err(self.no_stream(address, port, why)),
+            Err(Failed::NoBash) => Err(self.judge("opening a stream to etcd").script(
+                "the host's sshd forbids forwarding (AllowTcpForwarding, PermitOpen), and without it a stream takes bash, \
+                 which is not there",
+                &format!("allow it for this login (`AllowTcpForwarding local`, `PermitOpen {address}:{port}`), or install bash"),
+            )),
+        }
+    }
+
+    fn no_stream(&self, address: &str, port: u16, why: String) -> HostError {
+        HostError::Connect {
+            node: self.node.clone(),
+            target: format!("{address}:{port} from the host"),
+            why,
+            hint: "look whether the service runs there and listens on that address".to_owned(),
+        }
+    }
+
     async fn find(&self, elevation: &Elevation, script: &Script) -> Result<Finding, HostError> {
         let exec = self.start_as(elevation, script).await?;
         let judge = exec.judge.clone();
@@ -172,6 +210,15 @@ impl SshTransport {
         let slow = |_| judge.lost(format!("no answer within {} s", SUDO_PATIENCE.as_secs()));
         Ok(sudo::finding(&judge.output(outcome.map_err(slow)?)?))
     }
+}
+
+/// Leaves a command running.
+fn attended(exec: Exec) -> Running {
+    let judge = exec.judge.clone();
+    let (out, stdout) = mpsc::channel(64);
+    let (stdin, input) = mpsc::channel(4);
+    let done = tokio::spawn(async move { judge.output(exec::attend(exec, input, out).await) });
+    Running { stdout, stdin, done }
 }
 
 /// Waits until our own loader says that it runs.
@@ -198,27 +245,24 @@ impl Transport for SshTransport {
     }
 
     async fn spawn(&self, script: &Script) -> Result<Running, HostError> {
-        let exec = self.start(script).await?;
-        let judge = exec.judge.clone();
-        let (out, stdout) = mpsc::channel(64);
-        let (stdin, input) = mpsc::channel(4);
-        let done = tokio::spawn(async move { judge.output(exec::attend(exec, input, out).await) });
-        Ok(Running { stdout, stdin, done })
+        Ok(attended(self.start(script).await?))
     }
 
     async fn tunnel(&self, address: &str, port: u16) -> Result<Box<dyn Duplex>, HostError> {
+        if !self.forwards.load(Ordering::Relaxed) {
+            return self.relay(address, port).await;
+        }
         self.round_trips.fetch_add(1, Ordering::Relaxed);
         let link = self.sessions.link();
-        let opened = tunnel::open(&link, address, port, self.env.connect_timeout).await;
-        opened.map_err(|why| match link.handle.is_closed() {
-            true => self.judge("opening a tunnel").lost(why),
-            false => HostError::Connect {
-                node: self.node.clone(),
-                target: format!("{address}:{port} from the host"),
-                why,
-                hint: "look whether the service runs there and listens on that address".to_owned(),
-            },
-        })
+        match tunnel::open(&link, address, port, self.env.connect_timeout).await {
+            Ok(stream) => Ok(stream),
+            Err(Refused::Forbidden) => {
+                self.forwards.store(false, Ordering::Relaxed);
+                self.relay(address, port).await
+            }
+            Err(Refused::Otherwise(why)) if link.handle.is_closed() => Err(self.judge("opening a tunnel").lost(why)),
+            Err(Refused::Otherwise(why)) => Err(self.no_stream(address, port, why)),
+        }
     }
 
     fn round_trips(&self) -> u64 {

@@ -263,7 +263,10 @@ impl Sessions {
             many => format!("all {many} connections are in use"),
         };
         match &state.no_more {
-            Some(why) => format!("its sshd allows {} a connection, {connections}, and there is no other: {why}", state.most),
+            Some(why) => format!(
+                "its sshd allows {} a connection, {connections}, and there is no other: {why}",
+                state.most
+            ),
             None => format!("its sshd allows {} a connection, and {connections}", state.most),
         }
     }

@@ -198,7 +198,10 @@ mod tests {
     #[test]
     fn what_sudo_answers_is_told_apart() {
         assert_eq!(finding(&said("root\n")), Finding::Root);
-        assert_eq!(finding(&said("sudo: unable to resolve host x\nuser 0\n")), Finding::Free);
+        assert_eq!(
+            finding(&said("sudo: unable to resolve host x\nuser 0\n")),
+            Finding::Free
+        );
         assert_eq!(finding(&said("missing\n")), Finding::Missing);
         assert!(matches!(finding(&said("user 33\n")), Finding::Never(why) if why.contains("33")));
         for asks in [
@@ -230,14 +233,19 @@ mod tests {
 
     #[test]
     fn the_words_are_those_that_say_why() {
-        let words = |said| words(said, "Q1:password");
+        let words = |said: &str| words(said, "Q1:password");
         assert_eq!(
-            words("Q1:password\nSorry, try again.\nQ1:password\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n"),
+            words(
+                "Q1:password\nSorry, try again.\nQ1:password\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n"
+            ),
             "sudo: 1 incorrect password attempt"
         );
         let expired = "sudo: Account or password is expired, reset your password and try again";
         assert_eq!(words(&format!("Q1:password\n{expired}\nCurrent password: ")), expired);
-        assert_eq!(words("[sudo: Q1:password] Password: \nx is not in the sudoers file.\n"), "x is not in the sudoers file.");
+        assert_eq!(
+            words("[sudo: Q1:password] Password: \nx is not in the sudoers file.\n"),
+            "x is not in the sudoers file."
+        );
         assert_eq!(words("Q1:password"), "it said nothing");
     }
 }
