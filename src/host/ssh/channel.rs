@@ -100,7 +100,10 @@ impl Ended {
         match message {
             Some(ChannelMsg::Data { data }) => return self.data(data),
             Some(ChannelMsg::ExtendedData { data, ext: 1 }) => {
-                let said = self.frame.as_mut().map_or(data.clone(), |frame| frame.err(data));
+                let said = match &mut self.frame {
+                    Some(frame) => frame.err(data),
+                    None => data,
+                };
                 self.stderr.extend_from_slice(&said);
                 let excess = self.stderr.len().saturating_sub(LONGEST_STDERR);
                 self.stderr.drain(..excess);

@@ -19,6 +19,9 @@ use crate::inventory::NodeName;
 /// A configuration's answer about one host, asked for once: host, and login and port where typed.
 type Question = (String, Option<String>, Option<u16>);
 
+/// Hears of a wait: the host, and what it is for.
+pub type Told = Arc<dyn Fn(&NodeName, &str) + Send + Sync>;
+
 /// Where keys, agent and configuration are, and how patient to be. One per run: connections share bastions, opened key
 /// files and answers of `ssh -G` through it.
 pub struct SshEnvironment {
@@ -36,7 +39,7 @@ pub struct SshEnvironment {
     /// Where programs are looked for on hosts ([`TOOLS`]).
     pub tools: String,
     /// Told of a wait that takes its time, with the host and what it is for.
-    pub told: Arc<dyn Fn(&NodeName, &str) + Send + Sync>,
+    pub told: Told,
     /// Ends waits when it is cancelled.
     pub stop: CancellationToken,
     pub(super) jumps: JumpPool,

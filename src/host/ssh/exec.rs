@@ -34,7 +34,7 @@ pub(super) struct Exec {
 /// What came of a command.
 pub(super) enum Outcome {
     /// It ended, or the connection did.
-    Ended(Vec<u8>, Ended),
+    Ended(Vec<u8>, Box<Ended>),
     /// The data to send could not be read. What the host has of it may be a part.
     Unread(io::Error),
 }
@@ -59,7 +59,7 @@ pub(super) async fn converse(mut exec: Exec, mut stdin: Stdin) -> Outcome {
     if ended.closed {
         exec.write.forget();
     }
-    Outcome::Ended(stdout, ended)
+    Outcome::Ended(stdout, Box::new(ended))
 }
 
 /// Only a source that cannot be read is an error here; a connection that is gone ends the reading half too.
@@ -108,7 +108,7 @@ pub(super) async fn attend(mut exec: Exec, mut stdin: mpsc::Receiver<Bytes>, std
     if ended.closed {
         exec.write.forget();
     }
-    Outcome::Ended(Vec::new(), ended)
+    Outcome::Ended(Vec::new(), Box::new(ended))
 }
 
 /// A task that ends with whoever waits for it.

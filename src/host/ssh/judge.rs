@@ -45,7 +45,10 @@ impl Judge {
             None if !ended.begun() => return Err(self.without_frame(&ended)),
             None if !ended.closed => return Err(self.lost(self.link.why_lost())),
             None => {
-                let how = ended.signal.unwrap_or_else(|| "the login that ran it".to_owned());
+                let how = ended
+                    .signal
+                    .clone()
+                    .unwrap_or_else(|| "the login that ran it".to_owned());
                 stderr.push_str(&format!("cut off by {how}\n"));
                 None
             }

@@ -47,7 +47,7 @@ mod tunnel;
 
 pub use command::quote;
 pub use connect::connect;
-pub use environment::SshEnvironment;
+pub use environment::{SshEnvironment, Told};
 pub use pin::{HostKey, PinError, pin, pinned};
 pub use scan::{KeyState, ScannedKey, scan};
 pub use session::SshTransport;

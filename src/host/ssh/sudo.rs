@@ -170,8 +170,8 @@ pub(super) fn wrong_password(node: &NodeName, who: &str, said: &str) -> HostErro
 
 /// sudo's last words that are no question.
 fn last_line(said: &str) -> String {
-    let lines = said.lines().rev().map(str::trim);
-    let line = lines.filter(|line| !line.is_empty() && !line.ends_with(':')).next();
+    let mut lines = said.lines().rev().map(str::trim);
+    let line = lines.find(|line| !line.is_empty() && !line.ends_with(':'));
     line.unwrap_or("it said nothing").to_owned()
 }
 
