@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Detail, Exit, Failure};
+use super::interrupt::unless;
 use super::session::Session;
 use super::settle::settled;
 use super::{confirm, draft, lock, probe, show, trial};
@@ -146,7 +147,9 @@ async fn rounds(
     let stop = session.stop();
     let mut intent = intent.clone();
     for round in 0..ROUNDS {
-        let mut seen = session.phase("look", parts.look(session, &intent)).await?;
+        let mut seen = session
+            .phase("look", unless(stop, parts.look(session, &intent)))
+            .await?;
         let mut plan = parts.plan(session, &intent, &seen).map_err(|refusal| match round {
             0 => refusal,
             _ => Failure {
@@ -164,14 +167,11 @@ async fn rounds(
         trial::before(session, parts, &mut plan, &seen).await?;
         if held.is_none() {
             agree(session, parts, &plan)?;
-            *held = Some(
-                session
-                    .phase("lock", lock::take(session, &parts.fleet, intent.left_out(), stop))
-                    .await?,
-            );
+            let lock = lock::take(session, &parts.fleet, intent.left_out(), stop);
+            *held = Some(session.phase("lock", unless(stop, lock)).await?);
             // Somebody else may have held the lock until now, or a member came back by itself: what was agreed to must
             // still be what is needed.
-            seen = parts.look(session, &intent).await?;
+            seen = unless(stop, parts.look(session, &intent)).await?;
             let mut now = parts.plan(session, &intent, &seen)?;
             if now.steps_digest != plan.steps_digest {
                 let changed = "the hosts changed while the plan was on the screen";

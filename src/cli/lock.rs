@@ -49,9 +49,17 @@ impl Held {
     }
 
     /// Gives it back.
-    pub async fn release(self) {
+    pub async fn release(mut self) {
         self.watch.abort();
-        join_all(self.guards.into_iter().map(|(_, guard)| guard.release())).await;
+        let guards = std::mem::take(&mut self.guards);
+        join_all(guards.into_iter().map(|(_, guard)| guard.release())).await;
+    }
+}
+
+/// However a command ends, a lock that it gives back itself is not one that it lost.
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.watch.abort();
     }
 }
 

@@ -45,7 +45,9 @@ pub struct Session {
     probe: std::sync::Mutex<Option<ProbeReport>>,
     /// What etcd was seen to start with during this command.
     tried: std::sync::Mutex<BTreeSet<String>>,
-    stop: std::sync::OnceLock<CancellationToken>,
+    stop: CancellationToken,
+    /// Whether Ctrl-C stops instead of ending the program.
+    stops: OnceLock<()>,
     secrets: Arc<dyn SecretSource>,
     fleet: OnceLock<Arc<Fleet>>,
 }
@@ -85,6 +87,7 @@ impl Session {
             probe: Default::default(),
             tried: Default::default(),
             stop: Default::default(),
+            stops: Default::default(),
             secrets,
             fleet: OnceLock::new(),
         })
@@ -211,7 +214,8 @@ impl Session {
 
     /// Cancelled by the first Ctrl-C from now on.
     pub fn stop(&self) -> &CancellationToken {
-        self.stop.get_or_init(super::interrupt::token)
+        self.stops.get_or_init(|| super::interrupt::cancels(self.stop.clone()));
+        &self.stop
     }
 
     /// Goes on with another text of the inventory, which is not written to the file yet.
@@ -284,10 +288,15 @@ impl Session {
     /// The operator's side of SSH connections.
     pub fn ssh(&self) -> (Arc<SshEnvironment>, Arc<dyn SecretSource>) {
         let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
-        (
-            Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent)),
-            self.secrets.clone(),
-        )
+        let mut environment = SshEnvironment::new(home().unwrap_or_default(), agent);
+        environment.stop = self.stop.clone();
+        let reporter = self.reporter.clone();
+        environment.told = Arc::new(move |node, what| {
+            reporter.event(&Event::Note {
+                text: format!("{node}: {what}"),
+            });
+        });
+        (Arc::new(environment), self.secrets.clone())
     }
 
     /// The hosts, each connected when it is first needed.

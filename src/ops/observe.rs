@@ -34,6 +34,9 @@ use crate::render::{CRL, SchedulePaths};
 /// A member that is well answers within milliseconds; one without a quorum never does.
 const STATUS_LIMIT: Duration = Duration::from_secs(3);
 
+/// A server that forbids a stream says so at once; one that tries and hears nothing has allowed it.
+const STREAM_LIMIT: Duration = Duration::from_secs(2);
+
 /// Everything: every host, and the cluster when there is a CA to talk to it with.
 pub async fn observe(fleet: &Arc<Fleet>, tls: Option<&ClientTls>) -> Observed {
     observe_cluster(fleet, tls, observe_hosts(fleet).await).await
@@ -165,7 +168,23 @@ async fn look_at_hosts<'a>(
 async fn look_at_host(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<HostFacts, HostError> {
     let query = &what_to_look_at(spec, fleet.desired().version);
     let facts = fleet.ask(spec, |host| Box::pin(async move { host.facts(query).await }));
-    facts.await
+    let facts = facts.await?;
+    if facts.service.pid.is_none() {
+        could_be_talked_to(fleet, spec).await?;
+    }
+    Ok(facts)
+}
+
+/// Whether a member could be talked to where none runs yet: found out before anything is touched, and not when it has
+/// been made and nobody can see it. That nothing answers there is what is expected.
+async fn could_be_talked_to(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<(), HostError> {
+    let host = fleet.host(spec).await?;
+    let address = spec.address.to_string();
+    let opened = tokio::time::timeout(STREAM_LIMIT, host.transport().tunnel(&address, spec.client_port)).await;
+    match opened {
+        Ok(Err(error @ HostError::Script { .. })) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// The files quorate manages on a host, the ports and disks the member needs, and the release it should run.

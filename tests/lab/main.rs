@@ -22,6 +22,7 @@ mod members_refusals;
 mod members_versions;
 mod model;
 mod moved_entries;
+mod odd_logins;
 mod pki;
 mod pki_clients;
 mod pki_company;
