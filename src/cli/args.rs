@@ -83,6 +83,14 @@ pub struct Global {
     pub verbose: u8,
 }
 
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Also ask etcd: start it for a moment on this machine with what each host would get, on scratch data
+    #[arg(long = "try")]
+    pub ask_etcd: bool,
+}
+
 /// How output looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
@@ -98,7 +106,8 @@ pub enum Command {
     /// Write a commented inventory to start from
     Init(Init),
     /// Check the inventory, the bundle and the rendered files, offline
-    Check,
+    #[command(after_help = "Examples:\n  quorate check\n  quorate check --try")]
+    Check(Check),
     /// Show what would land on each host (no secrets)
     Render(Render),
     /// Show what `up` would do, host by host, with diffs; changes nothing

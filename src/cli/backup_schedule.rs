@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::args::ScheduleArgs;
 use super::backup_package::Package;
 use super::error::{Detail, Exit, Failure};
+use super::interrupt::unless;
 use super::lock;
 use super::session::Session;
 use super::{closed, confirm};
@@ -53,9 +54,8 @@ async fn install(session: &Session, policy: &BackupPolicy, args: &ScheduleArgs) 
     if !session.global.yes {
         confirm::ask("Do this?")?;
     }
-    let _held = session
-        .phase("lock", lock::take(session, &fleet, &[], session.stop()))
-        .await?;
+    let lock = lock::take(session, &fleet, &[], session.stop());
+    let held = session.phase("lock", unless(session.stop(), lock)).await?;
     let setting_up = hosts.iter().zip(facts).map(|(spec, facts)| {
         let package = &package;
         step(session, spec, "set up the timer", async move {
@@ -65,12 +65,16 @@ async fn install(session: &Session, policy: &BackupPolicy, args: &ScheduleArgs) 
     });
     all(session.phase("set up", join_all(setting_up)).await)?;
     session
-        .phase("first backup", prove(session, policy, &hosts, membership))
+        .phase(
+            "first backup",
+            unless(session.stop(), prove(session, policy, &hosts, membership)),
+        )
         .await?;
     let findings = look_again(session, policy).await;
     if let Some(finding) = findings.first() {
         return Err(Failure::new(Exit::StepFailed, finding.clone()).hint("mend that, and run this again"));
     }
+    held.release().await;
     session.finish(
         true,
         hosts.len(),
@@ -86,9 +90,8 @@ async fn remove(session: &Session) -> Result<Exit, Failure> {
         confirm::ask("Take timers, keys and programs of scheduled backups away from all hosts?")?;
     }
     let fleet = session.fleet();
-    let _held = session
-        .phase("lock", lock::take(session, &fleet, &[], session.stop()))
-        .await?;
+    let lock = lock::take(session, &fleet, &[], session.stop());
+    let held = session.phase("lock", unless(session.stop(), lock)).await?;
     let removing = hosts.iter().map(|spec| {
         step(session, spec, "take the timer away", async move {
             let host = session.fleet().host(spec).await?;
@@ -98,6 +101,7 @@ async fn remove(session: &Session) -> Result<Exit, Failure> {
         })
     });
     all(session.phase("remove", join_all(removing)).await)?;
+    held.release().await;
     session.finish(true, hosts.len(), "no host takes backups by itself any more");
     Ok(Exit::Done)
 }

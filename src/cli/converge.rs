@@ -6,8 +6,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Detail, Exit, Failure};
+use super::interrupt::unless;
 use super::session::Session;
-use super::{confirm, draft, lock, probe, show};
+use super::settle::settled;
+use super::{confirm, draft, lock, probe, show, trial};
 use crate::backup::Unlocked;
 use crate::bundle::Bundle;
 use crate::ops::check::why_unhealthy;
@@ -15,7 +17,7 @@ use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, run};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Intent, Observed, Supplies};
-use crate::ops::observe::observe_clients;
+use crate::ops::observe::{observe_clients, observe_replays};
 use crate::ops::plan::{Plan, Risk, plan};
 use crate::ops::vault::Vault;
 use crate::report::{Paint, quiet};
@@ -68,14 +70,18 @@ impl Parts {
     }
 
     /// Looks at everything that the intent needs.
-    async fn look(&self, session: &Session, intent: &Intent) -> Result<Observed, Failure> {
+    pub async fn look(&self, session: &Session, intent: &Intent) -> Result<Observed, Failure> {
         let mut seen = match intent.mends_trust() {
             true => session.look_past_expiry(&self.fleet, &self.vault).await?,
-            false => session.look(&self.fleet, &self.vault).await?,
+            false => {
+                let seen = session.look(&self.fleet, &self.vault).await?;
+                settled(session, &self.fleet, &self.vault, seen).await?
+            }
         };
         if intent.stops_everybody() {
             seen.clients = observe_clients(&self.fleet, &seen.hosts).await;
         }
+        seen.replays = observe_replays(&self.fleet, &seen).await;
         Ok(seen)
     }
 
@@ -119,9 +125,14 @@ pub async fn bring_about(
     let mut changed = 0;
     let mut held = None;
     let outcome = rounds(session, &parts, intent, saved, &mut changed, &mut held).await;
-    if let Some(lock) = held {
-        lock.release().await;
-    }
+    let outcome = match held {
+        Some(lock) => {
+            let told = outcome.map_err(|failure| lock.explain(failure));
+            lock.release().await;
+            told
+        }
+        None => outcome,
+    };
     outcome.map(|()| changed)
 }
 
@@ -136,7 +147,9 @@ async fn rounds(
     let stop = session.stop();
     let mut intent = intent.clone();
     for round in 0..ROUNDS {
-        let mut seen = session.phase("look", parts.look(session, &intent)).await?;
+        let mut seen = session
+            .phase("look", unless(stop, parts.look(session, &intent)))
+            .await?;
         let mut plan = parts.plan(session, &intent, &seen).map_err(|refusal| match round {
             0 => refusal,
             _ => Failure {
@@ -151,17 +164,15 @@ async fn rounds(
             plan.notes.iter().for_each(|note| session.note(note));
             return well(session, &intent, &seen);
         }
+        trial::before(session, parts, &mut plan, &seen).await?;
         if held.is_none() {
             agree(session, parts, &plan)?;
-            *held = Some(
-                session
-                    .phase("lock", lock::take(session, &parts.fleet, intent.left_out(), stop))
-                    .await?,
-            );
+            let lock = lock::take(session, &parts.fleet, intent.left_out(), stop);
+            *held = Some(session.phase("lock", unless(stop, lock)).await?);
             // Somebody else may have held the lock until now, or a member came back by itself: what was agreed to must
             // still be what is needed.
-            seen = parts.look(session, &intent).await?;
-            let now = parts.plan(session, &intent, &seen)?;
+            seen = unless(stop, parts.look(session, &intent)).await?;
+            let mut now = parts.plan(session, &intent, &seen)?;
             if now.steps_digest != plan.steps_digest {
                 let changed = "the hosts changed while the plan was on the screen";
                 if saved.is_some() {
@@ -171,6 +182,7 @@ async fn rounds(
                 if now.is_empty() {
                     return well(session, &intent, &seen);
                 }
+                trial::before(session, parts, &mut now, &seen).await?;
                 agree(session, parts, &now)?;
             }
             plan = now;
@@ -223,8 +235,13 @@ async fn apply(
         }
         RunError::Failed { .. } => Failure::new(Exit::StepFailed, error)
             .hint("mend the cause and run the same command again: it goes on from here"),
-        RunError::NotSafe { .. } => Failure::new(Exit::StepFailed, error)
-            .hint("run the same command again once that holds; what was done so far stays done"),
+        RunError::NotSafe { ref hint, .. } => {
+            let again = "run the same command again once that holds; what was done so far stays done";
+            let hint = hint
+                .as_ref()
+                .map_or(again.to_owned(), |hint| format!("{hint}. Then {again}"));
+            Failure::new(Exit::StepFailed, error).hint(hint)
+        }
     })
 }
 

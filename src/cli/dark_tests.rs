@@ -69,6 +69,7 @@ fn policies() -> [Policy; 2] {
         accept_outage: true,
         accept_data_loss: true,
         no_snapshot: true,
+        ..Policy::default()
     };
     [Policy::default(), accepting]
 }

@@ -145,6 +145,11 @@ impl From<Vec<Blocked>> for Failure {
                 "what cannot be looked at may carry data or run a member that is well, so nothing is begun without it. A running \
                  cluster's other hosts: `--limit`",
             )
+        } else if blocked.iter().all(|b| b.rule == Rule::WouldNotStart) {
+            Self::new(
+                Exit::Blocked,
+                "nothing was changed: etcd does not start with what its members would get",
+            )
         } else {
             Self::new(Exit::Blocked, "nothing was changed, because it would not be safe")
         };

@@ -2,13 +2,11 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::error::Exit;
+use super::error::{Exit, Failure};
 
-/// A token that the first Ctrl-C (or SIGTERM) cancels. The second one ends the program; what a step was doing is then
+/// From now on the first Ctrl-C (or SIGTERM) cancels `stop`. The second one ends the program; what a step was doing is then
 /// found and finished by the next run.
-pub fn token() -> CancellationToken {
-    let token = CancellationToken::new();
-    let stop = token.clone();
+pub fn cancels(stop: CancellationToken) {
     tokio::spawn(async move {
         signal().await;
         anstream::eprintln!("stopping after the current step; press Ctrl-C again to stop at once");
@@ -16,7 +14,18 @@ pub fn token() -> CancellationToken {
         signal().await;
         std::process::exit(Exit::Interrupted as i32);
     });
-    token
+}
+
+/// Does `work`, unless the operator stops: for looking and waiting, which leave nothing half-done.
+///
+/// # Errors
+/// The work's own; [`Exit::Interrupted`].
+pub async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        () = stop.cancelled() => Err(Failure::new(Exit::Interrupted, "stopped; nothing was under way")
+            .hint("run the same command again: it goes on where this one stopped")),
+    }
 }
 
 async fn signal() {

@@ -4,10 +4,12 @@
 //! hold it, although a host may be down. (A restore that leaves hosts out holds it on all the others.) On each host it is held by a small script that lives as long as this
 //! program's connection: a killed program, a closed laptop or a rebooted host frees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -27,18 +29,43 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct Held {
     guards: Vec<(NodeName, LockGuard)>,
     watch: tokio::task::JoinHandle<()>,
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Held {
+    /// How a run ended that was stopped because the lock was lost, and not because somebody interrupted it.
+    pub fn explain(&self, ended: Failure) -> Failure {
+        match self.lost.get() {
+            Some(why) if ended.exit == Exit::Interrupted => Failure::new(
+                Exit::Locked,
+                format!("{}: {why}", ended.message),
+            )
+            .hint(
+                "somebody ran `quorate unlock --steal`, or the connections broke: `quorate unlock` shows who holds it. \
+                     What was done so far stays done; the same command goes on from there",
+            ),
+            _ => ended,
+        }
+    }
+
     /// Gives it back.
-    pub async fn release(self) {
+    pub async fn release(mut self) {
         self.watch.abort();
-        join_all(self.guards.into_iter().map(|(_, guard)| guard.release())).await;
+        let guards = std::mem::take(&mut self.guards);
+        join_all(guards.into_iter().map(|(_, guard)| guard.release())).await;
     }
 }
 
-/// Takes the lock. When it is lost later (stolen, or the connection broke) `stop` is cancelled. Hosts `without` are gone
-/// for good by the operator's word: then every other one must be held, since half of all may be out of reach.
+/// However a command ends, a lock that it gives back itself is not one that it lost.
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+/// Takes the lock. When it is lost later (stolen, or the connections broke) on so many hosts that another run could have
+/// it, `stop` is cancelled. Hosts `without` are gone for good by the operator's word: then every other one must be held,
+/// since half of all may be out of reach.
 ///
 /// # Errors
 /// Who holds it, from where, since when, doing what.
@@ -52,7 +79,11 @@ pub async fn take(
     let begun = Instant::now();
     loop {
         match try_once(session, fleet, without, &me).await {
-            Ok(guards) => return Ok(held(guards, stop, &session.reporter)),
+            Ok(guards) => {
+                let hosts = session.desired().hosts.keys();
+                let needed = needed(hosts.filter(|node| !without.contains(node)).count(), without);
+                return Ok(held(guards, needed, stop, &session.reporter));
+            }
             Err(Refusal::Taken(_)) if begun.elapsed() < GRACE => sleep(Duration::from_millis(250)).await,
             Err(refusal) => return Err(refusal.into()),
         }
@@ -123,10 +154,7 @@ async fn try_once(
             }),
         }
     }
-    let needed = match without.is_empty() {
-        true => specs.len() / 2 + 1,
-        false => specs.len(),
-    };
+    let needed = needed(specs.len(), without);
     if taken.is_empty() && guards.len() >= needed {
         return Ok(guards);
     }
@@ -139,28 +167,55 @@ async fn try_once(
     }
 }
 
-fn held(guards: Vec<(NodeName, LockGuard)>, stop: &CancellationToken, reporter: &Arc<dyn Reporter>) -> Held {
-    let losses: Vec<_> = guards
+/// On how many of the `hosts` that take part the lock must be held: no two runs can ever both have that.
+fn needed(hosts: usize, without: &[NodeName]) -> usize {
+    match without.is_empty() {
+        true => hosts / 2 + 1,
+        false => hosts,
+    }
+}
+
+fn held(
+    guards: Vec<(NodeName, LockGuard)>,
+    needed: usize,
+    stop: &CancellationToken,
+    reporter: &Arc<dyn Reporter>,
+) -> Held {
+    let mut losses: FuturesUnordered<_> = guards
         .iter()
         .map(|(node, guard)| {
             let (node, lost) = (node.clone(), guard.lost());
-            Box::pin(async move {
+            async move {
                 lost.await;
                 node
-            })
+            }
         })
         .collect();
-    let (stop, reporter) = (stop.clone(), reporter.clone());
+    let lost = Arc::new(OnceLock::new());
+    let (stop, reporter, why, mut left) = (stop.clone(), reporter.clone(), lost.clone(), guards.len());
     let watch = tokio::spawn(async move {
-        let (node, ..) = futures::future::select_all(losses).await;
-        reporter.event(&Event::Warning {
-            node: Some(node),
-            text: "the lock was lost here: stopping before the next step".into(),
-            hint: Some("somebody ran `quorate unlock --steal`, or the connection broke".into()),
-        });
-        stop.cancel();
+        while let Some(node) = losses.next().await {
+            left -= 1;
+            let enough = left >= needed;
+            let hosts = crate::ops::plan::count(left, "host");
+            reporter.event(&Event::Warning {
+                node: Some(node.clone()),
+                text: match enough {
+                    true => format!("the lock was lost here; {hosts} hold it, and {needed} are enough: going on"),
+                    false => "the lock was lost here: stopping before the next step".into(),
+                },
+                hint: Some("somebody ran `quorate unlock --steal`, or the connection broke".into()),
+            });
+            if !enough {
+                let _ = why.set(format!(
+                    "the lock was lost on {node}: {hosts} hold it, and {needed} are needed"
+                ));
+                stop.cancel();
+                return;
+            }
+        }
     });
-    Held { guards, watch }
+    Held { guards, watch, lost }
 }
 
 /// This run, as others see it.

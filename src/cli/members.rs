@@ -8,11 +8,14 @@ use super::session::Session;
 use super::trust;
 use crate::inventory::edit::{self, HostEntry};
 use crate::inventory::{Address, DesiredHost, NodeName, leaf};
-use crate::ops::model::{Fact, Intent, Membership, why_and_help};
+use crate::ops::check::Look;
+use crate::ops::model::{Fact, Intent, Membership, Observed, why_and_help};
+use crate::ops::observe::look_again;
 use crate::ops::plan::count;
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::quorum::{Strength, may_stop, quorum};
 use crate::ops::safety::restore::no_restore_under_way;
+use crate::ops::safety::streams::others_connected;
 use crate::ops::safety::{Blocked, Rule};
 use crate::ops::sight::{Health, MEND, Sight};
 
@@ -147,12 +150,19 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
     let session = Session::open(global)?;
     let spec = session.spec(&args.node)?;
     let (fleet, vault) = (session.fleet(), session.vault());
-    let seen = session.look(&fleet, &vault).await?;
+    let mut seen = session.look(&fleet, &vault).await?;
+    if seen.cluster.known().is_some() {
+        let streams = Look {
+            streams: true,
+            ..Look::at_the_cluster()
+        };
+        seen = look_again(&fleet, vault.operator_if_valid().await?.as_ref(), &seen, &streams).await;
+    }
     let sight = Sight::of(session.desired(), &seen);
     let open = no_restore_under_way(session.desired(), &seen.hosts).and_then(|()| one_cluster(&seen));
     let verdict = match (open, &seen.cluster) {
         (Err(refusal), _) => Err(refusal),
-        (Ok(()), Fact::Known(membership)) => verdict(&session, membership, spec),
+        (Ok(()), Fact::Known(membership)) => verdict(&session, &seen, membership, spec),
         (Ok(()), Fact::Absent) => Ok(format!("{} may be stopped: there is no cluster yet", spec.name)),
         (Ok(()), Fact::Unknown(why)) => Err(unread(&sight, why)),
     };
@@ -210,12 +220,25 @@ fn unread(sight: &Sight, why: &str) -> Blocked {
     Blocked::new(rule, format!("the cluster could not be read: {why}{first}"), hint)
 }
 
-fn verdict(session: &Session, membership: &Membership, spec: &DesiredHost) -> Result<String, Blocked> {
+fn verdict(session: &Session, seen: &Observed, membership: &Membership, spec: &DesiredHost) -> Result<String, Blocked> {
     let name = &spec.name;
     let Some(member) = membership.of(spec) else {
+        // The inventory may have another address or port for it than the one that it lives at.
+        let namesake = membership.members.iter().any(|m| m.name == name.as_str());
+        if namesake || seen.runs(name) {
+            return Err(Blocked::new(
+                Rule::Inventory,
+                format!(
+                    "the cluster has no member at {}, and a member of this name, or on this host, lives",
+                    spec.peer_url()
+                ),
+                format!("`quorate plan` says where; put that address, port or name of {name} back into the inventory"),
+            ));
+        }
         return Ok(format!("{name} may be stopped: it is not a member of the cluster"));
     };
-    may_stop(membership, member.id, session.policy())?;
+    may_stop(membership, member.id, session.policy())
+        .and_then(|()| others_connected(membership, member.id, session.policy()))?;
     let now = Strength::of(membership);
     if member.learner {
         return Ok(format!("{name} may be stopped: it is a learner and has no vote"));

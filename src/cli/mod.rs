@@ -26,11 +26,13 @@ mod probe;
 mod recover;
 mod restore;
 mod session;
+mod settle;
 mod show;
 mod sight;
 #[cfg(test)]
 mod spoken_tests;
 mod status;
+mod trial;
 mod trust;
 mod up;
 mod upgrade;
@@ -63,7 +65,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     let global = &cli.global;
     match &cli.command {
         Command::Init(args) => offline::init(global, args),
-        Command::Check => offline::check(global),
+        Command::Check(args) => offline::check(global, args).await,
         Command::Render(args) => offline::render(global, args),
         Command::Plan(args) => up::plan(global, args).await,
         Command::Up(args) => up::up(global, args).await,

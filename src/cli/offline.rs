@@ -4,11 +4,12 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::args::{Cli, Global, Init, Render};
+use super::args::{Check, Cli, Global, Init, Render};
 use super::error::{Exit, Failure};
 use super::session::Session;
+use super::trial;
 use crate::bundle::{Bundle, USUAL, advice, known_bad};
-use crate::inventory;
+use crate::inventory::{self, Problem};
 use crate::ops::plan::{count, initial_new};
 use crate::render::render_host;
 
@@ -45,7 +46,7 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// The first kind of problem that keeps `up` from working.
-pub fn check(global: &Global) -> Result<Exit, Failure> {
+pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let desired = session.desired();
     let bundle = session.bundle()?;
@@ -71,6 +72,10 @@ pub fn check(global: &Global) -> Result<Exit, Failure> {
             .map_err(|e| Failure::new(Exit::Inventory, format!("{}: {e}", host.name)).hint(e.hint()))?;
     }
     session.recipients()?;
+    let trial = match args.ask_etcd {
+        true => Some(etcd_starts(&session, &bundle).await?),
+        false => None,
+    };
     let ca = session.vault().dir().status()?;
     let ca_text = match ca.trusted.first() {
         None => "no CA yet: `quorate up` makes it".to_owned(),
@@ -88,10 +93,48 @@ pub fn check(global: &Global) -> Result<Exit, Failure> {
     );
     println!("files      rendered for every host");
     println!("pki        {ca_text}");
+    if let Some(tried) = trial {
+        println!("trial      {tried}");
+    }
     if let Some(advice) = advice(version) {
         println!("note       {advice}");
     }
     Ok(Exit::Done)
+}
+
+/// Whether etcd starts with what the hosts would get; every option that keeps it from it, in its place.
+async fn etcd_starts(session: &Session, bundle: &Bundle) -> Result<String, Failure> {
+    let answers = trial::offline(session, bundle).await?;
+    let sites = session.loaded.sites();
+    let mut problems = Vec::new();
+    for (trial, fault) in answers
+        .trials
+        .iter()
+        .flat_map(|trial| trial.faults.iter().map(move |fault| (trial, fault)))
+    {
+        let mut at = fault.options.iter().filter_map(|option| sites.options.get(option));
+        let first = at.next().copied().unwrap_or(sites.version);
+        let mut problem = Problem::error(first, fault.says(trial.version), fault.help());
+        for other in at {
+            problem = problem.also(*other, "together with this", "this");
+        }
+        problems.push(problem);
+    }
+    if !problems.is_empty() {
+        return Err(session.loaded.wrong(problems).into());
+    }
+    if let Some(why) = answers.untried.first() {
+        return Err(
+            Failure::new(Exit::Bundle, why).hint("`quorate plan` asks on a host where this machine will not do")
+        );
+    }
+    let hosts: usize = answers.trials.iter().map(|trial| trial.nodes.len()).sum();
+    Ok(format!(
+        "etcd {} starts with what {} get ({})",
+        session.desired().version,
+        count(hosts, "host"),
+        count(answers.trials.len(), "configuration")
+    ))
 }
 
 /// `render`: the files as they would land, printed or written below a directory.

@@ -1,6 +1,6 @@
 //! The one place where real parts are wired together: inventory, bundle, connections, CA.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -35,13 +35,19 @@ pub struct Session {
     pub reporter: Arc<dyn Reporter>,
     /// When the command began.
     pub begun: Instant,
+    /// `upgrade` or `downgrade` was typed ([`Policy::way_chosen`]).
+    pub way_chosen: bool,
     /// An edit of the inventory that is not in the file yet.
     pub draft: std::sync::Mutex<Option<Draft>>,
     /// Seconds by phase, so far.
     phases: std::sync::Mutex<Vec<(String, f64)>>,
     /// What the write probe saw, so far.
     probe: std::sync::Mutex<Option<ProbeReport>>,
-    stop: std::sync::OnceLock<CancellationToken>,
+    /// What etcd was seen to start with during this command.
+    tried: std::sync::Mutex<BTreeSet<String>>,
+    stop: CancellationToken,
+    /// Whether Ctrl-C stops instead of ending the program.
+    stops: OnceLock<()>,
     secrets: Arc<dyn SecretSource>,
     fleet: OnceLock<Arc<Fleet>>,
 }
@@ -75,10 +81,13 @@ impl Session {
             loaded,
             reporter,
             begun: Instant::now(),
+            way_chosen: false,
             draft: Default::default(),
             phases: Default::default(),
             probe: Default::default(),
+            tried: Default::default(),
             stop: Default::default(),
+            stops: Default::default(),
             secrets,
             fleet: OnceLock::new(),
         })
@@ -103,6 +112,7 @@ impl Session {
             accept_outage: self.global.accept_outage,
             accept_data_loss: self.global.accept_data_loss,
             no_snapshot: self.global.no_snapshot,
+            way_chosen: self.way_chosen,
         }
     }
 
@@ -190,9 +200,22 @@ impl Session {
         }
     }
 
+    /// Keeps in mind that etcd starts with this, for the length of the command.
+    pub fn tried(&self, configuration: String) {
+        if let Ok(mut tried) = self.tried.lock() {
+            tried.insert(configuration);
+        }
+    }
+
+    /// Whether etcd was seen to start with this.
+    pub fn has_tried(&self, configuration: &str) -> bool {
+        self.tried.lock().is_ok_and(|tried| tried.contains(configuration))
+    }
+
     /// Cancelled by the first Ctrl-C from now on.
     pub fn stop(&self) -> &CancellationToken {
-        self.stop.get_or_init(super::interrupt::token)
+        self.stops.get_or_init(|| super::interrupt::cancels(self.stop.clone()));
+        &self.stop
     }
 
     /// Goes on with another text of the inventory, which is not written to the file yet.
@@ -265,10 +288,15 @@ impl Session {
     /// The operator's side of SSH connections.
     pub fn ssh(&self) -> (Arc<SshEnvironment>, Arc<dyn SecretSource>) {
         let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
-        (
-            Arc::new(SshEnvironment::new(home().unwrap_or_default(), agent)),
-            self.secrets.clone(),
-        )
+        let mut environment = SshEnvironment::new(home().unwrap_or_default(), agent);
+        environment.stop = self.stop.clone();
+        let reporter = self.reporter.clone();
+        environment.told = Arc::new(move |node, what| {
+            reporter.event(&Event::Note {
+                text: format!("{node}: {what}"),
+            });
+        });
+        (Arc::new(environment), self.secrets.clone())
     }
 
     /// The hosts, each connected when it is first needed.

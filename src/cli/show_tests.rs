@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::plan;
-use crate::ops::model::{Intent, Policy};
+use crate::ops::model::Intent;
 use crate::report::Paint;
 use crate::sim::drive::{Aftermath, Outcome};
 use crate::sim::scenes::{Scene, all};
@@ -20,10 +20,7 @@ fn every_scene() {
 }
 
 fn tell(before: &str, scene: &Scene) -> String {
-    let mut text = format!(
-        "Before: {before}.\n\n$ quorate {}\n",
-        command(&scene.intent, scene.policy)
-    );
+    let mut text = format!("Before: {before}.\n\n$ quorate {}\n", command(scene));
     match scene.plan() {
         Ok(made) if made.is_empty() && made.notes.is_empty() => text.push_str("nothing to do\n"),
         Ok(made) => text.push_str(&plan(&made, Paint::PLAIN, false)),
@@ -63,7 +60,17 @@ fn ended(after: &Aftermath) -> String {
     }
 }
 
-fn command(intent: &Intent, policy: Policy) -> String {
+fn command(scene: &Scene) -> String {
+    let (intent, policy) = (&scene.intent, scene.policy);
+    if policy.way_chosen {
+        let wanted = scene.desired.version;
+        let down = scene
+            .seen()
+            .cluster
+            .known()
+            .is_some_and(|m| m.releases().any(|runs| runs > wanted));
+        return format!("{} --to {wanted}", if down { "downgrade" } else { "upgrade" });
+    }
     let mut words = vec![intent.verb().to_owned()];
     match intent {
         Intent::Converge { prune: true, .. } => words.push("--prune".into()),

@@ -7,7 +7,7 @@ use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::plan_json::plan_json;
 use super::session::Session;
-use super::show;
+use super::{show, trial};
 use crate::ops::model::Intent;
 use crate::ops::plan::Plan;
 use crate::report::Paint;
@@ -64,8 +64,11 @@ fn sentence(session: &Session, changed: usize) -> String {
 
 async fn make(session: &Session, prune: bool) -> Result<Plan, Failure> {
     let parts = Parts::of(session)?;
-    let seen = session.look(&parts.fleet, &parts.vault).await?;
-    parts.plan(session, &converge(&session.global, prune), &seen)
+    let intent = converge(&session.global, prune);
+    let seen = parts.look(session, &intent).await?;
+    let mut plan = parts.plan(session, &intent, &seen)?;
+    trial::for_show(session, &parts, &mut plan, &seen).await?;
+    Ok(plan)
 }
 
 fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {

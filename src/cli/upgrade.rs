@@ -11,8 +11,9 @@ use super::draft::{self, When};
 use super::error::{Detail, Exit, Failure};
 use super::session::Session;
 use super::sight;
+use super::trial;
 use crate::inventory::{Version, edit, options};
-use crate::ops::model::{Fact, Intent};
+use crate::ops::model::{Fact, Intent, Observed};
 use crate::ops::safety::version::{ladder, may_change_version};
 use crate::ops::sight::Sight;
 
@@ -25,6 +26,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 /// See the exit codes. The inventory's version follows each release that every member runs.
 pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
+    session.way_chosen = true;
     let from = running(&session).await?;
     if from.oldest > to || session.desired().version > to {
         return Err(Failure::new(
@@ -35,16 +37,35 @@ pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     }
     let have: Vec<Version> = session.bundle()?.versions().into_keys().collect();
     let rungs = ladder(from.oldest, to, &have).map_err(|refusal| from.sight.complete(vec![refusal]))?;
+    ends_in_the_bundle(&rungs, &have)?;
     options_survive(&session, from.oldest, &rungs)?;
-    climb(&mut session, &rungs, to).await
+    trial::rungs(&session, &rungs, &from.seen).await?;
+    climb(&mut session, &rungs, to, When::Done).await
+}
+
+/// A ladder whose last rung is missing is not begun: it would end half way up, where nobody wanted to be.
+fn ends_in_the_bundle(rungs: &[Version], have: &[Version]) -> Result<(), Failure> {
+    let Some(missing) = rungs.last().filter(|last| rungs.len() > 1 && !have.contains(last)) else {
+        return Ok(());
+    };
+    let there: Vec<String> = have.iter().map(Version::to_string).collect();
+    Err(Failure::new(
+        Exit::Bundle,
+        format!("the bundle has no etcd {missing}; it has {}", there.join(", ")),
+    )
+    .hint(format!(
+        "make a bundle that has it: `quorate bundle create --out etcd.qbundle etcd-v{missing}-linux-ARCH.tar.gz ...`"
+    )))
 }
 
 /// `downgrade --to`: within a minor; over a minor only where etcd itself opens the way, which the plan asks it to.
 ///
 /// # Errors
-/// See the exit codes. The inventory's version follows once every member runs the earlier release.
+/// See the exit codes. The inventory's version follows once every member runs the earlier release; over a minor as soon as
+/// the plan is agreed on, so that no `up` takes the members up again that are back already.
 pub async fn downgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
+    session.way_chosen = true;
     let from = running(&session).await?;
     if from.newest < to {
         return Err(Failure::new(Exit::Usage, format!("{to} is newer than {}", from.newest))
@@ -52,10 +73,15 @@ pub async fn downgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     }
     may_change_version(from.newest, to).map_err(|refusal| from.sight.complete(vec![refusal]))?;
     options_survive(&session, from.newest, &[to])?;
-    climb(&mut session, &[to], to).await
+    trial::rungs(&session, &[to], &from.seen).await?;
+    let when = match to.series() < from.newest.series() {
+        true => When::Agreed,
+        false => When::Done,
+    };
+    climb(&mut session, &[to], to, when).await
 }
 
-async fn climb(session: &mut Session, rungs: &[Version], to: Version) -> Result<Exit, Failure> {
+async fn climb(session: &mut Session, rungs: &[Version], to: Version, when: When) -> Result<Exit, Failure> {
     let mut changed = 0;
     // Without a rung every member runs it already; the inventory may not say so yet.
     let rungs = if rungs.is_empty() { &[to][..] } else { rungs };
@@ -63,7 +89,7 @@ async fn climb(session: &mut Session, rungs: &[Version], to: Version) -> Result<
         let before = session.loaded.text.clone();
         let after = edit::set_version(&before, *rung)?;
         session.read_as(&after)?;
-        draft::keep(session, &before, after, When::Done);
+        draft::keep(session, &before, after, when);
         let intent = Intent::Converge {
             prune: false,
             limit: Vec::new(),
@@ -107,6 +133,8 @@ struct Running {
     oldest: Version,
     newest: Version,
     sight: Sight,
+    /// What was seen of hosts and cluster.
+    seen: Observed,
 }
 
 async fn running(session: &Session) -> Result<Running, Failure> {
@@ -125,6 +153,7 @@ async fn running(session: &Session) -> Result<Running, Failure> {
             oldest: *oldest,
             newest: *newest,
             sight: Sight::of(session.desired(), &seen),
+            seen,
         }),
         _ => Err(no_cluster("no member answers")),
     }
@@ -165,4 +194,23 @@ fn options_survive(session: &Session, from: Version, rungs: &[Version]) -> Resul
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ladder_is_begun_only_where_its_last_rung_is_there() {
+        let [middle, last] = [Version::new(3, 6, 16), Version::new(3, 7, 3)];
+        let refused = ends_in_the_bundle(&[middle, last], &[middle]).unwrap_err();
+        assert!(
+            refused.message.contains("the bundle has no etcd 3.7.3; it has 3.6.16"),
+            "{}",
+            refused.message
+        );
+        assert!(ends_in_the_bundle(&[middle, last], &[middle, last]).is_ok());
+        // One rung alone is judged by its plan, which knows what the hosts have already.
+        assert!(ends_in_the_bundle(&[last], &[middle]).is_ok());
+    }
 }

@@ -21,6 +21,7 @@ mod ids;
 mod metrics;
 pub mod model;
 mod probe;
+mod replay;
 mod snapshot;
 mod tally;
 mod tls;
@@ -43,6 +44,7 @@ pub use model::*;
 
 pub use crate::inventory::{Access, Permission};
 pub use probe::{PortSecurity, port_security};
+pub use replay::{Replay, Segment};
 pub use snapshot::{SnapshotChecksum, SnapshotStream};
 pub use tally::ProbeFindings;
 pub use tls::{ClientTls, Endpoint};

@@ -85,6 +85,14 @@ pub struct MemberStatus {
     pub downgrade: Option<Version>,
 }
 
+impl MemberStatus {
+    /// Whether it works in the form of another minor than its own, or is about to: an upgrade or a downgrade is under way.
+    pub fn between_minors(&self) -> bool {
+        let other = |form: Version| form.series() != self.version.series();
+        self.downgrade.is_some() || self.storage_version.is_some_and(other)
+    }
+}
+
 /// An active alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Alarm {

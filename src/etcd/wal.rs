@@ -22,21 +22,26 @@ pub struct RaftLog {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Record {
+pub(super) struct Record {
     #[prost(int64, tag = "1")]
-    kind: i64,
+    pub kind: i64,
     #[prost(uint32, tag = "2")]
-    crc: u32,
+    pub crc: u32,
     #[prost(bytes = "vec", optional, tag = "3")]
-    data: Option<Vec<u8>>,
+    pub data: Option<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Entry {
+pub(super) struct Entry {
+    /// 0 for what is applied to the data; others change the members.
+    #[prost(int32, tag = "1")]
+    pub kind: i32,
     #[prost(uint64, tag = "2")]
-    term: u64,
+    pub term: u64,
     #[prost(uint64, tag = "3")]
-    index: u64,
+    pub index: u64,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub data: Option<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -48,17 +53,17 @@ struct HardState {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct SnapshotMark {
+pub(super) struct SnapshotMark {
     #[prost(uint64, tag = "1")]
-    index: u64,
+    pub index: u64,
     #[prost(uint64, tag = "2")]
-    term: u64,
+    pub term: u64,
 }
 
-const ENTRY: i64 = 2;
+pub(super) const ENTRY: i64 = 2;
 const STATE: i64 = 3;
-const CRC: i64 = 4;
-const SNAPSHOT: i64 = 5;
+pub(super) const CRC: i64 = 4;
+pub(super) const SNAPSHOT: i64 = 5;
 
 impl RaftLog {
     /// Reads the newest segment of a WAL, named as etcd names it (`SEQUENCE-FIRSTINDEX.wal`).
@@ -66,11 +71,7 @@ impl RaftLog {
     /// # Errors
     /// Why it is no such segment.
     pub fn read(name: &str, segment: &[u8]) -> Result<Self, String> {
-        let first = name
-            .strip_suffix(".wal")
-            .and_then(|stem| stem.split_once('-'))
-            .and_then(|(_, index)| u64::from_str_radix(index, 16).ok())
-            .ok_or_else(|| format!("{name} is not the name of a WAL segment"))?;
+        let first = first_index(name)?;
         let mut log = Self {
             committed: 0,
             last_term: 0,
@@ -115,8 +116,16 @@ impl RaftLog {
     }
 }
 
+/// The first entry of a segment, by its name.
+pub(super) fn first_index(name: &str) -> Result<u64, String> {
+    name.strip_suffix(".wal")
+        .and_then(|stem| stem.split_once('-'))
+        .and_then(|(_, index)| u64::from_str_radix(index, 16).ok())
+        .ok_or_else(|| format!("{name} is not the name of a WAL segment"))
+}
+
 /// The next record and what follows it; `None` at the end, which is zeros or a frame that does not hold together.
-fn next(bytes: &[u8], crc: u32) -> Option<(Record, &[u8])> {
+pub(super) fn next(bytes: &[u8], crc: u32) -> Option<(Record, &[u8])> {
     let (head, rest) = bytes.split_first_chunk::<8>()?;
     let field = u64::from_le_bytes(*head);
     if field == 0 {
@@ -160,25 +169,26 @@ const fn table() -> [u32; 256] {
     table
 }
 
+/// Segments for tests.
 #[cfg(test)]
-mod tests {
+pub(super) mod segment {
     use super::*;
 
     /// A segment as etcd writes it: frames padded to 8 bytes, a rolling CRC, zeros at the end.
     #[derive(Default)]
-    struct Segment {
-        bytes: Vec<u8>,
+    pub struct Segment {
+        pub bytes: Vec<u8>,
         crc: u32,
     }
 
     impl Segment {
-        fn new() -> Self {
+        pub fn new() -> Self {
             let mut segment = Self::default();
             segment.frame(CRC, None);
             segment
         }
 
-        fn frame(&mut self, kind: i64, data: Option<Vec<u8>>) {
+        pub fn frame(&mut self, kind: i64, data: Option<Vec<u8>>) {
             self.crc = crc32c(self.crc, data.as_deref().unwrap_or_default());
             let crc = self.crc;
             let record = Record { kind, crc, data }.encode_to_vec();
@@ -192,16 +202,37 @@ mod tests {
             self.bytes.extend(vec![0; padding]);
         }
 
-        fn entry(mut self, term: u64, index: u64) -> Self {
-            self.frame(ENTRY, Some(Entry { term, index }.encode_to_vec()));
+        pub fn entry(self, term: u64, index: u64) -> Self {
+            self.holding(term, index, None)
+        }
+
+        pub fn holding(mut self, term: u64, index: u64, data: Option<Vec<u8>>) -> Self {
+            let entry = Entry {
+                kind: 0,
+                term,
+                index,
+                data,
+            };
+            self.frame(ENTRY, Some(entry.encode_to_vec()));
             self
         }
 
-        fn state(mut self, term: u64, commit: u64) -> Self {
+        pub fn snapshot(mut self, term: u64, index: u64) -> Self {
+            self.frame(SNAPSHOT, Some(SnapshotMark { index, term }.encode_to_vec()));
+            self
+        }
+
+        pub fn state(mut self, term: u64, commit: u64) -> Self {
             self.frame(STATE, Some(HardState { term, commit }.encode_to_vec()));
             self
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::segment::Segment;
+    use super::*;
 
     const FIRST: &str = "0000000000000000-0000000000000000.wal";
 

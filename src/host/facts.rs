@@ -193,6 +193,21 @@ pub struct DataFacts {
     pub marker: Option<String>,
     /// Old data moved aside, by path.
     pub set_aside: Vec<String>,
+    /// What is known of the member's data besides.
+    #[serde(default)]
+    pub elsewhere: Elsewhere,
+}
+
+/// Traces of a member's data at other places than where the inventory has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The data directory that the member's process has open, or else that its configuration on the host names, where
+    /// that is another one and there is a member in it.
+    pub data: Option<String>,
+    /// The same of the directory with its write-ahead log.
+    pub log: Option<String>,
+    /// Mount points of /etc/fstab above one of the directories, where nothing is mounted.
+    pub unmounted: Vec<String>,
 }
 
 /// What is in a data directory. Source: a WAL file means "bootstrapped" to etcd (`HaveWAL` in etcd's bootstrap).

@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::observe::{FactsQuery, Sent};
 use super::service_parser::service;
-use super::{DataFacts, DataState, DiskFacts, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts, SystemFacts};
+use super::{
+    DataFacts, DataState, DiskFacts, Elsewhere, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts, SystemFacts,
+};
 use crate::inventory::{Arch, HostPath, Version};
 
 /// What the script printed, sorted by key: values in order, blocks with their lines.
@@ -295,6 +297,11 @@ fn data(answer: &Answer<'_>) -> DataFacts {
         db_bytes: answer.number("db_bytes"),
         marker: marker.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         set_aside: answer.all("aside").map(str::to_owned).collect(),
+        elsewhere: Elsewhere {
+            data: answer.all("data_elsewhere").next().map(str::to_owned),
+            log: answer.all("log_elsewhere").next().map(str::to_owned),
+            unmounted: answer.all("unmounted").map(str::to_owned).collect(),
+        },
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-use super::{Duplex, HostError, Output, Running, Script, Stdin, Transport};
+use super::{Duplex, HostError, Output, Running, Script, Stdin, TOOLS, Transport};
 use crate::inventory::NodeName;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -35,8 +35,9 @@ impl LocalTransport {
 
     fn start(&self, script: &Script) -> Result<Child, HostError> {
         self.exchanges.fetch_add(1, Ordering::Relaxed);
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(script.text).arg("sh").args(&script.args);
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(script.text).arg("quorate").args(&script.args);
+        command.env_clear().env("PATH", TOOLS).env("LC_ALL", "C");
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -15,6 +15,7 @@
 //! | [`timer`] | `enable_timer`, `disable_timer`, `run_timer_now` |
 //! | [`lock`] | `lock`, `steal_lock` |
 //! | [`program`] | `run_program`, `stream_program`, `receive_file` |
+//! | [`trial`] | not of a host: an etcd on scratch data, on whatever machine |
 
 pub mod clients;
 pub mod data;
@@ -32,8 +33,10 @@ pub mod shelf;
 pub mod ssh;
 pub mod timer;
 pub mod transport;
+pub mod trial;
 
 mod facts_parser;
+mod replay;
 mod scripts;
 mod service_parser;
 mod trouble;
@@ -48,7 +51,9 @@ pub use local::LocalTransport;
 pub use lock::{LockGuard, LockRefused};
 pub use observe::FactsQuery;
 pub use push::*;
+pub use replay::RaftTail;
 pub use secrets::*;
 pub use shelf::Shelf;
 pub use transport::*;
+pub use trial::{TrialEnd, TrialProgram, TrialStand};
 pub use verbs::Host;

@@ -61,6 +61,7 @@ impl Host {
             paths.run.to_string(),
             paths.lock.to_string(),
             MARKER.to_owned(),
+            paths.config.to_string(),
         ];
         for path in &query.contents {
             let kind = if path.as_str().ends_with(".key") { 'h' } else { 'c' };

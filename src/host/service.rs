@@ -118,6 +118,7 @@ impl Host {
             paths.data.to_string(),
             self.wal_word(),
             MARKER.to_owned(),
+            paths.config.to_string(),
         ];
         let output = self.call(operation, scripts::MEMBER_STATUS, args, no_input()).await?;
         facts_parser::member_facts(&String::from_utf8_lossy(&output.stdout), &paths.bin)

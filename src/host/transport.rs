@@ -9,10 +9,17 @@ use tokio::sync::mpsc;
 
 use crate::inventory::NodeName;
 
+/// Where a script finds its programs, whatever the login has set: the usual places of a Linux system, NixOS included.
+pub const TOOLS: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/wrappers/bin:/run/current-system/sw/bin";
+
 /// A POSIX shell script and its positional parameters.
 ///
 /// The script is a constant of this program; every value travels in `args` (quoted by the transport) or on standard
 /// input, never spliced into the text. Neither may hold a secret: argv is readable by everyone on the host.
+///
+/// It runs in an environment of `PATH` ([`TOOLS`]) and `LC_ALL=C` and nothing else: what a login or a service has set
+/// changes nothing.
 #[derive(Debug, Clone)]
 pub struct Script {
     /// The script's text, run by `sh -c`.
@@ -27,7 +34,7 @@ pub type Stdin = Pin<Box<dyn AsyncRead + Send>>;
 /// Everything a finished script left behind.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
-    /// Exit status; `None` when it was ended by a signal or the connection went away.
+    /// Exit status, 128 and more for a signal; `None` when the script or the connection was cut off.
     pub status: Option<i32>,
     /// Standard output.
     pub stdout: Vec<u8>,

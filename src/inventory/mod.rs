@@ -29,6 +29,7 @@ mod read;
 mod resolve;
 mod resolve_auth;
 mod resolve_backup;
+mod sites;
 
 pub use authorization::{Access, AuthMode, AuthPolicy, Permission, ROOT};
 pub use desired::*;
@@ -37,6 +38,7 @@ pub use parse::{Environment, Loaded, load, parse};
 pub use place::{BackupPlace, RemoteDirectory};
 pub use problem::{InventoryError, Place, Problem, Problems, Severity};
 pub use raw::schema;
+pub use sites::Sites;
 
 #[cfg(test)]
 pub mod samples;

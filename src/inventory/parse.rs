@@ -152,6 +152,6 @@ pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Loade
 }
 
 /// Windows editors put a byte order mark first; places are counted without it.
-fn without_bom(text: &str) -> &str {
+pub(super) fn without_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }

@@ -28,7 +28,10 @@ hosts:
 
 `examples/inventories/` has more to start from. `quorate check` reports everything that is wrong with a file at once,
 each in its place. Unknown keys are errors, and so are options that the chosen release of etcd does not have: etcd itself
-ignores those without a word.
+ignores those without a word. `quorate check --try` also asks etcd itself, which knows best what it starts with.
+
+`auto-compaction-retention` without `auto-compaction-mode` is `periodic` on every release, as etcd documents it; a
+configuration file of 3.4 or 3.5 would not start with that, or never compact anything.
 
 Durations are written `8h`, `30d`, `1y`, `1h30m` (a year is 365 days), sizes `8GiB`, `512MiB` or a number of bytes. A
 key with no value (`null`) is as if it were not there. For an editor's completion, save the schema and put

@@ -83,8 +83,7 @@ fn resolve_options(etcd: &RawEtcd, problems: &mut Vec<Problem>) -> BTreeMap<Stri
     for wrong in options::check_options(version, &values) {
         let entry = typed.0.iter().find(|e| e.key == wrong.option);
         let at = match (entry, wrong.half) {
-            // A mapping or a null value has no text of its own to underline.
-            (Some(entry), Half::Value) if entry.value.at.length > 0 => entry.value.at,
+            (Some(entry), Half::Value) => options::site(entry),
             (Some(entry), _) => entry.key_at,
             (None, _) => at,
         };

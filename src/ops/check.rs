@@ -13,7 +13,7 @@ use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
-use crate::ops::safety::{Blocked, downgrade, membership, quorum, restore, trust, upkeep};
+use crate::ops::safety::{Blocked, downgrade, membership, quorum, restore, streams, trust, upkeep, way_up};
 
 /// A condition that a step needs before it runs, or brings about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,18 @@ pub enum Check {
         /// Entries it may be behind.
         within: u64,
     },
+    /// [`streams::connected`]: the member at this URL hears every other one that is well, and they hear it.
+    Connected {
+        /// Its peer URL.
+        url: PeerUrl,
+    },
+    /// [`streams::others_connected`].
+    OthersConnected {
+        /// Peer URL of the member that they carry on without.
+        url: PeerUrl,
+        /// What the operator allowed.
+        policy: Policy,
+    },
     /// Every member is a healthy voter of this cluster, and there are this many.
     AllHealthy {
         /// The id every member must report.
@@ -118,7 +130,7 @@ pub enum Check {
         /// The host.
         node: NodeName,
     },
-    /// [`downgrade::may_begin`].
+    /// [`downgrade::would_listen`].
     SafeToBeginDowngrade {
         /// The release that comes.
         to: Version,
@@ -140,6 +152,15 @@ pub enum Check {
     /// [`downgrade::went_back`].
     WentBack {
         /// The release that has come.
+        to: Version,
+    },
+    /// [`way_up::may_open`].
+    SafeToOpenTheWayUp,
+    /// [`way_up::may_enter`].
+    SafeToEnter {
+        /// The host.
+        node: NodeName,
+        /// The release that comes.
         to: Version,
     },
     /// The note of this restore lies on the host.
@@ -210,6 +231,10 @@ pub struct Look {
     pub hosts: BTreeMap<NodeName, Depth>,
     /// Whether etcd is asked. A member without a quorum keeps whoever asks waiting.
     pub cluster: bool,
+    /// Whether each member is asked for its streams as well.
+    pub streams: bool,
+    /// The hosts whose members' raft logs are read, as far as a start goes through them again.
+    pub replays: BTreeSet<NodeName>,
 }
 
 impl Look {
@@ -218,6 +243,8 @@ impl Look {
         let mut look = Look {
             hosts: BTreeMap::new(),
             cluster: checks.iter().any(|check| check.host().is_none()),
+            streams: checks.iter().any(Check::about_streams),
+            replays: checks.iter().filter_map(Check::replay).cloned().collect(),
         };
         for (node, depth) in checks.iter().filter_map(Check::host) {
             let deepest = look.hosts.entry(node.clone()).or_insert(depth);
@@ -229,8 +256,8 @@ impl Look {
     /// At etcd alone.
     pub fn at_the_cluster() -> Self {
         Look {
-            hosts: BTreeMap::new(),
             cluster: true,
+            ..Look::default()
         }
     }
 }
@@ -265,9 +292,29 @@ impl Check {
             | Check::Accepts { node, .. }
             | Check::LeavesFrom { node, .. } => Some((node, Depth::Everything)),
             Check::NoData { node } | Check::HasData { node } => Some((node, Depth::Data)),
-            Check::Started { node } | Check::Stopped { node } => Some((node, Depth::Service)),
+            Check::Started { node } | Check::Stopped { node } | Check::SafeToEnter { node, .. } => {
+                Some((node, Depth::Service))
+            }
             _ => None,
         }
+    }
+
+    /// The host whose member's raft log must be read to judge it.
+    fn replay(&self) -> Option<&NodeName> {
+        match self {
+            Check::SafeToEnter { node, .. } => Some(node),
+            _ => None,
+        }
+    }
+
+    /// Whether judging it takes a look at what members hear of each other.
+    pub fn about_streams(&self) -> bool {
+        matches!(self, Check::Connected { .. } | Check::OthersConnected { .. })
+    }
+
+    /// What to do when it does not come true although everything else has.
+    pub fn way_out(&self) -> Option<&'static str> {
+        self.about_streams().then_some(streams::WAY_OUT)
     }
 
     /// Judges the condition.
@@ -331,6 +378,14 @@ impl Check {
                 Some(Some(lag)) if lag <= *within => Verdict::Holds,
                 Some(Some(lag)) => Verdict::Fails(format!("{lag} entries behind")),
             }),
+            Check::Connected { url } => in_cluster(seen, |m| match m.at(url) {
+                None => Verdict::Fails("it is not a member".into()),
+                Some(member) => safe(streams::connected(m, member.id)),
+            }),
+            Check::OthersConnected { url, policy } => in_cluster(seen, |m| match m.at(url) {
+                None => Verdict::Holds,
+                Some(member) => safe(streams::others_connected(m, member.id, *policy)),
+            }),
             Check::AllHealthy { cluster_id, members } => in_cluster(seen, |m| all_healthy(m, *cluster_id, *members)),
             Check::SafeToStop { url, policy } => in_cluster(seen, |m| match m.at(url) {
                 None => Verdict::Holds,
@@ -352,7 +407,7 @@ impl Check {
                 None => Verdict::Holds,
                 Some(alarm) => Verdict::Fails(format!("the alarm {} is on", alarm.kind.word())),
             }),
-            Check::SafeToBeginDowngrade { to } => in_cluster(seen, |m| safe(downgrade::may_begin(m, *to))),
+            Check::SafeToBeginDowngrade { to } => in_cluster(seen, |m| safe(downgrade::would_listen(m, *to))),
             Check::ReadyToGoBack { to } => in_cluster(seen, |m| safe(downgrade::everybody_may_go_back(m, *to))),
             Check::SafeToGoBack { url, to } => in_cluster(seen, |m| match m.at(url) {
                 None => Verdict::Holds,
@@ -360,6 +415,8 @@ impl Check {
             }),
             Check::NoDowngrade => in_cluster(seen, |m| safe(downgrade::none_under_way(m))),
             Check::WentBack { to } => in_cluster(seen, |m| safe(downgrade::went_back(m, *to))),
+            Check::SafeToOpenTheWayUp => in_cluster(seen, |m| safe(way_up::may_open(m, &BTreeSet::new()))),
+            Check::SafeToEnter { node, to } => safe(way_up::may_enter(&seen.replays, node, *to)),
             Check::RestoreNoted { node, at, token } => on_host(seen, node, |facts| {
                 let text = facts.files.get(at).and_then(|file| file.content.as_deref());
                 match text.and_then(|text| serde_json::from_str::<RestoreNote>(text).ok()) {
@@ -423,20 +480,6 @@ fn all_healthy(m: &Membership, cluster_id: Option<ClusterId>, members: usize) ->
     }
     if m.leader().is_none() {
         return Verdict::Fails("the members do not agree on a leader".into());
-    }
-    let cut = m
-        .peers
-        .iter()
-        .flat_map(|(from, to)| to.iter().filter(|(_, up)| !**up).map(move |(to, _)| (*from, *to)))
-        .next();
-    if let Some((from, to)) = cut {
-        let name = |id: MemberId| {
-            m.members
-                .iter()
-                .find(|x| x.id == id)
-                .map_or(id.to_string(), |x| x.name.clone())
-        };
-        return Verdict::Fails(format!("{} has no live stream to {}", name(from), name(to)));
     }
     Verdict::Holds
 }

@@ -66,6 +66,15 @@ impl LastResort {
         ))
     }
 
+    /// One whose host has another address for good.
+    pub fn at_a_new_address(name: impl Display, address: impl Display) -> Self {
+        Self::then(format!(
+            ". If the host has another one for good, and the others are a quorum: with the old address in the inventory `quorate \
+             remove-node {name}`, then `quorate replace-node {name} {name} --address {address}`, which moves aside what it has and \
+             joins it afresh"
+        ))
+    }
+
     /// A host that was left out of a restore and runs with the old data.
     pub fn old_data_joins_afresh() -> Self {
         Self::then(". Then `quorate replace-node NAME NAME` moves that aside and joins the host afresh")

@@ -20,7 +20,9 @@ pub mod restore;
 mod samples;
 
 pub mod safety;
+pub mod settling;
 pub mod sight;
+pub mod trial;
 pub mod vault;
 
 pub use model::*;

@@ -2,12 +2,12 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::etcd::{Alarm, Member, MemberStatus};
+use crate::etcd::{Alarm, Member, MemberStatus, Replay};
 use crate::host::{Client, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::authorization::AuthState;
@@ -94,6 +94,9 @@ pub struct Observed {
     /// Who is connected to the member of each host. Hosts are missing where that was not looked at: only what stops every
     /// member needs it.
     pub clients: BTreeMap<NodeName, Fact<Vec<Client>>>,
+    /// What the member of each host goes through again when it starts. Hosts are missing where that was not looked at: only
+    /// the way up to 3.7 needs it ([`crate::ops::safety::way_up`]).
+    pub replays: BTreeMap<NodeName, Fact<Replay>>,
 }
 
 impl Observed {
@@ -122,15 +125,15 @@ pub struct Membership {
     pub status: BTreeMap<MemberId, Fact<MemberStatus>>,
     /// Active alarms.
     pub alarms: Vec<Alarm>,
-    /// For each member that answered: the peers it has a live stream to (`etcd_network_active_peers`). Empty where
-    /// that was not asked.
-    pub peers: BTreeMap<MemberId, BTreeMap<MemberId, bool>>,
+    /// The members that each member has a live stream to (`etcd_network_active_peers`). Members are missing where that was
+    /// not asked: it costs a connection to each, and only what stops or proves a member needs it.
+    pub peers: BTreeMap<MemberId, Fact<BTreeSet<MemberId>>>,
     /// Members that nobody asked because their host cannot be looked at: why, and on a second line what to do about it.
     /// They may be as well as any ([`Membership::health`]).
     #[serde(default)]
     pub unseen: BTreeMap<MemberId, String>,
-    /// The version that the cluster as a whole works at, as each member says (`/version`). Asked only of members that
-    /// tell of a downgrade.
+    /// The version that the cluster as a whole works at, as each member says (`/version`). Asked only of members that are
+    /// between two minor releases ([`MemberStatus::between_minors`]).
     pub works_at: BTreeMap<MemberId, Version>,
 }
 
@@ -340,6 +343,9 @@ pub struct Policy {
     /// `--no-snapshot`: none is taken before what cannot be taken back.
     #[serde(default)]
     pub no_snapshot: bool,
+    /// `upgrade` or `downgrade` was typed: members that are between two minor releases go the way that it says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub way_chosen: bool,
 }
 
 /// What the planner works with besides the inventory and the observation: read from the operator's disk beforehand.

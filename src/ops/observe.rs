@@ -3,6 +3,8 @@
 mod auth;
 mod clients;
 mod notes;
+mod replays;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +17,9 @@ pub use self::auth::read_auth;
 use self::clients::look_at_clients;
 pub use self::clients::observe_clients;
 pub use self::notes::{observe_answers, observe_notes};
+use self::replays::look_at_replays;
+pub use self::replays::observe_replays;
+use self::streams::{streams_of, with_streams};
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::ssh::FORWARDING_FORBIDDEN;
 use crate::host::{DataState, FactsQuery, HostError, HostFacts, ServiceState};
@@ -22,7 +27,6 @@ use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, Nod
 use crate::ops::authorization::AuthState;
 use crate::ops::check::{Depth, Look};
 use crate::ops::fleet::Fleet;
-use crate::ops::inspect::metrics;
 use crate::ops::model::{
     DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, NO_WAY_TO_ASK, Observed, each_cluster, host_of,
 };
@@ -33,6 +37,9 @@ use crate::render::{CRL, SchedulePaths};
 
 /// A member that is well answers within milliseconds; one without a quorum never does.
 const STATUS_LIMIT: Duration = Duration::from_secs(3);
+
+/// A server that forbids a stream says so at once; one that tries and hears nothing has allowed it.
+const STREAM_LIMIT: Duration = Duration::from_secs(2);
 
 /// Everything: every host, and the cluster when there is a CA to talk to it with.
 pub async fn observe(fleet: &Arc<Fleet>, tls: Option<&ClientTls>) -> Observed {
@@ -67,6 +74,7 @@ pub async fn observe_cluster(
         cluster,
         auth,
         clients: BTreeMap::new(),
+        replays: BTreeMap::new(),
     }
 }
 
@@ -96,6 +104,10 @@ pub async fn look_again(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, before: &Ob
         true => look_at_cluster(fleet, tls, &hosts, &reachable).await,
         false => before.cluster.clone(),
     };
+    let cluster = match (cluster, tls) {
+        (Fact::Known(membership), Some(tls)) if look.streams => Fact::Known(with_streams(fleet, tls, membership).await),
+        (cluster, _) => cluster,
+    };
     // Who was asked for before is looked for again.
     let mut clients = before.clients.clone();
     clients.extend(
@@ -105,12 +117,20 @@ pub async fn look_again(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, before: &Ob
         )
         .await,
     );
+    let mut replays = before.replays.clone();
+    let read = fleet
+        .desired()
+        .hosts
+        .values()
+        .filter(|h| look.replays.contains(&h.name));
+    replays.extend(look_at_replays(fleet, read).await);
     Observed {
         at: Timestamp::now(),
         hosts,
         cluster,
         auth: before.auth.clone(),
         clients,
+        replays,
     }
 }
 
@@ -155,7 +175,23 @@ async fn look_at_hosts<'a>(
 async fn look_at_host(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<HostFacts, HostError> {
     let query = &what_to_look_at(spec, fleet.desired().version);
     let facts = fleet.ask(spec, |host| Box::pin(async move { host.facts(query).await }));
-    facts.await
+    let facts = facts.await?;
+    if facts.service.pid.is_none() {
+        could_be_talked_to(fleet, spec).await?;
+    }
+    Ok(facts)
+}
+
+/// Whether a member could be talked to where none runs yet: found out before anything is touched, and not when it has
+/// been made and nobody can see it. That nothing answers there is what is expected.
+async fn could_be_talked_to(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<(), HostError> {
+    let host = fleet.host(spec).await?;
+    let address = spec.address.to_string();
+    let opened = tokio::time::timeout(STREAM_LIMIT, host.transport().tunnel(&address, spec.client_port)).await;
+    match opened {
+        Ok(Err(error @ HostError::Script { .. })) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// The files quorate manages on a host, the ports and disks the member needs, and the release it should run.
@@ -208,7 +244,7 @@ struct Answered {
     status: Result<MemberStatus, EtcdError>,
     quorum_list: Result<Answer<Vec<Member>>, EtcdError>,
     alarms: Vec<Alarm>,
-    /// Asked only while a downgrade is under way.
+    /// Asked only between two minor releases.
     works_at: Option<Version>,
 }
 
@@ -313,18 +349,8 @@ async fn ask_peers(fleet: &Arc<Fleet>, tls: &ClientTls, membership: &mut Members
         let member = membership.of(spec)?;
         membership.healthy(member.id).then_some((spec, member.id))
     });
-    let ids: Vec<MemberId> = membership.members.iter().map(|m| m.id).collect();
-    let asks = well.map(|(spec, id)| async move { (id, metrics(fleet, spec, tls).await) });
-    let told = join_all(asks).await.into_iter();
-    let streams = told.filter_map(|(id, metrics)| {
-        let active = metrics.ok()?.active_peers;
-        let live = |to: &MemberId| active.get(to).is_some_and(|streams| *streams > 0);
-        Some((
-            id,
-            ids.iter().filter(|to| **to != id).map(|to| (*to, live(to))).collect(),
-        ))
-    });
-    membership.peers = streams.collect();
+    let asks = well.map(|(spec, id)| async move { (id, streams_of(fleet, spec, tls).await) });
+    membership.peers = join_all(asks).await.into_iter().collect();
 }
 
 /// etcd's users and roles, from a healthy member; only where the inventory has a say in them.
@@ -404,8 +430,7 @@ async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answere
     };
     let alarms = async { tokio::time::timeout(STATUS_LIMIT, client.alarms()).await };
     let (status, quorum_list, alarms) = tokio::join!(client.status(STATUS_LIMIT), limited, alarms);
-    let going_back = status.as_ref().is_ok_and(|status| status.downgrade.is_some());
-    let works_at = match going_back {
+    let works_at = match status.as_ref().is_ok_and(MemberStatus::between_minors) {
         true => fleet.works_at(spec, tls).await,
         false => None,
     };

@@ -93,6 +93,7 @@ pub fn facts(desired: &Desired, n: usize) -> HostFacts {
             db_bytes: 20 << 20,
             marker: Some(marker.to_text()),
             set_aside: Vec::new(),
+            elsewhere: Default::default(),
         },
         releases: BTreeMap::from([(RELEASE, BTreeMap::from(binaries))]),
         lock: None,
@@ -125,6 +126,7 @@ pub fn observed(desired: &Desired) -> Observed {
         clients: (1..=desired.hosts.len())
             .map(|n| (name(n), Fact::Known(Vec::new())))
             .collect(),
+        replays: BTreeMap::new(),
     }
 }
 
@@ -243,4 +245,5 @@ pub const ACCEPTED: Policy = Policy {
     accept_outage: false,
     accept_data_loss: true,
     no_snapshot: false,
+    way_chosen: false,
 };

@@ -184,8 +184,8 @@ impl Membership {
     /// The members that are well, were asked for their live streams, and hear this one; and those that do not.
     pub fn heard_by(&self, id: crate::inventory::MemberId) -> (Vec<&str>, Vec<&str>) {
         let asked = self.members.iter().filter(|m| m.id != id && self.healthy(m.id));
-        let told = asked.filter_map(|m| Some((m.name.as_str(), self.peers.get(&m.id)?)));
-        let (hear, deaf): (Vec<_>, Vec<_>) = told.partition(|(_, streams)| streams.get(&id) == Some(&true));
+        let told = asked.filter_map(|m| Some((m.name.as_str(), self.peers.get(&m.id)?.known()?)));
+        let (hear, deaf): (Vec<_>, Vec<_>) = told.partition(|(_, streams)| streams.contains(&id));
         let hear: BTreeSet<&str> = hear.into_iter().map(|(name, _)| name).collect();
         let deaf: BTreeSet<&str> = deaf.into_iter().map(|(name, _)| name).collect();
         (hear.into_iter().collect(), deaf.into_iter().collect())

@@ -24,6 +24,7 @@ pub mod secret;
 pub mod spec;
 pub mod ssh_key;
 pub mod store;
+pub mod throwaway;
 mod trial;
 
 #[cfg(test)]
@@ -48,3 +49,4 @@ pub use rotation::{Rotation, Stage};
 pub use secret::SecretPem;
 pub use spec::{LeafRole, LeafSpec, SpecError, client_spec, operator_spec, peer_spec, server_spec};
 pub use store::{CaStatus, PkiDir, StoreError};
+pub use throwaway::Throwaway;

@@ -36,6 +36,11 @@ pub(super) fn complete(
             target.insert("feature-gates".to_owned(), Value::String(gates));
         }
     }
+    if version.series() < (3, 6) && options.contains_key("auto-compaction-retention") {
+        // Its documented default, which older releases have on the command line only: in a file they refuse a duration
+        // without it, and take a number to mean that nothing is ever compacted (tried on 3.4.23, 3.5.16 and 3.5.30).
+        defaults.insert("auto-compaction-mode".to_owned(), json!("periodic"));
+    }
     defaults.retain(|key, _| !options.contains_key(key) && !options.contains_key(&format!("experimental-{key}")));
     (defaults, options)
 }
@@ -123,6 +128,29 @@ mod tests {
         assert_eq!(defaults["feature-gates"], json!("CompactHashCheck=true"));
         assert!(!defaults.contains_key("corrupt-check-time"));
         assert!(!defaults.contains_key("pre-vote"));
+    }
+
+    #[test]
+    fn a_retention_without_a_mode_is_periodic_on_every_release() {
+        let typed = options(&[("auto-compaction-retention", json!("8h"))]);
+        for old in [Version::new(3, 4, 23), Version::new(3, 5, 30)] {
+            assert_eq!(complete(old, &typed).0["auto-compaction-mode"], json!("periodic"));
+            assert!(!complete(old, &BTreeMap::new()).0.contains_key("auto-compaction-mode"));
+        }
+        assert!(
+            !complete(Version::new(3, 6, 16), &typed)
+                .0
+                .contains_key("auto-compaction-mode")
+        );
+        let revision = options(&[
+            ("auto-compaction-mode", json!("revision")),
+            ("auto-compaction-retention", json!("9")),
+        ]);
+        assert!(
+            !complete(Version::new(3, 5, 30), &revision)
+                .0
+                .contains_key("auto-compaction-mode")
+        );
     }
 
     #[test]

@@ -11,15 +11,17 @@ use super::raft::Refusal;
 use super::world::{Happening, World};
 use crate::host::FileFacts;
 use crate::inventory::{ClusterId, HostPath, MemberId, NodeName, PeerUrl, Version};
-use crate::ops::check::Look;
+use crate::ops::check::{Check, Look};
 use crate::ops::exec::{StepError, World as _};
 use crate::ops::model::{Fact, Membership, host_of};
 use crate::ops::plan::{Action, HostChange, Step, Target};
 use crate::ops::safety::leader::heir;
 use crate::ops::safety::membership::may_promote;
+use crate::ops::safety::streams::connected;
 
 const HEALTH_INTERVAL: Duration = Duration::from_secs(15);
 const STALLED: Duration = Duration::from_secs(120);
+const STREAMS: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(200);
 
 impl Lab {
@@ -46,6 +48,7 @@ impl Lab {
             }
             (Action::BeginDowngrade { to }, _) => self.begin_downgrade(*to).await?,
             (Action::CallOffDowngrade { .. }, _) => self.call_off_downgrade().await?,
+            (Action::OpenTheWayUp { .. }, _) => self.open_the_way_up(step).await?,
             (Action::AddLearner { url }, _) => self.add_learner(url).await?,
             (Action::Promote { url }, _) => self.promote(step, url).await?,
             (Action::HandOver { url }, _) => self.hand_over(url).await?,
@@ -226,7 +229,16 @@ impl Lab {
                 best = lag;
                 progress_at = Instant::now();
             }
-            if may_promote(&membership, learner.id).is_ok() {
+            let streams = self.now().world.streams(&self.desired, &membership);
+            let heard = connected(
+                &Membership {
+                    peers: streams,
+                    ..membership.clone()
+                },
+                learner.id,
+            )
+            .is_ok();
+            if heard && may_promote(&membership, learner.id).is_ok() {
                 let (id, learner) = (self.leader(&membership)?, learner.id);
                 match self.stroke(|w| w.change(id, |cluster, _, live| cluster.promote(learner, live)))? {
                     Ok(()) => continue,
@@ -288,20 +300,7 @@ impl Lab {
 
     /// Looks at the ports of these members: each must be there and answer.
     async fn inspect(&self, step: &Step, nodes: &[NodeName], id: Option<ClusterId>) -> Result<(), StepError> {
-        let begun = Instant::now();
-        loop {
-            let seen = self.look(&Look::at(&step.ensures)).await;
-            let Some(open) = crate::ops::exec::first_open(&step.ensures, &seen) else {
-                break;
-            };
-            if let Some(error) = self.hopeless(step).await {
-                return Err(error);
-            }
-            if begun.elapsed() > STALLED {
-                return Err(StepError::new(open));
-            }
-            sleep(POLL).await;
-        }
+        self.wait_for(step, &step.ensures, STALLED).await?;
         let membership = self.membership().await?;
         if let Some(expected) = id.filter(|id| *id != membership.cluster_id) {
             return Err(StepError::new(format!(
@@ -315,7 +314,27 @@ impl Lab {
                 return Err(StepError::new(format!("{node} does not answer")));
             }
         }
-        Ok(())
+        let specs = nodes.iter().filter_map(|node| self.desired.hosts.get(node));
+        let members = specs.filter(|spec| membership.of(spec).is_some());
+        let connected: Vec<Check> = members.map(|spec| Check::Connected { url: spec.peer_url() }).collect();
+        self.wait_for(step, &connected, STREAMS).await
+    }
+
+    async fn wait_for(&self, step: &Step, checks: &[Check], limit: Duration) -> Result<(), StepError> {
+        let begun = Instant::now();
+        loop {
+            let seen = self.look(&Look::at(checks)).await;
+            let Some((_, open)) = crate::ops::exec::first_open(checks, &seen) else {
+                return Ok(());
+            };
+            if let Some(error) = self.hopeless(step).await {
+                return Err(error);
+            }
+            if begun.elapsed() > limit {
+                return Err(StepError::new(open));
+            }
+            sleep(POLL).await;
+        }
     }
 }
 

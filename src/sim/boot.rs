@@ -94,6 +94,7 @@ impl World {
             Data::Aborted => Err("a database without a write-ahead log".into()),
             Data::Member(disk) => {
                 self.fits(node, disk, version)?;
+                self.can_read(node, disk, version)?;
                 self.resume(disk).map(|()| version)
             }
             Data::Empty => {
@@ -220,13 +221,18 @@ impl World {
             .find(|m| m.peer_urls.contains(&url))
             .ok_or("it is not registered")?;
         let member = own.id;
+        // It begins with a snapshot that the leader sends.
+        let sent = cluster.committed;
         let again = !cluster.has_run.insert(member);
         self.forgotten |= again && self.hosts[node].unit.by_itself;
         self.happened.push(Happening::Joined {
             node: node.clone(),
             again,
         });
-        self.host(node).data = Data::Member(Disk::new(id, member, 0));
+        self.host(node).data = Data::Member(Disk {
+            snapshot: sent,
+            ..Disk::new(id, member, 0)
+        });
         Ok(())
     }
 
@@ -255,7 +261,7 @@ impl World {
 }
 
 /// The release that the unit file names, when its etcd is there and whole.
-fn release(host: &SimHost) -> Result<Version, String> {
+pub(super) fn release(host: &SimHost) -> Result<Version, String> {
     let unit = host.text(&host.unit_path()).ok_or("no unit file")?;
     let bin = format!("{}/", host.spec.paths.bin);
     let after = unit.split(&bin).nth(1).ok_or("the unit names no release")?;

@@ -12,7 +12,7 @@ use super::restore::order;
 use super::stock;
 use super::world::{Happening, World};
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
-use crate::inventory::{ClusterId, Desired, MemberId, NodeName};
+use crate::inventory::{ClusterId, Desired, MemberId, NodeName, Version};
 use crate::ops::model::{Intent, Policy};
 use crate::ops::plan::{expected_cluster_id, initial_new};
 use crate::ops::safety::bootstrap::Marker;
@@ -35,6 +35,8 @@ pub enum Fault {
     Reboot(NodeName),
     /// Its disk hardly keeps up any more.
     Slow(NodeName),
+    /// It has another address from now on when it connects to others, and tells of it with the next start.
+    Moved(NodeName),
 }
 
 impl Fault {
@@ -65,6 +67,7 @@ impl Fault {
                 host.back_at = Some(now + 4_000);
             }
             Fault::Slow(node) => world.host(node).speed = SLOW,
+            Fault::Moved(node) => world.host(node).moved = true,
             Fault::Flood => world.flood(),
             Fault::Election => {
                 let now = world.now;
@@ -87,6 +90,10 @@ pub fn mend(world: &mut World, gone: &[NodeName]) -> bool {
     for node in nodes.into_iter().filter(|node| !gone.contains(node)) {
         let host = world.host(&node);
         host.back_at = None;
+        host.moved = false;
+        if let Some(process) = &mut host.unit.process {
+            process.refused = false;
+        }
         if host.speed == SLOW {
             host.speed = 10_000;
         }
@@ -145,7 +152,13 @@ pub fn case(dice: &mut Dice) -> Case {
             (stock::V3_5_OLD, 0..=3) => stock::V3_5,
             _ => version,
         };
-        mature(&mut world, &stock::inventory(1..=members, before));
+        let founders = stock::inventory(1..=members, before);
+        mature(&mut world, &founders);
+        if before.series() > version.series() && before.minor == version.minor + 1 && dice.chance(50) {
+            half_way_back(&mut world, &founders, version, dice);
+        } else if before.series() == (3, 6) && dice.chance(50) {
+            came_up_lately(&mut world, dice);
+        }
         if dice.chance(20) {
             stray(&mut world, &desired, dice);
         }
@@ -206,6 +219,8 @@ pub fn case(dice: &mut Dice) -> Case {
         accept_outage: dice.chance(25),
         accept_data_loss: matches!(intent, Intent::Restore(_) | Intent::Recover(_)) && dice.chance(80),
         no_snapshot: false,
+        // What moves members between minors here is `upgrade` or `downgrade`; plain `up` is in the scenes.
+        way_chosen: true,
     };
     Case {
         world,
@@ -213,6 +228,19 @@ pub fn case(dice: &mut Dice) -> Case {
         intent,
         policy,
         hidden,
+    }
+}
+
+/// Its members ran 3.5 not long ago: what those wrote is still in the raft logs, but of those that have written a snapshot
+/// since.
+fn came_up_lately(world: &mut World, dice: &mut Dice) {
+    world.wrote_v2();
+    for host in world.hosts.values_mut() {
+        if let Data::Member(disk) = &mut host.data
+            && dice.chance(30)
+        {
+            disk.snapshot = disk.index;
+        }
     }
 }
 
@@ -326,6 +354,43 @@ pub fn mature(world: &mut World, founders: &Desired) -> ClusterId {
     world.clusters.insert(id, cluster);
     world.pass(world.now + 2_000);
     id
+}
+
+/// Somebody was on the way back over a minor and has exchanged some members; whoever leads has led for a while.
+fn half_way_back(world: &mut World, founders: &Desired, to: Version, dice: &mut Dice) {
+    let older = Desired {
+        version: to,
+        ..founders.clone()
+    };
+    let Some(id) = world.cluster_of(founders) else { return };
+    if world
+        .change(id, |cluster, _, _| cluster.enable_downgrade(to.series()))
+        .is_err()
+    {
+        return;
+    }
+    let ready = |world: &World| {
+        let cluster = &world.clusters[&id];
+        cluster
+            .members
+            .keys()
+            .all(|id| cluster.storage.get(id) == Some(&to.series()))
+    };
+    while !ready(world) {
+        world.pass(world.now + 1_000);
+    }
+    for spec in older.hosts.values().take(dice.below(older.hosts.len())) {
+        world.stop(&spec.name);
+        install(world.host(&spec.name), &older, &initial_new(founders));
+        world.start(&spec.name);
+        world.pass(world.now + 3_000);
+    }
+    let voters: Vec<MemberId> = world.clusters[&id].voters().collect();
+    let leader = *dice.pick(&voters);
+    if let Some(cluster) = world.clusters.get_mut(&id) {
+        cluster.leader = Some(leader);
+    }
+    world.pass(world.now + dice.next() % 9_000);
 }
 
 fn install(host: &mut SimHost, desired: &Desired, initial: &crate::render::InitialCluster) {
@@ -582,7 +647,8 @@ pub fn faults(case: &Case, dice: &mut Dice) -> Vec<(u64, Fault)> {
     let count = if here.is_empty() { 0 } else { 1 + dice.below(2) };
     let one = |dice: &mut Dice| {
         let node = (*dice.pick(&here)).clone();
-        let fault = match dice.below(7) {
+        let fault = match dice.below(8) {
+            7 => Fault::Moved(node),
             6 => Fault::Flood,
             0 => Fault::Crash(node),
             1 => Fault::PowerOff(node),

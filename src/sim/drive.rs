@@ -15,7 +15,7 @@ use super::world::World;
 use crate::inventory::{Desired, NodeName};
 use crate::ops::check::Look;
 use crate::ops::exec::{self, RunError, StepError};
-use crate::ops::model::{Intent, Observed, Policy};
+use crate::ops::model::{Fact, Intent, Observed, Policy};
 use crate::ops::plan::lint::lint;
 use crate::ops::plan::{Action, Plan, Step, Target, plan};
 use crate::ops::recover::RecoverOrder;
@@ -289,7 +289,10 @@ impl exec::World for Lab {
         let fresh: BTreeSet<NodeName> = look.hosts.keys().cloned().collect();
         let mut state = self.now();
         let before = state.seen.take().map(|seen| seen.hosts).unwrap_or_default();
-        let seen = state.world.look_again(&self.desired, before, &fresh);
+        let mut seen = state.world.look_again(&self.desired, before, &fresh);
+        if let (true, Fact::Known(membership)) = (look.streams, &mut seen.cluster) {
+            membership.peers = state.world.streams(&self.desired, membership);
+        }
         // Whoever asked for some hosts is told of those.
         let told = fresh
             .iter()
@@ -300,6 +303,7 @@ impl exec::World for Lab {
             cluster: seen.cluster.clone(),
             auth: seen.auth.clone(),
             clients: seen.clients.clone(),
+            replays: seen.replays.clone(),
         };
         state.seen = Some(seen);
         told

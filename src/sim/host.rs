@@ -26,6 +26,8 @@ pub struct SimHost {
     pub speed: u64,
     /// The only configuration with which etcd comes up here, by digest; `None`: with any.
     pub likes: Option<String>,
+    /// Its connections come from an address that its certificate does not name.
+    pub moved: bool,
     /// When a reboot ends, on the world's clock.
     pub back_at: Option<u64>,
     /// SHA-256 of the snapshot that was brought here and lies ready.
@@ -62,6 +64,8 @@ pub struct Process {
     pub started_with: BTreeMap<HostPath, String>,
     /// When, on the world's clock.
     pub since: u64,
+    /// The others refuse its connections; they reach it themselves.
+    pub refused: bool,
     /// It has found a leader once: systemd was told, and it answers clients.
     pub ready: bool,
     /// The size of its database that it takes no writes from, bytes; 0 for none.
@@ -86,6 +90,8 @@ pub struct Disk {
     pub member: MemberId,
     /// The last raft entry on it.
     pub index: u64,
+    /// The last entry that its newest snapshot of the raft log covers; 0 where there is none.
+    pub snapshot: u64,
     /// Bytes of the database file beside it.
     pub file: u64,
     /// The database has other contents than those of the other members.
@@ -98,6 +104,7 @@ impl Disk {
             cluster,
             member,
             index,
+            snapshot: 0,
             file: 0,
             odd: false,
         }
@@ -111,6 +118,7 @@ impl Process {
             version,
             started_with: host.read_at_a_start(),
             since: now,
+            refused: host.moved,
             ready: false,
             quota: quota(host.text(&host.spec.paths.config).unwrap_or_default()),
             busy_until: None,
@@ -134,6 +142,7 @@ impl SimHost {
             set_aside: 0,
             speed: 10_000,
             likes: None,
+            moved: false,
             back_at: None,
             staged: None,
         }

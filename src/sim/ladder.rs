@@ -7,6 +7,7 @@ use super::stock::{self, RELEASES};
 use super::world::World;
 use crate::inventory::{Desired, Version};
 use crate::ops::model::Policy;
+use crate::ops::plan::Action;
 use crate::ops::safety::Rule;
 use crate::ops::safety::version::ladder;
 
@@ -83,6 +84,13 @@ fn every_ladder_is_climbed_to_its_end_also_when_killed_on_every_rung() {
                 whole.outcome
             );
             assert_eq!(whole.violations, [""; 0], "{from} to {to} by {rung}");
+            let mut steps = whole.plans.iter().flat_map(|plan| plan.steps());
+            let opened = steps.any(|step| matches!(step.action, Action::OpenTheWayUp { .. }));
+            assert_eq!(
+                opened,
+                rung.series() == (3, 7) && from.series() < (3, 6),
+                "{from} to {to} by {rung}"
+            );
             world = whole.world;
             world.pass(world.now + SETTLES);
         }

@@ -3,7 +3,7 @@
 use super::host::Data;
 use super::papers::Keys;
 use super::scenes::{Scene, UP, node};
-use super::stock::V3_6;
+use super::stock::{V3_6, V3_7};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Intent, Membership, Observed};
 use crate::ops::plan::lint::lint;
@@ -410,6 +410,20 @@ fn data_exchanged_without_a_restore() {
         first.risk = Risk::DestroysData;
     });
     assert_eq!(caught, "w1.etcd-3: exchanges data, and no restore was asked for");
+}
+
+#[test]
+fn a_member_that_goes_onto_3_7_with_a_raft_log_that_nobody_has_read() {
+    let caught = found(&Scene::of_version(3, V3_6).wanting(V3_7), |plan, _| {
+        let restart = step(plan, is_restart);
+        restart
+            .requires
+            .retain(|check| !matches!(check, Check::SafeToEnter { .. }));
+    });
+    assert!(
+        caught.ends_with("takes a member onto 3.7, and nothing makes sure that it can read its raft log"),
+        "{caught}"
+    );
 }
 
 #[test]

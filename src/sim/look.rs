@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::etcd::{Header, MemberStatus};
-use crate::host::{DataFacts, DataState, HostFacts, ServiceFacts, ServiceState};
+use crate::host::{DataFacts, DataState, Elsewhere, HostFacts, ServiceFacts, ServiceState};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, Version};
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, NO_WAY_TO_ASK, Observed};
 use crate::ops::sight::nobody_runs;
@@ -29,10 +29,10 @@ impl World {
         fresh: &BTreeSet<NodeName>,
     ) -> Observed {
         for node in desired.hosts.keys().filter(|node| fresh.contains(node)) {
-            hosts.insert(node.clone(), self.look_at(node));
+            hosts.insert(node.clone(), self.look_at(&desired.hosts[node]));
         }
         let cluster = self.look_at_cluster(desired, &hosts);
-        Observed {
+        let mut seen = Observed {
             at: stock::epoch() + Duration::from_millis(self.now),
             hosts,
             cluster,
@@ -43,12 +43,15 @@ impl World {
                 .keys()
                 .map(|n| (n.clone(), Fact::Known(Vec::new())))
                 .collect(),
-        }
+            replays: BTreeMap::new(),
+        };
+        seen.replays = self.replays(desired, &seen);
+        seen
     }
 
-    fn look_at(&self, node: &NodeName) -> Fact<HostFacts> {
-        match self.hosts.get(node) {
-            Some(host) if host.link == Link::Up => Fact::Known(facts(host)),
+    fn look_at(&self, spec: &DesiredHost) -> Fact<HostFacts> {
+        match self.hosts.get(&spec.name) {
+            Some(host) if host.link == Link::Up => Fact::Known(facts(host, spec)),
             _ => Fact::Unknown("no answer".into()),
         }
     }
@@ -105,10 +108,9 @@ impl World {
                 status.insert(stranger.id, self.status(host));
             }
         }
-        let going_back = |fact: &Fact<MemberStatus>| fact.known().is_some_and(|status| status.downgrade.is_some());
         let works_at = status
             .iter()
-            .filter(|(_, fact)| going_back(fact))
+            .filter(|(_, fact)| fact.known().is_some_and(MemberStatus::between_minors))
             .filter_map(|(id, _)| cluster.version.map(|at| (*id, Version::new(at.0, at.1, 0))))
             .collect();
         let mut membership = Membership {
@@ -123,20 +125,9 @@ impl World {
         };
         membership = membership.seen_from(desired, hosts);
         if !membership.unseen.is_empty() {
-            membership.peers = self.streams(&membership);
+            membership.peers = self.streams(desired, &membership);
         }
         Fact::Known(membership)
-    }
-
-    /// Whom each member that is well has a live stream to.
-    fn streams(&self, membership: &Membership) -> BTreeMap<MemberId, BTreeMap<MemberId, bool>> {
-        let live = self.live(membership.cluster_id);
-        let ids = || membership.members.iter().map(|m| m.id);
-        let of = |id: MemberId| {
-            let others = ids().filter(move |to| *to != id);
-            (id, others.map(|to| (to, live.contains_key(&to))).collect())
-        };
-        ids().filter(|id| membership.healthy(*id)).map(of).collect()
     }
 
     /// The cluster whose member list this member can read from a quorum: it runs, is a voter, and somebody leads.
@@ -211,7 +202,7 @@ fn nothing_answers(hosts: &BTreeMap<NodeName, Fact<HostFacts>>, why: &str) -> Fa
 }
 
 /// What one round trip to a host tells.
-fn facts(host: &SimHost) -> HostFacts {
+fn facts(host: &SimHost, spec: &DesiredHost) -> HostFacts {
     let process = host.unit.process.as_ref();
     HostFacts {
         system: host.system.clone(),
@@ -231,20 +222,41 @@ fn facts(host: &SimHost) -> HostFacts {
             drop_ins: Vec::new(),
             ignored_environment: Vec::new(),
         },
-        data: DataFacts {
-            state: match host.data {
-                Data::Empty => DataState::Empty,
-                Data::Aborted => DataState::Aborted,
-                Data::Foreign => DataState::Foreign,
-                Data::Member(_) => DataState::Bootstrapped,
-            },
-            bytes: host.disk().map_or(0, |disk| disk.file),
-            db_bytes: host.disk().map_or(0, |disk| disk.file.max(20 << 10)),
-            marker: host.marker.clone(),
-            set_aside: Vec::new(),
-        },
+        data: data(host, spec),
         releases: host.releases.clone(),
         lock: None,
+    }
+}
+
+/// What lies where the inventory has the data, and traces of what lies elsewhere.
+fn data(host: &SimHost, spec: &DesiredHost) -> DataFacts {
+    let real = &host.spec.paths;
+    if real.data != spec.paths.data {
+        let member = matches!(host.data, Data::Aborted | Data::Member(_));
+        return DataFacts {
+            state: DataState::Empty,
+            bytes: 0,
+            db_bytes: 0,
+            marker: None,
+            set_aside: Vec::new(),
+            elsewhere: Elsewhere {
+                data: member.then(|| real.data.to_string()),
+                ..Elsewhere::default()
+            },
+        };
+    }
+    DataFacts {
+        state: match host.data {
+            Data::Empty => DataState::Empty,
+            Data::Aborted => DataState::Aborted,
+            Data::Foreign => DataState::Foreign,
+            Data::Member(_) => DataState::Bootstrapped,
+        },
+        bytes: host.disk().map_or(0, |disk| disk.file),
+        db_bytes: host.disk().map_or(0, |disk| disk.file.max(20 << 10)),
+        marker: host.marker.clone(),
+        set_aside: Vec::new(),
+        elsewhere: Elsewhere::default(),
     }
 }
 

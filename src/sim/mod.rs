@@ -42,6 +42,7 @@ pub mod drive;
 pub mod host;
 mod ladder;
 mod lint_rules;
+mod log;
 mod look;
 mod oracle;
 mod papers;

@@ -7,7 +7,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::inventory::{ClusterId, Desired, MemberId, NodeName};
+use crate::inventory::{ClusterId, Desired, MemberId, NodeName, Version};
 use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 
@@ -56,6 +56,8 @@ pub struct Oracle {
     working: BTreeSet<ClusterId>,
     /// The release that every member was last seen to run.
     ran: releases::Ran,
+    /// The release that each host's unit named when the run began.
+    named: BTreeMap<NodeName, Version>,
     /// What went wrong.
     pub violations: Vec<String>,
 }
@@ -95,6 +97,7 @@ impl Oracle {
                 .collect(),
             working: working(world, &desired.hosts.keys().cloned().collect()),
             ran: releases::running(world),
+            named: releases::named(world),
             violations: Vec::new(),
         };
         oracle.begin(world);
@@ -156,8 +159,12 @@ impl Oracle {
                 self.acquainted.retain(|(a, b)| a != node && b != node);
             }
             Happening::TooOld { node } => self.say(format!("{node} was started with a release that is too old by now")),
+            Happening::CannotRead { node } => self.say(format!(
+                "{node} was started with a release that cannot read its raft log"
+            )),
             Happening::Upgraded { node, cluster } => {
-                if self.alive.contains(cluster) && world.backups == 0 {
+                let anew = self.enters_a_minor(world, node, *cluster);
+                if anew && self.alive.contains(cluster) && world.backups == 0 {
                     self.say(format!(
                         "{node} went to another minor release before a snapshot was taken"
                     ));
@@ -205,7 +212,8 @@ impl Oracle {
         let Some(cluster) = world.clusters.get(&disk.cluster) else {
             return;
         };
-        let healthy = self.basis.get(&disk.cluster).cloned().unwrap_or_default();
+        let id = disk.cluster;
+        let healthy = self.basis.get(&id).cloned().unwrap_or_default();
         if !healthy.contains(&disk.member) || !cluster.voters().any(|id| id == disk.member) {
             return;
         }
@@ -215,6 +223,14 @@ impl Oracle {
             return;
         }
         self.down.insert(node.clone());
+        let refused = world.hosts.values().find(|host| {
+            let carries = |disk: super::host::Disk| disk.cluster == id && healthy.contains(&disk.member);
+            host.spec.name != *node && host.refused() && host.disk().is_some_and(carries)
+        });
+        if let Some(other) = refused.filter(|_| !self.consent.outage) {
+            let other = other.spec.name.clone();
+            self.say(format!("{node} is stopped while nobody lets {other} in"));
+        }
         if healthy.len() - 1 < needed && !self.consent.outage {
             self.say(format!(
                 "stopping {node} takes the quorum: {} of {needed} left",

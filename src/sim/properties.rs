@@ -68,6 +68,9 @@ fn in_every_world(worlds: u64, property: fn(u64) -> Result<(), String>) {
     }
 }
 
+/// Until somebody comes back to a run that was killed, in milliseconds: longer than anything that etcd does by itself.
+const A_WHILE: u64 = 8_000;
+
 /// A broken rule breaks many worlds: so many are collected by each thread.
 const MOST_FAILURES: usize = 10;
 
@@ -133,7 +136,9 @@ fn killed_anywhere_and_run_again_it_ends_in_the_same_world() {
         );
         safe(&case, &killed)?;
         let told = story(&killed);
-        let mut again = run(&case.after(killed.world), Trouble::default());
+        // Whoever runs it again does that at once, or later: etcd goes on meanwhile.
+        let pause = *dice.pick(&[0, 0, A_WHILE]);
+        let mut again = run(&case.after(killed.world).a_while_later(pause), Trouble::default());
         safe(&case, &again)?;
         if let Outcome::Blocked(blocked) = &again.outcome {
             // Whoever is refused does what the hint says: consents, or starts what is down first.
@@ -224,7 +229,8 @@ fn every_scene_killed_after_every_stroke_ends_in_the_same_world() {
             };
             let killed = run(&case, trouble);
             safe(&case, &killed).unwrap_or_else(|why| panic!("{name}, killed after {at}: {why}"));
-            let again = run(&case.after(killed.world), Trouble::default());
+            let pause = if at % 2 == 0 { 0 } else { A_WHILE };
+            let again = run(&case.after(killed.world).a_while_later(pause), Trouble::default());
             safe(&case, &again).unwrap_or_else(|why| panic!("{name}, killed after {at} and run again: {why}"));
             let told = format!("{:?}\n{}", again.outcome, story(&again));
             let got = finish(&case, again).unwrap_or_else(|why| panic!("{name}, killed after {at}: {why}"));
@@ -314,6 +320,12 @@ impl Case {
             case.world.pass(case.world.now + 1_000);
         }
         case
+    }
+
+    /// The same after so many milliseconds.
+    fn a_while_later(mut self, pause: u64) -> Case {
+        self.world.pass(self.world.now + pause);
+        self
     }
 }
 

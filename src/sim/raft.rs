@@ -40,6 +40,12 @@ pub struct Cluster {
     pub downgrade: Option<(u32, u32)>,
     /// The form of each member's storage, once a release that knows of forms has run on it.
     pub storage: BTreeMap<MemberId, (u32, u32)>,
+    /// The entries that are requests of the v2 API.
+    pub v2: BTreeSet<u64>,
+    /// Which start of a member before 3.6 has been published in one of them.
+    pub published: BTreeMap<MemberId, u64>,
+    /// The entry with which the version of the cluster last fell.
+    pub fell_at: Option<u64>,
     /// Counts members added at run time: their ids cannot be foretold.
     pub added: u64,
     /// What clients have written.
@@ -92,6 +98,9 @@ impl Cluster {
             version: None,
             downgrade: None,
             storage: BTreeMap::new(),
+            v2: BTreeSet::new(),
+            published: BTreeMap::new(),
+            fell_at: None,
             added: 0,
             store: Store::default(),
             alarms: BTreeSet::new(),
@@ -140,7 +149,12 @@ impl Cluster {
         indexes.sort_unstable_by(|a, b| b.cmp(a));
         let held_by_quorum = indexes[quorum(self.voters().count()) - 1];
         self.committed = self.committed.max(held_by_quorum);
-        self.agree_on_a_version(live);
+        self.publish_as_v2(head, live);
+        let worked_at = self.version;
+        self.agree_on_a_version(now, elapsed, live);
+        if self.version < worked_at {
+            self.fell_at = Some(head);
+        }
     }
 
     fn elect(&mut self, live: &BTreeMap<MemberId, Live>, voters: &[MemberId]) {

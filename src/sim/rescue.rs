@@ -97,16 +97,17 @@ impl World {
             return Err(format!("etcd {version} is not installed"));
         }
         let disk = host.disk().ok_or("there is no data")?;
-        let cluster = self.clusters.get(&disk.cluster);
-        let reached = cluster.and_then(|c| c.version).unwrap_or(version.series());
+        let reached = self.clusters.get(&disk.cluster).and_then(|c| c.version);
+        let reached = reached.unwrap_or(version.series());
         if !(reached.1..=reached.1 + 1).contains(&version.minor) {
             return Err(format!(
                 "etcd {version} does not read data of {}.{}",
                 reached.0, reached.1
             ));
         }
+        self.can_read(node, disk, version)?;
         let index = self.kept_by(disk);
-        let keys = cluster.map_or(0, |c| c.store.keys);
+        let keys = self.clusters.get(&disk.cluster).map_or(0, |c| c.store.keys);
         self.rescued.push(Saved {
             sha256: stock::sha256(&format!("{} of {node} at {index}", disk.cluster)),
             index,

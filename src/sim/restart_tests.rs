@@ -3,7 +3,8 @@
 use super::chaos::Fault;
 use super::drive::Outcome;
 use super::scenes::{Scene, node};
-use crate::inventory::{MemberId, NodeName};
+use super::stock::{V3_5, V3_6};
+use crate::inventory::{MemberId, NodeName, Version};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Intent, Membership};
 use crate::ops::plan::{Action, Plan, Target};
@@ -82,6 +83,10 @@ fn everybody_is_waited_for_by_health_and_by_what_has_been_applied() {
             step.requires.iter().any(|c| matches!(c, Check::SafeToStop { .. })),
             "{step:?}"
         );
+        assert!(
+            step.ensures.iter().any(|c| matches!(c, Check::Connected { .. })),
+            "{step:?}"
+        );
     }
 }
 
@@ -108,6 +113,25 @@ fn leadership_goes_to_the_healthy_voter_that_has_applied_most() {
 }
 
 #[test]
+fn among_those_that_are_as_far_leadership_stays_with_the_later_minor() {
+    let mut seen = membership(&Scene::of_version(5, V3_6));
+    let leads = seen.leader().expect("a leader");
+    let others: Vec<MemberId> = seen.members.iter().map(|m| m.id).filter(|id| *id != leads).collect();
+    let mut is = |id: MemberId, version: Version, index: u64| {
+        if let Some(Fact::Known(status)) = seen.status.get_mut(&id) {
+            (status.version, status.raft_applied) = (version, index);
+        }
+    };
+    is(others[0], V3_5, 10_040);
+    is(others[1], V3_5, 10_050);
+    is(others[2], V3_6, 10_000);
+    is(others[3], V3_6, 1_000);
+    assert_eq!(heir(&seen, leads), Some(others[2]), "the fourth is far behind");
+    seen.status.insert(others[2], Fact::Unknown("silent".into()));
+    assert_eq!(heir(&seen, leads), Some(others[1]));
+}
+
+#[test]
 fn with_a_limit_only_those_hosts_and_never_while_another_one_is_down() {
     let only = |scene: Scene, n| scene.asked(Intent::Restart { limit: vec![node(n)] });
     assert_eq!(turns(&only(Scene::healthy(3), 1).plan().expect("a plan")), [node(1)]);
@@ -115,4 +139,43 @@ fn with_a_limit_only_those_hosts_and_never_while_another_one_is_down() {
     let refusals = only(one_down(), 1).plan().expect_err("a refusal");
     assert_eq!(refusals[0].rule, Rule::WouldLoseQuorum);
     assert_eq!(turns(&only(one_down(), 3).plan().expect("a plan")), [node(3)]);
+}
+
+/// Its address has changed, and its certificate names the old one: it is healthy, caught up, and let in by nobody. The
+/// next one that came back like that would not hear it, nor it the next one.
+#[test]
+fn a_member_that_comes_back_refused_by_the_others_is_the_last_one_stopped() {
+    let mut scene = restart(Scene::healthy(3).a_moment_later());
+    for n in 1..=3 {
+        Fault::Moved(node(n)).strike(&mut scene.world);
+    }
+    let order = turns(&scene.plan().expect("a plan"));
+    let after = scene.clone().run();
+    assert!(matches!(after.outcome, Outcome::Stopped(_)), "{:?}", after.outcome);
+    assert_eq!(after.violations, [""; 0]);
+    let refused = |node: &NodeName| after.world.hosts[node].refused();
+    assert_eq!(order.iter().map(refused).collect::<Vec<_>>(), [true, false, false]);
+    let events = format!("{:?}", after.reporter.events());
+    assert!(
+        events.contains("has no live stream to") && events.contains("etcd checks the source address"),
+        "{events}"
+    );
+    // Run again, it begins with the one that nobody needs, and gets no further.
+    scene.world = after.world;
+    let again = scene.run();
+    assert_eq!(again.violations, [""; 0]);
+    assert!(matches!(again.outcome, Outcome::Stopped(_)), "{:?}", again.outcome);
+    let refused = again.world.hosts.values().filter(|host| host.refused()).count();
+    assert_eq!(refused, 1);
+}
+
+/// A newcomer that the others refuse gets no vote.
+#[test]
+fn a_learner_that_the_others_refuse_stays_one() {
+    let mut scene = Scene::healthy(2).inventory_of(3);
+    Fault::Moved(node(3)).strike(&mut scene.world);
+    let after = scene.run();
+    assert!(matches!(after.outcome, Outcome::Stopped(_)), "{:?}", after.outcome);
+    let members = |world: &super::world::World| world.clusters.values().next().map(|c| c.voters().count());
+    assert_eq!(members(&after.world), Some(2));
 }

@@ -104,11 +104,13 @@ const STRICT: Policy = Policy {
     accept_outage: false,
     accept_data_loss: false,
     no_snapshot: false,
+    way_chosen: false,
 };
 const OUTAGE: Policy = Policy {
     accept_outage: true,
     accept_data_loss: false,
     no_snapshot: false,
+    way_chosen: false,
 };
 
 /// The rule, after a look that the refusal says `text` and names a way out.
@@ -623,7 +625,7 @@ fn data_of_somebody_else_blocks() {
     };
     assert_eq!(foreign(&|facts| with_data(facts, 1, 7, true)), Ok(()));
     let outcome = foreign(&|facts| with_data(facts, 2, 7, true));
-    assert_eq!(refused(outcome, "belongs to the member etcd-2"), Rule::ForeignData);
+    assert_eq!(refused(outcome, "carries the member etcd-2"), Rule::ForeignData);
     let outcome = foreign(&|facts| facts.data.state = DataState::Bootstrapped);
     assert_eq!(refused(outcome, "did not make"), Rule::ForeignData);
     let outcome = foreign(&|facts| facts.data.state = DataState::Foreign);
@@ -632,7 +634,7 @@ fn data_of_somebody_else_blocks() {
         with_data(facts, 1, 7, true);
         facts.data.state = DataState::Aborted;
     });
-    assert_eq!(refused(outcome, "write-ahead log is gone"), Rule::DataGone);
+    assert_eq!(refused(outcome, "its write-ahead log is not there"), Rule::DataGone);
     let outcome = foreign(&|facts| {
         facts.service.pid = Some(1);
         facts.service.running_exe = Some("/usr/bin/etcd".into());

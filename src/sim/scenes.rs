@@ -173,6 +173,7 @@ pub fn all() -> Vec<Told> {
             }),
         ),
     ];
+    scenes.extend(ways_up());
     scenes.extend(downgrades());
     let lost = Scene::healthy(3).wiped(2).wiped(3).a_moment_later();
     let order = order(&lost.desired, Vec::new());
@@ -196,11 +197,44 @@ pub fn all() -> Vec<Told> {
     scenes
 }
 
+/// Onto 3.7, which cannot read what members of 3.5 wrote.
+fn ways_up() -> Vec<Told> {
+    let lately = || {
+        Scene::of_version(3, stock::V3_6)
+            .with_v2_requests()
+            .wanting(stock::V3_7)
+    };
+    vec![
+        (
+            "upgrade-to-3.7",
+            "three members of etcd 3.6 that ran 3.5 not long ago; the inventory wants 3.7",
+            lately(),
+        ),
+        (
+            "upgrade-to-3.7-with-open-logs",
+            "three members of etcd 3.6 that never ran anything before; the inventory wants 3.7",
+            Scene::of_version(3, stock::V3_6).wanting(stock::V3_7),
+        ),
+        (
+            "upgrade-to-3.7-cut-off",
+            "the same three members, told to go back so that they write snapshots; the run was cut off",
+            lately().cut_off_when(|world| world.clusters.values().any(|c| c.downgrade.is_some())),
+        ),
+        (
+            "upgrade-to-3.7-beside-a-stopped-member",
+            "three members of etcd 3.6 that ran 3.5 not long ago, of which etcd-3 was stopped; the inventory wants 3.7",
+            lately().stopped(3).a_moment_later(),
+        ),
+    ]
+}
+
 /// Back over a minor release.
 fn downgrades() -> Vec<Told> {
-    let going_back = || Scene::of_version(3, stock::V3_6);
+    let going_back = || Scene::of_version(3, stock::V3_6).way_chosen();
     let runs = |release| move |world: &World| world.hosts[&node(3)].runs() == Some(release);
     let half_way = || going_back().cut_off_when(runs(stock::V3_5)).a_moment_later();
+    // etcd has ended its job then.
+    let led_by_3_5 = || half_way().led_by(3).a_moment_later().a_moment_later();
     let unfinished_upgrade = Scene::healthy(3)
         .wanting(stock::V3_6)
         .cut_off_when(runs(stock::V3_6))
@@ -232,9 +266,41 @@ fn downgrades() -> Vec<Told> {
             half_way().wanting(stock::V3_6),
         ),
         (
+            "downgrade-under-way-and-up",
+            "three members on their way back to 3.5, where etcd-3 is; an inventory of before wants 3.6",
+            half_way().wanting(stock::V3_6).by_up(),
+        ),
+        (
+            "downgrade-led-by-3.5",
+            "three members on their way back to 3.5, where etcd-3 is, which has led for a while",
+            led_by_3_5(),
+        ),
+        (
+            "downgrade-led-by-3.5-and-up",
+            "three members on their way back to 3.5, where etcd-3 is, which has led for a while; `up` is not told which way",
+            led_by_3_5().by_up(),
+        ),
+        (
+            "downgrade-led-by-3.5-and-a-restart",
+            "three members on their way back to 3.5, where etcd-3 is, which has led for a while",
+            led_by_3_5().by_up().asked(Intent::Restart { limit: Vec::new() }),
+        ),
+        (
+            "downgrade-led-by-3.5-and-called-off",
+            "three members on their way back to 3.5, where etcd-3 is, which has led for a while; 3.6 is wanted again",
+            led_by_3_5().wanting(stock::V3_6),
+        ),
+        (
+            "downgrade-that-etcd-ended-and-nobody-keeps",
+            "three members of 3.6 whose cluster works at 3.5; etcd has just ended the job, and nobody runs 3.5",
+            going_back()
+                .cut_off_when(|world| world.clusters.values().any(|c| c.downgrade.is_some()))
+                .forgetting_the_job(),
+        ),
+        (
             "downgrade-under-way-and-a-restart",
             "three members on their way back to 3.5, where etcd-3 is",
-            half_way().asked(Intent::Restart { limit: Vec::new() }),
+            half_way().by_up().asked(Intent::Restart { limit: Vec::new() }),
         ),
         (
             "downgrade-from-3.7",
@@ -264,6 +330,11 @@ fn downgrades() -> Vec<Told> {
         (
             "downgrade-of-an-unfinished-upgrade",
             "three members on their way up to 3.6, where etcd-3 is; the inventory wants 3.5 again",
+            unfinished_upgrade.clone().wanting(stock::V3_5).way_chosen(),
+        ),
+        (
+            "upgrade-unfinished-and-up",
+            "three members on their way up to 3.6, where etcd-3 is; the inventory wants 3.5 still",
             unfinished_upgrade.wanting(stock::V3_5),
         ),
     ]
@@ -323,6 +394,39 @@ impl Scene {
         let id = self.world.cluster_of(&self.desired).expect("a cluster");
         let told = self.world.change(id, |cluster, _, _| cluster.enable_downgrade(to));
         told.expect("etcd goes back");
+        self
+    }
+
+    /// Its members ran 3.5 not long ago, and what those wrote is still in the raft logs.
+    pub fn with_v2_requests(mut self) -> Self {
+        self.world.wrote_v2();
+        self
+    }
+
+    /// A member leads.
+    pub fn led_by(mut self, n: usize) -> Self {
+        let id = self.world.cluster_of(&self.desired).expect("a cluster");
+        let leader = self.world.hosts[&node(n)].disk().expect("data").member;
+        let cluster = self.world.clusters.get_mut(&id).expect("that cluster");
+        cluster.leader = Some(leader);
+        self
+    }
+
+    /// etcd's job of going back has ended this moment.
+    pub fn forgetting_the_job(mut self) -> Self {
+        self.world.clusters.values_mut().for_each(|c| c.downgrade = None);
+        self
+    }
+
+    /// `upgrade` or `downgrade` was typed instead of `up`.
+    pub fn way_chosen(mut self) -> Self {
+        self.policy.way_chosen = true;
+        self
+    }
+
+    /// `up` again, or whatever is asked for.
+    pub fn by_up(mut self) -> Self {
+        self.policy.way_chosen = false;
         self
     }
 

@@ -1,13 +1,15 @@
 //! Who can talk to whom: each side must show a certificate that is valid now, from a CA that the other one's process was
-//! started with. What was connected stays connected (facts/etcd.md section 2).
+//! started with. What was connected stays connected (facts/etcd.md section 2). Messages to a member whose own connections
+//! are refused are sent to it one by one, on connections that the others open; two such members hear nothing of each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::host::{Disk, Process, SimHost};
 use super::papers::{Ca, Keys, signer, trusted_by};
 use super::raft::Live;
 use super::world::World;
-use crate::inventory::{ClusterId, MemberId};
+use crate::inventory::{ClusterId, Desired, MemberId};
+use crate::ops::model::{Fact, Membership};
 
 impl SimHost {
     /// The CAs that its process knows; those on its disk while none runs.
@@ -33,6 +35,11 @@ impl SimHost {
         accepts(self, other) && accepts(other, self)
     }
 
+    /// Whether the others refuse its connections.
+    pub fn refused(&self) -> bool {
+        self.unit.process.as_ref().is_some_and(|process| process.refused)
+    }
+
     /// Whether the operator's client and the member accept each other.
     pub fn answers(&self, keys: Option<Keys>, now: u64) -> bool {
         keys.is_some_and(|keys| {
@@ -53,7 +60,8 @@ impl World {
                 (disk.cluster == cluster).then_some((host, disk, process))
             })
             .collect();
-        let all_connected = running.iter().all(|(_, _, process)| process.ready);
+        let refused = running.iter().filter(|(host, ..)| host.refused()).count();
+        let all_connected = refused < 2 && running.iter().all(|(_, _, process)| process.ready);
         let hub = match all_connected {
             true => None,
             false => self.hub(cluster, &running),
@@ -76,7 +84,25 @@ impl World {
     /// What was connected stays so; whoever was not has to be let in.
     fn in_touch(&self, a: &SimHost, b: &SimHost) -> bool {
         let connected = |host: &SimHost| host.unit.process.as_ref().is_some_and(|process| process.ready);
-        a.spec.name == b.spec.name || (connected(a) && connected(b)) || a.reaches(b, self.now)
+        let deaf = a.refused() && b.refused();
+        a.spec.name == b.spec.name || !deaf && ((connected(a) && connected(b)) || a.reaches(b, self.now))
+    }
+
+    /// The streams that each member of the inventory which answers tells of.
+    pub fn streams(&self, desired: &Desired, membership: &Membership) -> BTreeMap<MemberId, Fact<BTreeSet<MemberId>>> {
+        let live = self.live(membership.cluster_id);
+        let asked = desired
+            .hosts
+            .values()
+            .filter_map(|spec| Some((spec, membership.of(spec)?.id)));
+        asked
+            .filter(|(_, id)| membership.takes_part(*id))
+            .filter_map(|(spec, id)| {
+                let refused = self.hosts.get(&spec.name)?.refused();
+                let others = live.keys().copied().filter(|other| *other != id && !refused);
+                Some((id, Fact::Known(others.collect())))
+            })
+            .collect()
     }
 
     /// The member around which the others gather: the leader, else whoever is in touch with most voters. Nobody gathers

@@ -53,6 +53,8 @@ pub enum Happening {
     Upgraded { node: NodeName, cluster: ClusterId },
     /// An earlier minor release was started on what the cluster as a whole has left behind, and ended at once.
     TooOld { node: NodeName },
+    /// A release ended on an entry of the raft log that it cannot read.
+    CannotRead { node: NodeName },
     /// etcd was told to go back a minor release.
     ToldToGoBack { cluster: ClusterId },
     /// A snapshot became a member's data.
@@ -147,6 +149,7 @@ impl World {
             for host in self.hosts.values_mut() {
                 settle(host, id, cluster, &live);
             }
+            self.keep_logs(id);
             self.fill(id);
             self.publish(id);
         }

@@ -7,6 +7,8 @@ mod calls;
 mod certs;
 mod cluster;
 mod members;
+mod options;
 mod ports;
 mod probe;
+mod trials;
 mod trouble;

@@ -99,3 +99,32 @@ fn signal(running: &Running, signal: &str) {
     let sent = Command::new("kill").args([signal, &running.pid().to_string()]).status();
     assert!(sent.expect("kill").success());
 }
+
+#[test]
+fn a_roll_goes_on_while_most_hosts_hold_the_lock_and_says_so_when_they_do_not() {
+    let lab = Lab::cluster(3);
+    lab.lead("n2");
+    // A bystander reboots.
+    let roll = lab.hold(&["restart", "--limit", "n1", "--yes"], "before:w1.n1");
+    lab.host("n3").crash();
+    lab.host("n3").boot();
+    wait_until("n3 to be a member again", Duration::from_secs(60), || {
+        lab.glance()["healthy"] == true
+    });
+    roll.go_on();
+    roll.wait().ok().says(&["the lock was lost here; 2 hosts hold it"]);
+    // Two are too many: it ends before the next member, the leader, and tells why.
+    let roll = lab.hold(&["restart", "--limit", "n1", "--limit", "n2", "--yes"], "before:w1.n1");
+    let before = lab.pids();
+    for name in ["n2", "n3"] {
+        lab.host(name).sh("kill $(cut -d' ' -f1 /run/quorate/*.lock/*/pid)");
+    }
+    wait_until("the loss to be noticed", Duration::from_secs(20), || {
+        ["n2", "n3"].iter().all(|name| !is_locked(lab.host(name)))
+    });
+    roll.go_on();
+    roll.wait()
+        .code(8)
+        .says(&["the lock was lost on n", "2 are needed", "quorate unlock"]);
+    assert_eq!(lab.restarted_since(&before), ["n1".to_owned()].into());
+}

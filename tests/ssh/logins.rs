@@ -150,7 +150,7 @@ async fn the_agent_signs_for_a_locked_key_so_that_nobody_is_asked() {
             "ssh-keygen",
             &["-q", "-p", "-a", "2", "-N", "locked now", "-f", path.to_str().unwrap()],
         );
-        let env = SshEnvironment::new(server.path("home"), Some(agent.socket.clone()));
+        let env = Arc::new(SshEnvironment::new(server.path("home"), Some(agent.socket.clone())));
         let secrets = Arc::new(Given::default());
         // By its file, by its public half alone, and as any key of the agent.
         for identity in [vec![path.clone()], vec![server.path("mine.pub")], vec![]] {
@@ -174,7 +174,7 @@ async fn an_agent_full_of_keys_does_not_use_up_the_attempts() {
         keygen(&path, "ed25519", "");
         agent.add(&path);
     }
-    let env = SshEnvironment::new(server.path("home"), Some(agent.socket.clone()));
+    let env = Arc::new(SshEnvironment::new(server.path("home"), Some(agent.socket.clone())));
     server.connect_as(&target, &env).await.unwrap();
 
     let error = server
@@ -197,7 +197,7 @@ async fn an_agent_full_of_keys_does_not_use_up_the_attempts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_agent_is_no_obstacle() {
     let (server, target) = accepting("mine", "ed25519", "");
-    let env = SshEnvironment::new(server.path("home"), Some(server.path("no-agent")));
+    let env = Arc::new(SshEnvironment::new(server.path("home"), Some(server.path("no-agent"))));
     server.connect_as(&target, &env).await.unwrap();
 }
 
@@ -234,7 +234,7 @@ async fn user_certificates_log_in_from_files_and_from_the_agent() {
 
         let agent = Agent::start(&server).await;
         agent.add(&server.path("mine"));
-        let env = SshEnvironment::new(server.path("home"), Some(agent.socket.clone()));
+        let env = Arc::new(SshEnvironment::new(server.path("home"), Some(agent.socket.clone())));
         let target = SshTarget {
             identity: vec![],
             ..target

@@ -1,5 +1,6 @@
 //! Hosts that do not answer, or stop answering.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quorate::host::ssh::SshEnvironment;
@@ -8,14 +9,14 @@ use quorate::inventory::SshTarget;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
-use crate::server::{Server, run, script, stdin, within};
+use crate::server::{Server, Setup, run, script, stdin, within};
 
 /// An operator who gives up soon.
-fn impatient(server: &Server) -> SshEnvironment {
-    let mut env = server.operator();
-    env.connect_timeout = Duration::from_millis(500);
-    env.keepalive = Duration::from_millis(200);
-    env
+fn impatient(server: &Server) -> Arc<SshEnvironment> {
+    server.operator_with(|env| {
+        env.connect_timeout = Duration::from_millis(500);
+        env.keepalive = Duration::from_millis(200);
+    })
 }
 
 /// sshd's process of one connection, thawed and ended when the test is over.
@@ -107,6 +108,30 @@ async fn something_that_is_not_ssh_is_said_to_be_so() {
         .err()
         .unwrap();
     assert!(matches!(error, HostError::Connect { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_without_a_common_algorithm_is_not_said_to_be_down() {
+    for (config, word) in [
+        ("KexAlgorithms diffie-hellman-group14-sha1", "KexAlgorithms"),
+        ("Ciphers aes128-cbc", "Ciphers"),
+    ] {
+        let server = Server::with(Setup {
+            config: config.into(),
+            ..Setup::default()
+        });
+        let error = within(5, server.connect_as(&server.target(), &server.operator()))
+            .await
+            .err()
+            .unwrap();
+        let offered = config.split(' ').next_back().unwrap();
+        assert!(
+            matches!(&error, HostError::Connect { why, hint, .. }
+                if why.contains(offered) && hint.contains(word) && !hint.contains("is it up")),
+            "{error} {:?}",
+            error.hint()
+        );
+    }
 }
 
 /// sshd drops connections at random while many log in. Here the first two attempts are cut.

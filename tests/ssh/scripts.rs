@@ -8,7 +8,7 @@ use quorate::host::{HostError, Transport as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::server::{Server, Setup, run, script, stdin, within};
+use crate::server::{Server, run, script, stdin, within};
 
 const MEGABYTE: usize = 1 << 20;
 
@@ -126,19 +126,6 @@ async fn many_commands_at_a_time_share_one_connection() {
         );
     }
     server.accepted(1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_allows_few_sessions_is_waited_for() {
-    let server = Server::with(Setup {
-        config: "MaxSessions 2".into(),
-        ..Setup::default()
-    });
-    let host = server.connect().await;
-    let runs = (0..10).map(|_| run(&host, "sleep 0.05; echo done", &[]));
-    for output in within(60, join_all(runs)).await {
-        assert_eq!(output.unwrap().stdout, b"done\n");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

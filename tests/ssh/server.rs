@@ -117,8 +117,15 @@ impl Server {
     }
 
     /// An operator without agent and configuration.
-    pub fn operator(&self) -> SshEnvironment {
-        SshEnvironment::new(self.path("home"), None)
+    pub fn operator(&self) -> Arc<SshEnvironment> {
+        self.operator_with(|_| {})
+    }
+
+    /// The same, changed.
+    pub fn operator_with(&self, change: impl FnOnce(&mut SshEnvironment)) -> Arc<SshEnvironment> {
+        let mut env = SshEnvironment::new(self.path("home"), None);
+        change(&mut env);
+        Arc::new(env)
     }
 
     /// Logs in with everything as usual.
@@ -128,7 +135,7 @@ impl Server {
             .unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
     }
 
-    pub async fn connect_as(&self, target: &SshTarget, env: &SshEnvironment) -> Result<SshTransport, HostError> {
+    pub async fn connect_as(&self, target: &SshTarget, env: &Arc<SshEnvironment>) -> Result<SshTransport, HostError> {
         connect(&node(), target, env, Arc::new(Given::default())).await
     }
 

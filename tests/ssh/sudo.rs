@@ -11,19 +11,25 @@ use crate::server::{Given, Server, Setup, node, run, script, stdin, tool, within
 
 /// Stands in for sudo: reads its password byte by byte as sudo does, and writes down every line it took for one.
 const FAKE: &str = r#"#!/bin/sh
-ask=yes
+ask=yes prompt='Password: '
 while [ $# -gt 0 ]; do
   case $1 in
-    -n) ask=never ;; -S|-k) ;; -p) shift ;; --) shift; break ;; *) break ;;
+    -n) ask=never ;; -S|-k) ;; -p) shift; prompt=$1 ;; --) shift; break ;; *) break ;;
   esac
   shift
 done
 case $(cat DIR/mode) in
   free) exec "$@" ;;
   tty) echo 'sudo: sorry, you must have a tty to run sudo' >&2; exit 1 ;;
+  never) echo 'sudo : interdit, quoi qu il arrive' >&2; exit 1 ;;
+  french) prompt='Mot de passe : ' ;;
+  rust) prompt="[sudo: $prompt] Password: " ;;
+  expired) echo 'sudo: Account or password is expired, reset your password and try again' >&2; printf 'Current password: ' >&2
+    while IFS= read -r line; do printf '%s\n' "$line" >> DIR/attempts; done; echo 'sudo: unable to change expired password' >&2; exit 1 ;;
 esac
 [ $ask = never ] && { echo 'sudo: a password is required' >&2; exit 1; }
 for attempt in 1 2 3; do
+  printf '%s' "$prompt" >&2
   IFS= read -r line || break
   printf '%s\n' "$line" >> DIR/attempts
   [ "$line" = "it's a \$(secret)" ] && exec "$@"
@@ -36,10 +42,7 @@ const PASSWORD: &str = "it's a $(secret)";
 
 /// A server whose `sudo` is the stand-in, and which says who `id -u` is.
 fn server(mode: &str) -> Server {
-    let server = Server::with(Setup {
-        env: "PATH=DIR/bin:/usr/bin:/bin".into(),
-        ..Setup::default()
-    });
+    let server = Server::start();
     std::fs::create_dir(server.path("bin")).unwrap();
     let dir = server.dir.path().to_str().unwrap();
     for (name, text) in [("sudo", FAKE), ("id", "#!/bin/sh\necho 0")] {
@@ -56,9 +59,9 @@ async fn login(server: &Server, sudo: Sudo, secrets: &Arc<Given>) -> SshTranspor
         sudo,
         ..server.target()
     };
-    connect(&node(), &target, &server.operator(), secrets.clone())
-        .await
-        .unwrap()
+    let bin = server.path("bin");
+    let env = server.operator_with(|env| env.tools = format!("{}:/usr/bin:/bin", bin.display()));
+    connect(&node(), &target, &env, secrets.clone()).await.unwrap()
 }
 
 fn attempts(server: &Server) -> String {
@@ -194,17 +197,14 @@ async fn what_stands_in_the_way_of_root_is_said_with_what_to_do() {
     );
 
     let missing = server("free");
-    for name in ["sh", "cat", "env"] {
-        std::os::unix::fs::symlink(tool("which", &[name]), missing.path("bin").join(name)).unwrap();
-    }
     std::fs::remove_file(missing.path("bin/sudo")).unwrap();
-    let only_ours = Server::with(Setup {
-        env: format!("PATH={}", missing.path("bin").display()),
-        ..Setup::default()
-    });
-    let error = run(&login(&only_ours, Sudo::Always, &silent).await, "true", &[])
-        .await
-        .unwrap_err();
+    let only_ours = missing.operator_with(|env| env.tools = missing.path("bin").display().to_string());
+    let target = SshTarget {
+        sudo: Sudo::Always,
+        ..missing.target()
+    };
+    let host = connect(&node(), &target, &only_ours, silent.clone()).await.unwrap();
+    let error = run(&host, "true", &[]).await.unwrap_err();
     assert!(
         matches!(&error, HostError::Sudo { hint, .. } if hint.contains("install sudo")),
         "{error}"
@@ -224,6 +224,57 @@ async fn a_login_that_is_root_needs_no_sudo_and_never_means_never() {
         );
     }
     assert!(silent.asked().is_empty());
+}
+
+/// In French, and where PAM asks in words of its own, and as sudo-rs asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sudo_that_asks_in_other_words_is_answered_too() {
+    for mode in ["french", "rust"] {
+        let server = server(mode);
+        let secrets = Arc::new(Given {
+            sudo: Some(PASSWORD),
+            ..Given::default()
+        });
+        let host = login(&server, Sudo::Always, &secrets).await;
+        let output = within(20, host.run(&script("cat", &[]), stdin("data"))).await.unwrap();
+        assert_eq!(output.stdout, b"data", "{mode}");
+        assert_eq!(attempts(&server), format!("{PASSWORD}\n").repeat(2), "{mode}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sudo_that_never_asks_is_told_nothing() {
+    let server = server("never");
+    let secrets = Arc::new(Given {
+        sudo: Some(PASSWORD),
+        ..Given::default()
+    });
+    let host = login(&server, Sudo::Always, &secrets).await;
+    let error = within(20, run(&host, "true", &[])).await.unwrap_err();
+    assert!(
+        matches!(&error, HostError::Sudo { why, .. } if why.contains("interdit")),
+        "{error}"
+    );
+    assert_eq!(attempts(&server), "");
+}
+
+/// It wants the old password and then a new one: what was typed in goes there at most once, and no data at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_has_expired_is_said_to_and_not_changed() {
+    let server = server("expired");
+    let secrets = Arc::new(Given {
+        sudo: Some(PASSWORD),
+        ..Given::default()
+    });
+    let host = login(&server, Sudo::Always, &secrets).await;
+    let error = within(20, host.run(&script("cat", &[]), stdin("data\ndata\n")))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, HostError::Sudo { why, hint, .. } if why.contains("expired") && hint.contains("passwd")),
+        "{error}"
+    );
+    assert!(!attempts(&server).contains("data"), "{}", attempts(&server));
 }
 
 /// The real sudo, with a password, for an account that exists only in a mount namespace of the test's sshd.

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,15 +13,13 @@ use tokio::process::{Child, Command};
 
 use super::{DrillError, Programs, in_scratch, last_lines, peer_url};
 use crate::etcd::{ClientTls, Endpoint, EtcdClient, TcpDial};
-use crate::inventory::{Address, ClusterName, KeyType, PkiPolicy};
-use crate::pki::{Authority, LeafRole, LeafSpec, operator_spec};
+use crate::inventory::{ClusterName, KeyType};
+use crate::pki::Throwaway;
 
 /// A large database takes a while to be read for the first time.
 const START_LIMIT: Duration = Duration::from_secs(120);
 const STATUS_LIMIT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(100);
-/// The certificates of the private member outlive any drill.
-const VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A single private member: loopback only, and nobody gets in without a certificate that exists in this process alone.
 pub(super) struct Member {
@@ -121,41 +118,16 @@ impl Member {
     }
 }
 
-/// Makes a CA that is forgotten at once, and with it the member's files and the client's identity.
+/// The member's files and the client's identity.
 fn certificates(scratch: &Path) -> Result<ClientTls, DrillError> {
-    let now = Timestamp::now();
-    let policy = PkiPolicy {
-        dir: scratch.to_owned(),
-        key_type: KeyType::EcdsaP256,
-        ca_validity: VALIDITY,
-        leaf_validity: VALIDITY,
-        renew_before: Duration::ZERO,
-        crl: false,
-        identities: Vec::new(),
-        recipients: Vec::new(),
-    };
     let name = "drill"
         .parse::<ClusterName>()
         .map_err(|e| in_scratch(scratch, io::Error::other(e)))?;
-    let authority = Authority::create(&name, &policy, now)?;
-    let server = authority.issue(
-        &LeafSpec {
-            role: LeafRole::Server,
-            common_name: "quorate-drill".to_owned(),
-            organization: None,
-            sans: vec![Address::Ip(Ipv4Addr::LOCALHOST.into())],
-            key_type: KeyType::EcdsaP256,
-            validity: VALIDITY,
-        },
-        now,
-    )?;
-    // `root`: the snapshot may have etcd's authentication switched on.
-    let client = authority.issue(&operator_spec(KeyType::EcdsaP256), now)?;
-    let ca = authority.certificate().to_pem();
+    let made = Throwaway::make(&name, KeyType::EcdsaP256, Timestamp::now())?;
     let files = [
-        ("ca.crt", ca.as_str()),
-        ("server.crt", server.cert_pem.as_str()),
-        ("server.key", server.key.expose_pem()),
+        ("ca.crt", made.ca_pem.as_str()),
+        ("server.crt", made.server.cert_pem.as_str()),
+        ("server.key", made.server.key.expose_pem()),
     ];
     for (name, text) in files {
         let path = scratch.join(name);
@@ -164,8 +136,9 @@ fn certificates(scratch: &Path) -> Result<ClientTls, DrillError> {
         fs::write(&path, text).map_err(|e| in_scratch(scratch, e))?;
     }
     Ok(ClientTls {
-        ca_pem: ca,
-        cert_pem: client.cert_pem.clone(),
-        key_pem: client.key.expose_pem().to_owned().into(),
+        ca_pem: made.ca_pem,
+        // `root`: the snapshot may have etcd's authentication switched on.
+        cert_pem: made.client.cert_pem.clone(),
+        key_pem: made.client.key.expose_pem().to_owned().into(),
     })
 }

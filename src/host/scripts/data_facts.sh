@@ -1,4 +1,5 @@
-# data_directory: what is in it; see DataState. What cannot be read must not pass for empty. Reads $data, $wal and $marker.
+# data_directory: what is in it; see DataState. What cannot be read must not pass for empty. Reads $data, $wal,
+# $marker, $config and $pid.
 data_directory() {
     member=0 foreign=0 wal_files=0
     # etcd makes its wal-dir by renaming a sibling, so it gets a directory below the given one (paths.wal).
@@ -25,6 +26,11 @@ data_directory() {
         if [ -e "$entry" ]; then echo "aside $entry"; fi
     done
     set -f
+    held_elsewhere
+    if [ "$wal_files" = 0 ]; then
+        named_elsewhere
+        unmounted
+    fi
     if [ -f "$data/member/snap/db" ]; then echo "db_bytes $(stat -c %s "$data/member/snap/db")"; fi
     measured=
     if [ -d "$data/member" ]; then measured=$data/member; fi
@@ -41,4 +47,77 @@ data_directory() {
         base64 "$data/$marker"
         echo .
     fi
+}
+
+# held_elsewhere: says where the process has its data, when that is not where they are looked for. Sets $held.
+held_elsewhere() {
+    held=
+    [ "$pid" != 0 ] || return 0
+    # The database is among its first hundred descriptors.
+    set +f
+    opened=$(ls -l "/proc/$pid/fd/"[0-9] "/proc/$pid/fd/"[0-9][0-9] 2>/dev/null || :)
+    set -f
+    IFS=$newline
+    for line in $opened; do
+        file=${line#* -> }
+        case $file in
+        */member/snap/db)
+            if [ ! "$file" -ef "$data/member/snap/db" ]; then
+                held=1
+                echo "data_elsewhere ${file%/member/snap/db}"
+            fi
+            ;;
+        *.wal)
+            if [ ! "$file" -ef "$logs/${file##*/}" ]; then
+                held=1
+                echo "log_elsewhere ${file%/*}"
+            fi
+            ;;
+        esac
+    done
+    unset IFS
+}
+
+# named_elsewhere: the same of what the configuration on the host names, as far as there is something.
+named_elsewhere() {
+    if [ -n "$held" ] || [ ! -r "$config" ]; then return 0; fi
+    named= named_log=
+    while read -r key value; do
+        value=${value#\"}
+        value=${value%\"}
+        case $key in
+        data-dir:) named=$value ;;
+        wal-dir:) named_log=$value ;;
+        esac
+    done <"$config"
+    [ -n "$named" ] || return 0
+    named_log=${named_log:-$named/member/wal}
+    if [ "$named" != "$data" ] && [ -d "$named/member" ]; then echo "data_elsewhere $named"; fi
+    if [ "$named_log" != "$logs" ]; then
+        set +f
+        for entry in "$named_log"/*.wal; do
+            if [ -e "$entry" ]; then
+                echo "log_elsewhere $named_log"
+                break
+            fi
+        done
+        set -f
+    fi
+}
+
+# unmounted: places above the data that /etc/fstab has a disk for, which is not there.
+unmounted() {
+    [ -r /etc/fstab ] || return 0
+    while read -r disk point _; do
+        case $disk in '' | '#'*) continue ;; esac
+        case $data/ in
+        "${point%/}"/*) ;;
+        *) case $logs/ in "${point%/}"/*) ;; *) continue ;; esac ;;
+        esac
+        there=0
+        while read -r _ mounted _; do
+            if [ "$mounted" = "$point" ]; then there=1; fi
+        done </proc/self/mounts
+        if [ "$there" = 0 ]; then echo "unmounted $point"; fi
+    done </etc/fstab
 }

@@ -1,5 +1,6 @@
-# The member's process and its data directory. Arguments: manager unit run bin data wal(- for none) marker.
-manager=$1 unit=$2 run=$3 bin=$4 data=$5 wal=$6 marker=$7
+# The member's process and its data directory. Arguments: manager unit run bin data wal(- for none) marker
+# config.
+manager=$1 unit=$2 run=$3 bin=$4 data=$5 wal=$6 marker=$7 config=$8
 service_facts
 data_directory
 echo "done"

@@ -1,10 +1,10 @@
 # Reads everything a plan needs, changes nothing. One `key value` per line; blocks end with a line of one dot.
-# Arguments: manager unit data wal(- for none) bin run lock marker, then items:
+# Arguments: manager unit data wal(- for none) bin run lock marker config, then items:
 #   h:PATH hash, c:PATH hash and content, p:PORT:HEX, d:PATH disk, r:VERSION release.
 # Forks cost more than anything else here: what the shell can read by itself, it reads by itself.
 echo "clock $(date +%s.%N)"
-manager=$1 unit=$2 data=$3 wal=$4 bin=$5 run=$6 lock=$7 marker=$8
-shift 8
+manager=$1 unit=$2 data=$3 wal=$4 bin=$5 run=$6 lock=$7 marker=$8 config=$9
+shift 9
 files= contents=' ' ports= disks= releases=
 for item; do
     value=${item#?:}

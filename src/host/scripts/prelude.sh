@@ -1,10 +1,8 @@
-# The head of every script: strict mode, stable tool output, and how a process is told from a later one with its number.
+# The head of every script: strict mode, and how a process is told from a later one with its number. The environment
+# (PATH, LC_ALL=C and nothing else) is the transport's to give.
 # Only a POSIX shell and coreutils may be used. Globbing is off; paths never hold blanks (HostPath), so lists can be split.
 set -euf
 umask 077
-LC_ALL=C
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
-export LC_ALL PATH
 newline='
 '
 

@@ -113,15 +113,6 @@ staged_as() {
     staging=
 }
 
-# take BYTES: exactly so many of standard input.
-take() {
-    dd bs=65536 iflag=fullblock,count_bytes count="$1" status=none
-}
-# take_packed BYTES TOOL
-take_packed() {
-    take "$1" | "$2" -q -d -c
-}
-
 # file PATH MODE OWNER SHA256 KEEP BYTES ENCODING, then BYTES bytes.
 # `gzip` and `zstd` name what unpacks them as they arrive. With `aside` gzip does so while the next file arrives: it is
 # slower than a good network.

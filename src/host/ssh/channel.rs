@@ -5,11 +5,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::frame::{Frame, Verdict};
 
 /// What a slow consumer may leave unread before the connection has to wait for it.
 const BACKLOG: usize = 64 << 20;
@@ -17,10 +21,17 @@ const BACKLOG: usize = 64 << 20;
 /// Standard error is for the operator's eyes: its end is kept.
 const LONGEST_STDERR: usize = 1 << 20;
 
+/// How long a login may go on after its command has ended.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// How a channel ended.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    /// The command's exit status.
+    /// Around what a command says; a tunnel has none.
+    pub(super) frame: Option<Frame>,
+    /// When the end of the frame came, and the limit after it.
+    limit: Option<Instant>,
+    /// The exit status of the login, which need not be the script's.
     pub(super) status: Option<i32>,
     /// The signal that ended it, as `SIGKILL`.
     pub(super) signal: Option<String>,
@@ -44,12 +55,56 @@ pub(super) enum News {
 }
 
 impl Ended {
+    /// Of a command that says something inside `frame` only.
+    pub(super) fn framed(frame: Frame) -> Self {
+        Self {
+            frame: Some(frame),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the host's end of it runs, or has run.
+    pub(super) fn begun(&self) -> bool {
+        self.frame.as_ref().is_some_and(Frame::begun)
+    }
+
+    /// How the script ended, once it has said so.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        self.frame.as_ref().and_then(Frame::verdict)
+    }
+
+    /// The next message. Once the script has ended, its login is not waited for without a limit.
+    pub(super) async fn next(&self, read: &mut ChannelReadHalf) -> Option<ChannelMsg> {
+        match self.limit {
+            None => read.wait().await,
+            Some(limit) => tokio::time::timeout_at(limit, read.wait()).await.ok().flatten(),
+        }
+    }
+
+    fn data(&mut self, data: Bytes) -> News {
+        let Some(frame) = &mut self.frame else {
+            return News::Data(data);
+        };
+        let said = frame.out(data);
+        if frame.verdict().is_some() && self.limit.is_none() {
+            self.limit = Some(Instant::now() + CLOSING);
+        }
+        match said.is_empty() {
+            true => News::Nothing,
+            false => News::Data(said),
+        }
+    }
+
     /// Notes what `message` tells and passes its data on; `None` is the end of the connection.
     pub(super) fn take(&mut self, message: Option<ChannelMsg>) -> News {
         match message {
-            Some(ChannelMsg::Data { data }) => return News::Data(data),
+            Some(ChannelMsg::Data { data }) => return self.data(data),
             Some(ChannelMsg::ExtendedData { data, ext: 1 }) => {
-                self.stderr.extend_from_slice(&data);
+                let said = match &mut self.frame {
+                    Some(frame) => frame.err(data),
+                    None => data,
+                };
+                self.stderr.extend_from_slice(&said);
                 let excess = self.stderr.len().saturating_sub(LONGEST_STDERR);
                 self.stderr.drain(..excess);
             }
@@ -85,7 +140,7 @@ fn signal(name: &Sig) -> String {
 /// Reads to the end; standard output goes to `stdout`.
 pub(super) async fn collect(read: &mut ChannelReadHalf, stdout: &mut Vec<u8>, ended: &mut Ended) {
     loop {
-        match ended.take(read.wait().await) {
+        match ended.take(ended.next(read).await) {
             News::Data(data) => stdout.extend_from_slice(&data),
             News::Eof | News::Nothing => {}
             News::End => return,
@@ -96,7 +151,7 @@ pub(super) async fn collect(read: &mut ChannelReadHalf, stdout: &mut Vec<u8>, en
 /// Reads to the end; data goes to `out`, which is closed at end-of-file. A receiver that was dropped misses the rest.
 pub(super) async fn forward(read: &mut ChannelReadHalf, out: mpsc::Sender<Bytes>, first: Bytes, ended: &mut Ended) {
     let mut backlog = BytesMut::from(first);
-    let mut eof = false;
+    let mut eof = ended.verdict().is_some();
     let mut out = Some(out);
     loop {
         if eof && backlog.is_empty() {
@@ -116,12 +171,15 @@ pub(super) async fn forward(read: &mut ChannelReadHalf, out: mpsc::Sender<Bytes>
                     backlog.clear();
                 }
             },
-            message = read.wait(), if backlog.len() < BACKLOG => match ended.take(message) {
-                News::Data(data) if out.is_some() => backlog.extend_from_slice(&data),
-                News::Data(_) | News::Nothing => {}
-                News::Eof => eof = true,
-                News::End => break,
-            },
+            message = ended.next(read), if backlog.len() < BACKLOG => {
+                match ended.take(message) {
+                    News::Data(data) if out.is_some() => backlog.extend_from_slice(&data),
+                    News::Data(_) | News::Nothing => {}
+                    News::Eof => eof = true,
+                    News::End => break,
+                }
+                eof |= ended.verdict().is_some();
+            }
         }
     }
     if let Some(out) = out.filter(|_| !backlog.is_empty()) {

@@ -1,9 +1,28 @@
-//! A script as one line for the login shell of the host: every value quoted.
+//! A script as one line that any login shell can start, and as one line of input that carries it.
+//!
+//! The login shell gets no more than a loader: words that are plain or in single quotes, without a line break, a quote,
+//! a backslash or an exclamation mark inside them, which sh, bash, zsh, ksh, tcsh and fish read alike. The loader runs in
+//! an environment of our own, says that it is there (see `frame`), and takes the script from its input.
 
+use bytes::Bytes;
+
+use super::frame::Nonce;
 use crate::host::Script;
 
-/// Longest command line that is sent. The login shell gets it as one argument, and Linux allows 128 KiB for one.
+/// Longest script with its arguments. The host's `sh` gets it as one argument, and Linux allows 128 KiB for one.
 const LONGEST: usize = 120 * 1024;
+
+/// Takes the line that begins with the number, one in front of it at most being somebody else's (sudo's password, where
+/// sudo did not read it), runs what it says, and frames what that prints.
+const LOADER: &str = concat!(
+    r#"a=$1 z=$2; printf "%s%s:hear;" "$a" "$z" >&2; printf "%s%s:begin;" "$a" "$z"; "#,
+    r#"IFS= read -r l; case $l in "$a$z:"*) ;; *) IFS= read -r l ;; esac; "#,
+    r#"case $l in "$a$z:"*) l=$(printf %b "${l#*:}"); /bin/sh -c "$l" quorate; s=$? ;; *) s=cut ;; esac; "#,
+    r#"printf "%s%s:end %s;" "$a" "$z" "$s"; printf "%s%s:over %s;" "$a" "$z" "$s" >&2"#,
+);
+
+/// Gives what comes behind sudo the same environment again: sudo and PAM add to it.
+const CLEAN: &str = r#"exec /usr/bin/env -i PATH="$0" LC_ALL=C /bin/sh -c "$@""#;
 
 /// `text` as one word of a POSIX shell (sh, bash, dash, ksh, zsh), whatever is in it.
 pub fn quote(text: &str) -> String {
@@ -14,22 +33,35 @@ pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// `WORDS... sh -c TEXT quorate ARG...`, or why that cannot be sent.
-pub(super) fn line(words: &[&str], script: &Script) -> Result<String, String> {
-    let fixed = words.iter().copied().chain(["sh", "-c", script.text, "quorate"]);
-    let all = fixed.chain(script.args.iter().map(String::as_str));
-    let line = all.map(quote).collect::<Vec<_>>().join(" ");
-    if line.contains('\0') {
+/// The line that starts the loader: as the login's own user, or through `sudo`, a script that ends in running its
+/// arguments as root and gets the number's halves as its first two.
+pub(super) fn line(nonce: &Nonce, tools: &str, sudo: Option<&str>) -> String {
+    let path = format!("PATH={tools}");
+    let (first, second) = (nonce.first.as_str(), nonce.second.as_str());
+    let mut words = vec!["/usr/bin/env", "-i", &path, "LC_ALL=C", "/bin/sh", "-c"];
+    if let Some(sudo) = sudo {
+        words.extend([sudo, "quorate", first, second, "sh", "-c", CLEAN, tools]);
+    }
+    words.extend([LOADER, "quorate", first, second]);
+    words.into_iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+/// The line of input that carries `script`, or why it cannot be sent.
+pub(super) fn input(nonce: &Nonce, script: &Script) -> Result<Bytes, String> {
+    let args: Vec<String> = script.args.iter().map(|arg| quote(arg)).collect();
+    let program = format!("set -- {}\n{}", args.join(" "), script.text);
+    if program.contains('\0') {
         return Err("an argument holds a NUL byte, which no command line can carry".to_owned());
     }
-    if line.len() > LONGEST {
-        let kib = line.len() / 1024;
+    if program.len() > LONGEST {
+        let kib = program.len() / 1024;
         return Err(format!(
-            "the command line is {kib} KiB long; a host takes {} KiB",
+            "the script and its values are {kib} KiB long; a host takes {} KiB",
             LONGEST / 1024
         ));
     }
-    Ok(line)
+    let escaped = program.replace('\\', "\\0134").replace('\n', "\\0012");
+    Ok(Bytes::from(format!("{nonce}:{escaped}\n")))
 }
 
 /// Longest name of an operation; a longer comment explains something else.
@@ -103,16 +135,78 @@ mod tests {
 
     #[test]
     fn what_no_command_line_can_carry_is_refused_before_it_is_sent() {
-        let script = |arg: String| Script {
-            text: "true",
-            args: vec![arg],
+        let input = |arg: String| {
+            let args = vec![arg];
+            input(&Nonce::new(), &Script { text: "true", args })
         };
-        assert!(line(&[], &script("a\0b".into())).unwrap_err().contains("NUL"));
-        assert!(line(&[], &script("x".repeat(200_000))).unwrap_err().contains("KiB"));
-        assert_eq!(
-            line(&["sudo", "-n", "--"], &script("a b".into())).unwrap(),
-            "sudo -n -- sh -c true quorate 'a b'"
-        );
+        assert!(input("a\0b".into()).unwrap_err().contains("NUL"));
+        assert!(input("x".repeat(200_000)).unwrap_err().contains("KiB"));
+    }
+
+    #[test]
+    fn the_line_is_one_that_every_login_shell_reads_alike() {
+        let nonce = Nonce::new();
+        for sudo in [
+            None,
+            Some(crate::host::ssh::sudo::FREE),
+            Some(crate::host::ssh::sudo::ASK),
+        ] {
+            let line = line(&nonce, crate::host::TOOLS, sudo);
+            assert!(!line.contains(['\n', '\\', '!', '`']), "{line}");
+            assert!(
+                !line.contains(&nonce.to_string()),
+                "a shell that prints it would make a frame: {line}"
+            );
+        }
+        for text in [LOADER, CLEAN, crate::host::ssh::sudo::FREE, crate::host::ssh::sudo::ASK] {
+            assert!(!text.contains('\''), "{text}");
+        }
+    }
+
+    /// The loader, fed `input` by a plain shell.
+    fn loaded(nonce: &Nonce, input: &[u8]) -> String {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let line = line(nonce, crate::host::TOOLS, None);
+        let mut child = Command::new("sh")
+            .args(["-c", &line])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let said = child.wait_with_output().unwrap().stdout;
+        String::from_utf8(said).unwrap().replace(&nonce.to_string(), "#")
+    }
+
+    #[test]
+    fn the_loader_runs_what_it_is_given_and_passes_the_rest_on() {
+        let nonce = Nonce::new();
+        let script = Script {
+            text: "printf '%s|' \"$@\" \"\\\\0101\"; cat; exit 3",
+            args: vec!["a\nb".into(), "\\n".into()],
+        };
+        let mut text = input(&nonce, &script).unwrap().to_vec();
+        text.extend(b"data\n");
+        let framed = "#:begin;a\nb|\\n|\\0101|data\n#:end 3;";
+        assert_eq!(loaded(&nonce, &text), framed);
+        // A password that sudo did not read is dropped.
+        assert_eq!(loaded(&nonce, &[b"hunter2\n", text.as_slice()].concat()), framed);
+    }
+
+    #[test]
+    fn what_does_not_arrive_as_it_was_sent_is_not_run() {
+        let nonce = Nonce::new();
+        let text = input(
+            &nonce,
+            &Script {
+                text: "echo run",
+                args: vec![],
+            },
+        )
+        .unwrap();
+        assert_eq!(loaded(&nonce, &text[5..]), "#:begin;#:end cut;");
+        assert_eq!(loaded(&nonce, b"hunter2\n"), "#:begin;#:end cut;");
     }
 
     #[test]

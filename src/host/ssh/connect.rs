@@ -12,6 +12,8 @@ use crate::inventory::{NodeName, SshTarget};
 
 /// Connects to `target`, through its bastions if it has any, and logs in. Nothing is run there yet.
 ///
+/// Where the host's sshd allows few sessions a connection, more are opened to it later, in the same way.
+///
 /// Connections made with the same `env` share bastions, opened keys and answers about `~/.ssh/config`.
 ///
 /// # Errors
@@ -20,21 +22,21 @@ use crate::inventory::{NodeName, SshTarget};
 pub async fn connect(
     node: &NodeName,
     target: &SshTarget,
-    env: &SshEnvironment,
+    env: &Arc<SshEnvironment>,
     secrets: Arc<dyn SecretSource>,
 ) -> Result<SshTransport, HostError> {
     let opened = async {
         let route = route::route(target, env).await?;
         let link = jumps::reach(&route, env, &secrets).await?;
-        Ok::<_, Trouble>((route.target, link))
+        Ok::<_, Trouble>((route, link))
     };
-    let (hop, link) = opened.await.map_err(|trouble| trouble.on(node))?;
+    let (route, link) = opened.await.map_err(|trouble| trouble.on(node))?;
     Ok(SshTransport::new(
         node,
-        &hop,
+        route,
         target.sudo,
         link,
+        Arc::clone(env),
         secrets,
-        env.connect_timeout,
     ))
 }

@@ -6,15 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell};
+use tokio_util::sync::CancellationToken;
 
 use super::config_file;
 use super::jumps::JumpPool;
 use super::keys::KeyRing;
 use super::settings::{Settings, Subject};
 use super::ssh_g;
+use crate::host::TOOLS;
+use crate::inventory::NodeName;
 
 /// A configuration's answer about one host, asked for once: host, and login and port where typed.
 type Question = (String, Option<String>, Option<u16>);
+
+/// Hears of a wait: the host, and what it is for.
+pub type Told = Arc<dyn Fn(&NodeName, &str) + Send + Sync>;
 
 /// Where keys, agent and configuration are, and how patient to be. One per run: connections share bastions, opened key
 /// files and answers of `ssh -G` through it.
@@ -28,6 +34,14 @@ pub struct SshEnvironment {
     /// How long a connection may be silent before the host is asked for a sign of life. After four such times without
     /// an answer the connection counts as lost.
     pub keepalive: Duration,
+    /// How long all sessions that a host allows may stay occupied before a command that waits for one is given up.
+    pub session_patience: Duration,
+    /// Where programs are looked for on hosts ([`TOOLS`]).
+    pub tools: String,
+    /// Told of a wait that takes its time, with the host and what it is for.
+    pub told: Told,
+    /// Ends waits when it is cancelled.
+    pub stop: CancellationToken,
     pub(super) jumps: JumpPool,
     pub(super) keys: KeyRing,
     answers: Mutex<BTreeMap<Question, Arc<OnceCell<Settings>>>>,
@@ -42,10 +56,19 @@ impl SshEnvironment {
             agent,
             connect_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(5),
+            session_patience: Duration::from_secs(60),
+            tools: TOOLS.to_owned(),
+            told: Arc::new(|_, _| {}),
+            stop: CancellationToken::new(),
             jumps: JumpPool::default(),
             keys: KeyRing::default(),
             answers: Mutex::default(),
         }
+    }
+
+    /// How long a login's start-up files may take until the first command runs.
+    pub(super) fn login_patience(&self) -> Duration {
+        self.connect_timeout * 3
     }
 
     /// How long nothing may go out or come in before a connection counts as lost.

@@ -1,19 +1,17 @@
 //! One running command: feeding it, reading it, and what its end means.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use russh::ChannelReadHalf;
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::channel::{self, Ended, Writer};
-use super::link::Link;
-use crate::host::{HostError, Output, Stdin};
-use crate::inventory::NodeName;
+use super::judge::Judge;
+use super::sessions::Seat;
+use crate::host::Stdin;
 
 /// Data goes out in pieces of this size; larger ones are not faster, much smaller ones are slower.
 const PIECE: usize = 256 << 10;
@@ -22,39 +20,21 @@ const PIECE: usize = 256 << 10;
 pub(super) struct Exec {
     pub(super) read: ChannelReadHalf,
     pub(super) write: Writer,
-    /// Standard output that has come already.
+    /// Standard output of the script that has come already.
     pub(super) first: Vec<u8>,
-    pub(super) _seat: Seat,
+    /// What the loader reads: goes in front of everything that the script reads.
+    pub(super) input: Bytes,
+    /// What is known of its end.
+    pub(super) ended: Ended,
+    pub(super) judge: Judge,
     /// The command lives as long as its connection.
-    pub(super) _link: Arc<Link>,
-}
-
-/// A place among the commands that run at a time.
-pub(super) struct Seat {
-    _permit: OwnedSemaphorePermit,
-    running: Arc<AtomicUsize>,
-}
-
-impl Seat {
-    pub(super) fn take(permit: OwnedSemaphorePermit, running: &Arc<AtomicUsize>) -> Self {
-        running.fetch_add(1, Ordering::Relaxed);
-        Self {
-            _permit: permit,
-            running: Arc::clone(running),
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.running.fetch_sub(1, Ordering::Relaxed);
-    }
+    pub(super) _seat: Seat,
 }
 
 /// What came of a command.
 pub(super) enum Outcome {
     /// It ended, or the connection did.
-    Ended(Vec<u8>, Ended),
+    Ended(Vec<u8>, Box<Ended>),
     /// The data to send could not be read. What the host has of it may be a part.
     Unread(io::Error),
 }
@@ -63,9 +43,9 @@ pub(super) enum Outcome {
 /// the reading half decides when it is over.
 pub(super) async fn converse(mut exec: Exec, mut stdin: Stdin) -> Outcome {
     let mut stdout = std::mem::take(&mut exec.first);
-    let mut ended = Ended::default();
+    let mut ended = std::mem::take(&mut exec.ended);
     {
-        let pump = pump(&exec.write, &mut stdin);
+        let pump = pump(&exec.write, std::mem::take(&mut exec.input), &mut stdin);
         let read = channel::collect(&mut exec.read, &mut stdout, &mut ended);
         tokio::pin!(pump, read);
         tokio::select! {
@@ -79,11 +59,14 @@ pub(super) async fn converse(mut exec: Exec, mut stdin: Stdin) -> Outcome {
     if ended.closed {
         exec.write.forget();
     }
-    Outcome::Ended(stdout, ended)
+    Outcome::Ended(stdout, Box::new(ended))
 }
 
 /// Only a source that cannot be read is an error here; a connection that is gone ends the reading half too.
-async fn pump(write: &Writer, stdin: &mut Stdin) -> io::Result<()> {
+async fn pump(write: &Writer, first: Bytes, stdin: &mut Stdin) -> io::Result<()> {
+    if write.send(first).await.is_err() {
+        return Ok(());
+    }
     let mut piece = BytesMut::new();
     loop {
         piece.reserve(PIECE);
@@ -101,9 +84,13 @@ async fn pump(write: &Writer, stdin: &mut Stdin) -> io::Result<()> {
 /// The same for a command that is left running: input as it comes, output as it is read.
 pub(super) async fn attend(mut exec: Exec, mut stdin: mpsc::Receiver<Bytes>, stdout: mpsc::Sender<Bytes>) -> Outcome {
     let first = Bytes::from(std::mem::take(&mut exec.first));
-    let mut ended = Ended::default();
+    let mut ended = std::mem::take(&mut exec.ended);
     {
+        let input = std::mem::take(&mut exec.input);
         let pump = async {
+            if exec.write.send(input).await.is_err() {
+                return;
+            }
             while let Some(bytes) = stdin.recv().await {
                 if exec.write.send(bytes).await.is_err() {
                     return;
@@ -121,59 +108,7 @@ pub(super) async fn attend(mut exec: Exec, mut stdin: mpsc::Receiver<Bytes>, std
     if ended.closed {
         exec.write.forget();
     }
-    Outcome::Ended(Vec::new(), ended)
-}
-
-/// Tells what the end of one command means.
-pub(super) struct Judge {
-    pub(super) node: NodeName,
-    /// What the command was for.
-    pub(super) operation: String,
-    pub(super) link: Arc<Link>,
-}
-
-impl Judge {
-    pub(super) fn output(&self, outcome: Outcome) -> Result<Output, HostError> {
-        let (stdout, ended) = match outcome {
-            Outcome::Ended(stdout, ended) => (stdout, ended),
-            Outcome::Unread(error) => return Err(self.lost(format!("the data to send cannot be read: {error}"))),
-        };
-        if ended.refused {
-            return Err(HostError::Script {
-                node: self.node.clone(),
-                operation: self.operation.clone(),
-                why: "the host's sshd does not run commands for this login".to_owned(),
-                hint: "look for restrictions in sshd_config and authorized_keys".to_owned(),
-            });
-        }
-        let mut stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
-        match (ended.status, ended.signal) {
-            (None, None) => return Err(self.lost(self.link.why_lost())),
-            (None, Some(signal)) => stderr.push_str(&format!("ended by {signal}\n")),
-            (Some(_), _) => {}
-        }
-        Ok(Output {
-            status: ended.status,
-            stdout,
-            stderr,
-        })
-    }
-
-    /// The error of an operation on the connection.
-    pub(super) fn failed(&self, error: &russh::Error) -> HostError {
-        match error {
-            russh::Error::ChannelOpenFailure(failure) => self.lost(format!("the host opens no channel ({failure:?})")),
-            _ => self.lost(self.link.why_lost()),
-        }
-    }
-
-    pub(super) fn lost(&self, why: String) -> HostError {
-        HostError::Lost {
-            node: self.node.clone(),
-            operation: self.operation.clone(),
-            why,
-        }
-    }
+    Outcome::Ended(Vec::new(), Box::new(ended))
 }
 
 /// A task that ends with whoever waits for it.

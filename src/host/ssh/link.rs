@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use russh::AlgorithmKind;
 use russh::client::{self, Handle};
 use tokio::net::TcpStream;
 
@@ -121,7 +122,7 @@ async fn try_once(hop: &Hop, via: Option<&Arc<Link>>, env: &SshEnvironment, scan
             Err(HandshakeError::Ssh(error)) if was_cut(&error) => {
                 Ok(Err(Failed::Cut("it closes the connection at once".to_owned())))
             }
-            Err(HandshakeError::Ssh(error)) => Err(cannot_connect(hop, format!("no SSH handshake: {error}"))),
+            Err(HandshakeError::Ssh(error)) => Err(no_handshake(hop, &error)),
         }
     };
     let limit = env.connect_timeout;
@@ -161,6 +162,40 @@ async fn pause(attempt: u32) {
     // The standard library's hasher is seeded by the system: chance enough, without another dependency.
     let chance = RandomState::new().build_hasher().finish();
     tokio::time::sleep(Duration::from_millis(base + chance % base)).await;
+}
+
+/// Something answers there: whether the host is up is not the question.
+fn no_handshake(hop: &Hop, error: &russh::Error) -> Trouble {
+    let (why, hint) = match error {
+        russh::Error::NoCommonAlgo { kind, ours, theirs } => {
+            let (what, keyword) = match kind {
+                AlgorithmKind::Kex => ("key exchange", "KexAlgorithms"),
+                AlgorithmKind::Key => ("kind of host key", "HostKeyAlgorithms"),
+                AlgorithmKind::Cipher => ("cipher", "Ciphers"),
+                AlgorithmKind::Mac => ("MAC", "MACs"),
+                AlgorithmKind::Compression => ("compression", "Compression"),
+            };
+            (
+                format!("it offers no {what} that quorate knows, only {}", theirs.join(", ")),
+                format!(
+                    "allow one of these with `{keyword}` in its sshd_config: {}",
+                    ours.join(", ")
+                ),
+            )
+        }
+        other => (
+            format!("no SSH handshake: {other}"),
+            format!(
+                "look whether sshd listens on that port: `ssh -v {}@{} -p {}`",
+                hop.user, hop.host, hop.port
+            ),
+        ),
+    };
+    Trouble::Connect {
+        target: hop.place(),
+        why,
+        hint,
+    }
 }
 
 fn cannot_connect(hop: &Hop, why: String) -> Trouble {

@@ -8,8 +8,11 @@
 //! | `known_hosts`, `pin`, `scan` | which host keys are trusted; pinning them |
 //! | `handler`, `link`, `stall`, `jumps` | one connection; sharing bastions |
 //! | `keys`, `offers`, `signer`, `auth` | the login |
-//! | `command`, `sudo` | a script as a command line that runs as root |
-//! | `session`, `exec`, `channel`, `tunnel` | running scripts and opening streams |
+//! | `command`, `frame` | a script as a line that any login shell can start; what of the output is the script's |
+//! | `sudo`, `password` | becoming root |
+//! | `session`, `exec`, `channel`, `tunnel`, `relay` | running scripts and opening streams |
+//! | `sessions` | as many connections as it takes where one has few sessions |
+//! | `judge` | what the end of a command means |
 
 mod auth;
 mod channel;
@@ -18,17 +21,22 @@ mod config_file;
 mod connect;
 mod environment;
 mod exec;
+mod frame;
 mod glob;
 mod handler;
+mod judge;
 mod jumps;
 mod keys;
 mod known_hosts;
 mod link;
 mod offers;
+mod password;
 mod pin;
+mod relay;
 mod route;
 mod scan;
 mod session;
+mod sessions;
 mod settings;
 mod signer;
 mod ssh_g;
@@ -39,7 +47,7 @@ mod tunnel;
 
 pub use command::quote;
 pub use connect::connect;
-pub use environment::SshEnvironment;
+pub use environment::{SshEnvironment, Told};
 pub use pin::{HostKey, PinError, pin, pinned};
 pub use scan::{KeyState, ScannedKey, scan};
 pub use session::SshTransport;

@@ -1,31 +1,29 @@
 //! The transport: scripts and streams over one connection.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::SecretString;
-use tokio::sync::{OnceCell, Semaphore, mpsc};
+use tokio::sync::{OnceCell, mpsc};
 
 use super::channel::{Ended, News, Writer};
 use super::command;
-use super::exec::{self, AbortOnDrop, Exec, Judge, Seat};
+use super::environment::SshEnvironment;
+use super::exec::{self, AbortOnDrop, Exec};
+use super::frame::{Frame, Nonce};
+use super::judge::Judge;
 use super::link::Link;
-use super::route::Hop;
+use super::password;
+use super::relay::{self, Failed};
+use super::route::Route;
+use super::sessions::Sessions;
 use super::sudo::{self, Elevation, Finding};
-use super::tunnel;
+use super::tunnel::{self, Refused};
 use crate::host::{Duplex, HostError, Output, Running, Script, SecretSource, Stdin, Transport};
 use crate::inventory::{NodeName, Sudo};
-
-/// Commands at a time on one connection; OpenSSH's default `MaxSessions` is 10.
-const COMMANDS: usize = 8;
-
-/// How often, and after what pause, a session is asked for again that was refused although none of ours runs any more:
-/// sshd counts a session off a moment after it told us of its end.
-const REFUSALS: u32 = 100;
-const COUNTED_OFF: Duration = Duration::from_millis(20);
 
 /// How long sudo may take over a password (PAM may have a directory behind it).
 const SUDO_PATIENCE: Duration = Duration::from_secs(60);
@@ -36,47 +34,48 @@ const SUDO_PATIENCE: Duration = Duration::from_secs(60);
 /// broken pipe. A script that must not outlive its connection has to watch its standard input. When only the network is
 /// gone, the host's sshd notices no sooner than its own `ClientAliveInterval` or TCP keepalive says.
 ///
-/// The login shell of the account must read POSIX quoting (sh, bash, dash, ksh, zsh).
+/// The login shell of the account may be any that can start `/bin/sh`, and may print what it likes.
 pub struct SshTransport {
     node: NodeName,
     /// `user@host:port`.
     who: String,
     root_login: bool,
     sudo: Sudo,
-    link: Arc<Link>,
+    sessions: Arc<Sessions>,
+    env: Arc<SshEnvironment>,
     secrets: Arc<dyn SecretSource>,
     /// Found out once, failures too: a wrong password must not be tried again and again.
     elevation: OnceCell<Result<Elevation, HostError>>,
-    seats: Arc<Semaphore>,
-    running: Arc<AtomicUsize>,
-    /// The server has opened a session on this connection before.
-    served: AtomicBool,
+    password: Arc<OnceLock<SecretString>>,
+    /// A command has run here before: what is sent goes to our own scripts.
+    proven: AtomicBool,
+    /// The server has not forbidden forwarding.
+    forwards: AtomicBool,
     round_trips: AtomicU64,
-    tunnel_timeout: Duration,
 }
 
 impl SshTransport {
     pub(super) fn new(
         node: &NodeName,
-        hop: &Hop,
+        route: Route,
         sudo: Sudo,
         link: Link,
+        env: Arc<SshEnvironment>,
         secrets: Arc<dyn SecretSource>,
-        tunnel_timeout: Duration,
     ) -> Self {
         Self {
             node: node.clone(),
-            who: hop.label(),
-            root_login: hop.user == "root",
+            who: route.target.label(),
+            root_login: route.target.user == "root",
             sudo,
-            link: Arc::new(link),
+            sessions: Sessions::new(node, route, link, Arc::clone(&env), Arc::clone(&secrets)),
+            env,
             secrets,
             elevation: OnceCell::new(),
-            seats: Arc::new(Semaphore::new(COMMANDS)),
-            running: Arc::default(),
-            served: AtomicBool::new(false),
+            password: Arc::default(),
+            proven: AtomicBool::new(false),
+            forwards: AtomicBool::new(true),
             round_trips: AtomicU64::new(0),
-            tunnel_timeout,
         }
     }
 
@@ -88,66 +87,63 @@ impl SshTransport {
     fn judge(&self, operation: &str) -> Judge {
         Judge {
             node: self.node.clone(),
+            who: self.who.clone(),
             operation: operation.to_owned(),
-            link: Arc::clone(&self.link),
+            link: self.sessions.link(),
+            password: Arc::clone(&self.password),
         }
     }
 
     /// Starts `script` as root, or as whom the transport was told.
-    async fn start(&self, script: &Script, judge: &Judge) -> Result<Exec, HostError> {
+    async fn start(&self, script: &Script) -> Result<Exec, HostError> {
         let elevation = self.elevation.get_or_init(|| self.find_elevation()).await.clone()?;
-        let line = elevation.command(script).map_err(|why| HostError::Script {
-            node: self.node.clone(),
-            operation: judge.operation.clone(),
-            why,
-            hint: "shorten or correct the value in the inventory".to_owned(),
-        })?;
-        let mut exec = self.exec(line, judge).await?;
-        if let Elevation::Password(password) = &elevation {
-            let opening = self.open_gate(&mut exec, password, judge);
-            let opened = tokio::time::timeout(SUDO_PATIENCE, opening).await;
-            opened.map_err(|_| sudo::wrong_password(&self.node, &self.who, "no answer"))??;
+        self.start_as(&elevation, script).await
+    }
+
+    /// Starts `script`. Nothing is sent to a login that has not shown that it runs what it is given.
+    async fn start_as(&self, elevation: &Elevation, script: &Script) -> Result<Exec, HostError> {
+        let judge = self.judge(&command::operation(script));
+        let nonce = Nonce::new();
+        let unsendable = |why: String| judge.script(&why, "shorten or correct the value in the inventory");
+        let input = command::input(&nonce, script).map_err(unsendable)?;
+        let line = command::line(&nonce, &self.env.tools, elevation.sudo());
+        let mut exec = self.exec(line, &nonce, judge).await?;
+        if let Elevation::Password(password) = elevation {
+            let told = tokio::time::timeout(SUDO_PATIENCE, password::tell(&mut exec, password)).await;
+            told.map_err(|_| {
+                exec.judge
+                    .wrong_password(&format!("no answer within {} s", SUDO_PATIENCE.as_secs()))
+            })??;
+        } else if !self.proven.load(Ordering::Relaxed) {
+            let limit = self.env.login_patience();
+            let begun = tokio::time::timeout(limit, begin(&mut exec)).await;
+            begun.map_err(|_| exec.judge.mute(&exec.ended, limit))??;
         }
+        self.proven.store(true, Ordering::Relaxed);
+        // Sent by whoever reads: a connection that is lost meanwhile ends the reading, and not the writing.
+        exec.input = input;
         Ok(exec)
     }
 
     /// Starts `line` in the login shell.
-    async fn exec(&self, line: String, judge: &Judge) -> Result<Exec, HostError> {
+    async fn exec(&self, line: String, nonce: &Nonce, judge: Judge) -> Result<Exec, HostError> {
         self.round_trips.fetch_add(1, Ordering::Relaxed);
-        let mut refusals = 0;
-        loop {
-            let permit = Arc::clone(&self.seats).acquire_owned().await;
-            let permit = permit.map_err(|_| judge.failed(&russh::Error::Disconnect))?;
-            let channel = match self.link.handle.channel_open_session().await {
-                Ok(channel) => channel,
-                // A server with a low MaxSessions: one seat fewer from now on, and wait for the others.
-                Err(russh::Error::ChannelOpenFailure(_)) if self.running.load(Ordering::Relaxed) > 0 => {
-                    permit.forget();
-                    continue;
-                }
-                // The others have ended in the meantime, but sshd has not counted them off yet: this seat is kept.
-                Err(russh::Error::ChannelOpenFailure(_))
-                    if refusals < REFUSALS && self.served.load(Ordering::Relaxed) =>
-                {
-                    refusals += 1;
-                    tokio::time::sleep(COUNTED_OFF).await;
-                    continue;
-                }
-                Err(error) => return Err(judge.failed(&error)),
-            };
-            self.served.store(true, Ordering::Relaxed);
-            let seat = Seat::take(permit, &self.running);
-            let (read, write) = channel.split();
-            write.exec(true, line).await.map_err(|error| judge.failed(&error))?;
-            let write = Writer::new(write);
-            return Ok(Exec {
-                read,
-                write,
-                first: Vec::new(),
-                _seat: seat,
-                _link: Arc::clone(&self.link),
-            });
-        }
+        let (channel, seat) = self.sessions.open(&judge).await?;
+        let judge = Judge {
+            link: Arc::clone(&seat.link),
+            ..judge
+        };
+        let (read, write) = channel.split();
+        write.exec(true, line).await.map_err(|error| judge.failed(&error))?;
+        Ok(Exec {
+            read,
+            write: Writer::new(write),
+            first: Vec::new(),
+            input: Bytes::new(),
+            ended: Ended::framed(Frame::new(nonce)),
+            judge,
+            _seat: seat,
+        })
     }
 
     async fn find_elevation(&self) -> Result<Elevation, HostError> {
@@ -157,78 +153,91 @@ impl SshTransport {
             Sudo::Auto => "auto",
             Sudo::Always => "always",
         };
-        let judge = self.judge("looking how to become root");
-        let probe = Script {
-            text: sudo::PROBE,
-            args: vec![mode.to_owned()],
-        };
-        let line = command::line(&[], &probe).map_err(|why| judge.lost(why))?;
-        let output = self.exchange(line, Bytes::new(), &judge).await?;
-        match sudo::finding(&output) {
+        match self.find(&Elevation::None, &sudo::script(sudo::PROBE, &[mode])).await? {
             Finding::Root => Ok(Elevation::None),
             Finding::Free => Ok(Elevation::Free),
-            Finding::Asks => self.try_password(&judge).await,
+            Finding::Asks => self.try_password().await,
             other => Err(sudo::refusal(&self.node, &self.who, &other)),
         }
     }
 
-    async fn try_password(&self, judge: &Judge) -> Result<Elevation, HostError> {
+    async fn try_password(&self) -> Result<Elevation, HostError> {
         let (secrets, who) = (Arc::clone(&self.secrets), self.who.clone());
         let asked = tokio::task::spawn_blocking(move || secrets.sudo_password(&who)).await;
         let Some(password) = asked.ok().flatten() else {
             return Err(sudo::refusal(&self.node, &self.who, &Finding::Asks));
         };
-        let output = self
-            .exchange(sudo::TRIAL.to_owned(), sudo::password_line(&password), judge)
-            .await?;
-        match sudo::was_right(&output) {
-            true => Ok(Elevation::Password(password)),
-            false => Err(sudo::wrong_password(&self.node, &self.who, &output.stderr)),
+        let elevation = Elevation::Password(self.password.get_or_init(|| password).clone());
+        match self.find(&elevation, &sudo::script(sudo::TRIAL, &[])).await? {
+            Finding::Free => Ok(elevation),
+            other => Err(sudo::refusal(&self.node, &self.who, &other)),
         }
     }
 
-    /// Runs `line` as the login user, under a time limit.
-    async fn exchange(&self, line: String, input: Bytes, judge: &Judge) -> Result<Output, HostError> {
-        let work = async {
-            let exec = self.exec(line, judge).await?;
-            judge.output(exec::converse(exec, Box::pin(std::io::Cursor::new(input))).await)
-        };
-        let finished = tokio::time::timeout(SUDO_PATIENCE, work).await;
-        finished.map_err(|_| judge.lost(format!("no answer within {} s", SUDO_PATIENCE.as_secs())))?
-    }
-
-    /// Gives sudo the password and waits for the gate behind it.
-    async fn open_gate(&self, exec: &mut Exec, password: &SecretString, judge: &Judge) -> Result<(), HostError> {
-        let lost = |error: russh::Error| judge.failed(&error);
-        exec.write.send(sudo::password_line(password)).await.map_err(lost)?;
-        let mut ended = Ended::default();
-        loop {
-            let found = exec
-                .first
-                .windows(sudo::READY.len())
-                .position(|window| window == sudo::READY);
-            if let Some(at) = found {
-                exec.first.drain(..at + sudo::READY.len());
-                return exec.write.send(Bytes::from_static(sudo::OPEN)).await.map_err(lost);
-            }
-            match ended.take(exec.read.wait().await) {
-                News::Data(data) => exec.first.extend_from_slice(&data),
-                News::Nothing => {}
-                News::End if !ended.closed => return Err(lost(russh::Error::Disconnect)),
-                News::Eof | News::End => {
-                    let said = String::from_utf8_lossy(&ended.stderr);
-                    return Err(sudo::wrong_password(&self.node, &self.who, &said));
-                }
-            }
+    /// A stream where the server forbids to forward one.
+    async fn relay(&self, address: &str, port: u16) -> Result<Box<dyn Duplex>, HostError> {
+        let script = relay::script(address, port);
+        let running = attended(self.start_as(&Elevation::None, &script).await?);
+        let limit = self.env.connect_timeout;
+        let opened = tokio::time::timeout(limit, relay::stream(running)).await;
+        let silent = |_| self.no_stream(address, port, format!("no answer within {} s", limit.as_secs_f32()));
+        match opened.map_err(silent)? {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(Failed::NoAnswer) => Err(self.no_stream(address, port, tunnel::NO_ANSWER.to_owned())),
+            Err(Failed::Otherwise(why)) => Err(self.no_stream(address, port, why)),
+            Err(Failed::NoBash) => Err(self.judge("opening a stream to etcd").script(
+                "the host's sshd forbids forwarding (AllowTcpForwarding, PermitOpen), and without it a stream takes bash, \
+                 which is not there",
+                &format!("allow it for this login (`AllowTcpForwarding local`, `PermitOpen {address}:{port}`), or install bash"),
+            )),
         }
     }
+
+    fn no_stream(&self, address: &str, port: u16, why: String) -> HostError {
+        HostError::Connect {
+            node: self.node.clone(),
+            target: format!("{address}:{port} from the host"),
+            why,
+            hint: "look whether the service runs there and listens on that address".to_owned(),
+        }
+    }
+
+    async fn find(&self, elevation: &Elevation, script: &Script) -> Result<Finding, HostError> {
+        let exec = self.start_as(elevation, script).await?;
+        let judge = exec.judge.clone();
+        let work = exec::converse(exec, Box::pin(tokio::io::empty()));
+        let outcome = tokio::time::timeout(SUDO_PATIENCE, work).await;
+        let slow = |_| judge.lost(format!("no answer within {} s", SUDO_PATIENCE.as_secs()));
+        Ok(sudo::finding(&judge.output(outcome.map_err(slow)?)?))
+    }
+}
+
+/// Leaves a command running.
+fn attended(exec: Exec) -> Running {
+    let judge = exec.judge.clone();
+    let (out, stdout) = mpsc::channel(64);
+    let (stdin, input) = mpsc::channel(4);
+    let done = tokio::spawn(async move { judge.output(exec::attend(exec, input, out).await) });
+    Running { stdout, stdin, done }
+}
+
+/// Waits until our own loader says that it runs.
+async fn begin(exec: &mut Exec) -> Result<(), HostError> {
+    while !exec.ended.begun() {
+        match exec.ended.take(exec.read.wait().await) {
+            News::Data(data) => exec.first.extend_from_slice(&data),
+            News::Eof | News::Nothing => {}
+            News::End => return Err(exec.judge.without_frame(&exec.ended)),
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]
 impl Transport for SshTransport {
     async fn run(&self, script: &Script, stdin: Stdin) -> Result<Output, HostError> {
-        let judge = self.judge(&command::operation(script));
-        let exec = self.start(script, &judge).await?;
+        let exec = self.start(script).await?;
+        let judge = exec.judge.clone();
         // A task of its own: a caller that does not poll must not leave the channel unread.
         let mut work = AbortOnDrop(tokio::spawn(exec::converse(exec, stdin)));
         let outcome = (&mut work.0).await.map_err(|error| judge.lost(error.to_string()))?;
@@ -236,26 +245,24 @@ impl Transport for SshTransport {
     }
 
     async fn spawn(&self, script: &Script) -> Result<Running, HostError> {
-        let judge = self.judge(&command::operation(script));
-        let exec = self.start(script, &judge).await?;
-        let (out, stdout) = mpsc::channel(64);
-        let (stdin, input) = mpsc::channel(4);
-        let done = tokio::spawn(async move { judge.output(exec::attend(exec, input, out).await) });
-        Ok(Running { stdout, stdin, done })
+        Ok(attended(self.start(script).await?))
     }
 
     async fn tunnel(&self, address: &str, port: u16) -> Result<Box<dyn Duplex>, HostError> {
+        if !self.forwards.load(Ordering::Relaxed) {
+            return self.relay(address, port).await;
+        }
         self.round_trips.fetch_add(1, Ordering::Relaxed);
-        let opened = tunnel::open(&self.link, address, port, self.tunnel_timeout).await;
-        opened.map_err(|why| match self.link.handle.is_closed() {
-            true => self.judge("opening a tunnel").lost(why),
-            false => HostError::Connect {
-                node: self.node.clone(),
-                target: format!("{address}:{port} from the host"),
-                why,
-                hint: "look whether the service runs there and listens on that address".to_owned(),
-            },
-        })
+        let link = self.sessions.link();
+        match tunnel::open(&link, address, port, self.env.connect_timeout).await {
+            Ok(stream) => Ok(stream),
+            Err(Refused::Forbidden) => {
+                self.forwards.store(false, Ordering::Relaxed);
+                self.relay(address, port).await
+            }
+            Err(Refused::Otherwise(why)) if link.handle.is_closed() => Err(self.judge("opening a tunnel").lost(why)),
+            Err(Refused::Otherwise(why)) => Err(self.no_stream(address, port, why)),
+        }
     }
 
     fn round_trips(&self) -> u64 {

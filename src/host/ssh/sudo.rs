@@ -1,13 +1,13 @@
 //! Becoming root: whether sudo is needed, whether it asks, and how it gets its password without anything leaking.
 //!
-//! The password travels on standard input, one line in front of the data. Two things must not happen: data that sudo
-//! takes for a second and third attempt at the password, and a password line that lands in the script because sudo did
-//! not ask. So the data waits until a small gate, run by sudo as root, says that it is there; and the gate drops every line
-//! up to one that opens it. On first use the password is tried alone, once: a wrong one fails at once instead of using
-//! up the attempts that the host allows.
+//! The password goes to sudo and to nobody else. It is written only after a script of our own has said that it gives
+//! way to sudo (a login that runs something else never says that), and sudo has asked: with the prompt that it was given,
+//! which no command line holds in one piece, or in PAM's own words, in whatever language. The data waits until the loader
+//! behind sudo says that it is there, so none is taken for another attempt; and the loader drops a password that sudo did
+//! not read. On first use the password is tried alone, once: a wrong one fails at once instead of using up the attempts
+//! that the host allows.
 
-use bytes::Bytes;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use crate::host::{HostError, Output, Script};
 use crate::inventory::NodeName;
@@ -23,24 +23,33 @@ pub(super) enum Elevation {
     Password(SecretString),
 }
 
-/// Printed by the gate when it runs as root.
-pub(super) const READY: &[u8] = b"quorate:ready\n";
+impl Elevation {
+    /// The script that gives way to sudo.
+    pub(super) fn sudo(&self) -> Option<&'static str> {
+        match self {
+            Elevation::None => None,
+            Elevation::Free => Some(FREE),
+            Elevation::Password(_) => Some(ASK),
+        }
+    }
+}
 
-/// Opens the gate.
-pub(super) const OPEN: &[u8] = b"quorate:open\n";
+/// Says that sudo is next, and gives way to it.
+pub(super) const FREE: &str = r#"printf "%s%s:sudo;" "$1" "$2" >&2; shift 2; exec sudo -n -- "$@""#;
 
-const GATE: &str = r#"printf 'quorate:ready\n'
-while IFS= read -r line; do
-  [ "$line" = quorate:open ] && { unset line; exec "$@"; }
-done
-exit 125"#;
+/// The same where sudo asks: on standard error with our prompt, and answered on standard input.
+pub(super) const ASK: &str =
+    r#"printf "%s%s:sudo;" "$1" "$2" >&2; p=$1$2:password; shift 2; exec sudo -S -k -p "$p" -- "$@""#;
 
 /// `$1` is `auto` when a login that has uid 0 needs no sudo.
 pub(super) const PROBE: &str = r#"# Looking how to become root
-[ "$1" = auto ] && [ "$(id -u)" = 0 ] && { echo quorate:root; exit 0; }
-command -v sudo >/dev/null 2>&1 || { echo quorate:missing; exit 0; }
-LC_ALL=C; export LC_ALL
-sudo -n -- sh -c '[ "$(id -u)" = 0 ] && echo quorate:free' 2>&1"#;
+[ "$1" = auto ] && [ "$(id -u)" = 0 ] && { echo root; exit; }
+command -v sudo >/dev/null 2>&1 || { echo missing; exit; }
+sudo -n -- sh -c 'echo "user $(id -u)"' 2>&1 </dev/null"#;
+
+/// Tries a password.
+pub(super) const TRIAL: &str = r#"# Trying the password of sudo
+echo "user $(id -u)""#;
 
 /// What [`PROBE`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,58 +62,69 @@ pub(super) enum Finding {
     Never(String),
 }
 
-/// Reads the answer of [`PROBE`].
+/// Reads the answer of [`PROBE`] or [`TRIAL`].
 pub(super) fn finding(output: &Output) -> Finding {
     let said = String::from_utf8_lossy(&output.stdout);
-    let has = |line: &str| said.lines().any(|said| said.trim() == line);
+    let last = said.lines().last().unwrap_or_default();
+    match last.strip_prefix("user ") {
+        Some("0") => Finding::Free,
+        Some(other) => Finding::Never(format!(
+            "it runs commands as the user with uid {other} (`runas_default`)"
+        )),
+        None if last == "root" => Finding::Root,
+        None if last == "missing" => Finding::Missing,
+        None => match refuses(&said) {
+            Some(line) => Finding::Never(line),
+            // In any other words, or another language: whether it takes a password shows when it is asked.
+            None => Finding::Asks,
+        },
+    }
+}
+
+/// The line in which sudo says that no password would help. Words of sudo 1.8 to 1.9 and sudo-rs, in English; in others it
+/// is not recognised here and costs one question to the operator.
+fn refuses(said: &str) -> Option<String> {
     let never = [
         "must have a tty",
         "not in the sudoers",
         "may not run sudo",
         "not allowed",
+        "I'm sorry",
         "parse error",
+        "syntax error",
         "setuid",
+        "no new privileges",
+        "expired",
     ];
-    if has("quorate:root") {
-        Finding::Root
-    } else if has("quorate:free") {
-        Finding::Free
-    } else if has("quorate:missing") {
-        Finding::Missing
-    } else if never.iter().any(|words| said.contains(words)) {
-        Finding::Never(last_line(&said))
-    } else {
-        Finding::Asks
+    let line = said.lines().find(|line| never.iter().any(|words| line.contains(words)));
+    line.map(|line| line.trim().to_owned())
+}
+
+/// Whether sudo, having said this, waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// It has asked with our prompt.
+    Ours,
+    /// Its last line is not ended, as those of questions are not: PAM may have asked in its own words.
+    Perhaps,
+    /// It has not.
+    None,
+}
+
+/// Judges what sudo has said since it began, or since it was answered.
+pub(super) fn question(said: &str, prompt: &str) -> Question {
+    let last = said.rsplit('\n').next().unwrap_or_default();
+    match (said.contains(prompt), last.trim().is_empty()) {
+        (true, _) => Question::Ours,
+        (false, false) => Question::Perhaps,
+        (false, true) => Question::None,
     }
 }
 
-/// Tries the password alone: prints `quorate:right`.
-pub(super) const TRIAL: &str = "env LC_ALL=C sudo -S -k -p '' -- sh -c 'echo quorate:right'";
-
-/// Whether the password of a [`TRIAL`] was right.
-pub(super) fn was_right(output: &Output) -> bool {
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .any(|line| line == "quorate:right")
-}
-
-/// The password as sudo reads it.
-pub(super) fn password_line(password: &SecretString) -> Bytes {
-    Bytes::from(format!("{}\n", password.expose_secret()))
-}
-
-impl Elevation {
-    /// The command line that runs `script` this way.
-    pub(super) fn command(&self, script: &Script) -> Result<String, String> {
-        let words: &[&str] = match self {
-            Elevation::None => &[],
-            Elevation::Free => &["sudo", "-n", "--"],
-            Elevation::Password(_) => &[
-                "env", "LC_ALL=C", "sudo", "-S", "-k", "-p", "", "--", "sh", "-c", GATE, "quorate",
-            ],
-        };
-        super::command::line(words, script)
-    }
+/// sudo's own words without our prompt; of several lines the one that says why.
+pub(super) fn words(said: &str, prompt: &str) -> String {
+    let said = said.replace(prompt, "\n");
+    refuses(&said).unwrap_or_else(|| last_line(&said))
 }
 
 /// The error for a host on which root cannot be had.
@@ -114,10 +134,7 @@ pub(super) fn refusal(node: &NodeName, who: &str, finding: &Finding) -> HostErro
             format!("{who} is not root, and the host has no sudo"),
             "install sudo there, or log in as root (ssh.user: root)".to_owned(),
         ),
-        Finding::Never(said) => (
-            format!("sudo refuses {who}: {said}"),
-            "allow that account to run `sh` as root in /etc/sudoers.d, without `requiretty`".to_owned(),
-        ),
+        Finding::Never(said) => (format!("sudo refuses {who}: {said}"), never_hint(said).to_owned()),
         _ => (
             format!("sudo on the host asks {who} for a password, and there was nobody to ask"),
             "run quorate on a terminal, name the password's place with --sudo-password-env or --sudo-password-fd, or allow \
@@ -132,9 +149,18 @@ pub(super) fn refusal(node: &NodeName, who: &str, finding: &Finding) -> HostErro
     }
 }
 
+fn never_hint(said: &str) -> &'static str {
+    match said.contains("expired") {
+        true => "log in there and set a new password (`passwd`), then run the command again",
+        false => "allow that account to run `sh` as root in /etc/sudoers.d, without `requiretty`",
+    }
+}
+
 /// The error for a password that sudo did not take.
 pub(super) fn wrong_password(node: &NodeName, who: &str, said: &str) -> HostError {
-    let said = last_line(said);
+    if let Some(line) = refuses(said) {
+        return refusal(node, who, &Finding::Never(line));
+    }
     HostError::Sudo {
         node: node.clone(),
         why: format!("sudo did not accept the password of {who}: {said}"),
@@ -142,9 +168,19 @@ pub(super) fn wrong_password(node: &NodeName, who: &str, said: &str) -> HostErro
     }
 }
 
+/// sudo's last words that are no question.
 fn last_line(said: &str) -> String {
-    let line = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let mut lines = said.lines().rev().map(str::trim);
+    let line = lines.find(|line| !line.is_empty() && !line.ends_with(':'));
     line.unwrap_or("it said nothing").to_owned()
+}
+
+/// A script without arguments.
+pub(super) fn script(text: &'static str, args: &[&str]) -> Script {
+    Script {
+        text,
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -160,69 +196,56 @@ mod tests {
     }
 
     #[test]
-    fn the_probe_is_read_past_whatever_a_login_shell_prints() {
-        assert_eq!(finding(&said("Welcome!\nquorate:root\n")), Finding::Root);
-        assert_eq!(finding(&said("Welcome!\nquorate:free\n")), Finding::Free);
-        assert_eq!(finding(&said("quorate:missing\n")), Finding::Missing);
-        assert_eq!(finding(&said("sudo: a password is required\n")), Finding::Asks);
+    fn what_sudo_answers_is_told_apart() {
+        assert_eq!(finding(&said("root\n")), Finding::Root);
         assert_eq!(
-            finding(&said("sudo: interactive authentication is required\n")),
-            Finding::Asks
+            finding(&said("sudo: unable to resolve host x\nuser 0\n")),
+            Finding::Free
         );
+        assert_eq!(finding(&said("missing\n")), Finding::Missing);
+        assert!(matches!(finding(&said("user 33\n")), Finding::Never(why) if why.contains("33")));
+        for asks in [
+            "sudo: a password is required\n",
+            "sudo: interactive authentication is required\n",
+            "sudo : il est nécessaire de saisir un mot de passe\n",
+            "sudo-rs: interactive authentication is required\n",
+        ] {
+            assert_eq!(finding(&said(asks)), Finding::Asks, "{asks}");
+        }
         let never = "sudo: sorry, you must have a tty to run sudo";
         assert_eq!(finding(&said(never)), Finding::Never(never.into()));
     }
 
-    /// The gate, run by a plain shell in sudo's place.
-    fn through_the_gate(input: &str) -> (Option<i32>, String) {
-        use std::io::Write as _;
-        use std::process::{Command, Stdio};
-        let mut child = Command::new("sh")
-            .args([
-                "-c",
-                GATE,
-                "quorate",
-                "sh",
-                "-c",
-                "cat; printf '[%s]' \"$1\" \"$line\"",
-                "quorate",
-                "a b",
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    #[test]
+    fn a_question_is_our_prompt_or_a_line_that_is_not_ended() {
+        for (said, expected) in [
+            ("", Question::None),
+            ("We trust you have received the usual lecture.\n\n", Question::None),
+            ("Q1:password", Question::Ours),
+            ("[sudo: Q1:password] Password: ", Question::Ours),
+            ("lecture\nMot de passe : ", Question::Perhaps),
+            ("\nSorry, try again.\n", Question::None),
+            ("\nSorry, try again.\nQ1:password", Question::Ours),
+        ] {
+            assert_eq!(question(said, "Q1:password"), expected, "{said:?}");
+        }
     }
 
     #[test]
-    fn a_password_that_sudo_did_not_read_never_reaches_the_script() {
-        let (status, output) = through_the_gate("hunter2\nquorate:open\ndata\n\nquorate:open\n");
-        assert_eq!(status, Some(0));
-        assert_eq!(output, "quorate:ready\ndata\n\nquorate:open\n[a b][]");
-        assert_eq!(through_the_gate("quorate:open\n").1, "quorate:ready\n[a b][]");
-    }
-
-    #[test]
-    fn a_gate_that_is_never_opened_runs_nothing() {
-        assert_eq!(through_the_gate("hunter2\n"), (Some(125), "quorate:ready\n".into()));
-    }
-
-    #[test]
-    fn no_command_line_and_no_debug_output_holds_the_password() {
-        let elevation = Elevation::Password(SecretString::from("hunter2"));
-        let line = elevation
-            .command(&Script {
-                text: "id",
-                args: vec![],
-            })
-            .unwrap();
-        assert!(
-            !line.contains("hunter2") && line.ends_with("quorate sh -c id quorate"),
-            "{line}"
+    fn the_words_are_those_that_say_why() {
+        let words = |said: &str| words(said, "Q1:password");
+        assert_eq!(
+            words(
+                "Q1:password\nSorry, try again.\nQ1:password\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n"
+            ),
+            "sudo: 1 incorrect password attempt"
         );
-        assert!(!format!("{elevation:?}").contains("hunter2"));
+        let expired = "sudo: Account or password is expired, reset your password and try again";
+        assert_eq!(words(&format!("Q1:password\n{expired}\nCurrent password: ")), expired);
+        assert_eq!(
+            words("[sudo: Q1:password] Password: \nx is not in the sudoers file.\n"),
+            "x is not in the sudoers file."
+        );
+        assert_eq!(words("Q1:password"), "it said nothing");
     }
 }

@@ -19,17 +19,17 @@ use crate::host::Duplex;
 /// Opens a stream to `host:port` as dialled from the far end of `link`.
 ///
 /// # Errors
-/// Why it cannot be opened, in a few words.
-pub(super) async fn open(link: &Arc<Link>, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Duplex>, String> {
+/// Why it cannot be opened.
+pub(super) async fn open(link: &Arc<Link>, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Duplex>, Refused> {
     let opening = link
         .handle
         .channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0);
     let opened = tokio::time::timeout(limit, opening).await;
     let channel = opened
-        .map_err(|_| format!("no answer within {} s", limit.as_secs_f32()))?
+        .map_err(|_| Refused::Otherwise(format!("no answer within {} s", limit.as_secs_f32())))?
         .map_err(|error| match error {
             russh::Error::ChannelOpenFailure(failure) => refusal(&failure),
-            _ => link.why_lost(),
+            _ => Refused::Otherwise(link.why_lost()),
         })?;
     let (mut read, write) = channel.split();
     let (sender, receiver) = mpsc::channel(16);
@@ -47,16 +47,28 @@ pub(super) async fn open(link: &Arc<Link>, host: &str, port: u16, limit: Duratio
     }))
 }
 
-/// What is said where the SSH server opens no stream to anybody, whoever listens there.
-pub const FORWARDING_FORBIDDEN: &str = "its sshd forbids forwarding";
+/// How it is said that the SSH server opens no stream to anybody, whoever listens there.
+pub const FORWARDING_FORBIDDEN: &str = "sshd forbids forwarding (AllowTcpForwarding, PermitOpen)";
 
-fn refusal(failure: &ChannelOpenFailure) -> String {
+/// Why there is no stream, in a few words.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// By the server's rules; another way may lead there.
+    #[error("its {FORWARDING_FORBIDDEN}")]
+    Forbidden,
+    /// By whatever is there, or is not.
+    #[error("{0}")]
+    Otherwise(String),
+}
+
+/// Nothing listens at the far end.
+pub(super) const NO_ANSWER: &str = "nothing answers there (connection refused or unreachable)";
+
+fn refusal(failure: &ChannelOpenFailure) -> Refused {
     match failure {
-        ChannelOpenFailure::ConnectFailed => "nothing answers there (connection refused or unreachable)".to_owned(),
-        ChannelOpenFailure::AdministrativelyProhibited => {
-            format!("{FORWARDING_FORBIDDEN} (AllowTcpForwarding, PermitOpen)")
-        }
-        other => format!("its sshd refuses the forwarding ({other:?})"),
+        ChannelOpenFailure::ConnectFailed => Refused::Otherwise(NO_ANSWER.to_owned()),
+        ChannelOpenFailure::AdministrativelyProhibited => Refused::Forbidden,
+        other => Refused::Otherwise(format!("its sshd refuses the forwarding ({other:?})")),
     }
 }
 

@@ -181,8 +181,7 @@ pub fn insert_after(text: &str, item: &Item, fields: &[(&str, String)]) -> Optio
             let line = line_start(text, open);
             let alone = text[line..open].trim().is_empty();
             // A comment behind the last entry is about that one, and stays on its line.
-            let to_the_end = text[close + 1..].find(newline).map(|length| close + 1 + length);
-            if let Some(eol) = to_the_end.filter(|eol| alone && only_a_comment(&text[close + 1..*eol])) {
+            if let Some(eol) = own_line_ends(text, open, close) {
                 let (behind, indent) = (&text[close + 1..eol], &text[line..open]);
                 let (own, next) = if behind.trim_start().starts_with(',') {
                     ("", ",")
@@ -212,11 +211,13 @@ pub fn insert_after(text: &str, item: &Item, fields: &[(&str, String)]) -> Optio
     Some(format!("{head}{gap}{entry}{tail}"))
 }
 
-/// Whether what stands behind an entry is a comma at most, and a comment.
-fn only_a_comment(behind: &str) -> bool {
-    let behind = behind.trim_start();
+/// Where the line of a flow entry ends that has it for itself: a comma and a comment at most stand behind it.
+fn own_line_ends(text: &str, open: usize, close: usize) -> Option<usize> {
+    let eol = close + 1 + text[close + 1..].find(newline_of(text))?;
+    let behind = text[close + 1..eol].trim_start();
     let behind = behind.strip_prefix(',').unwrap_or(behind).trim_start();
-    behind.is_empty() || behind.starts_with('#')
+    let before = text[line_start(text, open)..open].trim();
+    (before.is_empty() && (behind.is_empty() || behind.starts_with('#'))).then_some(eol)
 }
 
 /// `text` without `item`, the `index`th of the list.
@@ -234,7 +235,10 @@ pub fn remove(text: &str, item: &Item, index: usize) -> Option<String> {
             )
         }
         Style::Flow { open, close } => {
-            if index == 0 {
+            if let Some(eol) = own_line_ends(text, open, close) {
+                // The comma of the one before may stay: YAML takes one behind the last entry.
+                (line_start(text, open), eol + newline_of(text).len())
+            } else if index == 0 {
                 let rest = text[close + 1..].trim_start().strip_prefix(',')?;
                 (open, text.len() - rest.trim_start().len())
             } else {

@@ -6,6 +6,7 @@
 pub mod table;
 pub mod value;
 
+mod fading;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,9 @@ use serde_json::Value;
 
 use super::leaf::nearest;
 use super::names::Version;
+use super::problem::Place;
 use super::problem::Severity;
+use super::tree::Entry;
 use table::{EtcdOption, Fate, OPTIONS};
 
 /// Which half of `option: value` a problem is about.
@@ -54,6 +57,14 @@ impl OptionProblem {
     }
 }
 
+/// Where the value of an option stands. A mapping or a null value has no text of its own to underline.
+pub(super) fn site(entry: &Entry) -> Place {
+    match entry.value.at.length {
+        0 => entry.key_at,
+        _ => entry.value.at,
+    }
+}
+
 /// Everything that is wrong with `options` under `version`; ordered by option.
 pub fn check_options(version: Version, options: &BTreeMap<String, Value>) -> Vec<OptionProblem> {
     let mut problems = Vec::new();
@@ -67,6 +78,7 @@ pub fn check_options(version: Version, options: &BTreeMap<String, Value>) -> Vec
         }
     }
     problems.extend(rules::check(&converted));
+    problems.extend(fading::check(version, &converted));
     problems.sort_by(|a, b| (&a.option, a.half).cmp(&(&b.option, b.half)));
     problems
 }

@@ -76,7 +76,11 @@ pub enum RunError {
     /// What a step needs does not hold any more.
     #[error("{step} was not begun: {saw}")]
     #[allow(missing_docs)]
-    NotSafe { step: String, saw: String },
+    NotSafe {
+        step: String,
+        saw: String,
+        hint: Option<String>,
+    },
     /// The operator interrupted, or the lock was lost.
     #[error("stopped between two steps: {0}")]
     Stopped(String),
@@ -97,8 +101,11 @@ pub async fn run(
             return Err(RunError::Stopped(format!("`{}` was not begun", wave.title)));
         }
         fault::point(&format!("before:{}", first_id(wave)));
-        still_safe(wave, world, reporter).await?;
-        perform(wave, world, reporter).await?;
+        tokio::select! {
+            safe = still_safe(wave, world, reporter) => safe?,
+            () = stop.cancelled() => return Err(RunError::Stopped(format!("`{}` was not begun", wave.title))),
+        }
+        perform(wave, world, reporter, stop).await?;
         fault::point(&format!("after:{}", first_id(wave)));
     }
     Ok(())
@@ -120,6 +127,7 @@ async fn still_safe(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> 
             return Err(RunError::NotSafe {
                 step: title(step),
                 saw: saw.message,
+                hint: saw.hint,
             });
         }
     }
@@ -127,16 +135,25 @@ async fn still_safe(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> 
 }
 
 /// Runs the steps of a wave at the same time, and waits for what each ensures.
-async fn perform(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> Result<(), RunError> {
-    let mut running: FuturesUnordered<_> = wave.steps.iter().map(|step| one(step, world, reporter)).collect();
-    let mut failed = Vec::new();
+async fn perform(
+    wave: &Wave,
+    world: &dyn World,
+    reporter: &dyn Reporter,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let mut running: FuturesUnordered<_> = wave.steps.iter().map(|step| one(step, world, reporter, stop)).collect();
+    let (mut failed, mut stopped) = (Vec::new(), None);
     while let Some(result) = running.next().await {
-        if let Err(step) = result {
-            failed.push(step);
+        match result {
+            Ok(()) => {}
+            Err(Halt::Failed(step)) => failed.push(step),
+            Err(Halt::Stopped(step)) => stopped = Some(step),
         }
     }
     match failed.first() {
-        None => Ok(()),
+        None => stopped.map_or(Ok(()), |step| {
+            Err(RunError::Stopped(format!("{step} was begun, and not waited for")))
+        }),
         Some(first) => Err(RunError::Failed {
             failed: failed.len(),
             first: first.clone(),
@@ -144,7 +161,14 @@ async fn perform(wave: &Wave, world: &dyn World, reporter: &dyn Reporter) -> Res
     }
 }
 
-async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter) -> Result<(), String> {
+/// How a step did not come to its end.
+enum Halt {
+    Failed(String),
+    /// It has done its work; the operator stopped while it waited to see the effect.
+    Stopped(String),
+}
+
+async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter, stop: &CancellationToken) -> Result<(), Halt> {
     let begun = Instant::now();
     let node = node_of(step);
     reporter.event(&Event::StepStarted {
@@ -154,9 +178,19 @@ async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter) -> Result<
     });
     let done = match world.perform(step, reporter).await {
         Ok(saw) if step.ensures.is_empty() || world.has_waited(step) => Ok(saw),
-        Ok(saw) => wait::watch(step, &step.ensures, Patience::of(step), world, reporter)
-            .await
-            .map(|()| saw),
+        Ok(saw) => tokio::select! {
+            seen = wait::watch(step, &step.ensures, Patience::of(step), world, reporter) => seen.map(|()| saw),
+            () = stop.cancelled() => {
+                reporter.event(&Event::StepFailed {
+                    step: step.id.clone(),
+                    node,
+                    error: "stopped while it waited to see the effect".into(),
+                    hint: None,
+                    journal: Vec::new(),
+                });
+                return Err(Halt::Stopped(title(step)));
+            }
+        },
         Err(error) => Err(error),
     };
     match done {
@@ -179,7 +213,7 @@ async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter) -> Result<
                 hint: error.hint,
                 journal: error.journal,
             });
-            Err(title(step))
+            Err(Halt::Failed(title(step)))
         }
     }
 }
@@ -196,10 +230,10 @@ fn node_of(step: &Step) -> Option<NodeName> {
 }
 
 /// Judges conditions; the first that does not hold, with what was seen.
-pub fn first_open(checks: &[Check], seen: &Observed) -> Option<String> {
+pub fn first_open<'a>(checks: &'a [Check], seen: &Observed) -> Option<(&'a Check, String)> {
     checks.iter().find_map(|check| match check.eval(seen) {
         Verdict::Holds => None,
-        Verdict::Fails(saw) => Some(saw),
-        Verdict::Unknown(why) => Some(why),
+        Verdict::Fails(saw) => Some((check, saw)),
+        Verdict::Unknown(why) => Some((check, why)),
     })
 }

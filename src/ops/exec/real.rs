@@ -15,6 +15,7 @@ mod restore;
 mod snapshot;
 mod turns;
 mod upkeep;
+mod way_up;
 
 use std::sync::Arc;
 
@@ -175,6 +176,7 @@ impl World for RealWorld {
             (Action::Wipe, Target::Node(node)) => self.wipe(node).await,
             (Action::BeginDowngrade { to }, _) => self.begin_downgrade(*to).await,
             (Action::CallOffDowngrade { .. }, _) => self.call_off_downgrade().await,
+            (Action::OpenTheWayUp { .. }, _) => self.open_the_way_up(step, reporter).await,
             (Action::AddLearner { url }, _) => self.add_learner(url).await,
             (Action::Promote { url }, _) => self.promote(step, url, reporter).await,
             (Action::HandOver { url }, _) => self.hand_over(url).await,

@@ -28,12 +28,16 @@ impl Patience {
             Action::Restart { .. } | Action::Promote { .. } => 600,
             Action::Defragment { .. } => 600,
             // etcd looks every few seconds, and writes a snapshot of its log before its storage changes.
-            Action::BeginDowngrade { .. } => 120,
+            Action::BeginDowngrade { .. } | Action::OpenTheWayUp { .. } => 120,
             Action::Start | Action::LookAgain { .. } => 120,
             _ => 30,
         }))
     }
 }
+
+/// Peers connect to each other within a second or so after a start: when that is all that is missing for this long, it does
+/// not come by itself.
+const STREAMS: Duration = Duration::from_secs(20);
 
 /// Most conditions come true within this time, and are looked for often until then.
 const SOON: Duration = Duration::from_secs(3);
@@ -55,22 +59,29 @@ pub(super) async fn watch(
     let mut pause = Duration::from_millis(40);
     let mut said = String::new();
     let mut asked = begun;
+    let mut streams_since = None;
     loop {
         let seen = world.look(&Look::at(looked_for)).await;
-        let Some(open) = first_open(looked_for, &seen) else {
+        let Some((check, open)) = first_open(looked_for, &seen) else {
             if looked_for.len() == checks.len() {
                 return Ok(());
             }
             looked_for = checks;
             continue;
         };
-        if begun.elapsed() > patience.0 {
+        // Without a leader nothing can be told of streams; nor did they come when something else went again.
+        streams_since = check
+            .about_streams()
+            .then(|| streams_since.unwrap_or_else(Instant::now));
+        let cut_off = streams_since.is_some_and(|since: Instant| since.elapsed() > STREAMS);
+        if begun.elapsed() > patience.0 || cut_off {
             let message = format!("after {} s: {open}", begun.elapsed().as_secs());
             let error = world
                 .hopeless(step)
                 .await
                 .unwrap_or_else(|| StepError::new(message.clone()));
-            return Err(StepError { message, ..error });
+            let hint = error.hint.or_else(|| check.way_out().map(str::to_owned));
+            return Err(StepError { message, hint, ..error });
         }
         if asked.elapsed() > Duration::from_secs(1) {
             asked = Instant::now();
@@ -96,7 +107,7 @@ pub(super) async fn watch(
     }
 }
 
-/// Whether judging it takes a close look at a host.
+/// Whether judging it takes a close look at a host, or a question to every member.
 fn closely(check: &Check) -> bool {
-    check.host().is_some_and(|(_, depth)| depth == Depth::Everything)
+    check.about_streams() || check.host().is_some_and(|(_, depth)| depth == Depth::Everything)
 }

@@ -4,7 +4,7 @@ use super::Situation;
 use crate::host::ServiceFacts;
 use crate::inventory::DesiredHost;
 use crate::ops::model::{Fact, Intent};
-use crate::ops::safety::downgrade::told;
+use crate::ops::safety::downgrade::{told, under_way};
 
 /// One sentence for each finding, hosts in the order of the inventory.
 pub(super) fn of_all(situation: Situation<'_>) -> Vec<String> {
@@ -19,10 +19,14 @@ pub(super) fn of_all(situation: Situation<'_>) -> Vec<String> {
         .collect()
 }
 
-/// A downgrade that is under way, beside everything that neither goes on with it nor calls it off.
-pub(super) fn of_a_downgrade(situation: Situation<'_>, intent: &Intent) -> Option<String> {
-    let (says, help) = told(situation.membership()?)?;
-    (!matches!(intent, Intent::Converge { .. })).then(|| format!("{says}; {help}"))
+/// Members between two minors, beside everything that was not told which way they go. An `up` that goes on with etcd's own
+/// job says so in its steps.
+pub(super) fn between_minors(situation: Situation<'_>, intent: &Intent) -> Option<String> {
+    let membership = situation.membership()?;
+    let (says, help) = told(membership)?;
+    let decided =
+        matches!(intent, Intent::Converge { .. }) && (situation.policy.way_chosen || under_way(membership).is_some());
+    (!decided).then(|| format!("{says}; {help}"))
 }
 
 /// The same for one host.

@@ -8,7 +8,7 @@ use super::join::{self, clear_aborted, is_on_its_way};
 use super::preflight::preflight;
 use super::startable::{certificates_ended, ended, lacks, last_writer};
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, Risk, Situation, Step, Target};
+use super::{Action, Risk, Situation, Step, Target, way_up};
 use crate::etcd::{bootstrap_cluster_id, bootstrap_member_id};
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{ClusterId, Desired, DesiredHost, NodeName};
@@ -16,6 +16,7 @@ use crate::ops::check::Check;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::Fact;
 use crate::ops::safety::bootstrap::{Ground, Marker, data_belongs, may_bootstrap, one_cluster, same_cluster};
+use crate::ops::safety::place::reached_where_it_listens;
 use crate::ops::safety::quorum::quorum;
 use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::version::may_start_with;
@@ -50,6 +51,12 @@ pub fn expected_cluster_id(desired: &Desired) -> ClusterId {
 /// Plans for the case that no member answers: make the cluster, finish making it, or start it again.
 pub(super) fn from_nothing(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
     one_cluster(situation.observed).map_err(|blocked| vec![blocked])?;
+    let elsewhere: Vec<Blocked> = known_hosts(situation)
+        .filter_map(|(host, facts)| reached_where_it_listens(host, facts).err())
+        .collect();
+    if !elsewhere.is_empty() {
+        return Err(elsewhere);
+    }
     if !limit.is_empty() {
         return cold_start(situation, &members_among(situation, limit)?);
     }
@@ -347,6 +354,7 @@ fn put_back(
                 continue;
             }
         };
+        blocked.extend(way_up::cold(situation, host, facts, missing.is_some()));
         let Some(what) = missing else { continue };
         notes.extend(of_unknown_age(situation, host, facts));
         blocked.extend(preflight(situation, host, facts));

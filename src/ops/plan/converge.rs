@@ -9,15 +9,15 @@ use super::leave::Strays;
 use super::preflight::preflight;
 use super::startable::{certificates_ended, ended, last_writer};
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, roll};
+use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, roll, way_up};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName};
 use crate::ops::check::Check;
-use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::{Marker, data_belongs, same_as_running};
 use crate::ops::safety::leader::named;
+use crate::ops::safety::place::{in_its_place, mount_first, reached_where_it_listens};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::version::{could_be_better, may_change_version};
@@ -54,7 +54,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         Effect::None,
         quiet_changes(&peers),
     );
-    let stopped = stopped(&peers);
+    let stopped = stopped(situation, &peers);
     let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.certificates || p.drift.now.crl);
     draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
     if touched {
@@ -67,6 +67,8 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let started = members_where(&peers, |p| !runs(p.facts));
     let left = leave::prune(situation, membership, prune, Strays::Down, &started, &mut draft)?;
     downgrade::open_the_way(situation, membership, &mut draft);
+    let well = members_where(&peers, |p| !runs(p.facts) || p.drift.now.certificates);
+    way_up::open(situation, &left, &covered, &well, &mut draft)?;
     roll::changed(situation, &left, &peers, &mut draft)?;
     // Stopped members are started, and sick ones rolled, before anybody joins.
     let cured = members_where(&peers, comes_back);
@@ -177,27 +179,42 @@ pub(super) fn own_data(
     facts: &HostFacts,
     member: &Member,
 ) -> Result<(), Blocked> {
-    data_belongs(situation.desired, host, facts)?;
+    if !lives_there(situation, facts, member) {
+        data_belongs(situation.desired, host, facts)?;
+    }
+    in_its_place(host, facts)?;
     if let Some(membership) = situation.membership().filter(|m| !m.takes_part(member.id)) {
         same_as_running(membership.cluster_id, host, facts)?;
+        if facts.service.pid.is_some() {
+            reached_where_it_listens(host, facts)?;
+        }
     }
     match facts.data.state {
         DataState::Empty | DataState::Aborted if first_start_is_due(situation, member, facts) => Ok(()),
-        DataState::Empty | DataState::Aborted => Err(data_gone(host, member)),
+        DataState::Empty | DataState::Aborted => Err(data_gone(host, facts, member)),
         DataState::Bootstrapped | DataState::Foreign => Ok(()),
     }
 }
 
-fn data_gone(host: &DesiredHost, member: &Member) -> Blocked {
+/// A member that answers from its host, run by what quorate installed there, is who it says it is, also where the note
+/// beside its data was lost: it is written again.
+fn lives_there(situation: Situation<'_>, facts: &HostFacts, member: &Member) -> bool {
+    let answers = situation.membership().is_some_and(|m| m.takes_part(member.id));
+    let ours = facts.service.pid.is_some() && facts.service.running_version.is_some();
+    answers && ours && Marker::on(facts).is_none() && facts.data.state == DataState::Bootstrapped
+}
+
+fn data_gone(host: &DesiredHost, facts: &HostFacts, member: &Member) -> Blocked {
+    let (hint, last) = mount_first(host, facts, "the data");
     Blocked::new(
         Rule::DataGone,
         format!(
             "it is a member of the cluster ({}), but its data directory {} is empty: the disk was wiped or not mounted",
             member.id, host.paths.data
         ),
-        "never start it like this, it would have forgotten its votes. Mount the disk",
+        hint,
     )
-    .or(LastResort::joins_afresh(&host.name))
+    .or(last)
     .on(&host.name)
 }
 
@@ -290,7 +307,7 @@ fn quiet_changes(peers: &[Peer<'_>]) -> Vec<super::Step> {
 }
 
 /// Members that have data and do not run; whatever else differs there takes effect with the start.
-fn stopped(peers: &[Peer<'_>]) -> Vec<super::Step> {
+fn stopped(situation: Situation<'_>, peers: &[Peer<'_>]) -> Vec<super::Step> {
     peers
         .iter()
         .filter(|p| !runs(p.facts))
@@ -299,6 +316,7 @@ fn stopped(peers: &[Peer<'_>]) -> Vec<super::Step> {
             let mut start = on(&node, start_or_change(p), Risk::Reversible)
                 .ensures(Check::Started { node: node.clone() })
                 .because([format!("it is {}", state(p.facts))]);
+            start.requires.extend(way_up::needed_for(situation, p.host, p.facts));
             if matches!(start.action, Action::Restart { .. }) {
                 // One that has come back by itself meanwhile is a voter again, and waits for its turn.
                 start = start.requires(Check::Stopped { node: node.clone() });

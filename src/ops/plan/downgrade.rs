@@ -9,7 +9,7 @@ use crate::inventory::NodeName;
 use crate::ops::check::Check;
 use crate::ops::model::{Membership, host_of};
 use crate::ops::safety::Blocked;
-use crate::ops::safety::downgrade::{WayBack, may_begin, may_go_back, takes_everybody, under_way, way_back};
+use crate::ops::safety::downgrade::{WayBack, goes_on, may_begin, may_go_back, takes_everybody, under_way, way_back};
 
 /// Refuses a way back that cannot be gone, before anything is touched.
 ///
@@ -22,6 +22,9 @@ pub(super) fn may_be_gone(
     peers: &[Peer<'_>],
 ) -> Result<(), Vec<Blocked>> {
     let wanted = situation.desired.version;
+    if !situation.policy.way_chosen {
+        goes_on(membership, wanted).map_err(|refusal| vec![refusal])?;
+    }
     let goes = |member: &Member| host_of(situation.desired, member).is_some_and(|host| covered(&host.name));
     let blocked: Vec<Blocked> = match way_back(membership, wanted) {
         WayBack::NotNeeded => Vec::new(),

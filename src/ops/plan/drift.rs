@@ -108,7 +108,7 @@ fn read_by_etcd(host: &DesiredHost, path: &HostPath) -> bool {
 }
 
 /// The unit file; for quorate's own supervising loop the file that tells it what to run.
-fn manager_file(host: &DesiredHost) -> HostPath {
+pub(super) fn manager_file(host: &DesiredHost) -> HostPath {
     match host.service_manager {
         ServiceManager::Systemd => unit_path(&host.service),
         ServiceManager::Process => launch_path(&host.paths),

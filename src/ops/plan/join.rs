@@ -7,7 +7,7 @@ use super::converge::{own_data, runs};
 use super::drift::drift;
 use super::preflight::preflight;
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, HostChange, Risk, Situation, Step, Target, leave, roll};
+use super::{Action, HostChange, Risk, Situation, Step, Target, leave, roll, way_up};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName, PeerUrl};
@@ -17,6 +17,7 @@ use crate::ops::model::{Membership, host_of};
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::leader::before_a_join;
 use crate::ops::safety::membership::{PROMOTION_LAG, left_by_a_join, may_add_once, may_finish};
+use crate::ops::safety::place::at_another_url;
 use crate::ops::safety::quorum::may_stop;
 use crate::ops::safety::version::may_join_with;
 use crate::ops::safety::{Blocked, Rule};
@@ -166,12 +167,12 @@ pub(super) fn listed_elsewhere(membership: &Membership, host: &DesiredHost) -> R
         return Ok(());
     };
     let urls: Vec<&str> = elsewhere.peer_urls.iter().map(|u| u.0.as_str()).collect();
-    Err(Blocked::new(
-        Rule::Inventory,
-        format!("the cluster knows this member at {}, and the inventory has it at {}", urls.join(", "), host.peer_url()),
-        "put the old address back; an address is changed by adding the member under another name and removing the old one",
-    )
-    .on(&host.name))
+    let urls = urls.join(", ");
+    let reason = format!(
+        "the cluster knows this member at {urls}, and the inventory has it at {}",
+        host.peer_url()
+    );
+    Err(at_another_url(host, &urls, reason))
 }
 
 /// Whether systemd runs the unit or tries to.
@@ -227,7 +228,8 @@ pub(super) fn one(
     // What is cleared away takes the marker with it.
     change.marker = (aborted || Marker::on(facts).as_ref() != Some(&marker)).then(|| marker.clone());
     let listed = membership.of(host);
-    if (aborted || listed.is_none()) && is_on_its_way(facts) {
+    let stopped = (aborted || listed.is_none()) && is_on_its_way(facts);
+    if stopped {
         // systemd goes on trying, and a start before the member is listed would fail and leave its remains.
         draft.wave(format!("stop {}", host.name), Effect::None, vec![stop(host)]);
         change.enable = true;
@@ -236,8 +238,10 @@ pub(super) fn one(
         let clear = format!("clear the aborted start of {}", host.name);
         draft.wave(clear, Effect::None, vec![clear_aborted(host)]);
     }
-    let running = runs(facts) && !aborted;
+    let running = runs(facts) && !stopped;
     let again = running && !drift.restart.is_empty();
+    // One that brings data of its own goes through its raft log again.
+    let enters = way_up::needed_for(situation, host, facts);
     if again {
         let title = format!("restart {}", host.name);
         match listed.filter(|m| !m.learner) {
@@ -252,7 +256,9 @@ pub(super) fn one(
                     why: drift.restart,
                 };
                 let effect = roll::effect(membership, member);
-                draft.wave(title, effect, vec![one.step(situation, membership)]);
+                let mut turn = one.step(situation, membership);
+                turn.requires.extend(enters.clone());
+                draft.wave(title, effect, vec![turn]);
             }
             // A learner that runs with other files than it should: they take effect with a restart, which costs nobody.
             None => {
@@ -260,12 +266,13 @@ pub(super) fn one(
                     change,
                     url: url.clone(),
                 };
-                let step = on(&host.name, restart, Risk::Reversible)
+                let mut step = on(&host.name, restart, Risk::Reversible)
                     .ensures(Check::RunsCurrent {
                         node: host.name.clone(),
                         version: Some(situation.desired.version),
                     })
                     .because(drift.restart);
+                step.requires.extend(enters.clone());
                 draft.wave(title, Effect::None, vec![step]);
             }
         }
@@ -295,17 +302,13 @@ pub(super) fn one(
         );
     }
     if !running {
-        draft.wave(
-            format!("start {}", host.name),
-            Effect::None,
-            vec![
-                on(&host.name, Action::Start, Risk::Reversible)
-                    .requires(Check::Listed { url: url.clone() })
-                    .ensures(Check::Started {
-                        node: host.name.clone(),
-                    }),
-            ],
-        );
+        let mut start = on(&host.name, Action::Start, Risk::Reversible)
+            .requires(Check::Listed { url: url.clone() })
+            .ensures(Check::Started {
+                node: host.name.clone(),
+            });
+        start.requires.extend(enters);
+        draft.wave(format!("start {}", host.name), Effect::None, vec![start]);
     }
     if listed.is_none_or(|m| m.learner) {
         let promote = step(Target::Cluster, Action::Promote { url: url.clone() }, Risk::Reversible)

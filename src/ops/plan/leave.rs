@@ -100,8 +100,13 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
         Some(begun) => may_finish(&after, begun.id, &BTreeSet::new()).err(),
         None => may_add(&after).err(),
     });
-    // What lies on another host, or was brought there before, stays there: it must be the newcomer's.
-    if old != new || begun {
+    // Named as the newcomer, a host that was a member once gives up what it still has of that.
+    let former = old != new && after.of(new_host).is_none() && facts.data.state == DataState::Bootstrapped;
+    if former {
+        blocked.extend(data_belongs(situation.desired, new_host, facts).err());
+        blocked.extend(join::listed_elsewhere(&after, new_host).err());
+    } else if old != new || begun {
+        // What was brought there before stays there: it must be the newcomer's.
         blocked.extend(data_belongs(situation.desired, new_host, facts).err());
         blocked.extend(join::may_start(situation, &after, new_host, facts).err());
     }
@@ -111,7 +116,7 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
     if old != new || !begun {
         retire(situation, old_host, false, &mut draft).map_err(|refusal| vec![refusal])?;
     }
-    if old != new && join::left_over(&after, new_host, facts) {
+    if former {
         retire(situation, new_host, false, &mut draft).map_err(|refusal| vec![refusal])?;
     }
     let mut known: Vec<(String, PeerUrl)> = after

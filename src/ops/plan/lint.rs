@@ -7,7 +7,7 @@ use std::fmt;
 use super::{Action, HostChange, Plan, Risk, Step, Target, Wave};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts};
-use crate::inventory::{NodeName, PeerUrl};
+use crate::inventory::{NodeName, PeerUrl, Version};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Intent, Membership, Observed};
 use crate::render::{InitialState, initial_of};
@@ -308,6 +308,12 @@ impl<'a> Lint<'a> {
         {
             self.fatal(&step.id, "does not wait until the voter is healthy again");
         }
+        if self.leaves_v2_behind(step, url) && !step.requires.iter().any(|c| matches!(c, Check::SafeToEnter { .. })) {
+            self.fatal(
+                &step.id,
+                "takes a member onto 3.7, and nothing makes sure that it can read its raft log",
+            );
+        }
         if self.goes_back(step, url) && !step.requires.iter().any(|c| matches!(c, Check::SafeToGoBack { .. })) {
             self.fatal(
                 &step.id,
@@ -318,16 +324,24 @@ impl<'a> Lint<'a> {
 
     /// Whether it exchanges a member's release for one of an earlier minor than that says it runs.
     fn goes_back(&self, step: &Step, url: &PeerUrl) -> bool {
+        self.exchanged(step, url)
+            .is_some_and(|(comes, runs)| comes.series() < runs.series())
+    }
+
+    /// Whether it takes a member over the border behind which the raft log of earlier releases cannot be read.
+    fn leaves_v2_behind(&self, step: &Step, url: &PeerUrl) -> bool {
+        self.exchanged(step, url)
+            .is_some_and(|(comes, runs)| comes.series() >= (3, 7) && runs.series() < (3, 7))
+    }
+
+    /// The release that a step brings to a member, and the one that it says it runs.
+    fn exchanged(&self, step: &Step, url: &PeerUrl) -> Option<(Version, Version)> {
         let comes = step.ensures.iter().find_map(|check| match check {
             Check::RunsCurrent { version, .. } => *version,
             _ => None,
         });
-        let runs = self
-            .membership()
-            .and_then(|m| Some(m.status_of(at(m, url)?.id)?.version));
-        comes
-            .zip(runs)
-            .is_some_and(|(comes, runs)| comes.series() < runs.series())
+        let membership = self.membership()?;
+        Some((comes?, membership.status_of(at(membership, url)?.id)?.version))
     }
 
     /// A host without data starts only where that was made sure of: nothing there at a bootstrap, or on the list, or

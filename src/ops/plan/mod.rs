@@ -10,6 +10,7 @@ pub mod drift;
 pub mod lint;
 pub mod preflight;
 pub mod step;
+pub mod way_up;
 
 mod authorize;
 mod beforehand;
@@ -23,6 +24,7 @@ mod restore;
 mod roll;
 mod rotate_ca;
 mod startable;
+mod starts;
 mod upkeep;
 mod waves;
 
@@ -32,9 +34,11 @@ mod certificates_tests;
 pub use bootstrap::{expected_cluster_id, initial_new};
 pub use drift::{managed_files, pki_manifest};
 pub use restore::workplace;
+pub use starts::{NewStart, new_starts};
 pub use step::*;
 
 use crate::inventory::Desired;
+use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Intent, Membership, NO_WAY_TO_ASK, Observed, Policy, Supplies, why_and_help};
 use crate::ops::safety::Blocked;
 use crate::ops::safety::bootstrap::{answers_for_us, one_cluster};
@@ -110,7 +114,7 @@ fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>>
         Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
     draft.notes.extend(advice::of_all(situation));
-    draft.notes.extend(advice::of_a_downgrade(situation, intent));
+    draft.notes.extend(advice::between_minors(situation, intent));
     draft.number();
     Ok(Plan {
         header: Header {
@@ -145,10 +149,16 @@ fn living(situation: Situation<'_>) -> Result<&Membership, Vec<Blocked>> {
             let help = help.unwrap_or("see to that first: etcd may be well all the same");
             Err(vec![Blocked::new(Rule::Unreachable, why, help)])
         }
-        Fact::Unknown(why) => Err(vec![Blocked::new(
-            Rule::Unknown,
-            format!("the cluster could not be read: {why}"),
-            "start it with `quorate up`, or look at `quorate status`",
-        )]),
+        Fact::Unknown(why) => {
+            let (hint, last) = match why.contains(crate::ops::model::NO_QUORUM) {
+                true => (
+                    "start the members that are down with `quorate up`",
+                    Some(LastResort::majority_gone()),
+                ),
+                false => ("start it with `quorate up`, or look at `quorate status`", None),
+            };
+            let reason = format!("the cluster could not be read: {why}");
+            Err(vec![Blocked::new(Rule::Unknown, reason, hint).or(last)])
+        }
     }
 }

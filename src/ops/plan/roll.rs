@@ -6,7 +6,7 @@ use super::converge::{Peer, initial_existing, look_again, members_where, own_dat
 use super::drift::drift;
 use super::startable::{lacks, shut_out, would_stay_down};
 use super::waves::{Draft, Effect, on};
-use super::{Action, HostChange, Risk, Situation, downgrade, living};
+use super::{Action, HostChange, Risk, Situation, downgrade, living, way_up};
 use crate::etcd::Member;
 use crate::inventory::{DesiredHost, MemberId, NodeName, Version};
 use crate::ops::check::Check;
@@ -44,6 +44,8 @@ pub(super) fn changed(
         };
         let mut step = one.step(situation, membership);
         step.requires.extend(downgrade::needed_for(situation, membership, peer));
+        step.requires
+            .extend(way_up::needed_for(situation, peer.host, peer.facts));
         draft.wave(
             format!("roll {}", peer.host.name),
             effect(membership, peer.member),
@@ -178,6 +180,10 @@ impl Turn<'_> {
             url: url.clone(),
             policy: situation.policy,
         })
+        .requires(Check::OthersConnected {
+            url: url.clone(),
+            policy: situation.policy,
+        })
         .ensures(Check::RunsCurrent {
             node: self.host.name.clone(),
             version: self.version,
@@ -186,7 +192,11 @@ impl Turn<'_> {
             true => Check::Listed { url: url.clone() },
             false => Check::HealthyVoter { url: url.clone() },
         })
-        .ensures(Check::CaughtUp { url, within: CAUGHT_UP })
+        .ensures(Check::CaughtUp {
+            url: url.clone(),
+            within: CAUGHT_UP,
+        })
+        .ensures(Check::Connected { url })
         .because(self.why)
         .because(leads.then(|| "it leads: last, after handing leadership over".to_owned()))
     }

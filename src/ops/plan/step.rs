@@ -196,6 +196,13 @@ pub enum Action {
         /// Where it was on its way to.
         to: Version,
     },
+    /// Lets every member write a snapshot of its raft log, so that a start with this release goes through nothing that it
+    /// cannot read: etcd is told to go back a minor release and, once its version has fallen, that it stays. Nobody is
+    /// restarted.
+    OpenTheWayUp {
+        /// The release that comes.
+        to: Version,
+    },
     /// Adds the host as a learner.
     AddLearner {
         /// Its peer URL.
@@ -415,6 +422,10 @@ impl Action {
                 )
             }
             Action::CallOffDowngrade { to } => format!("call the way back to {} off", to.series_text()),
+            Action::OpenTheWayUp { to } => format!(
+                "let every member write a new snapshot of its raft log, for {} to begin with; nothing restarts",
+                to.series_text()
+            ),
             Action::AddLearner { url } => format!("add {url} to the cluster as a learner"),
             Action::Promote { .. } => "wait until it has caught up, then make it a voter".into(),
             Action::HandOver { .. } => "hand leadership over".into(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::place::{called_as_before, in_its_place, in_the_way, mount_first};
 use super::{Blocked, Rule};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, ClusterName, Desired, DesiredHost, NodeName};
@@ -162,7 +163,7 @@ pub fn may_bootstrap(desired: &Desired, observed: &Observed, expected: ClusterId
             Blocked::new(
                 Rule::DataGone,
                 "this cluster was complete once, and no host has its data any more",
-                "bring the disks back",
+                "mount the disks and run `quorate up` again",
             )
             .or(LastResort::from_a_snapshot()),
         ]);
@@ -230,16 +231,17 @@ pub fn same_as_running(running: ClusterId, host: &DesiredHost, facts: &HostFacts
 /// Rule 7: is what lies in the data directory this cluster's own?
 ///
 /// # Errors
-/// Foreign data, an aborted start that nobody of ours began, or data without a marker.
+/// Foreign data, an aborted start that nobody of ours began, data without a marker, or its own at another place or under
+/// another name.
 pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
     let marker = Marker::on(facts);
-    let ours = marker
-        .as_ref()
-        .is_some_and(|m| m.cluster == desired.cluster && m.member == host.name);
+    in_its_place(host, facts)?;
+    if let Some(marker) = marker.as_ref().filter(|_| facts.data.state != DataState::Empty) {
+        called_as_before(desired, host, marker)?;
+    }
+    let ours = marker.as_ref().is_some_and(|m| m.cluster == desired.cluster);
     let path = &host.paths.data;
-    let hint = format!(
-        "look at it; if nobody needs it, move it away by hand (`mv {path} {path}.old`), or give this cluster other `paths.data`"
-    );
+    let hint = in_the_way(host, facts);
     let foreign = facts
         .service
         .running_exe
@@ -271,13 +273,11 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
             hint,
         )
         .on(&host.name)),
-        (DataState::Aborted, Some(m)) if m.complete => Err(Blocked::new(
-            Rule::DataGone,
-            format!("{path} has a database but its write-ahead log is gone"),
-            "this member has lost data",
-        )
-        .or(LastResort::lost_data(&host.name))
-        .on(&host.name)),
+        (DataState::Aborted, Some(m)) if m.complete => {
+            let (hint, last) = mount_first(host, facts, "the log");
+            let lost = format!("{path} has a database, and its write-ahead log is not there");
+            Err(Blocked::new(Rule::DataGone, lost, hint).or(last).on(&host.name))
+        }
         (_, Some(_)) => Ok(()),
         (DataState::Aborted, None) => Err(Blocked::new(
             Rule::ForeignData,

@@ -1,7 +1,11 @@
 //! The way back over a minor release, as etcd itself opens it from 3.6 on: it is told first, lowers the version that the
 //! cluster works at, brings the storage of each member into the older form, and only then an older server starts on it
-//! (facts/etcd.md section 5; server/etcdserver/version/monitor.go). The job ends by itself with the last member, and can
-//! be called off until then.
+//! (facts/etcd.md section 5; server/etcdserver/version/monitor.go).
+//!
+//! What etcd tells of its job says little: a leader of 3.5 ends it as soon as the cluster *works* at 3.5 (etcd's
+//! `isMatchedVersions`), with members of 3.6 still to come, and tells nobody. Nothing is lost with it: a cluster never works
+//! at a later minor than its oldest member runs, whether that one answers or not. So what counts here is what holds: the
+//! version that the cluster works at, the form of each storage, and what keeps them where they are (decision 29).
 
 use super::{Blocked, Rule, name};
 use crate::etcd::Member;
@@ -29,13 +33,11 @@ pub fn way_back(membership: &Membership, to: Version) -> WayBack {
     if later.peek().is_none() {
         return WayBack::NotNeeded;
     }
+    if later.all(|member| may_go_back(membership, member.id, to).is_ok()) {
+        return WayBack::Open;
+    }
     match under_way(membership) {
-        Some(target) if target.series() == to.series() => {
-            match later.all(|member| may_go_back(membership, member.id, to).is_ok()) {
-                true => WayBack::Open,
-                false => WayBack::Opening,
-            }
-        }
+        Some(target) if target.series() == to.series() => WayBack::Opening,
         _ => WayBack::Closed,
     }
 }
@@ -68,23 +70,27 @@ pub fn may_begin(membership: &Membership, to: Version) -> Result<(), Blocked> {
         }
         None => {}
     }
-    let newest = membership.releases().max().unwrap_or(to);
+    // Beside a member of the older minor the cluster works at that already: there is nothing to tell etcd.
+    match runs_at_most(membership, to, None) {
+        true => everybody_may_go_back(membership, to),
+        false => Ok(()),
+    }
+}
+
+/// Would etcd listen now? It takes the order from a cluster that works at the minor that its members run, and gets there by
+/// itself within seconds after an upgrade, or after a downgrade that was called off.
+///
+/// # Errors
+/// As [`may_begin`], and whose storage has not followed yet.
+pub fn would_listen(membership: &Membership, to: Version) -> Result<(), Blocked> {
+    may_begin(membership, to)?;
+    if under_way(membership).is_some() {
+        return Ok(());
+    }
     for member in &membership.members {
         let Some(status) = membership.status_of(member.id) else {
             continue;
         };
-        if status.version.series() <= to.series() {
-            return Err(Blocked::new(
-                Rule::Version,
-                format!(
-                    "{} runs etcd {} beside members of {}: an upgrade was not finished, or a downgrade was called off",
-                    name(member),
-                    status.version,
-                    newest.series_text()
-                ),
-                format!("go on with `quorate upgrade --to {newest}`; once every member runs it, etcd can go back"),
-            ));
-        }
         if status.storage_version.map(|version| version.series()) != Some(status.version.series()) {
             let form = match status.storage_version {
                 Some(version) => format!("has storage of {}", version.series_text()),
@@ -103,6 +109,14 @@ pub fn may_begin(membership: &Membership, to: Version) -> Result<(), Blocked> {
         }
     }
     Ok(())
+}
+
+/// Whether a member that answers, other than `but`, runs the minor of `to` or an older one.
+fn runs_at_most(membership: &Membership, to: Version, but: Option<MemberId>) -> bool {
+    membership.members.iter().any(|member| {
+        let status = membership.status_of(member.id).filter(|_| Some(member.id) != but);
+        status.is_some_and(|status| status.version.series() <= to.series())
+    })
 }
 
 /// One that is down keeps the cluster's version where it is, and its storage as it was.
@@ -159,7 +173,8 @@ pub fn takes_everybody(membership: &Membership, goes: impl Fn(&Member) -> bool) 
 }
 
 /// May this member's binary be exchanged for `to`, as far as the minor goes? An older server ends at once (`invalid
-/// downgrade`) on storage or in a cluster that is not ready for it.
+/// downgrade`) on storage or in a cluster that is not ready for it. Both must be, and something must keep them so until it
+/// has started: etcd's job, or a member that runs the older minor already.
 ///
 /// # Errors
 /// What is not ready.
@@ -180,12 +195,21 @@ pub fn may_go_back(membership: &Membership, id: MemberId, to: Version) -> Result
     if status.version.series() <= to.series() {
         return Ok(());
     }
-    if status.downgrade.map(|target| target.series()) != Some(to.series()) {
-        return not_yet(format!("{who} knows nothing of a downgrade to {minor}"));
+    let told = status.downgrade.map(|target| target.series()) == Some(to.series());
+    if !told && !runs_at_most(membership, to, Some(id)) {
+        return not_yet(format!(
+            "{who} knows nothing of a downgrade to {minor}, and no member runs that"
+        ));
     }
     match membership.works_at.get(&id) {
         Some(works_at) if works_at.series() == to.series() => {}
         Some(works_at) => return not_yet(format!("for {who} the cluster works at {} yet", works_at.series_text())),
+        None if !status.between_minors() => {
+            return not_yet(format!(
+                "for {who} the cluster works at {} yet",
+                status.version.series_text()
+            ));
+        }
         None => return not_yet(format!("{who} does not tell what version the cluster works at")),
     }
     match status.storage_version {
@@ -257,27 +281,62 @@ pub fn went_back(membership: &Membership, to: Version) -> Result<(), Blocked> {
     none_under_way(membership)
 }
 
-/// What a person should know of a downgrade that is under way: how far it is, and both ways out.
+/// May a run that was not told which way go to `wanted`? Members between two minors have come there by an upgrade or a
+/// downgrade that was not finished, and the inventory may be older than that. Only upwards, without a job of etcd's, it goes
+/// on by itself: so it does after an `up` that brought the later release and was interrupted.
+///
+/// # Errors
+/// What would be turned round, with both ways out.
+pub fn goes_on(membership: &Membership, wanted: Version) -> Result<(), Blocked> {
+    let turns_round = match under_way(membership) {
+        Some(target) => wanted.series() > target.series() && later(membership, target).next().is_some(),
+        None => runs_at_most(membership, wanted, None) && later(membership, wanted).next().is_some(),
+    };
+    match told(membership).filter(|_| turns_round) {
+        None => Ok(()),
+        Some((says, help)) => Err(Blocked::new(
+            Rule::Version,
+            format!("{says}, and the inventory wants {wanted}: that may turn it round"),
+            format!("say which way: {help}"),
+        )),
+    }
+}
+
+/// What a person should know of members between two minors: how far it is, and both ways out.
 pub fn told(membership: &Membership) -> Option<(String, String)> {
-    let target = under_way(membership)?;
-    let there: Vec<Version> = membership
-        .releases()
-        .filter(|version| version.series() == target.series())
-        .collect();
-    let says = format!(
-        "etcd is on its way back to {}: {} of {} members run it",
-        target.series_text(),
-        there.len(),
-        membership.members.len()
-    );
-    let exactly = |version: Option<Version>, or: String| version.map_or(or, |version| version.to_string());
-    let back = exactly(there.into_iter().max(), format!("{}.N", target.series_text()));
-    let newest = membership.releases().max().filter(|v| v.series() > target.series());
-    let help = match newest {
-        Some(newest) => {
-            format!("`quorate downgrade --to {back}` goes on with it, `quorate upgrade --to {newest}` calls it off")
-        }
-        None => "it ends by itself within seconds".to_owned(),
+    let target = under_way(membership);
+    let older = match target {
+        Some(target) => target,
+        None => membership.releases().min()?,
+    };
+    let runs = |back: bool| {
+        let releases = membership.releases();
+        releases.filter(move |version| (version.series() <= older.series()) == back)
+    };
+    let (back, newest) = (runs(true).max(), runs(false).max());
+    let count = runs(true).count();
+    let says = match target {
+        Some(target) => format!(
+            "etcd is on its way back to {}: {count} of {} members run it",
+            target.series_text(),
+            membership.members.len()
+        ),
+        None => format!(
+            "its members are between two minor releases: {count} of {} run {}, the others {}",
+            membership.members.len(),
+            back?.series_text(),
+            newest?.series_text()
+        ),
+    };
+    let Some(newest) = newest else {
+        return Some((says, "it ends by itself within seconds".to_owned()));
+    };
+    let up = format!("`quorate upgrade --to {newest}`");
+    let down = back.map_or(format!("{}.N", older.series_text()), |version| version.to_string());
+    let help = match (target.is_some(), way_back(membership, older)) {
+        (true, _) => format!("`quorate downgrade --to {down}` goes on with it, {up} calls it off"),
+        (false, WayBack::Open) => format!("{up} brings them all up, `quorate downgrade --to {down}` all down"),
+        (false, _) => format!("{up} brings them all up"),
     };
     Some((says, help))
 }

@@ -15,12 +15,14 @@ enum Is {
     Told,
     /// The same with storage of 3.5.
     Ready,
+    /// The same after etcd has ended the job.
+    Left,
     /// Of 3.5 by now.
     Back,
     /// It does not answer.
     Silent,
 }
-use Is::{Back, Ready, Settled, Silent, Told};
+use Is::{Back, Left, Ready, Settled, Silent, Told};
 
 fn minor(version: Version) -> Version {
     Version::new(version.major, version.minor, 0)
@@ -41,11 +43,11 @@ fn cluster(members: [Is; 3]) -> Membership {
         status.version = if matches!(is, Back) { V3_5 } else { V3_6 };
         status.storage_version = match is {
             Settled | Told => Some(minor(V3_6)),
-            Ready => Some(minor(V3_5)),
+            Ready | Left => Some(minor(V3_5)),
             Back | Silent => None,
         };
         status.downgrade = told.then_some(minor(V3_5));
-        if told {
+        if told || matches!(is, Left) {
             membership.works_at.insert(id, minor(V3_5));
         }
     }
@@ -71,8 +73,11 @@ fn what_members_say_tells_how_far_the_way_is() {
     assert_eq!(far([Ready; 3], V3_5), WayBack::Open);
     assert_eq!(far([Back, Ready, Ready], V3_5), WayBack::Open);
     assert_eq!(far([Back; 3], V3_5), WayBack::NotNeeded);
-    // One that was called off.
-    assert_eq!(far([Back, Settled, Settled], V3_5), WayBack::Closed);
+    // Ended by a leader of 3.5, or called off, or an upgrade that was not finished: it is as open as before.
+    assert_eq!(far([Back, Left, Left], V3_5), WayBack::Open);
+    assert_eq!(far([Silent, Left, Left], V3_5), WayBack::Closed);
+    // Nobody of 3.5 keeps the others where they are.
+    assert_eq!(far([Left; 3], V3_5), WayBack::Closed);
     // On the way back to 3.5 nobody gets any nearer to 3.4.
     assert_eq!(far([Ready; 3], Version::new(3, 4, 45)), WayBack::Closed);
     // What one member in the middle of a start cannot tell is not asked of the others.
@@ -91,16 +96,10 @@ fn etcd_is_told_only_while_all_of_it_is_well_and_of_one_minor() {
         "{silent:?}"
     );
     assert_eq!(refused(silent, "n2 is not healthy (no answer)"), Rule::NotSettled);
-    let mixed = may_begin(&cluster([Back, Settled, Settled]), V3_5);
-    assert!(
-        mixed
-            .as_ref()
-            .is_err_and(|b| b.hint.contains("quorate upgrade --to 3.6.14")),
-        "{mixed:?}"
-    );
+    let mixed = may_begin(&cluster([Back, Settled, Left]), V3_5);
     assert_eq!(
-        refused(mixed, "n1 runs etcd 3.5.30 beside members of 3.6"),
-        Rule::Version
+        refused(mixed, "for n2 the cluster works at 3.6 yet (2 of 3 members are ready)"),
+        Rule::NotSettled
     );
     let mut learner = cluster([Settled; 3]);
     learner.members[2].learner = true;
@@ -114,7 +113,9 @@ fn what_an_upgrade_or_another_downgrade_has_not_finished_comes_first() {
         panic!("it answers");
     };
     status.storage_version = Some(minor(V3_5));
-    let rising = may_begin(&rising, V3_5);
+    // The plan may be made, and waits for it.
+    assert_eq!(may_begin(&rising, V3_5), Ok(()));
+    let rising = would_listen(&rising, V3_5);
     assert_eq!(
         refused(rising, "n2 runs etcd 3.6.14 and has storage of 3.5"),
         Rule::NotSettled
@@ -147,6 +148,12 @@ fn an_older_binary_takes_over_only_storage_of_its_own_form_in_a_cluster_that_wor
     // Unknown is never absent.
     assert_eq!(refused(may(Silent, 1), "n1 does not answer"), Rule::Unknown);
     assert_eq!(may(Silent, 2), Ok(()), "that one does");
+    // Without the job it takes a member of the older minor to keep the cluster where it is.
+    assert_eq!(may_go_back(&cluster([Left, Left, Back]), MemberId(1), V3_5), Ok(()));
+    let nobody = may_go_back(&cluster([Left; 3]), MemberId(1), V3_5);
+    assert_eq!(refused(nobody, "no member runs that"), Rule::NotSettled);
+    let silent = may_go_back(&cluster([Left, Left, Silent]), MemberId(1), V3_5);
+    assert_eq!(refused(silent, "no member runs that"), Rule::NotSettled);
     let mut early = cluster([Ready; 3]);
     early.works_at.insert(MemberId(1), minor(V3_6));
     let outcome = may_go_back(&early, MemberId(1), V3_5);
@@ -210,6 +217,43 @@ fn people_are_told_how_far_it_is_and_both_ways_out() {
         help,
         "`quorate downgrade --to 3.5.30` goes on with it, `quorate upgrade --to 3.6.14` calls it off"
     );
+    let (says, help) = told(&cluster([Back, Left, Left])).expect("etcd has ended it");
+    assert_eq!(
+        says,
+        "its members are between two minor releases: 1 of 3 run 3.5, the others 3.6"
+    );
+    assert_eq!(
+        help,
+        "`quorate upgrade --to 3.6.14` brings them all up, `quorate downgrade --to 3.5.30` all down"
+    );
+    let (_, help) = told(&cluster([Back, Settled, Left])).expect("n2 is not ready");
+    assert_eq!(help, "`quorate upgrade --to 3.6.14` brings them all up");
     let (_, help) = told(&cluster([Told; 3])).expect("one is under way");
     assert!(help.starts_with("`quorate downgrade --to 3.5.N`"), "{help}");
+}
+
+#[test]
+fn nothing_is_turned_round_by_a_run_that_was_not_told_which_way() {
+    let may = |members, wanted| goes_on(&cluster(members), wanted);
+    let round = may([Back, Ready, Ready], V3_6);
+    assert!(
+        round
+            .as_ref()
+            .is_err_and(|b| b.hint.contains("`quorate downgrade --to 3.5.30` goes on")
+                && b.hint.contains("`quorate upgrade --to 3.6.14` calls it off")),
+        "{round:?}"
+    );
+    assert_eq!(refused(round, "and the inventory wants 3.6.14"), Rule::Version);
+    assert!(may([Ready; 3], V3_6).is_err(), "also before the first is back");
+    // Both an upgrade and a downgrade look like this.
+    let either = may([Back, Left, Left], V3_5);
+    assert_eq!(refused(either, "1 of 3 run 3.5, the others 3.6"), Rule::Version);
+    // On it goes with etcd's job, up again, and where there is nothing to turn.
+    assert_eq!(may([Back, Ready, Ready], V3_5), Ok(()));
+    assert_eq!(may([Back, Left, Left], V3_6), Ok(()));
+    for wanted in [V3_5, V3_6] {
+        assert_eq!(may([Settled; 3], wanted), Ok(()));
+        assert_eq!(may([Left; 3], wanted), Ok(()));
+        assert_eq!(may([Back; 3], wanted), Ok(()));
+    }
 }

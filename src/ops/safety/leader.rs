@@ -31,18 +31,23 @@ pub fn before_a_removal(membership: &Membership, id: MemberId) -> Succession {
     }
 }
 
-/// Who leads after `from`: the healthy voter that has applied most. etcd hangs for long when it is asked to hand over to one
-/// that is down (facts/etcd.md section 5).
+/// Who leads after `from`: a healthy voter that has applied nearly all there is; among those one of the latest minor, and
+/// the furthest of them. etcd hangs for long when it is asked to hand over to one that is down (facts/etcd.md section 5),
+/// and ends a downgrade before its time once a member of 3.5 leads ([`super::downgrade`]).
 pub fn heir(membership: &Membership, from: MemberId) -> Option<MemberId> {
-    let heirs = membership.voters().filter(|m| m.id != from && membership.healthy(m.id));
-    let furthest = heirs.max_by_key(|m| {
-        (
-            membership.status_of(m.id).map(|status| status.raft_applied),
-            std::cmp::Reverse(m.id),
-        )
+    let heirs = || membership.voters().filter(|m| m.id != from && membership.healthy(m.id));
+    let applied = |m: &Member| membership.status_of(m.id).map_or(0, |status| status.raft_applied);
+    let furthest = heirs().map(applied).max()?;
+    let near = heirs().filter(|m| applied(m) + NEAR >= furthest);
+    let heir = near.max_by_key(|m| {
+        let minor = membership.status_of(m.id).map(|status| status.version.series());
+        (minor, applied(m), std::cmp::Reverse(m.id))
     });
-    furthest.map(|m| m.id)
+    heir.map(|m| m.id)
 }
+
+/// Raft entries that an heir may be behind another: what it lacks it is sent before it leads.
+const NEAR: u64 = 100;
 
 /// The member that has to hand leadership over before a learner is added and promoted: promotions are asked of the leader
 /// (passed on by a follower they fail with authentication on, before 3.5.28 and 3.6.6, etcd#20874), so it has to be

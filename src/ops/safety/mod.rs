@@ -2,14 +2,17 @@
 //! with a typed, counted reason and a hint; planner, executor and tests ask the same functions.
 //!
 //! The rules, in the order of `docs/safety.md`:
-//! 1. [`quorum::may_stop`]: at most one voter down because of us, and a quorum of the rest healthy.
+//! 1. [`quorum::may_stop`]: at most one voter down because of us, and a quorum of the rest healthy; and in touch with each
+//!    other ([`streams::others_connected`], [`streams::connected`]).
 //! 2. one or two voters: stopping or removing one is an outage and takes `--accept-outage` (same functions).
 //! 3. [`membership::may_add`], [`membership::may_promote`]: one change at a time, learners first.
 //! 4. [`membership::may_remove`], [`membership::may_wipe`], and who leads meanwhile ([`leader`]).
 //! 5. [`bootstrap::may_bootstrap`]: a new cluster only where everything is known to be empty.
 //! 6. [`version::may_change_version`]: one minor at a time, above the published floors; back only the way that etcd itself
-//!    opens ([`downgrade::may_begin`], [`downgrade::may_go_back`]).
-//! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently.
+//!    opens ([`downgrade::may_begin`], [`downgrade::may_go_back`]); onto 3.7 only with a raft log that it can read
+//!    ([`way_up::may_enter`], [`way_up::may_open`]).
+//! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently. [`place::in_its_place`]: what is
+//!    not where the inventory says today is not lost.
 //! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
 //!    [`leaves::may_come_back`]: nobody is stopped whom the others would not let back in.
 //!    [`clients::may_require_users`]: authentication is switched on only when every known client is a user.
@@ -18,6 +21,7 @@
 //! 10. [`recover::may_recover`]: a minority goes on alone only when no majority could, and from the newest of it.
 //! 11. [`upkeep::may_defragment`], [`upkeep::has_room`], [`upkeep::may_disarm`]: one member at a time, and an alarm is taken
 //!     back only when its cause is gone.
+//! 12. [`trial::may_be_given`]: no member is stopped for a configuration or a release that etcd does not start with.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
@@ -27,12 +31,16 @@ pub mod downgrade;
 pub mod leader;
 pub mod leaves;
 pub mod membership;
+pub mod place;
 pub mod quorum;
 pub mod recover;
 pub mod restore;
+pub mod streams;
+pub mod trial;
 pub mod trust;
 pub mod upkeep;
 pub mod version;
+pub mod way_up;
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +75,8 @@ pub enum Rule {
     Host,
     /// The inventory and the cluster contradict each other.
     Inventory,
+    /// etcd was asked, and does not start with what a member would be given.
+    WouldNotStart,
     /// Certificates.
     Certificates,
     /// Clients would be locked out.
@@ -110,8 +120,8 @@ impl Blocked {
     }
 
     /// With a way out that gives up what is there.
-    pub(crate) fn or(mut self, last: LastResort) -> Self {
-        self.last = Some(last);
+    pub(crate) fn or(mut self, last: impl Into<Option<LastResort>>) -> Self {
+        self.last = last.into();
         self
     }
 

@@ -167,12 +167,14 @@ pub fn may_join_with(running: impl Iterator<Item = Version>, wanted: Version) ->
     let Some(newest) = running.last().filter(|newest| newest.series() != wanted.series()) else {
         return Ok(());
     };
+    let first = match wanted < *newest {
+        true => format!("`quorate downgrade --to {wanted}`"),
+        false => format!("`quorate upgrade --to {wanted}`"),
+    };
     Err(Blocked::new(
         Rule::Version,
         format!("it would join with etcd {wanted}, and the members run {newest}"),
-        format!(
-            "move those first: `quorate upgrade --to {wanted}`; or put `version: \"{newest}\"` into the inventory until it has joined"
-        ),
+        format!("move those first: {first}; or put `version: \"{newest}\"` into the inventory until it has joined"),
     ))
 }
 
@@ -291,6 +293,13 @@ mod tests {
         assert!(refusal.reason.contains("the members run 3.4.23"), "{}", refusal.reason);
         assert!(
             refusal.hint.contains("`quorate upgrade --to 3.5.30`"),
+            "{}",
+            refusal.hint
+        );
+        // Half way back, too: whoever still runs the later minor goes first.
+        let refusal = join(&["3.6.16", "3.5.30"], "3.5.30").unwrap_err();
+        assert!(
+            refusal.hint.contains("`quorate downgrade --to 3.5.30`"),
             "{}",
             refusal.hint
         );

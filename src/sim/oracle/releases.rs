@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Oracle;
 use crate::inventory::{ClusterId, MemberId, NodeName, Version};
+use crate::sim::boot::release;
 use crate::sim::world::World;
 
 /// The minor, and what every member must run before the first one enters it.
@@ -22,7 +23,26 @@ pub(super) fn running(world: &World) -> Ran {
         .collect()
 }
 
+/// The release that each host's unit names.
+pub(super) fn named(world: &World) -> BTreeMap<NodeName, Version> {
+    let units = world.hosts.iter();
+    units
+        .filter_map(|(node, host)| Some((node.clone(), release(host).ok()?)))
+        .collect()
+}
+
 impl Oracle {
+    /// Whether the member that has just started on a host ran an earlier minor before. One that is restarted while all others
+    /// are on a way back was there already.
+    pub(super) fn enters_a_minor(&self, world: &World, node: &NodeName, cluster: ClusterId) -> bool {
+        let host = &world.hosts[node];
+        let Some((disk, process)) = host.live() else {
+            return false;
+        };
+        let before = self.ran.get(&(cluster, disk.member)).or_else(|| self.named.get(node));
+        before.is_none_or(|before| before.series() < process.version.series())
+    }
+
     /// One minor at a time, from a release that may be left for it, and never two minors apart.
     pub(super) fn releases(&mut self, world: &World) {
         let now = running(world);

@@ -148,14 +148,30 @@ impl Lab {
     /// Starts quorate and lets it run, to kill it or to look at what happens meanwhile.
     #[track_caller]
     pub fn spawn(&self, arguments: &[&str]) -> Running {
-        self.start_quorate(arguments, |_| {}, b"")
+        self.spawn_with(arguments, |_| {})
+    }
+
+    /// The same, with a changed environment.
+    #[track_caller]
+    pub fn spawn_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Running {
+        self.start_quorate(arguments, change, b"")
     }
 
     /// Starts quorate and waits until it is held at a point of its run (see `ops::exec::fault`). It goes on when told to.
     #[track_caller]
     pub fn hold(&self, arguments: &[&str], point: &str) -> Running {
+        self.hold_with(arguments, point, |_| {})
+    }
+
+    /// The same with a changed environment.
+    #[track_caller]
+    pub fn hold_with(&self, arguments: &[&str], point: &str, change: impl FnOnce(&mut Command)) -> Running {
         let point = format!("hold:{point}");
-        let running = self.start_quorate(arguments, |command| _ = command.env("QUORATE_FAULT", &point), b"");
+        let both = |command: &mut Command| {
+            change(command);
+            command.env("QUORATE_FAULT", &point);
+        };
+        let running = self.start_quorate(arguments, both, b"");
         let state = || {
             let stat = fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap_or_default();
             let (_, state) = stat.rsplit_once(')').unwrap_or_default();

@@ -12,7 +12,9 @@ use crate::ops::check::{Depth, Look};
 use crate::ops::exec::{StepError, World};
 use crate::ops::model::{Fact, Membership, label};
 use crate::ops::plan::Step;
+use crate::ops::safety::Blocked;
 use crate::ops::safety::membership::{PROMOTION_LAG, may_promote};
+use crate::ops::safety::streams::connected;
 use crate::report::{Event, Reporter};
 
 /// A learner that has come no closer for this long, and whose data has not grown either, will not catch up.
@@ -55,7 +57,7 @@ impl RealWorld {
             }
             let lag = membership.lag(learner.id);
             progress.saw(lag);
-            let refusal = match may_promote(&membership, learner.id) {
+            let refusal = match self.may_vote(&membership, learner.id).await {
                 Ok(()) if self.ask_to_promote(&membership, learner.id).await? => continue,
                 Ok(()) => None,
                 Err(refusal) => Some(refusal),
@@ -96,6 +98,20 @@ impl RealWorld {
         }
     }
 
+    /// Whether it has caught up, and is let in by the others: a voter that they refuse would count, and carry nothing.
+    async fn may_vote(&self, membership: &Membership, learner: MemberId) -> Result<(), Blocked> {
+        may_promote(membership, learner)?;
+        let look = Look {
+            streams: true,
+            ..Look::at_the_cluster()
+        };
+        match self.look(&look).await.cluster {
+            Fact::Known(membership) => connected(&membership, learner),
+            // An election: the next look tells.
+            Fact::Absent | Fact::Unknown(_) => Ok(()),
+        }
+    }
+
     /// True when the request was taken; what it has done is seen on the list.
     async fn ask_to_promote(&self, membership: &Membership, learner: MemberId) -> Result<bool, StepError> {
         match self.leader(membership).await?.member_promote(learner).await {
@@ -118,8 +134,9 @@ impl RealWorld {
             .name
             .clone();
         let look = Look {
+            streams: false,
             hosts: [(node.clone(), Depth::Data)].into(),
-            cluster: false,
+            ..Look::default()
         };
         let seen = self.look(&look).await;
         seen.hosts

@@ -59,6 +59,7 @@ impl World {
                 cluster: Fact::Known(membership(&desired)),
                 auth: Fact::Absent,
                 clients: BTreeMap::new(),
+                replays: BTreeMap::new(),
             },
             policy: Policy::default(),
             clients: Vec::new(),
@@ -291,13 +292,14 @@ fn membership(desired: &Desired) -> Membership {
         storage_version: None,
         downgrade: None,
     };
+    let all: std::collections::BTreeSet<MemberId> = members.iter().map(|m| m.id).collect();
     Membership {
         cluster_id: ClusterId(9),
         by_quorum: true,
+        peers: all.iter().map(|id| (*id, Fact::Known(all.clone()))).collect(),
         status: members.iter().map(|m| (m.id, Fact::Known(status(m)))).collect(),
         members,
         alarms: Vec::new(),
-        peers: BTreeMap::new(),
         unseen: BTreeMap::new(),
         works_at: BTreeMap::new(),
     }
@@ -346,6 +348,7 @@ fn facts(marker: &Marker) -> HostFacts {
             db_bytes: 1,
             marker: Some(marker.to_text()),
             set_aside: Vec::new(),
+            elsewhere: Default::default(),
         },
         releases: BTreeMap::new(),
         lock: None,

@@ -123,7 +123,10 @@ fn the_old_ca_goes_only_after_every_certificate_is_new() {
         .find(|s| matches!(s.action, Action::RotateAuthority { .. }));
     assert_eq!(retire.unwrap().requires.len(), 3);
     let mut drops = plan.steps().filter(|s| matches!(s.action, Action::Restart { .. }));
-    assert!(drops.all(|s| s.requires.len() == 4), "safe to stop, and all three new");
+    assert!(
+        drops.all(|s| s.requires.len() == 5),
+        "safe to stop, the others connected, and all three new"
+    );
 }
 
 #[test]

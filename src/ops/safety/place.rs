@@ -1,0 +1,184 @@
+//! Who lives on a host is told by what runs and by what lies there, not by what the inventory calls it today. What is
+//! absent at the place that the inventory names now is not lost while it is at the one that it named before.
+
+use super::bootstrap::Marker;
+use super::{Blocked, Rule};
+use crate::host::{DataState, HostFacts};
+use crate::inventory::{Desired, DesiredHost};
+use crate::ops::last_resort::LastResort;
+use crate::render::option_in;
+
+/// Does the member have its data, its log and its ports where the inventory has them?
+///
+/// # Errors
+/// Where they are instead; the way out is the entry that was there before, which costs nothing.
+pub fn in_its_place(host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
+    let elsewhere = &facts.data.elsewhere;
+    let told_by = match facts.service.pid {
+        Some(_) => "its member runs",
+        None => "its configuration on the host says that its member lives",
+    };
+    if let Some(data) = &elsewhere.data {
+        return Err(moved(
+            host,
+            format!(
+                "{told_by} with its data in {data}, and the inventory has them in {}: nothing is lost, nor moved there",
+                host.paths.data
+            ),
+            format!("`paths.data: {data}`"),
+        ));
+    }
+    if let Some(log) = &elsewhere.log {
+        let own = host.paths.data.join("member").join("wal");
+        let wanted = host.paths.wal.as_ref().map_or(own.clone(), |wal| wal.join("wal"));
+        let entry = match log.strip_suffix("/wal") {
+            _ if *log == own.to_string() => "the entry without `paths.wal`".to_owned(),
+            Some(wal) => format!("`paths.wal: {wal}`"),
+            None => format!("the `paths.wal` that gave {log}"),
+        };
+        return Err(moved(
+            host,
+            format!(
+                "{told_by} with its write-ahead log in {log}, and the inventory has it in {wanted}: nothing is lost, nor moved there"
+            ),
+            entry,
+        ));
+    }
+    Ok(())
+}
+
+/// A member that cannot be asked at the address and ports of the inventory may well live at those that it was started
+/// with.
+///
+/// # Errors
+/// Where it listens, when that is not where the inventory has it.
+pub fn reached_where_it_listens(host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
+    let complete = Marker::on(facts).is_some_and(|marker| marker.complete);
+    let config = facts
+        .files
+        .get(&host.paths.config)
+        .and_then(|file| file.content.as_deref());
+    let Some(config) = config.filter(|_| complete && facts.data.state == DataState::Bootstrapped) else {
+        return Ok(());
+    };
+    let told = |key: &str| option_in(config, key)?.as_str().map(str::to_owned);
+    for (key, wanted, entry) in [
+        (
+            "initial-advertise-peer-urls",
+            host.peer_url().0,
+            "`address` and `peer_port`",
+        ),
+        (
+            "advertise-client-urls",
+            host.client_url(),
+            "`address` and `client_port`",
+        ),
+    ] {
+        if let Some(told) = told(key).filter(|told| !told.split(',').any(|url| url == wanted)) {
+            return Err(moved(
+                host,
+                format!("its member was made for {told}, and the inventory has it at {wanted}"),
+                format!("{entry} as they give {told}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The refusal for a member that its cluster knows at `urls`, and the inventory elsewhere.
+pub fn at_another_url(host: &DesiredHost, urls: &str, reason: String) -> Blocked {
+    let same_address =
+        urls.contains(&format!("//{}:", host.address)) || urls.contains(&format!("//[{}]:", host.address));
+    if same_address {
+        return moved(host, reason, format!("the `peer_port` of {urls}"));
+    }
+    let hint = "put the old address back";
+    Blocked::new(Rule::Inventory, reason, hint)
+        .or(LastResort::at_a_new_address(&host.name, &host.address))
+        .on(&host.name)
+}
+
+fn moved(host: &DesiredHost, reason: String, entry: String) -> Blocked {
+    let hint = format!(
+        "put {entry} back into the inventory for {0}. A living member is not moved; while the others are a quorum it can be \
+         exchanged, with the old entry first: `quorate remove-node {0}`, then enter {0} again as it is to be, then \
+         `quorate up`",
+        host.name
+    );
+    Blocked::new(Rule::Inventory, reason, hint).on(&host.name)
+}
+
+/// Is the host called what its member is called? To etcd a name is a label only; certificates, notes and configurations
+/// that quorate has made carry it.
+///
+/// # Errors
+/// What it was called: nothing there is anybody else's, and nothing is to be moved.
+pub fn called_as_before(desired: &Desired, host: &DesiredHost, marker: &Marker) -> Result<(), Blocked> {
+    if marker.cluster != desired.cluster || marker.member == host.name {
+        return Ok(());
+    }
+    let was = &marker.member;
+    let other = desired
+        .hosts
+        .get(was)
+        .map(|other| format!("; the inventory calls {was} the host at {} today", other.address));
+    Err(Blocked::new(
+        Rule::ForeignData,
+        format!(
+            "the host at {} carries the member {was} of this very cluster{}",
+            host.address,
+            other.unwrap_or_default()
+        ),
+        format!(
+            "put the names back: the host at {} is {was}. Members are not renamed, and nothing on the hosts has to be moved",
+            host.address
+        ),
+    )
+    .on(&host.name))
+}
+
+/// The way out where data lies in the way of a member. They are moved away only by whoever knows that no cluster, this one
+/// or another, has that member any more; never under a process.
+pub fn in_the_way(host: &DesiredHost, facts: &HostFacts) -> String {
+    let path = &host.paths.data;
+    if facts.service.pid.is_some() || !facts.system.other_etcd.is_empty() {
+        return format!(
+            "an etcd runs there: leave it and its data alone, and give this cluster other `paths`, ports and `service` on \
+             {}, or another host",
+            host.name
+        );
+    }
+    if facts.data.state == DataState::Bootstrapped {
+        return format!(
+            "it may be a member that is only stopped: give this cluster other `paths.data`. Only if no cluster lists that \
+             member any more (ask the cluster for its members, not this host): `mv {path} {path}.old`"
+        );
+    }
+    format!(
+        "look at it; a disk that is not mounted is mounted first. If nobody needs what is there, `mv {path} {path}.old`; else give this cluster other `paths.data`"
+    )
+}
+
+/// The way out for a member whose data, or log, are not where they belong: `what` is missing.
+pub fn mount_first(host: &DesiredHost, facts: &HostFacts, what: &str) -> (String, Option<LastResort>) {
+    let unmounted = &facts.data.elsewhere.unmounted;
+    if !unmounted.is_empty() {
+        let mounts: Vec<String> = unmounted.iter().map(|point| format!("`mount {point}`")).collect();
+        let hint = format!(
+            "/etc/fstab has a disk for {} that is not mounted. Mount it first, on {}: {}; then `quorate up`",
+            unmounted.join(", "),
+            host.name,
+            mounts.join(", ")
+        );
+        return (hint, None);
+    }
+    let hint = format!(
+        "never start it like this, it would have forgotten its votes. If {what} is on a disk that is not mounted, mount it and \
+         run `quorate up`"
+    );
+    (hint, Some(LastResort::joins_afresh(&host.name)))
+}
+
+#[cfg(test)]
+#[path = "place_tests.rs"]
+mod tests;

@@ -1,0 +1,110 @@
+//! No member is stopped for what its etcd does not start with: etcd itself was asked beforehand (`ops/trial`).
+
+use crate::inventory::{NodeName, Version};
+use crate::ops::safety::{Blocked, Rule};
+
+/// Something that keeps a release of etcd from starting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The options of `etcd.config` without which it says something else; none when it is nothing of them.
+    pub options: Vec<String>,
+    /// In etcd's own words.
+    pub said: String,
+}
+
+/// What came of a trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The release.
+    pub version: Version,
+    /// Whose configuration it was.
+    pub nodes: Vec<NodeName>,
+    /// What keeps it from starting; empty when it starts.
+    pub faults: Vec<Fault>,
+}
+
+impl Fault {
+    /// What it is about, and etcd's words for it.
+    pub fn says(&self, version: Version) -> String {
+        let with = match self.options.as_slice() {
+            [] => "its configuration".to_owned(),
+            options => options
+                .iter()
+                .map(|option| format!("`{option}`"))
+                .collect::<Vec<_>>()
+                .join(" and "),
+        };
+        format!("etcd {version} does not start with {with}: {}", self.said)
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self.options.is_empty() {
+            false => "change that in `etcd.config`; `quorate check --try` asks etcd again, without a host",
+            true => {
+                "no single option of `etcd.config` is to blame: look at them together, and at the release; \
+                     `quorate check --try` asks etcd again, without a host"
+            }
+        }
+    }
+}
+
+/// Whether members may be given what was tried.
+///
+/// # Errors
+/// Everything that a release would not start with, each once for the hosts that share it.
+pub fn may_be_given(trials: &[Trial]) -> Result<(), Vec<Blocked>> {
+    let mut blocked: Vec<Blocked> = Vec::new();
+    for trial in trials {
+        for fault in &trial.faults {
+            let refusal = Blocked::new(Rule::WouldNotStart, fault.says(trial.version), fault.help());
+            match trial.nodes.as_slice() {
+                [only] => blocked.push(refusal.on(only)),
+                _ => blocked.push(refusal),
+            }
+        }
+    }
+    blocked.dedup();
+    if blocked.is_empty() { Ok(()) } else { Err(blocked) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(faults: &[(&[&str], &str)], nodes: &[&str]) -> Trial {
+        let fault = |(options, said): &(&[&str], &str)| Fault {
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            said: (*said).to_owned(),
+        };
+        Trial {
+            version: Version::new(3, 6, 16),
+            nodes: nodes.iter().map(|node| node.parse().unwrap()).collect(),
+            faults: faults.iter().map(fault).collect(),
+        }
+    }
+
+    #[test]
+    fn only_what_etcd_starts_with_is_given_to_members() {
+        assert_eq!(may_be_given(&[]), Ok(()));
+        assert_eq!(may_be_given(&[trial(&[], &["a", "b"])]), Ok(()));
+        let refused = may_be_given(&[
+            trial(
+                &[(&["cors"], "no port"), (&["auth-token"], "no such token")],
+                &["a", "b"],
+            ),
+            trial(&[(&[], "out of luck")], &["c"]),
+        ]);
+        let refused = refused.unwrap_err();
+        assert!(refused.iter().all(|refusal| refusal.rule == Rule::WouldNotStart));
+        let told: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "etcd 3.6.16 does not start with `cors`: no port",
+                "etcd 3.6.16 does not start with `auth-token`: no such token",
+                "c: etcd 3.6.16 does not start with its configuration: out of luck",
+            ]
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! Entries of the inventory that do not fit what runs: whatever the refusal says is done word by word, and nobody loses
+//! anything over it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use crate::harness::Lab;
+
+/// What must be the same before and after: who runs, since when, and that each has its log.
+fn lives(lab: &Lab) -> (BTreeMap<String, u32>, Vec<String>) {
+    let logs = "find /var/lib /srv -name '*.wal' 2>/dev/null | sed 's,/[^/]*$,,' | sort -u";
+    (lab.pids(), lab.hosts().iter().map(|host| host.sh(logs)).collect())
+}
+
+fn inventory(lab: &Lab) -> String {
+    fs::read_to_string(lab.dir().join("inventory.yml")).expect("the inventory")
+}
+
+/// With `changed`, `plan` and `up` refuse and say `texts`; nothing is touched, and with the entry back all is as it was.
+#[track_caller]
+fn refused_and_put_back(lab: &Lab, changed: &str, texts: &[&str]) {
+    let (before, was) = (inventory(lab), lives(lab));
+    lab.write("inventory.yml", changed);
+    for command in [&["plan"][..], &["up", "--yes"][..]] {
+        let refused = lab.quorate(command).code(4).says(texts);
+        let said = format!("{}{}", refused.stdout, refused.stderr);
+        for lossy in ["mv /", "replace-node", "start all members together"] {
+            assert!(!said.contains(lossy), "{lossy}: {said}");
+        }
+    }
+    assert_eq!(lives(lab), was);
+    lab.write("inventory.yml", &before);
+    lab.assert_converged();
+    assert_eq!(lives(lab), was);
+}
+
+#[test]
+fn names_that_were_exchanged_or_changed_are_put_back() {
+    let lab = Lab::cluster(3);
+    let text = inventory(&lab);
+    let exchanged = text
+        .replace("name: n1\n", "name: n0\n")
+        .replace("name: n2\n", "name: n1\n")
+        .replace("name: n0\n", "name: n2\n");
+    refused_and_put_back(
+        &lab,
+        &exchanged,
+        &["carries the member n1 of this very cluster", "put the names back"],
+    );
+    let renamed = text.replace("name: n3\n", "name: m3\n");
+    refused_and_put_back(
+        &lab,
+        &renamed,
+        &["carries the member n3 of this very cluster", "put the names back"],
+    );
+    // The same while nobody runs: no cluster is made beside what lies there.
+    for host in lab.hosts() {
+        host.sh("systemctl stop etcd");
+    }
+    lab.write("inventory.yml", &exchanged);
+    lab.quorate(&["up", "--yes"]).code(4).says(&["put the names back"]);
+    lab.write("inventory.yml", &text);
+    lab.quorate(&["up", "--yes"]).ok();
+}
+
+#[test]
+fn paths_of_living_and_of_stopped_members_are_put_back() {
+    let lab = Lab::cluster(3);
+    let text = inventory(&lab);
+    let with = |paths: &str| text.replace("etcd:\n", &format!("etcd:\n  paths: {{{paths}}}\n"));
+    refused_and_put_back(
+        &lab,
+        &with("data: /srv/etcd"),
+        &["with its data in /var/lib/etcd", "put `paths.data: /var/lib/etcd` back"],
+    );
+    refused_and_put_back(
+        &lab,
+        &with("wal: /srv/wal"),
+        &[
+            "with its write-ahead log in /var/lib/etcd/member/wal",
+            "without `paths.wal`",
+        ],
+    );
+    for host in lab.hosts() {
+        host.sh("systemctl stop etcd");
+    }
+    for (paths, says) in [
+        ("data: /srv/etcd", "put `paths.data: /var/lib/etcd` back"),
+        ("wal: /srv/wal", "without `paths.wal`"),
+    ] {
+        lab.write("inventory.yml", &with(paths));
+        lab.quorate(&["up", "--yes"]).code(4).says(&[says]);
+        assert!(lab.hosts().iter().all(|host| host.pid() == 0));
+    }
+    lab.write("inventory.yml", &text);
+    lab.quorate(&["up", "--yes"]).ok();
+}
+
+#[test]
+fn ports_and_addresses_of_a_living_cluster_are_put_back() {
+    let lab = Lab::cluster(3);
+    let text = inventory(&lab);
+    let with = |entry: &str| text.replace("etcd:\n", &format!("etcd:\n  {entry}\n"));
+    refused_and_put_back(
+        &lab,
+        &with("client_port: 12379"),
+        &[":2379, and the inventory has it at", "`client_port`"],
+    );
+    refused_and_put_back(
+        &lab,
+        &with("peer_port: 12380"),
+        &[":2380, and the inventory has it at", "`peer_port`"],
+    );
+}
+
+#[test]
+fn a_log_disk_that_is_not_mounted_is_mounted() {
+    let lab = Lab::start(3);
+    lab.plain_inventory(&crate::harness::current());
+    let text = inventory(&lab).replace("etcd:\n", "etcd:\n  paths: {wal: /srv/wal}\n");
+    lab.write("inventory.yml", &text);
+    for host in lab.hosts() {
+        host.sh("mkdir -p /srv/disk /srv/wal; echo '/srv/disk /srv/wal none bind 0 0' >>/etc/fstab; mount /srv/wal");
+    }
+    lab.quorate(&["up", "--yes"]).ok();
+    let n2 = lab.host("n2");
+    n2.sh("systemctl stop etcd; umount /srv/wal");
+    let refused = lab.quorate(&["up", "--yes"]).code(4).says(&["`mount /srv/wal`"]);
+    assert!(!refused.stderr.contains("replace-node"), "{}", refused.stderr);
+    n2.sh("mount /srv/wal");
+    lab.quorate(&["up", "--yes"]).ok();
+    assert_eq!(lab.status()["healthy"], true);
+}
+
+#[test]
+fn a_lost_note_is_written_again_beside_a_member_that_lives() {
+    let lab = Lab::cluster(3);
+    let pids = lab.pids();
+    lab.host("n2").sh("rm /var/lib/etcd/.quorate*");
+    lab.quorate(&["up", "--yes"]).ok();
+    lab.assert_converged();
+    assert_eq!(lab.pids(), pids);
+}
+
+#[test]
+fn a_dead_member_is_replaced_by_a_host_that_was_one_before() {
+    let lab = Lab::cluster(4);
+    // n4 leaves while its host is off, so it keeps what it had.
+    lab.host("n4").stop();
+    lab.quorate(&["remove-node", "n4", "--yes"]).ok();
+    lab.host("n4").boot();
+    lab.host("n1").stop();
+    let address = lab.host("n4").address.clone();
+    lab.quorate(&["replace-node", "n1", "n4", "--address", &address, "--yes"])
+        .ok();
+    let status = lab.status();
+    let names: BTreeSet<&str> = status["members"]
+        .as_array()
+        .expect("members")
+        .iter()
+        .filter_map(|m| m["name"].as_str())
+        .collect();
+    assert_eq!(names, ["n2", "n3", "n4"].into());
+    assert!(
+        lab.host("n4")
+            .sh("ls -d /var/lib/etcd.quorate-aside/* /var/lib/etcd/.quorate-aside/* 2>/dev/null || :")
+            .contains("quorate-aside")
+    );
+}
+
+#[test]
+fn a_host_with_another_address_leaves_and_joins_afresh() {
+    let lab = Lab::cluster(3);
+    let n1 = lab.host("n1");
+    let elsewhere = {
+        let (net, _) = n1.address.rsplit_once('.').expect("an IPv4 address");
+        format!("{net}.211")
+    };
+    let old = n1.address.clone();
+    n1.sh(&format!(
+        "dev=$(ip -o -4 addr show to {old} | awk '{{print $2}}'); ip addr del {old}/24 dev $dev; ip addr add {elsewhere}/24 dev $dev"
+    ));
+    let before = inventory(&lab);
+    lab.edit(&old, &elsewhere);
+    lab.quorate(&["trust", "--yes"]).ok();
+    lab.quorate(&["up", "--yes"]).code(4).says(&[
+        "put the old address back",
+        "`quorate remove-node n1`",
+        &format!("`quorate replace-node n1 n1 --address {elsewhere}`"),
+    ]);
+    lab.write("inventory.yml", &before);
+    lab.quorate(&["remove-node", "n1", "--yes"]).ok();
+    lab.quorate(&["replace-node", "n1", "n1", "--address", &elsewhere, "--yes"])
+        .ok();
+    assert_eq!(lab.status()["healthy"], true);
+    lab.assert_converged();
+}
