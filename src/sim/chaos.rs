@@ -154,7 +154,9 @@ pub fn case(dice: &mut Dice) -> Case {
         };
         let founders = stock::inventory(1..=members, before);
         mature(&mut world, &founders);
-        if before.series() > version.series() && before.minor == version.minor + 1 && dice.chance(50) {
+        // etcd has a way back from 3.6 on.
+        let next = before.series() >= (3, 6) && before.minor == version.minor + 1;
+        if next && dice.chance(50) {
             half_way_back(&mut world, &founders, version, dice);
         } else if before.series() == (3, 6) && dice.chance(50) {
             came_up_lately(&mut world, dice);

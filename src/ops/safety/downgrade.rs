@@ -281,6 +281,12 @@ pub fn went_back(membership: &Membership, to: Version) -> Result<(), Blocked> {
     none_under_way(membership)
 }
 
+fn opens_the_way_up(membership: &Membership, target: Version, wanted: Version) -> bool {
+    membership
+        .releases()
+        .all(|runs| runs.series() > target.series() && runs.series() < wanted.series())
+}
+
 /// May a run that was not told which way go to `wanted`? Members between two minors have come there by an upgrade or a
 /// downgrade that was not finished, and the inventory may be older than that. Only upwards, without a job of etcd's, it goes
 /// on by itself: so it does after an `up` that brought the later release and was interrupted.
@@ -289,6 +295,9 @@ pub fn went_back(membership: &Membership, to: Version) -> Result<(), Blocked> {
 /// What would be turned round, with both ways out.
 pub fn goes_on(membership: &Membership, wanted: Version) -> Result<(), Blocked> {
     let turns_round = match under_way(membership) {
+        // Nobody has gone back yet, and the inventory wants more than anybody runs: the job is what opens the way up
+        // ([`super::way_up`]), cut off in the middle.
+        Some(target) if opens_the_way_up(membership, target, wanted) => false,
         Some(target) => wanted.series() > target.series() && later(membership, target).next().is_some(),
         None => runs_at_most(membership, wanted, None) && later(membership, wanted).next().is_some(),
     };
