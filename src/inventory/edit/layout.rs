@@ -65,10 +65,15 @@ fn style(text: &str, node: &Node) -> Option<Style> {
                     close,
                 })
             }
-            _ if matches!(lead.trim_end().chars().last(), Some('[' | ',')) => Some(Style::Flow {
-                open: lead.len(),
-                close,
-            }),
+            // Behind the one before, or behind that one's comment.
+            _ if matches!(lead.trim_end().chars().last(), Some('[' | ','))
+                || lead[line_start(lead, lead.len())..].trim().is_empty() =>
+            {
+                Some(Style::Flow {
+                    open: lead.len(),
+                    close,
+                })
+            }
             _ => None,
         };
     }
