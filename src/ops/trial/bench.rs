@@ -122,7 +122,7 @@ impl Bench {
                     return Ok(faults);
                 }
             };
-            let options = self.to_blame(asked, &without, &said).await?;
+            let options = self.blamed(asked, &without, &said).await?;
             let nobody = options.is_empty();
             without.extend(options.iter().cloned());
             faults.push(Fault { options, said });
@@ -134,7 +134,7 @@ impl Bench {
 
     /// The options that etcd says this because of: without one of them it says something else. That may be something new
     /// which only comes about without it, so one that it says the same of alone is to blame before all others.
-    async fn to_blame(
+    async fn blamed(
         &mut self,
         asked: &Configuration,
         without: &BTreeSet<String>,
