@@ -22,6 +22,9 @@ pub struct Metrics {
     /// `etcd_network_active_peers`, streams per remote member: 0 means one-way TLS or network trouble that no health
     /// check shows.
     pub active_peers: BTreeMap<MemberId, u64>,
+    /// `etcd_network_peer_received_bytes_total`, by the member that sent them: one that lives answers each heartbeat of its
+    /// leader. (A stream to one whose machine lost power stays "active" until TCP gives up, many minutes later.)
+    pub received: BTreeMap<MemberId, u64>,
     /// `etcd_network_peer_round_trip_time_seconds`, by remote member.
     pub round_trips: BTreeMap<MemberId, Latency>,
     /// `etcd_disk_wal_fsync_duration_seconds`; good below 10 ms.
@@ -55,6 +58,11 @@ impl Metrics {
                 "etcd_network_active_peers" => {
                     if let Some(remote) = sample.member("Remote") {
                         metrics.active_peers.insert(remote, sample.value as u64);
+                    }
+                }
+                "etcd_network_peer_received_bytes_total" => {
+                    if let Some(from) = sample.member("From") {
+                        metrics.received.insert(from, sample.value as u64);
                     }
                 }
                 "etcd_network_peer_round_trip_time_seconds_bucket" => {

@@ -19,7 +19,7 @@ pub use self::clients::observe_clients;
 pub use self::notes::{observe_answers, observe_notes};
 use self::replays::look_at_replays;
 pub use self::replays::observe_replays;
-use self::streams::{streams_of, with_streams};
+use self::streams::{heard_at, with_streams};
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::ssh::FORWARDING_FORBIDDEN;
 use crate::host::{DataState, FactsQuery, HostError, HostFacts, ServiceState};
@@ -100,10 +100,13 @@ pub async fn look_again(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, before: &Ob
     hosts.extend(members);
     // What was seen before says nothing about who runs now: whoever could be reached is asked.
     let reachable = |name: &NodeName| matches!(hosts.get(name), Some(Fact::Known(_)));
-    let cluster = match look.cluster {
+    let mut cluster = match look.cluster {
         true => look_at_cluster(fleet, tls, &hosts, &reachable).await,
         false => before.cluster.clone(),
     };
+    if let (true, Fact::Known(membership), Some(tls)) = (look.cluster, &mut cluster, tls) {
+        ask_peers(fleet, tls, membership).await;
+    }
     let cluster = match (cluster, tls) {
         (Fact::Known(membership), Some(tls)) if look.streams => Fact::Known(with_streams(fleet, tls, membership).await),
         (cluster, _) => cluster,
@@ -340,17 +343,17 @@ fn without_a_list(local: Option<(ClusterId, usize)>, unasked: bool, dark: &[&str
     }
 }
 
-/// Members whose host cannot be looked at: those that are well tell whether they hear them.
+/// Members whose host cannot be looked at: the leader tells whether they answer its heartbeats.
 async fn ask_peers(fleet: &Arc<Fleet>, tls: &ClientTls, membership: &mut Membership) {
-    if membership.unseen.is_empty() {
+    let leader = membership.leader().filter(|id| membership.healthy(*id));
+    let led_by = |spec: &&DesiredHost| membership.of(spec).map(|member| member.id) == leader;
+    let Some(spec) = fleet.desired().hosts.values().find(led_by) else {
         return;
+    };
+    if let (Some(id), false) = (leader, membership.unseen.is_empty()) {
+        let heard = heard_at(fleet, spec, tls).await;
+        membership.peers.insert(id, heard);
     }
-    let well = fleet.desired().hosts.values().filter_map(|spec| {
-        let member = membership.of(spec)?;
-        membership.healthy(member.id).then_some((spec, member.id))
-    });
-    let asks = well.map(|(spec, id)| async move { (id, streams_of(fleet, spec, tls).await) });
-    membership.peers = join_all(asks).await.into_iter().collect();
 }
 
 /// etcd's users and roles, from a healthy member; only where the inventory has a say in them.

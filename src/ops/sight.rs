@@ -181,7 +181,7 @@ impl Membership {
         hear.is_empty() && !deaf.is_empty()
     }
 
-    /// The members that are well, were asked for their live streams, and hear this one; and those that do not.
+    /// The members that are well, were asked, and hear this one; and those that do not.
     pub fn heard_by(&self, id: crate::inventory::MemberId) -> (Vec<&str>, Vec<&str>) {
         let asked = self.members.iter().filter(|m| m.id != id && self.healthy(m.id));
         let told = asked.filter_map(|m| Some((m.name.as_str(), self.peers.get(&m.id)?.known()?)));
@@ -197,8 +197,8 @@ impl Membership {
         let (hear, deaf) = self.heard_by(id);
         let told = match (hear.as_slice(), deaf.as_slice()) {
             ([], []) => String::new(),
-            ([], deaf) => format!("; {} to its member", none_of(deaf)),
-            (hear, _) => format!("; {} to its member, so it runs", some_of(hear)),
+            ([], deaf) => format!("; {} its member", none_of(deaf)),
+            (hear, _) => format!("; {} its member, so it runs", some_of(hear)),
         };
         Some(format!("it cannot be looked at ({why}){told}"))
     }
@@ -222,13 +222,13 @@ impl Membership {
 }
 
 fn some_of(names: &[&str]) -> String {
-    let have = if names.len() == 1 { "has" } else { "have" };
-    format!("{} {have} a live stream", names.join(", "))
+    let hear = if names.len() == 1 { "hears" } else { "hear" };
+    format!("{} {hear} from", names.join(", "))
 }
 
 fn none_of(names: &[&str]) -> String {
-    let have = if names.len() == 1 { "has" } else { "have" };
-    format!("{} {have} no live stream", names.join(", "))
+    let hear = if names.len() == 1 { "hears" } else { "hear" };
+    format!("{} {hear} nothing from", names.join(", "))
 }
 
 /// The refusal where it matters how these members are, and nobody can tell. `None` when all of them are known.

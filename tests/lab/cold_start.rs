@@ -89,7 +89,7 @@ fn members_of_a_stopped_cluster_are_compared_as_they_start() {
         .sh("sed -i 's/haystackhaystack/haystackhaystaXk/g' /var/lib/etcd/member/snap/db");
     let refused = lab.quorate(&["up", "--yes"]);
     assert_ne!(refused.status, Some(0), "{refused}");
-    refused.says(&["data differs", "`quorate replace-node`", "`--limit`"]);
+    refused.says(&["data differs", "stop its etcd", "`--limit`"]);
     let odd = ["n2", "n3"].map(|name| told(lab.host(name), "found data inconsistency with peers") > 0);
     assert!(odd.contains(&true), "{odd:?}");
     lab.host("n1").sh(STOP);

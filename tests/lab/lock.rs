@@ -126,5 +126,9 @@ fn a_roll_goes_on_while_most_hosts_hold_the_lock_and_says_so_when_they_do_not() 
     roll.wait()
         .code(8)
         .says(&["the lock was lost on n", "2 are needed", "quorate unlock"]);
-    assert_eq!(lab.restarted_since(&before), ["n1".to_owned()].into());
+    // It may have noticed before the first turn.
+    assert!(
+        !lab.restarted_since(&before).contains("n2"),
+        "the leader's turn was not begun"
+    );
 }

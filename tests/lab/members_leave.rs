@@ -265,9 +265,10 @@ fn a_stranger_that_leads_and_cannot_be_asked_is_voted_out() {
     let noted = lab.quorate(&["up", "--yes"]).ok();
     noted.says(&["the member n4", "`quorate up --prune`"]);
     for host in &lab.hosts()[..3] {
-        // Hosts that let nobody tunnel to other machines.
+        // Hosts that let nobody tunnel to other machines, nor stand in for that with bash.
         host.sh(&format!(
-            "echo 'PermitOpen {0}:2379 {0}:2380' >/etc/ssh/sshd_config.d/tunnels.conf; systemctl reload ssh",
+            "echo 'PermitOpen {0}:2379 {0}:2380' >/etc/ssh/sshd_config.d/tunnels.conf; systemctl reload ssh; \
+             sed -i '/^root:/s#/bin/bash$#/bin/sh#' /etc/passwd; mv /usr/bin/bash /usr/bin/bash.away",
             host.address
         ));
     }

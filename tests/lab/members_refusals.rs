@@ -60,8 +60,8 @@ fn three_members_and_everything_that_is_wrong_to_ask_of_them() {
         &["3.4.1 is older", "quorate downgrade --to 3.4.1"],
     );
     says(
-        &q(&["upgrade", "--to", "3.7.1"]).code(4),
-        &["leads through 3.6", "not in the bundle"],
+        &q(&["upgrade", "--to", "3.7.1"]).code(9),
+        &["the bundle has no etcd 3.7.1", "quorate bundle create"],
     );
     says(
         &q(&["downgrade", "--to", "3.5.99"]).code(2),

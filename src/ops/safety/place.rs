@@ -75,21 +75,23 @@ pub fn reached_where_it_listens(host: &DesiredHost, facts: &HostFacts) -> Result
         ),
     ] {
         if let Some(told) = told(key).filter(|told| !told.split(',').any(|url| url == wanted)) {
-            return Err(moved(
-                host,
-                format!("its member was made for {told}, and the inventory has it at {wanted}"),
-                format!("{entry} as they give {told}"),
-            ));
+            let reason = format!("its member was made for {told}, and the inventory has it at {wanted}");
+            return Err(match lives_at_its_address(host, &told) {
+                true => moved(host, reason, format!("{entry} as they give {told}")),
+                false => at_another_url(host, &told, reason),
+            });
         }
     }
     Ok(())
 }
 
+fn lives_at_its_address(host: &DesiredHost, urls: &str) -> bool {
+    urls.contains(&format!("//{}:", host.address)) || urls.contains(&format!("//[{}]:", host.address))
+}
+
 /// The refusal for a member that its cluster knows at `urls`, and the inventory elsewhere.
 pub fn at_another_url(host: &DesiredHost, urls: &str, reason: String) -> Blocked {
-    let same_address =
-        urls.contains(&format!("//{}:", host.address)) || urls.contains(&format!("//[{}]:", host.address));
-    if same_address {
+    if lives_at_its_address(host, urls) {
         return moved(host, reason, format!("the `peer_port` of {urls}"));
     }
     let hint = "put the old address back";
