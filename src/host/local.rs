@@ -38,6 +38,8 @@ impl LocalTransport {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(script.text).arg("quorate").args(&script.args);
         command.env_clear().env("PATH", TOOLS).env("LC_ALL", "C");
+        // On the operator's own machine the operator says where what is temporary goes.
+        command.envs(std::env::var_os("TMPDIR").map(|dir| ("TMPDIR", dir)));
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

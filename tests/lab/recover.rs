@@ -116,7 +116,6 @@ fn hosts_that_never_come_back_are_left_out_by_name_and_never_join_unnoticed() {
     wait_until("n1's etcd to start by itself", Duration::from_secs(30), || {
         lab.host("n1").pid() > 0
     });
-    let afresh = |name: &str| format!("quorate replace-node {name} {name}");
     lab.stops_nothing_of(&["n1", "n3"], |lab| {
         lab.quorate(&["up", "--yes", "--limit", "n1"])
             .code(4)
