@@ -12,8 +12,9 @@ use crate::ops::fleet::Fleet;
 use crate::ops::inspect::metrics;
 use crate::ops::model::{Fact, Membership};
 
-/// Several heartbeats, also of a cluster over a wide area (`heartbeat-interval`: 100 ms by default).
+/// Several heartbeats of etcd's default (100 ms); a cluster with slower ones is given as many of its own.
 const SOME_HEARTBEATS: Duration = Duration::from_millis(1_500);
+const AS_MANY: u32 = 4;
 
 /// The same with the streams of every member that answers and is a host of the inventory.
 pub(super) async fn with_streams(fleet: &Arc<Fleet>, tls: &ClientTls, mut membership: Membership) -> Membership {
@@ -43,26 +44,65 @@ pub(super) async fn with_streams(fleet: &Arc<Fleet>, tls: &ClientTls, mut member
 }
 
 /// The members that a leader hears from: what it received from them has grown between two looks. Whether a stream is open
-/// says nothing of one whose machine lost power.
+/// says nothing of one whose machine lost power. Only who leads both times can tell: nobody answers anyone else's heartbeats.
 pub(super) async fn heard_at(fleet: &Arc<Fleet>, leader: &DesiredHost, tls: &ClientTls) -> Fact<BTreeSet<MemberId>> {
-    let received = async || metrics(fleet, leader, tls).await.map(|metrics| metrics.received);
+    let interval = fleet
+        .desired()
+        .options
+        .get("heartbeat-interval")
+        .and_then(|value| value.as_u64());
+    let pause = SOME_HEARTBEATS.max(Duration::from_millis(interval.unwrap_or_default()) * AS_MANY);
     let looks = async {
-        let before = received().await?;
-        tokio::time::sleep(SOME_HEARTBEATS).await;
-        Ok((before, received().await?))
+        let before = metrics(fleet, leader, tls).await?;
+        tokio::time::sleep(pause).await;
+        Ok((before, metrics(fleet, leader, tls).await?))
     };
     match looks.await {
-        Ok((before, now)) => {
-            let grew = now
-                .into_iter()
-                .filter(|(id, bytes)| before.get(id).is_none_or(|had| had < bytes));
-            Fact::Known(grew.map(|(id, _)| id).collect())
-        }
+        Ok((before, now)) => heard_between(&before, &now),
         Err::<_, EtcdError>(error) => Fact::Unknown(error.to_string()),
     }
+}
+
+fn heard_between(before: &Metrics, now: &Metrics) -> Fact<BTreeSet<MemberId>> {
+    if [before, now].iter().any(|metrics| metrics.is_leader != Some(true)) {
+        return Fact::Unknown("leadership moved meanwhile".into());
+    }
+    let grew = now
+        .received
+        .iter()
+        .filter(|(id, bytes)| before.received.get(id).is_none_or(|had| had < *bytes));
+    Fact::Known(grew.map(|(id, _)| *id).collect())
 }
 
 fn live(metrics: &Metrics) -> BTreeSet<MemberId> {
     let streams = metrics.active_peers.iter();
     streams.filter(|(_, open)| **open > 0).map(|(id, _)| *id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(leads: bool, received: [u64; 2]) -> Metrics {
+        Metrics {
+            is_leader: Some(leads),
+            received: [(MemberId(2), received[0]), (MemberId(3), received[1])].into(),
+            ..Metrics::default()
+        }
+    }
+
+    #[test]
+    fn only_who_leads_all_the_while_can_tell_that_a_member_is_silent() {
+        let before = told(true, [10, 10]);
+        let heard = heard_between(&before, &told(true, [20, 10]));
+        assert_eq!(heard, Fact::Known([MemberId(2)].into()));
+        assert!(matches!(
+            heard_between(&before, &told(false, [20, 10])),
+            Fact::Unknown(_)
+        ));
+        assert!(matches!(
+            heard_between(&told(false, [10, 10]), &before),
+            Fact::Unknown(_)
+        ));
+    }
 }
