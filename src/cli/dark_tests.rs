@@ -175,6 +175,7 @@ fn doctor_calls_nothing_a_problem_that_nobody_has_seen() {
             desired,
             seen: &dark.seen,
             metrics: BTreeMap::new(),
+            causes: BTreeMap::new(),
             hashes: Fact::unknown("not all members answer", None),
             backups: None,
         });
@@ -203,6 +204,7 @@ fn where_every_host_was_looked_at_the_last_resorts_are_named() {
         desired: &lost.desired,
         seen: &lost.seen(),
         metrics: BTreeMap::new(),
+        causes: BTreeMap::new(),
         hashes: Fact::Absent,
         backups: None,
     });

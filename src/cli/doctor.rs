@@ -13,14 +13,14 @@ use super::session::Session;
 use super::{pki, status};
 use crate::etcd::{ClientTls, Metrics};
 use crate::inventory::{Desired, DesiredHost, NodeName};
-use crate::ops::doctor::{Examined, Finding, Severity, Topic, examine, sorted};
+use crate::ops::doctor::{Examined, Finding, Severity, Topic, does_not_run, examine, sorted};
 use crate::ops::exec::StepError;
 use crate::ops::exec::real::{MemberHash, RealWorld};
 use crate::ops::fleet::Fleet;
 use crate::ops::inspect;
 use crate::ops::model::{Fact, Observed};
 use crate::ops::plan::count;
-use crate::report::{Paint, human_bytes, printable, terminal_width, wrapped};
+use crate::report::{Cause, Paint, human_bytes, likely_cause, printable, terminal_width, wrapped};
 
 /// What was looked at, so that "nothing found" can be believed.
 const LOOKED_AT: &str = "hosts, clocks, memory, disks, units, members, streams, round trips, elections, releases, \
@@ -28,6 +28,9 @@ const LOOKED_AT: &str = "hosts, clocks, memory, disks, units, members, streams, 
 
 /// A member reads about a gigabyte of its data a second (etcd#8910), and answers nobody meanwhile.
 const COMPARED_UP_TO: u64 = 1 << 30;
+
+/// Lines of a journal in which a member says why it ended.
+const LAST_WORDS: u32 = 100;
 
 /// Everything that was found, as `--output json` prints it.
 #[derive(Debug, Serialize)]
@@ -50,9 +53,10 @@ pub async fn doctor(global: &Global) -> Result<Exit, Failure> {
     let seen = watched(&session, "look", session.look_past_expiry(&fleet, &vault)).await?;
     let tls = vault.operator_if_valid().await?;
     let world = RealWorld::new(fleet.clone(), vault.clone(), None, seen.clone());
-    let (members, hashes) = watched(&session, "examine", async {
+    let (members, causes, hashes) = watched(&session, "examine", async {
         tokio::join!(
             ask_members(&session, &fleet, &seen, tls.as_ref()),
+            causes(&session, &fleet, &seen),
             compared(&world, &seen)
         )
     })
@@ -64,6 +68,7 @@ pub async fn doctor(global: &Global) -> Result<Exit, Failure> {
         desired: session.desired(),
         seen: &seen,
         metrics: members.metrics,
+        causes,
         hashes,
         backups,
     });
@@ -117,6 +122,19 @@ fn port(spec: &DesiredHost, error: StepError) -> Finding {
         .hint
         .unwrap_or_else(|| format!("`quorate logs {}` tells more", spec.name));
     Finding::problem(Topic::Certificates, error.message, help).on(&spec.name)
+}
+
+/// Why members that do not run did not come up, where their journals say it.
+async fn causes(session: &Session, fleet: &Arc<Fleet>, seen: &Observed) -> BTreeMap<NodeName, Cause> {
+    let down = session.desired().hosts.values().filter(|spec| {
+        let facts = seen.hosts.get(&spec.name).and_then(Fact::known);
+        facts.is_some_and(does_not_run)
+    });
+    let told = join_all(down.map(async |spec| {
+        let journal = fleet.host(spec).await.ok()?.journal(LAST_WORDS).await.ok()?;
+        Some((spec.name.clone(), likely_cause(&journal)?))
+    }));
+    told.await.into_iter().flatten().collect()
 }
 
 /// All members' data by etcd's hash, where there is a cluster to ask and none of them is kept busy by that for long.

@@ -167,14 +167,15 @@ impl LastResort {
     }
 
     /// What etcd's journal says about lost data.
-    pub fn of(loss: DataLoss) -> Self {
+    pub fn of(loss: DataLoss, name: impl Display) -> Self {
+        let afresh = format!("`quorate replace-node {name} {name}`");
         Self::then(match loss {
-            DataLoss::Gone => ": `quorate replace-node` takes the member out and adds it again as a learner",
+            DataLoss::Gone => format!(": {afresh} takes the member out and adds it again as a learner"),
             DataLoss::Differs => {
-                "; while the other members have quorum, `quorate replace-node` is the cure for the odd one"
+                format!("; while the other members have quorum, {afresh} is the cure for the odd one")
             }
             DataLoss::Damaged => {
-                "; while the other members have quorum, `quorate replace-node` is the cure, else restore a snapshot"
+                format!("; while the other members have quorum, {afresh} is the cure, else restore a snapshot")
             }
         })
     }

@@ -49,6 +49,10 @@ fn a_second_up_is_refused_until_the_first_is_gone() {
     first.kill();
     first.wait();
     lab.host("n1").slow("off");
+    // The end of its connection waits in the slow link's queue, and is sent again when TCP sees fit.
+    wait_until("the hosts to see that it is gone", Duration::from_secs(60), || {
+        lab.hosts().iter().all(|host| !is_locked(host))
+    });
     lab.quorate(&["up", "--yes"]).ok();
     lab.assert_converged();
     assert!(

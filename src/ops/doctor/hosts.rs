@@ -9,7 +9,7 @@ use crate::ops::model::{Fact, why_and_help};
 use crate::ops::plan::advice;
 use crate::ops::safety::upkeep;
 use crate::ops::sight::Health;
-use crate::report::human_bytes;
+use crate::report::{Cause, human_bytes};
 
 /// Peers complain in their logs about more drift than this (etcd's prober).
 const CLOCK_DRIFT_SECONDS: f64 = 1.0;
@@ -57,7 +57,7 @@ fn of(examined: &Examined<'_>, host: &DesiredHost, facts: &HostFacts) -> Vec<Fin
     let quota = upkeep::quota(examined.desired);
     let mut findings: Vec<Finding> = clock(host, facts).into_iter().collect();
     findings.extend(memory(facts));
-    findings.extend(unit(host, facts));
+    findings.extend(unit(host, facts, examined.causes.get(&host.name)));
     for path in [Some(&host.paths.data), host.paths.wal.as_ref()].into_iter().flatten() {
         if let Some(disk) = facts.system.disks.get(path) {
             findings.extend(file_system(path.as_str(), disk));
@@ -114,13 +114,20 @@ fn memory(facts: &HostFacts) -> Vec<Finding> {
     findings
 }
 
-fn unit(host: &DesiredHost, facts: &HostFacts) -> Vec<Finding> {
+/// Stopped for now, or ending each time that its manager starts it.
+pub fn does_not_run(facts: &HostFacts) -> bool {
+    let service = &facts.service;
+    match service.state {
+        ServiceState::Missing | ServiceState::Stopped | ServiceState::Failed => true,
+        ServiceState::Starting => service.restarts > 0,
+        ServiceState::Running => false,
+    }
+}
+
+fn unit(host: &DesiredHost, facts: &HostFacts, cause: Option<&Cause>) -> Vec<Finding> {
     let service = &facts.service;
     let mut findings = Vec::new();
-    if matches!(
-        service.state,
-        ServiceState::Missing | ServiceState::Stopped | ServiceState::Failed
-    ) {
+    if does_not_run(facts) {
         let last = service.last_exit.as_ref().map(|exit| format!(" (last end: {exit})"));
         let says = format!(
             "{} does not run: {:?}{}",
@@ -128,11 +135,14 @@ fn unit(host: &DesiredHost, facts: &HostFacts) -> Vec<Finding> {
             service.state,
             last.unwrap_or_default()
         );
-        findings.push(Finding::problem(
-            Topic::Host,
-            says.to_lowercase(),
-            "`quorate up` starts it",
-        ));
+        findings.push(match cause {
+            Some(cause) => {
+                let says = format!("{}: {}", says.to_lowercase(), cause.what);
+                let last = cause.lost.map(|loss| LastResort::of(loss, &host.name));
+                Finding::problem(Topic::Host, says, cause.hint).or(last)
+            }
+            None => Finding::problem(Topic::Host, says.to_lowercase(), "`quorate up` starts it"),
+        });
     } else {
         if host.service_manager == ServiceManager::Systemd && !service.enabled {
             let says = "etcd does not start at boot";

@@ -133,6 +133,11 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
             continue;
         }
         if !membership.healthy(member.id) {
+            // Why it does not run is told of its unit.
+            let host = host_of(examined.desired, member);
+            if host.is_some_and(|host| examined.causes.contains_key(&host.name)) {
+                continue;
+            }
             let help = format!("`quorate logs {name}` tells more; `quorate up` starts it again");
             findings.push(Finding::problem(Topic::Member, why_unhealthy(membership, member.id), help).on(name));
             continue;

@@ -16,6 +16,8 @@ mod members;
 #[cfg(test)]
 mod tests;
 
+pub use hosts::does_not_run;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -28,6 +30,7 @@ use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::{MEND, Sight};
+use crate::report::Cause;
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -125,6 +128,8 @@ pub struct Examined<'a> {
     pub seen: &'a Observed,
     /// What the members that run have measured; `Unknown` where they could not be asked.
     pub metrics: BTreeMap<NodeName, Fact<Metrics>>,
+    /// Why members that do not run did not come up, by their journals.
+    pub causes: BTreeMap<NodeName, Cause>,
     /// The hash of every voter's data; `Unknown` where they were not compared, `Absent` without a cluster.
     pub hashes: Fact<Vec<MemberHash>>,
     /// Scheduled backups; `None` when the inventory wants none.

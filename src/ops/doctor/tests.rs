@@ -7,12 +7,14 @@ use crate::etcd::{Alarm, AlarmKind, Latency};
 use crate::host::{HostFacts, ServiceState};
 use crate::inventory::{Desired, MemberId, ServiceManager, Version};
 use crate::ops::samples::{self, name};
+use crate::report::likely_cause;
 
 /// Three hosts on which nothing is to be found, to be changed.
 struct Ward {
     desired: Desired,
     seen: Observed,
     metrics: BTreeMap<NodeName, Fact<Metrics>>,
+    causes: BTreeMap<NodeName, Cause>,
     hashes: Fact<Vec<MemberHash>>,
     backups: Option<Outlook>,
 }
@@ -46,6 +48,7 @@ impl Ward {
             desired,
             seen,
             metrics: (1..=3).map(|n| (name(n), Fact::Known(metrics(n)))).collect(),
+            causes: BTreeMap::new(),
             hashes: Fact::Known((1..=3).map(hash).collect()),
             backups: Some(Outlook {
                 last_success: None,
@@ -102,6 +105,7 @@ impl Ward {
             desired: &self.desired,
             seen: &self.seen,
             metrics: self.metrics.clone(),
+            causes: self.causes.clone(),
             hashes: self.hashes.clone(),
             backups: self.backups.clone(),
         })
@@ -275,6 +279,25 @@ fn the_unit() {
     assert_eq!(
         ward.only(),
         "Problem n1: etcd does not run: failed (last end: exit code 1)"
+    );
+
+    // What its journal says goes before "start it", and is said once.
+    let journal = ["found data inconsistency with peers".to_owned()];
+    ward.causes.insert(name(1), likely_cause(&journal).unwrap());
+    ward.cluster().status.insert(MemberId(1), Fact::Absent);
+    let differs = ward.findings().remove(0);
+    assert!(
+        differs
+            .says
+            .ends_with("this member's data differs from that of the others"),
+        "{differs:?}"
+    );
+    assert!(differs.help.contains("`quorate replace-node n1 n1`"), "{differs:?}");
+    assert!(
+        !ward
+            .findings()
+            .iter()
+            .any(|f| f.help.contains("`quorate up` starts it"))
     );
 }
 

@@ -254,6 +254,7 @@ impl RealWorld {
         let exit = service.last_exit.as_deref().unwrap_or("it ended");
         Some(
             self.with_journal(
+                node,
                 &host,
                 StepError::new(format!("etcd on {node} does not stay up: {exit}")),
             )
@@ -262,14 +263,14 @@ impl RealWorld {
     }
 
     /// Adds the last lines of the unit's journal, and the likely cause in plain words.
-    async fn with_journal(&self, host: &Host, mut error: StepError) -> StepError {
+    async fn with_journal(&self, node: &NodeName, host: &Host, mut error: StepError) -> StepError {
         error.journal = host.journal(100).await.unwrap_or_default();
         if let Some(cause) = likely_cause(&error.journal) {
             error.message = format!("{}: {}", error.message, cause.what);
             error.hint = Some(
                 self.sight()
                     .await
-                    .hint(cause.hint, cause.lost.map(LastResort::of).as_ref()),
+                    .hint(cause.hint, cause.lost.map(|loss| LastResort::of(loss, node)).as_ref()),
             );
         }
         error

@@ -228,6 +228,19 @@ pub fn same_as_running(running: ClusterId, host: &DesiredHost, facts: &HostFacts
     .on(&host.name))
 }
 
+/// What somebody else installed and runs under the unit's name: where its data are says nothing about this cluster.
+fn no_strangers_etcd(host: &DesiredHost, facts: &HostFacts, marker: Option<&Marker>) -> Result<(), Blocked> {
+    let service = &facts.service;
+    let strangers = service.pid.is_some() && service.running_version.is_none() && marker.is_none();
+    let Some(exe) = service.running_exe.as_ref().filter(|_| strangers) else {
+        return Ok(());
+    };
+    let reason = format!("its unit {} runs {exe}, which quorate did not install", host.service);
+    let hint = "if nobody needs that etcd, stop and remove it; otherwise give this cluster another `service`, other ports and \
+                other `paths`";
+    Err(Blocked::new(Rule::ForeignData, reason, hint).on(&host.name))
+}
+
 /// Rule 7: is what lies in the data directory this cluster's own?
 ///
 /// # Errors
@@ -235,6 +248,7 @@ pub fn same_as_running(running: ClusterId, host: &DesiredHost, facts: &HostFacts
 /// another name.
 pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
     let marker = Marker::on(facts);
+    no_strangers_etcd(host, facts, marker.as_ref())?;
     in_its_place(host, facts)?;
     if let Some(marker) = marker.as_ref().filter(|_| facts.data.state != DataState::Empty) {
         called_as_before(desired, host, marker)?;
@@ -242,17 +256,6 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
     let ours = marker.as_ref().is_some_and(|m| m.cluster == desired.cluster);
     let path = &host.paths.data;
     let hint = in_the_way(host, facts);
-    let foreign = facts
-        .service
-        .running_exe
-        .as_ref()
-        .filter(|_| marker.is_none() && facts.service.pid.is_some() && facts.service.running_version.is_none());
-    if let Some(exe) = foreign {
-        let reason = format!("its unit {} runs {exe}, which quorate did not install", host.service);
-        let hint = "if nobody needs that etcd, stop and remove it; otherwise give this cluster another `service`, other ports and \
-                    other `paths`";
-        return Err(Blocked::new(Rule::ForeignData, reason, hint).on(&host.name));
-    }
     match (facts.data.state, &marker) {
         (DataState::Empty, Some(m)) if m.cluster != desired.cluster => Err(Blocked::new(
             Rule::ForeignData,

@@ -312,8 +312,8 @@ fn in_the_middle_of_replacing_a_node() {
             members: 3,
         };
         let meanwhile = match fault {
-            // Of two voters one is not enough.
-            Fault::LeaderCrash => Meanwhile::Refused("2 members has no quorum"),
+            // Of two voters one is not enough; and what the other carries is unknown.
+            Fault::LeaderCrash => Meanwhile::Refused("not every host can be looked at"),
             _ => Meanwhile::Refused(new),
         };
         replace.survives(&lab, fault, meanwhile);
