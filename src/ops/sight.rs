@@ -183,7 +183,12 @@ impl Membership {
 
     /// The members that are well, were asked, and hear this one; and those that do not.
     pub fn heard_by(&self, id: crate::inventory::MemberId) -> (Vec<&str>, Vec<&str>) {
-        let asked = self.members.iter().filter(|m| m.id != id && self.healthy(m.id));
+        // Of a member in the dark only its leader knows.
+        let can_tell = |asked| !self.unseen.contains_key(&id) || self.leader() == Some(asked);
+        let asked = self
+            .members
+            .iter()
+            .filter(|m| m.id != id && self.healthy(m.id) && can_tell(m.id));
         let told = asked.filter_map(|m| Some((m.name.as_str(), self.peers.get(&m.id)?.known()?)));
         let (hear, deaf): (Vec<_>, Vec<_>) = told.partition(|(_, streams)| streams.contains(&id));
         let hear: BTreeSet<&str> = hear.into_iter().map(|(name, _)| name).collect();

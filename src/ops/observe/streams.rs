@@ -30,17 +30,35 @@ pub(super) async fn with_streams(fleet: &Arc<Fleet>, tls: &ClientTls, mut member
             (id, fact)
         });
     let mut streams: BTreeMap<MemberId, Fact<BTreeSet<MemberId>>> = join_all(asks).await.into_iter().collect();
-    // Of members in the dark a stream proves nothing: the leader's word stands.
-    let heard = membership.leader().and_then(|id| membership.peers.get(&id)?.known());
-    if let Some(heard) = heard {
-        for fact in streams.values_mut() {
-            if let Fact::Known(open) = fact {
-                open.retain(|id| !membership.unseen.contains_key(id) || heard.contains(id));
-            }
-        }
+    if !membership.unseen.is_empty() {
+        let told = membership
+            .leader()
+            .and_then(|id| Some((id, membership.peers.remove(&id)?)));
+        believe_the_leader(&mut streams, told, &membership.unseen);
     }
     membership.peers = streams;
     membership
+}
+
+/// Of members in the dark a stream proves nothing: the leader's word stands, and where it has none, it counts as not asked.
+fn believe_the_leader(
+    streams: &mut BTreeMap<MemberId, Fact<BTreeSet<MemberId>>>,
+    told: Option<(MemberId, Fact<BTreeSet<MemberId>>)>,
+    dark: &BTreeMap<MemberId, String>,
+) {
+    let Some((leader, told)) = told else { return };
+    let heard = match &told {
+        Fact::Known(heard) => Some(heard),
+        Fact::Unknown(_) | Fact::Absent => None,
+    };
+    for fact in streams.values_mut() {
+        if let Fact::Known(open) = fact {
+            open.retain(|id| !dark.contains_key(id) || heard.is_some_and(|heard| heard.contains(id)));
+        }
+    }
+    if heard.is_none() {
+        streams.insert(leader, told);
+    }
 }
 
 /// The members that a leader hears from: what it received from them has grown between two looks. Whether a stream is open
@@ -89,6 +107,32 @@ mod tests {
             received: [(MemberId(2), received[0]), (MemberId(3), received[1])].into(),
             ..Metrics::default()
         }
+    }
+
+    #[test]
+    fn a_stream_to_a_member_in_the_dark_proves_nothing() {
+        let (leader, other, dark) = (MemberId(1), MemberId(2), MemberId(3));
+        let open = || {
+            BTreeMap::from([
+                (leader, Fact::Known([other, dark].into())),
+                (other, Fact::Known([leader, dark].into())),
+            ])
+        };
+        let unseen = BTreeMap::from([(dark, "no answer".to_owned())]);
+        let after = |told| {
+            let mut streams = open();
+            believe_the_leader(&mut streams, Some((leader, told)), &unseen);
+            streams
+        };
+        assert_eq!(after(Fact::Known([other, dark].into())), open(), "the leader hears it");
+        let silent = after(Fact::Known([other].into()));
+        assert_eq!(silent[&leader], Fact::Known([other].into()));
+        assert_eq!(silent[&other], Fact::Known([leader].into()));
+        let untold = after(Fact::Unknown("leadership moved meanwhile".into()));
+        assert!(
+            matches!(untold[&leader], Fact::Unknown(_)),
+            "it is not known to be silent either"
+        );
     }
 
     #[test]
