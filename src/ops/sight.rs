@@ -93,7 +93,20 @@ impl Sight {
     pub fn hint(&self, hint: &str, last: Option<&LastResort>) -> String {
         match last {
             Some(last) if self.is_clear() => last.after(hint),
-            _ => hint.to_owned(),
+            Some(_) => format!("{hint}. {}", self.more_once_seen()),
+            None => hint.to_owned(),
+        }
+    }
+
+    /// Where there is more to be said than may be said now.
+    fn more_once_seen(&self) -> String {
+        let names: Vec<&str> = self.blind.keys().map(NodeName::as_str).collect();
+        match names.as_slice() {
+            [] => "There may be another way once every member can be asked: run this again then".to_owned(),
+            names => format!(
+                "There may be another way once {} can be looked at: run this again then",
+                names.join(", ")
+            ),
         }
     }
 
