@@ -79,7 +79,7 @@ pub enum DrillError {
     #[error("the private etcd on the restored data does not answer")]
     Ask(#[from] EtcdError),
     /// The certificates for it.
-    #[error("cannot make certificates for the private etcd")]
+    #[error("cannot create certificates for the private etcd")]
     Certificates(#[from] AuthorityError),
 }
 
@@ -89,15 +89,15 @@ impl DrillError {
         match self {
             DrillError::Backup(error) => error.hint(),
             DrillError::Scratch { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "a drill needs about three times the snapshot's size: name a larger place with --scratch".to_owned()
+                "a drill needs about three times the snapshot's size: pass a larger directory with --scratch".to_owned()
             }
-            DrillError::Scratch { .. } => "name another place with --scratch".to_owned(),
+            DrillError::Scratch { .. } => "pass another directory with --scratch".to_owned(),
             DrillError::Run { .. } => {
-                "programs cannot be run from the scratch directory (noexec?): name another place with --scratch"
+                "programs cannot be run from the scratch directory (noexec?): pass another directory with --scratch"
                     .to_owned()
             }
             DrillError::Restore { .. } | DrillError::Start { .. } | DrillError::Ask(_) => {
-                "do not count on this backup: take another one now with `quorate backup create`".to_owned()
+                "do not rely on this backup: take another one now with `quorate backup create`".to_owned()
             }
             DrillError::Certificates(error) => error.hint(),
         }

@@ -26,10 +26,7 @@ pub enum BackupError {
     #[error("{} exists already", path.display())]
     Exists { path: PathBuf },
     /// The description of the cluster is longer than the file's head.
-    #[error(
-        "the manifest takes {bytes} bytes, and a backup has room for {}",
-        super::format::HEAD
-    )]
+    #[error("the manifest is {bytes} bytes long; a backup has room for {}", super::format::HEAD)]
     ManifestTooLong { bytes: usize },
     /// The file cannot be read.
     #[error("cannot read {}", path.display())]
@@ -38,7 +35,7 @@ pub enum BackupError {
     #[error("{} is not a backup: it is {what}", path.display())]
     NotABackup { path: PathBuf, what: &'static str },
     /// A later quorate wrote it.
-    #[error("{} has the format {format}, and this quorate knows {}", path.display(), super::manifest::FORMAT)]
+    #[error("{} has format {format}, but this quorate supports {}", path.display(), super::manifest::FORMAT)]
     TooNew { path: PathBuf, format: u32 },
     /// Its manifest cannot be understood.
     #[error("the manifest of {} is damaged: {why}", path.display())]
@@ -53,7 +50,7 @@ pub enum BackupError {
     #[error("{} is damaged: {why}", path.display())]
     Damaged { path: PathBuf, why: String },
     /// None of the operator's keys opens it.
-    #[error("none of your keys opens {}{}", path.display(), listed(tried))]
+    #[error("none of your keys can open {}{}", path.display(), listed(tried))]
     NotYours {
         path: PathBuf,
         sealed_to: Vec<String>,
@@ -81,29 +78,29 @@ impl BackupError {
                 source: EtcdError::Denied { .. },
                 ..
             } => "etcd's authentication is on: the operator's certificate (common name `root`) needs the role root",
-            BackupError::Take { .. } => "look at `quorate status`, then run it again: nothing incomplete was kept",
+            BackupError::Take { .. } => "see `quorate status`, then run this again: nothing incomplete was kept",
             BackupError::NoRecipient => {
-                "name at least one age or SSH public key under `pki.recipients`, or say --plain (readable by everyone who \
-                 gets the file)"
+                "add at least one age or SSH public key to `pki.recipients`, or pass --plain (readable by everyone who gets the \
+                 file)"
             }
-            BackupError::Seal { .. } => "look at the keys under `pki.recipients`",
+            BackupError::Seal { .. } => "check the keys in `pki.recipients`",
             BackupError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "free some space there, or give another place with --out; nothing incomplete was kept"
+                "free some space there, or pass another path with --out; nothing incomplete was kept"
             }
-            BackupError::Write { .. } => "look at the owner and the permissions of this path",
-            BackupError::Exists { .. } => "backups are never overwritten: give another name, or move it away",
+            BackupError::Write { .. } => "check the owner and permissions of this path",
+            BackupError::Exists { .. } => "backups are never overwritten: choose another name, or move the file away",
             BackupError::ManifestTooLong { .. } => "shorten the names and URLs of the members",
-            BackupError::Read { .. } => "look at the path and its permissions",
+            BackupError::Read { .. } => "check the path and its permissions",
             BackupError::NotABackup { .. } => {
-                "give a .qbackup, a file from `etcdctl snapshot save`, or the `member/snap/db` of a stopped member"
+                "pass a .qbackup, a file from `etcdctl snapshot save`, or the `member/snap/db` of a stopped member"
             }
             BackupError::TooNew { .. } => "use the quorate that wrote it, or a newer one",
             BackupError::Manifest { .. } | BackupError::Truncated { .. } | BackupError::Damaged { .. } => {
-                "nothing can be restored from it: take another one (`quorate backup list`)"
+                "nothing can be restored from it: use another one (`quorate backup list`)"
             }
             BackupError::NoChecksum { .. } => {
-                "nothing proves that the rest is whole: take another snapshot. If this is the `member/snap/db` of a stopped \
-                 member, say --bare"
+                "nothing proves that the rest is intact: use another snapshot. If this is the `member/snap/db` of a stopped member, pass \
+                 --bare"
             }
             BackupError::NotYours { sealed_to, .. } => {
                 let who = if sealed_to.is_empty() {
@@ -111,7 +108,7 @@ impl BackupError {
                 } else {
                     sealed_to.join("; ")
                 };
-                return format!("it is sealed to: {who}. Give one of these keys as `ssh.identity`");
+                return format!("it is sealed to: {who}. Set one of these keys as `ssh.identity`");
             }
         };
         text.to_owned()

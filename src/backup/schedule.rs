@@ -121,7 +121,7 @@ pub struct Outlook {
     pub last_success: Option<Timestamp>,
     /// What is wrong, in sentences.
     pub findings: Vec<String>,
-    /// What could not be told, because hosts could not be looked at.
+    /// What could not be told, because hosts could not be inspected.
     pub unknown: Option<String>,
 }
 
@@ -142,7 +142,7 @@ pub fn outlook(
     match last_success {
         None if !dark.is_empty() => {}
         None => findings
-            .push("no scheduled backup has been taken yet: `quorate backup schedule` sets it up and tries it".into()),
+            .push("no scheduled backup has been taken yet: `quorate backup schedule` sets it up and tests it".into()),
         Some(last) if now - max_age > last => findings.push(format!(
             "the newest scheduled backup is of {}, older than `max_age`",
             last.strftime("%Y-%m-%d %H:%M:%SZ")
@@ -166,7 +166,7 @@ pub fn outlook(
     let dark: Vec<&str> = dark.iter().map(NodeName::as_str).collect();
     let unknown = (!dark.is_empty()).then(|| {
         let hosts = dark.join(", ");
-        format!("whether scheduled backups are taken on {hosts} cannot be told: not looked at")
+        format!("cannot tell whether {hosts} take scheduled backups: not inspected")
     });
     Outlook {
         last_success,
@@ -241,11 +241,11 @@ mod tests {
         let none = outlook(&nodes([None, None, None]), &[], 26 * HOUR, now);
         assert_eq!((none.findings.len(), none.unknown), (1, None));
 
-        // What was not looked at may have been done.
+        // What was not inspected may have been done.
         let dark: [NodeName; 1] = ["c".parse().unwrap()];
         let none = outlook(&nodes([None, None, None]), &dark, 26 * HOUR, now);
         assert_eq!(none.findings, [""; 0]);
-        assert!(none.unknown.unwrap().contains("on c cannot be told"));
+        assert!(none.unknown.unwrap().contains("cannot tell whether c"));
     }
 
     #[test]

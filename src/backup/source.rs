@@ -274,7 +274,7 @@ impl Unlocked {
         match &self.source.manifest {
             Some(manifest) if manifest.snapshot != digest => Err(BackupError::Damaged {
                 path: path.clone(),
-                why: format!("it is not the one in its manifest ({})", manifest.snapshot.sha256),
+                why: format!("it does not match its manifest ({})", manifest.snapshot.sha256),
             }),
             _ => Ok(digest),
         }
@@ -291,7 +291,7 @@ pub fn damage(path: &Path, error: io::Error) -> BackupError {
         None if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
             BackupError::Damaged {
                 path,
-                why: "a sealed piece of it was changed".to_owned(),
+                why: "a sealed chunk of it was modified".to_owned(),
             }
         }
         None => BackupError::Read { path, source: error },

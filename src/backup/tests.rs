@@ -273,7 +273,7 @@ async fn a_plain_backup_is_an_etcd_snapshot_with_its_manifest_beside_it() {
     // Another snapshot under the same name is whole by itself, but not what the manifest describes.
     fs::write(&path, snapshot(7)).unwrap();
     let error = bench.read(&path).unwrap_err();
-    assert!(error.to_string().contains("not the one in"), "{error}");
+    assert!(error.to_string().contains("does not match its manifest"), "{error}");
 }
 
 #[test]

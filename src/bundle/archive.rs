@@ -26,22 +26,22 @@ pub enum ArchiveError {
     #[error("it is corrupt: {why}")]
     Corrupt { why: String },
     /// An entry names an absolute path.
-    #[error("it holds an absolute path: `{}`", entry.escape_debug())]
+    #[error("it contains an absolute path: `{}`", entry.escape_debug())]
     AbsolutePath { entry: String },
     /// An entry climbs out of the archive.
-    #[error("it holds a path with `..`: `{}`", entry.escape_debug())]
+    #[error("it contains a path with `..`: `{}`", entry.escape_debug())]
     ParentPath { entry: String },
     /// A program's name belongs to a link, a device or the like.
     #[error("`{}` in it is {kind}, not a file", entry.escape_debug())]
     NotAFile { entry: String, kind: &'static str },
     /// A program is in it more than once.
-    #[error("it holds {program} more than once")]
+    #[error("it contains {program} more than once")]
     Duplicate { program: Program },
     /// It has more entries than any release.
     #[error("it has more than {limit} entries")]
     TooManyEntries { limit: u64 },
     /// A program is larger than any release's.
-    #[error("{program} in it has {size} bytes; at most {limit} are taken")]
+    #[error("{program} in it has {size} bytes; the limit is {limit}")]
     TooLarge { program: Program, size: u64, limit: u64 },
     /// It unpacks to far more than any release does.
     #[error("it is a decompression bomb: {packed} bytes became {unpacked} and there was more")]
@@ -50,7 +50,7 @@ pub enum ArchiveError {
     #[error("it has no {member}")]
     NoMember { member: &'static str },
     /// A Debian package packed in a way that is not known.
-    #[error("its {member} is packed in a way that quorate does not read")]
+    #[error("its {member} is compressed in a way that quorate cannot read")]
     UnknownPacking { member: String },
 }
 

@@ -145,11 +145,11 @@ fn identify_all(source: &Source, options: CreateOptions<'_>, notes: &mut Vec<Str
                 Trial::Said(version) => {
                     let read = identity.version;
                     return Err(refuse(format!(
-                        "it holds version {read}, but run here it says {version}"
+                        "it contains version {read}, but reports {version} when run here"
                     )));
                 }
                 Trial::Mute(why) => notes.push(format!(
-                    "{}: {program} {} was not tried out on this machine: {why}",
+                    "{}: {program} {} was not tested on this machine: {why}",
                     source.path.display(),
                     identity.version
                 )),

@@ -48,7 +48,7 @@ impl<'a> Elf<'a> {
             (2, true, 22) => Arch::S390x,
             (_, _, machine) => {
                 return Err(format!(
-                    "it is built for an architecture that quorate does not know (ELF machine {machine})"
+                    "it is built for an architecture that quorate does not support (ELF machine {machine})"
                 ));
             }
         };

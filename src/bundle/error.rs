@@ -40,7 +40,7 @@ pub enum BundleError {
         found: Digest,
     },
     /// A source holds none of etcd's programs.
-    #[error("{} holds none of etcd, etcdctl and etcdutl", path.display())]
+    #[error("{} contains none of etcd, etcdctl and etcdutl", path.display())]
     NoPrograms { path: PathBuf },
     /// A program is not what it is called, or its version cannot be told.
     #[error("{program} from {origin} cannot be used: {why}")]
@@ -53,7 +53,7 @@ pub enum BundleError {
     #[error("{} mixes releases: {listing}", path.display())]
     Mixed { path: PathBuf, listing: String },
     /// Two sources hold different builds of one program.
-    #[error("{program} {version} for {arch} comes from {first} and, with other content, from {second}")]
+    #[error("{program} {version} for {arch} is in {first} and, with different content, in {second}")]
     Conflict {
         program: Program,
         version: Version,
@@ -73,11 +73,11 @@ pub enum BundleError {
     #[error("etcd {version} {} ({})", bad.reason, bad.source)]
     KnownBad { version: Version, bad: KnownBad },
     /// quorate does not know this series.
-    #[error("etcd {version} is not supported: quorate looks after etcd 3.4 and later")]
+    #[error("etcd {version} is not supported: quorate manages etcd 3.4 and later")]
     Unsupported { version: Version },
 
     /// No bundle was named, carried or found.
-    #[error("there is no bundle: none was named, this executable carries none, and there is no *.qbundle in {}", directory.display())]
+    #[error("there is no bundle: none was given, this executable has none embedded, and there is no *.qbundle in {}", directory.display())]
     NotFound { directory: PathBuf },
     /// Several bundles lie beside the inventory.
     #[error("there are several bundles: {}", listing.join(", "))]
@@ -95,7 +95,7 @@ pub enum BundleError {
     #[error("{} is damaged: {}", path.display(), problems.join("; "))]
     Damaged { path: PathBuf, problems: Vec<String> },
     /// An executable that carried a bundle no longer does.
-    #[error("{} was made with a bundle inside, and the bundle was cut off, probably by strip or by a copy that broke off", path.display())]
+    #[error("{} was built with an embedded bundle, but the bundle was cut off, probably by strip or by an incomplete copy", path.display())]
     PayloadCutOff { path: PathBuf },
     /// The bundle lacks the release that was asked for.
     #[error("{} has no etcd {version} for {arch}; it has {}", path.display(), has.join(", "))]
@@ -113,7 +113,7 @@ pub enum BundleError {
         program: Program,
     },
     /// `embed` was given something that cannot carry a bundle.
-    #[error("{} cannot carry a bundle: it is not a quorate executable", path.display())]
+    #[error("{} cannot embed a bundle: it is not a quorate executable", path.display())]
     NotQuorate { path: PathBuf },
 }
 
@@ -122,7 +122,7 @@ impl BundleError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::NoSources => {
-                "name an upstream release (etcd-v3.6.16-linux-amd64.tar.gz), a directory that holds etcd, etcdctl and \
+                "pass an upstream release (etcd-v3.6.16-linux-amd64.tar.gz), a directory that holds etcd, etcdctl and \
                  etcdutl, or Debian's etcd-server and etcd-client packages"
                     .into()
             }
@@ -131,52 +131,52 @@ impl BundleError {
                  or a .deb"
                     .into()
             }
-            Self::Archive { .. } => "take a fresh copy from the place that publishes the release".into(),
+            Self::Archive { .. } => "download it again from where the release is published".into(),
             Self::SumMismatch { .. } => {
                 "download the file and SHA256SUMS again, both of the same release; do not use this copy".into()
             }
             Self::Sums { path, .. } => format!("download {} again, or remove it", path.display()),
-            Self::Mixed { .. } => "keep each release in a directory of its own and name both".into(),
-            Self::Conflict { .. } => "name one source for each release and architecture".into(),
+            Self::Mixed { .. } => "keep each release in its own directory and pass both".into(),
+            Self::Conflict { .. } => "pass one source for each release and architecture".into(),
             Self::Incomplete { missing, .. } => match missing {
-                Program::Etcd => "name the source that holds it too (Debian: etcd-server)".into(),
-                _ => "name the source that holds it too (Debian: etcd-client)".into(),
+                Program::Etcd => "also pass the source that contains it (Debian: etcd-server)".into(),
+                _ => "also pass the source that contains it (Debian: etcd-client)".into(),
             },
             Self::KnownBad { bad, .. } => match recommended(bad.fixed_in) {
-                Some(best) => format!("take {} or later, best {best}", bad.fixed_in),
-                None => format!("take {} or later", bad.fixed_in),
+                Some(best) => format!("use {} or later, preferably {best}", bad.fixed_in),
+                None => format!("use {} or later", bad.fixed_in),
             },
             Self::NotFound { .. } => {
-                "make one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz".into()
+                "create one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz".into()
             }
-            Self::Ambiguous { .. } => "say which with --bundle FILE".into(),
+            Self::Ambiguous { .. } => "choose one with --bundle FILE".into(),
             Self::NotABundle { path, what } => match *what {
                 "a directory" | "a compressed archive" | "a Debian package" => format!(
-                    "make a bundle of it: quorate bundle create --out etcd.qbundle {}",
+                    "create a bundle from it: quorate bundle create --out etcd.qbundle {}",
                     path.display()
                 ),
-                _ => "copy the bundle again, or make one: quorate bundle create --out etcd.qbundle \
+                _ => "copy the bundle again, or create one: quorate bundle create --out etcd.qbundle \
                       etcd-v3.6.16-linux-amd64.tar.gz"
                     .into(),
             },
             Self::Truncated { .. } | Self::Damaged { .. } | Self::Manifest { .. } => {
-                "copy or make the bundle again; `quorate bundle verify` checks every byte".into()
+                "copy or create the bundle again; `quorate bundle verify` checks every byte".into()
             }
             Self::PayloadCutOff { .. } => {
-                "embed again and do not strip the result: quorate bundle embed --into FILE, or name a bundle with \
-                 --bundle FILE"
+                "embed it again and do not strip the result: quorate bundle embed --into FILE, or pass a bundle with --bundle \
+                 FILE"
                     .into()
             }
             Self::NoSuchRelease { version, arch, .. } => format!(
-                "make a bundle that has it: quorate bundle create --out etcd.qbundle \
+                "create a bundle that has it: quorate bundle create --out etcd.qbundle \
                  etcd-v{version}-linux-{arch}.tar.gz ..."
             ),
-            Self::NotQuorate { .. } => "take a quorate executable as it was built".into(),
+            Self::NotQuorate { .. } => "use an unmodified quorate executable".into(),
             Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "make it readable for the account that runs quorate (an executable must be able to read itself)".into()
             }
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                "is the path right? A bundle is named with --bundle FILE or QUORATE_BUNDLE".into()
+                "check the path; a bundle is set with --bundle FILE or QUORATE_BUNDLE".into()
             }
             Self::Read { .. }
             | Self::Write { .. }

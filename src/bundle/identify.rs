@@ -44,12 +44,12 @@ fn decide(mut variables: Vec<String>, module: Option<&str>) -> Result<Version, S
     variables.dedup();
     let text = match (variables.as_slice(), module) {
         ([one], _) => one.as_str(),
-        ([], None) => return Err("no etcd version was found in it".into()),
+        ([], None) => return Err("it contains no etcd version".into()),
         (_, Some(module)) if variables.is_empty() || variables.iter().any(|v| v == module) => module,
         _ => return Err(format!("it could be any of {}", variables.join(", "))),
     };
     text.parse()
-        .map_err(|_| format!("it is {text}, a pre-release or a private build; take a release"))
+        .map_err(|_| format!("it is {text}, a pre-release or private build; use a release"))
 }
 
 /// `3.N.N`, perhaps with `-rc.1` or `+git` after it.

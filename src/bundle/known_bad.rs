@@ -67,7 +67,7 @@ const ENTRIES: [Entry; 2] = [
         least: Version::new(3, 5, 26),
         dangers: "members that were removed come back, and learners that were promoted lose their vote (etcd#20967, etcd#19557)",
         better: Version::new(3, 5, 32),
-        gain: "it finds what is left of the v2 API in the log, too, which 3.6 cannot read",
+        gain: "it also finds leftovers of the v2 API in the log, which 3.6 cannot read",
     },
     Entry {
         series: (3, 7),
@@ -90,7 +90,7 @@ pub fn before_the_next_minor(version: Version) -> Option<String> {
     let next = format!("{}.{}", entry.series.0, entry.series.1);
     if version < least {
         return Some(format!(
-            "{next} may only follow {least} or later, best {better}: {}",
+            "{next} requires {least} or later first, preferably {better}: {}",
             entry.dangers
         ));
     }
@@ -105,7 +105,7 @@ const FLOORS: [(Version, &str); 6] = [
     ),
     (
         Version::new(3, 5, 28),
-        "two ways around authentication (CVE-2026-33413, CVE-2026-33343)",
+        "two authentication bypasses (CVE-2026-33413, CVE-2026-33343)",
     ),
     (
         Version::new(3, 5, 33),
@@ -117,7 +117,7 @@ const FLOORS: [(Version, &str); 6] = [
     ),
     (
         Version::new(3, 6, 9),
-        "two ways around authentication (CVE-2026-33413, CVE-2026-33343)",
+        "two authentication bypasses (CVE-2026-33413, CVE-2026-33343)",
     ),
     (
         Version::new(3, 6, 14),
@@ -135,7 +135,7 @@ pub(super) fn recommended(version: Version) -> Option<Version> {
 pub fn advice(version: Version) -> Option<String> {
     if version.series() <= (3, 4) {
         return Some(format!(
-            "etcd {version} belongs to a series that gets no fixes any more: plan the upgrade to 3.5"
+            "etcd {version} belongs to a series that no longer gets fixes: plan the upgrade to 3.5"
         ));
     }
     let open: Vec<_> = FLOORS
@@ -149,7 +149,7 @@ pub fn advice(version: Version) -> Option<String> {
     let closed: Vec<&str> = open.iter().map(|(_, what)| *what).collect();
     let next = next.map(|next| format!("; {next}")).unwrap_or_default();
     Some(format!(
-        "etcd {version} is older than {recommended}, which closes {}{next}",
+        "etcd {version} is older than {recommended}, which fixes {}{next}",
         closed.join("; ")
     ))
 }
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn advice_names_the_release_to_take_and_everything_it_closes() {
-        assert!(advice(version("3.4.23")).unwrap().contains("no fixes any more"));
+        assert!(advice(version("3.4.23")).unwrap().contains("no longer gets fixes"));
         let old = advice(version("3.5.16")).unwrap();
         assert!(
             old.contains("older than 3.5.33") && old.contains("20653") && old.contains("GHSA"),
@@ -200,10 +200,7 @@ mod tests {
             assert!(recommended(entry.better).is_none_or(|best| best >= entry.better));
             let below = Version::new(entry.least.major, entry.least.minor, entry.least.patch - 1);
             let said = before_the_next_minor(below).unwrap();
-            assert!(
-                said.contains(&format!("may only follow {} or later", entry.least)),
-                "{said}"
-            );
+            assert!(said.contains(&format!("requires {} or later", entry.least)), "{said}");
             assert_eq!(before_the_next_minor(entry.better), None);
         }
         assert_eq!(

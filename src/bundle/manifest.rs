@@ -130,7 +130,7 @@ impl Manifest {
         let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if head.format != FORMAT {
             return Err(format!(
-                "it has format {}, this quorate reads format {FORMAT}; use the quorate that made it, or a newer one",
+                "it has format {}, but this quorate reads format {FORMAT}; use the quorate that made it, or a newer one",
                 head.format
             ));
         }
@@ -138,7 +138,7 @@ impl Manifest {
         manifest.check()?;
         // One manifest has one spelling: a repeated key or a digest in capitals is somebody else's work.
         if manifest.to_json().ok().as_deref() != Some(bytes) {
-            return Err("it is not spelt as quorate spells it".into());
+            return Err("it is not in the canonical form that quorate writes".into());
         }
         Ok(manifest)
     }
@@ -154,7 +154,7 @@ impl Manifest {
         // These two are shown on terminals; a control sequence there could hide or forge other lines.
         let texts = self.releases.iter().map(|r| &r.origin).chain([&self.created_by]);
         if let Some(text) = texts.into_iter().find(|text| text.chars().any(char::is_control)) {
-            return Err(format!("`{}` holds control characters", text.escape_debug()));
+            return Err(format!("`{}` contains control characters", text.escape_debug()));
         }
         self.releases.iter().try_for_each(Release::check)
     }
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn another_spelling_of_the_same_manifest_is_refused() {
         let other = manifest().to_string();
-        assert!(Manifest::parse(other.as_bytes()).unwrap_err().contains("spelt"));
+        assert!(Manifest::parse(other.as_bytes()).unwrap_err().contains("canonical"));
     }
 
     #[test]

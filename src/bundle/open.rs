@@ -77,7 +77,7 @@ impl Bundle {
             head if head.starts_with(b"!<arch>\n") => Err(not_a_bundle("a Debian package")),
             head if head.starts_with(b"\x7fELF") => {
                 let carried = carried(&file).map_err(BundleError::read(path))?;
-                Self::open_executable(path, file, carried)?.ok_or_else(|| not_a_bundle("a program that carries none"))
+                Self::open_executable(path, file, carried)?.ok_or_else(|| not_a_bundle("a program without one"))
             }
             _ => Self::open_part(path, file, 0, metadata.len(), None),
         }
@@ -294,7 +294,7 @@ fn read_manifest(path: &Path, file: &File, start: u64, length: u64) -> Result<Ve
     file.read_exact_at(&mut json, start + BLOCK)
         .map_err(BundleError::read(path))?;
     if json.split_off(size as usize) != layout::padding(size) {
-        let problems = vec!["manifest.json is followed by something that does not belong there".to_owned()];
+        let problems = vec!["manifest.json is followed by unexpected data".to_owned()];
         let path = path.to_owned();
         return Err(BundleError::Damaged { path, problems });
     }
@@ -308,7 +308,7 @@ fn compare_with_layout(file: &File, start: u64, places: &[Place], length: u64) -
     for place in places {
         file.read_exact_at(&mut block, start + place.header)?;
         if block != layout::header(&place.name(), place.size) {
-            problems.push(format!("where {} should begin there is something else", place.name()));
+            problems.push(format!("there is other data where {} should begin", place.name()));
         }
     }
     let mut end = [1; END as usize];

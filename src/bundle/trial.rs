@@ -59,10 +59,10 @@ pub(super) fn ask(path: &Path, program: Program) -> Trial {
     match heard {
         Ok(Ok(text)) => match version_in(&String::from_utf8_lossy(&text)) {
             Some(version) => Trial::Said(version),
-            None => Trial::Mute("it named no version".to_owned()),
+            None => Trial::Mute("it reported no version".to_owned()),
         },
         Ok(Err(error)) => Trial::Mute(error.to_string()),
-        Err(_) => Trial::Mute(format!("it said nothing for {} s", PATIENCE.as_secs())),
+        Err(_) => Trial::Mute(format!("it printed nothing for {} s", PATIENCE.as_secs())),
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
     fn a_program_that_cannot_run_or_says_nothing_is_mute() {
         assert_eq!(
             ask(Path::new("/bin/true"), Program::Etcdctl),
-            Trial::Mute("it named no version".to_owned())
+            Trial::Mute("it reported no version".to_owned())
         );
         assert!(matches!(ask(Path::new("/nonexistent"), Program::Etcd), Trial::Mute(_)));
     }

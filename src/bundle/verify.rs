@@ -144,7 +144,7 @@ impl Bundle {
         let mut padding = Vec::new();
         let read = self.padding(place).read_to_end(&mut padding);
         if read.is_err() || padding.iter().any(|byte| *byte != 0) {
-            return Err(problem("is followed by something that does not belong there"));
+            return Err(problem("is followed by unexpected data"));
         }
         Ok(())
     }

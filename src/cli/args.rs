@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use super::backup_args::{AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore, ScheduleArgs};
 use crate::inventory::{Address, NodeName, Version};
 
-/// Brings up and looks after etcd clusters over SSH.
+/// Deploy and operate etcd clusters over SSH.
 #[derive(Debug, Parser)]
 #[command(name = "quorate", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
@@ -23,10 +23,10 @@ const EXAMPLES: &str = "\
 Examples:
   quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13
   quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
-  quorate trust                 pin the hosts' SSH keys after a look at the fingerprints
-  quorate plan                  what `up` would do, with diffs; changes nothing
-  quorate up                    from bare hosts to a healthy cluster; again: repairs what differs
-  quorate status                the members at a glance
+  quorate trust                 pin the hosts' SSH keys after showing their fingerprints
+  quorate plan                  what `up` would do; changes nothing
+  quorate up                    from bare hosts to a healthy cluster; later: apply changes, repair
+  quorate status                the health of the cluster and its members
 
 Exit codes: 0 done, 1 unexpected, 2 usage, 3 inventory invalid, 4 blocked by a safety rule, 5 host unreachable or login
 refused, 6 a step failed (safe to run again), 7 plan is stale, 8 locked by another operator, 9 bundle missing or
@@ -48,25 +48,25 @@ pub struct Global {
     /// The bundle of etcd releases [default: the one inside this program, else *.qbundle beside the inventory]
     #[arg(long, global = true, env = "QUORATE_BUNDLE", value_name = "FILE")]
     pub bundle: Option<PathBuf>,
-    /// Output for people, or one JSON object a line
+    /// Output for people, or JSON, one object per line
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Human)]
     pub output: OutputFormat,
-    /// Answer yes to questions (never to losing quorum or data)
+    /// Do not prompt (does not accept outages or data loss)
     #[arg(short, long, global = true)]
     pub yes: bool,
-    /// Allow steps after which clients are without etcd for a while
+    /// Allow steps that make etcd unavailable to clients for a while
     #[arg(long, global = true)]
     pub accept_outage: bool,
-    /// Allow steps that delete data or go back to older data
+    /// Allow steps that delete data or return to older data
     #[arg(long, global = true)]
     pub accept_data_loss: bool,
-    /// Take no snapshot before an upgrade, a removal, a replacement or a restore, nor after a restore
+    /// Skip the snapshots around upgrades, removals, replacements and restores
     #[arg(long, global = true)]
     pub no_snapshot: bool,
-    /// Write to the cluster all the while and report gaps, failed attempts and elections (commands that change it)
+    /// Write to the cluster during the change, and report gaps, failed attempts and elections
     #[arg(long, global = true)]
     pub probe: bool,
-    /// Work on this host only (may be repeated)
+    /// Work only on this host (may be repeated)
     #[arg(long, global = true, value_name = "NAME")]
     pub limit: Vec<NodeName>,
     /// Hosts to work on at the same time
@@ -78,7 +78,7 @@ pub struct Global {
     /// Read the sudo password from the environment variable of this name instead of asking
     #[arg(long, global = true, value_name = "VARIABLE", conflicts_with = "sudo_password_fd")]
     pub sudo_password_env: Option<String>,
-    /// Tell more (timings, round trips)
+    /// Show more (timings, round trips)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -86,7 +86,7 @@ pub struct Global {
 /// `check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Also ask etcd: start it for a moment on this machine with what each host would get, on scratch data
+    /// Also start etcd briefly on this machine with each host's configuration, on scratch data
     #[arg(long = "try")]
     pub ask_etcd: bool,
 }
@@ -108,74 +108,74 @@ pub enum Command {
     /// Check the inventory, the bundle and the rendered files, offline
     #[command(after_help = "Examples:\n  quorate check\n  quorate check --try")]
     Check(Check),
-    /// Show what would land on each host (no secrets)
+    /// Show the files each host would get (no secrets)
     Render(Render),
-    /// Show what `up` would do, host by host, with diffs; changes nothing
+    /// Show what `up` would do, host by host; changes nothing
     Plan(PlanArgs),
-    /// Bring hosts, config, version, certificates and members in line with the inventory
+    /// Make hosts, configuration, version, certificates and members match the inventory
     Up(Up),
     /// Restart the members one by one: unhealthy ones first, the leader last
     #[command(after_help = "Examples:\n  quorate restart --probe\n  quorate restart --limit etcd-2")]
     Restart,
-    /// Add a host: it joins as a learner and gets its vote once it has caught up
+    /// Add a member: it joins as a learner and is promoted once it has caught up
     AddNode(AddNode),
-    /// Take a member out of the cluster and of the inventory, also when its host is dead
+    /// Remove a member from the cluster and the inventory, even if its host is dead
     RemoveNode(RemoveNode),
-    /// Put a new member in the place of one that is gone for good
+    /// Replace a member that is gone for good
     ReplaceNode(ReplaceNode),
-    /// Tell whether this host may be stopped or rebooted now, and why not (exit code 4)
+    /// Check whether a host may be stopped or rebooted now (exit code 4 if not, with the reason)
     OkToStop(OkToStop),
-    /// Move the members to a newer etcd, one by one, a snapshot first
+    /// Upgrade the members to a newer etcd release, one by one, after a snapshot
     Upgrade(Upgrade),
-    /// Move the members to an older etcd, where etcd allows it
+    /// Downgrade the members to an older etcd release, where etcd allows it
     Downgrade(Downgrade),
-    /// Pin the SSH keys the hosts show now, after a look at their fingerprints
+    /// Pin the hosts' SSH keys after showing their fingerprints
     Trust,
-    /// The cluster at a glance
+    /// Show the health of the cluster and its members
     Status(Status),
-    /// The member list
+    /// Show the member list
     Members,
-    /// Whether the cluster is healthy, each member proved by itself (exit code 11 when not)
+    /// Check whether the cluster is healthy, member by member (exit code 11 if not)
     Health,
-    /// Examine hosts and cluster against etcd's own guidance: each finding with what to do (exit code 11: problems)
+    /// Check hosts and cluster against etcd's guidance; each finding says what to do (exit code 11: problems)
     #[command(
-        after_help = "Looks and changes nothing. Problems are what is broken or will be soon; advice works, and etcd's guides are against\nit. Databases up to 1 GiB are compared by etcd's own hash, one member after the\nother: each answers nobody meanwhile.\n\nExamples:\n  quorate doctor\n  quorate doctor --output json | jq '.findings[] | select(.severity == \"problem\")'"
+        after_help = "Changes nothing. A problem is broken or about to break; advice is about what works but goes against etcd's guidance.\nDatabases up to 1 GiB are compared by etcd's own hash, one member at a time: a member serves no clients meanwhile.\n\nExamples:\n  quorate doctor\n  quorate doctor --output json | jq '.findings[] | select(.severity == \"problem\")'"
     )]
     Doctor,
-    /// Make, show, check or embed a bundle of etcd releases
+    /// Create, show, verify or embed a bundle of etcd releases
     #[command(subcommand)]
     Bundle(BundleCommand),
-    /// Take, list, check and prune backups
+    /// Take, list, verify, prune and schedule backups
     #[command(subcommand)]
     Backup(BackupCommand),
-    /// Go back to a backup: a whole new cluster from one snapshot, on all hosts
+    /// Restore a backup: create a new cluster from one snapshot, on all hosts
     Restore(Restore),
-    /// Go on from what a minority still has: the majority is gone for good
+    /// Rebuild the cluster from a surviving minority when the majority is gone for good
     Recover(Recover),
-    /// Give the free space inside the members' databases back to the disk, one by one, the leader last
+    /// Return free space in the members' databases to the disk, one member at a time, the leader last
     #[command(
-        after_help = "A member answers nobody while it is defragmented; raft goes on without it. Left alone are those where it is not\nworth it: less than 80 % of the quota in use and less than 200 MiB free in the file.\n\nExamples:\n  quorate defrag\n  quorate defrag --limit etcd-2 --force"
+        after_help = "A member serves no clients while it is defragmented; raft continues without it. Members that would gain little\nare skipped: less than 80 % of the quota in use and less than 200 MiB free in the file.\n\nExamples:\n  quorate defrag\n  quorate defrag --limit etcd-2 --force"
     )]
     Defrag {
-        /// Also where it is not worth it
+        /// Also members that would gain little
         #[arg(long)]
         force: bool,
     },
-    /// Forget old revisions
+    /// Compact old revisions
     #[command(
-        after_help = "Examples:\n  quorate compact               all but the newest 1000\n  quorate compact --keep 0      all but the present state"
+        after_help = "Examples:\n  quorate compact               all but the newest 1000\n  quorate compact --keep 0      all but the current state"
     )]
     Compact {
-        /// How many of the newest revisions stay; who watches from an older one has to list anew
+        /// How many of the newest revisions to keep; watchers of older ones have to list again
         #[arg(long, value_name = "N", default_value_t = 1000)]
         keep: u64,
     },
-    /// List alarms, or remove their cause and then them
+    /// List alarms, or fix their cause and disarm them
     #[command(subcommand)]
     Alarm(AlarmCommand),
     /// Compare the data of all members: etcd's hash of everything at one revision (exit code 11: they differ)
     #[command(
-        after_help = "One member after the other: each answers nobody while it reads all of its data (about a gigabyte a second).\n\nExample:\n  quorate check-hashes"
+        after_help = "One member at a time: a member serves no clients while it reads all of its data (about a gigabyte a second).\n\nExample:\n  quorate check-hashes"
     )]
     CheckHashes,
     /// Show, renew and issue certificates; change the CA
@@ -190,16 +190,16 @@ pub enum Command {
     Logs(Logs),
     /// Open a shell on a host
     Ssh(Ssh),
-    /// Take the lock of a run that is gone or stuck (recorded on the hosts)
+    /// Show or take over the lock of a run that is dead or stuck (recorded on the hosts)
     Unlock(Unlock),
     /// Print shell completions
     Completions {
-        /// For which shell
+        /// The shell to generate completions for
         shell: clap_complete::Shell,
     },
     /// Write the manual pages
     Man {
-        /// A page for each command into this directory [default: one page on standard output]
+        /// Write one page per command into this directory [default: one page on standard output]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
@@ -227,7 +227,7 @@ pub struct Init {
 fn parse_host(text: &str) -> Result<(NodeName, Address), String> {
     let (name, address) = text
         .split_once('=')
-        .ok_or("write it as NAME=ADDRESS, like etcd-1=10.0.0.11")?;
+        .ok_or("expected NAME=ADDRESS, for example etcd-1=10.0.0.11")?;
     Ok((
         name.parse().map_err(|e| format!("{e}"))?,
         address.parse().map_err(|e| format!("{e}"))?,
@@ -237,7 +237,7 @@ fn parse_host(text: &str) -> Result<(NodeName, Address), String> {
 /// `render`
 #[derive(Debug, Args)]
 pub struct Render {
-    /// Write the files below this directory, a folder a host, instead of printing them
+    /// Write the files to this directory, one subdirectory per host, instead of printing them
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -259,16 +259,16 @@ pub struct PlanArgs {
 /// `up`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Interrupted? Run it again: it looks at what is there and goes on.\n\nExamples:\n  quorate up\n  quorate up --dry-run\n  quorate up --plan plan.json --yes"
+    after_help = "Interrupted? Run it again: it continues from the current state.\n\nExamples:\n  quorate up\n  quorate up --dry-run\n  quorate up --plan plan.json --yes"
 )]
 pub struct Up {
-    /// Do exactly this saved plan; refused when the world has moved on since
+    /// Apply exactly this saved plan; refused if anything has changed since
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
     /// Also remove members that the inventory does not list
     #[arg(long)]
     pub prune: bool,
-    /// Show the plan and stop
+    /// Show the plan and exit
     #[arg(long, conflicts_with = "plan")]
     pub dry_run: bool,
 }
@@ -276,15 +276,15 @@ pub struct Up {
 /// `add-node`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The host is written into the inventory if it is not there; comments and order stay. Several at once: add them to\nthe inventory and run `quorate up`.\n\nExample:\n  quorate add-node etcd-4 --address 10.0.0.14"
+    after_help = "The host is added to the inventory if it is not there; comments and order are kept. To add several at once, add them\nto the inventory and run `quorate up`.\n\nExample:\n  quorate add-node etcd-4 --address 10.0.0.14"
 )]
 pub struct AddNode {
     /// Its name
     pub node: NodeName,
-    /// The address its peers and clients reach it at [default: as in the inventory]
+    /// The address that peers and clients use to reach it [default: from the inventory]
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<Address>,
-    /// Where SSH reaches it, if not at its address
+    /// The SSH host, if it differs from its address
     #[arg(long, value_name = "HOST")]
     pub ssh_host: Option<String>,
 }
@@ -293,9 +293,9 @@ pub struct AddNode {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  quorate remove-node etcd-3")]
 pub struct RemoveNode {
-    /// Who leaves
+    /// The member to remove
     pub node: NodeName,
-    /// Delete its data instead of moving it aside (takes --accept-data-loss)
+    /// Delete its data instead of moving it aside (requires --accept-data-loss)
     #[arg(long)]
     pub wipe: bool,
 }
@@ -308,12 +308,12 @@ pub struct RemoveNode {
 pub struct ReplaceNode {
     /// The member that is gone for good
     pub old: NodeName,
-    /// Who takes its place
+    /// The host that takes its place
     pub new: NodeName,
-    /// The new host's address [default: as in the inventory]
+    /// The new host's address [default: from the inventory]
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<Address>,
-    /// Where SSH reaches it, if not at its address
+    /// The SSH host, if it differs from its address
     #[arg(long, value_name = "HOST")]
     pub ssh_host: Option<String>,
 }
@@ -328,10 +328,10 @@ pub struct OkToStop {
 /// `upgrade`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Interrupted with Ctrl-C? It stops between two members; run it again to go on.\n\nExample:\n  quorate upgrade --to 3.6.16 --probe"
+    after_help = "Ctrl-C stops it between two members; run it again to continue.\n\nExample:\n  quorate upgrade --to 3.6.16 --probe"
 )]
 pub struct Upgrade {
-    /// The release to arrive at; minors on the way are taken from the bundle
+    /// The target release; minor releases on the way are taken from the bundle
     #[arg(long, value_name = "VERSION")]
     pub to: Version,
 }
@@ -339,12 +339,12 @@ pub struct Upgrade {
 /// `downgrade`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "From 3.6 on also back to the minor before: etcd is told first, and members follow one by one. Interrupted? \
-                  Run it again to go on, or `quorate upgrade --to` the release it came from to call it off.\n\nExample:\n  \
+    after_help = "From 3.6 on, also to the previous minor release: the downgrade is enabled in etcd first, then members follow one by one. Interrupted? Run it again to continue, or cancel it with `quorate upgrade --to` the release it came \
+                  from.\n\nExample:\n  \
                   quorate downgrade --to 3.5.30"
 )]
 pub struct Downgrade {
-    /// The release to go back to, of the same minor or the one before
+    /// The target release, of the same minor release or the previous one
     #[arg(long, value_name = "VERSION")]
     pub to: Version,
 }
@@ -352,7 +352,7 @@ pub struct Downgrade {
 /// `status`
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Show it again and again until interrupted
+    /// Refresh until interrupted
     #[arg(long)]
     pub watch: bool,
 }
@@ -360,34 +360,34 @@ pub struct Status {
 /// `bundle ...`
 #[derive(Debug, Subcommand)]
 pub enum BundleCommand {
-    /// Make a bundle from release tarballs, directories or .deb files
+    /// Create a bundle from release tarballs, directories or .deb files
     #[command(
         after_help = "Examples:\n  quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz etcd-v3.6.16-linux-arm64.tar.gz\n  quorate bundle create --out etcd.qbundle /usr/local/bin\n  quorate bundle create --out etcd.qbundle etcd-server_*.deb etcd-client_*.deb\n\nA SHA256SUMS file beside a tarball is checked."
     )]
     Create {
-        /// Where to write it
+        /// The file to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Release tarballs, directories with etcd, etcdctl and etcdutl, or .deb files
         #[arg(required = true, value_name = "SOURCE")]
         sources: Vec<PathBuf>,
     },
-    /// List what a bundle holds
+    /// List the contents of a bundle
     Show {
-        /// The bundle [default: as for every command]
+        /// The bundle [default: see --bundle]
         file: Option<PathBuf>,
     },
-    /// Check every byte of a bundle against its manifest
+    /// Verify every byte of a bundle against its manifest
     Verify {
-        /// The bundle [default: as for every command]
+        /// The bundle [default: see --bundle]
         file: Option<PathBuf>,
     },
-    /// Make one executable that carries this program and the bundle
+    /// Create one executable that contains this program and the bundle
     #[command(
         after_help = "Example:\n  quorate --bundle etcd.qbundle bundle embed --into quorate-airgap\n\nDo not strip the result: that cuts the bundle off."
     )]
     Embed {
-        /// Where to write the executable
+        /// The executable to write
         #[arg(long, value_name = "FILE")]
         into: PathBuf,
     },
@@ -396,63 +396,63 @@ pub enum BundleCommand {
 /// `pki ...`
 #[derive(Debug, Subcommand)]
 pub enum PkiCommand {
-    /// Every certificate on every host and on this machine (exit code 11 when one expires soon or differs)
+    /// Show every certificate on the hosts and on this machine (exit code 11 if one expires soon or differs)
     Show,
-    /// Put new certificates on every host; etcd uses them without a restart
+    /// Install new certificates on every host; etcd uses them without a restart
     #[command(
-        after_help = "Works over SSH alone: also when every certificate has expired and etcd cannot be talked to."
+        after_help = "Needs only SSH: it works even if every certificate has expired and etcd cannot be reached."
     )]
     Renew,
-    /// Change the CA: trust both, reissue everything, drop the old one
+    /// Rotate the CA: trust both, reissue all certificates, remove the old one
     #[command(
         name = "rotate-ca",
-        after_help = "Interrupted, or stopped to wait for clients? Run it again: it goes on where it was.\n\nExamples:\n  quorate pki rotate-ca\n  quorate pki rotate-ca --compromised"
+        after_help = "Interrupted, or stopped to wait for clients? Run it again to continue.\n\nExamples:\n  quorate pki rotate-ca\n  quorate pki rotate-ca --compromised"
     )]
     RotateCa {
-        /// Somebody else has the CA's key: do not wait until clients have new certificates
+        /// The CA key has leaked: do not wait until clients have new certificates
         #[arg(long)]
         compromised: bool,
     },
-    /// Issue a client certificate and remember it in issued.yml
+    /// Issue a client certificate and record it in issued.yml
     #[command(
         after_help = "Writes NAME.crt, NAME.key (0600) and ca.crt.\n\nExamples:\n  quorate pki issue kube-apiserver --out /etc/kubernetes/pki/etcd\n  quorate pki issue backup --user root --validity 8h --out ./out"
     )]
     Issue(Issue),
-    /// Take back the certificates of a client
+    /// Revoke the certificates of a client
     #[command(
-        after_help = "Members refuse them where the inventory has `pki.crl: true`, once `quorate up` has brought them the list.\n\nExample:\n  quorate pki revoke app && quorate up"
+        after_help = "Members refuse them if the inventory has `pki.crl: true`, once `quorate up` has installed the list.\n\nExample:\n  quorate pki revoke app && quorate up"
     )]
     Revoke {
         /// The name it was issued under
         name: String,
     },
-    /// Ask your company's CA for an intermediate CA: write the request
+    /// Write a request for an intermediate CA, to be signed by your company's CA
     #[command(
-        after_help = "The key of the request is made here and sealed to the operators at once, like that of any CA; it leaves this machine\nin no other form. Run again, the same request is written again until `pki import` has taken the answer.\n\nExample:\n  quorate pki csr --out etcd.csr"
+        after_help = "The request's key is created here and immediately sealed to the operators, like that of any CA; it leaves this machine\nin no other form. Until `pki import` has taken the answer, running this again writes the same request.\n\nExample:\n  quorate pki csr --out etcd.csr"
     )]
     Csr {
-        /// Where to write it
+        /// The file to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Take what your company's CA returned: the cluster's CA from now on, or after `pki rotate-ca`
+    /// Import the chain that your company's CA returned, as the cluster's CA or for the next `pki rotate-ca`
     #[command(
-        after_help = "FILE holds the intermediate's certificate and all those above it up to the root (PEM, in any order). It is checked\nas a whole, and by issuing every host's certificates with it, before anything is changed.\n\nExample:\n  quorate pki import chain.pem && quorate pki rotate-ca"
+        after_help = "FILE contains the intermediate's certificate and all those above it up to the root (PEM, in any order). Before anything\nis changed, the chain is checked, and every host's certificates are issued with it on trial.\n\nExample:\n  quorate pki import chain.pem && quorate pki rotate-ca"
     )]
     Import {
-        /// The certificates
+        /// The certificate chain
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
     /// Write the revocation list (DER, which every etcd reads)
     Crl {
-        /// Where to write it
+        /// The file to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Seal the CA key anew: to the recipients of the inventory, and to those added here
+    /// Seal the CA key again: to the recipients in the inventory and those added here
     #[command(
-        after_help = "Also seals a key that was brought along as ca.key. Copies of the old file stay open to whoever could open\nthem: when somebody must not have the key any more, change the CA.\n\nExamples:\n  quorate pki seal --recipient bob.pub\n  quorate pki seal --remove alice@laptop"
+        after_help = "Also seals an existing key placed there as ca.key. Copies of the old file can still be opened by their recipients: if\nsomeone must lose access to the key, rotate the CA.\n\nExamples:\n  quorate pki seal --recipient bob.pub\n  quorate pki seal --remove alice@laptop"
     )]
     Seal(Seal),
 }
@@ -460,31 +460,31 @@ pub enum PkiCommand {
 /// `pki issue`
 #[derive(Debug, Args)]
 pub struct Issue {
-    /// Who it is for; also the name of its files
+    /// The client's name; also the name of its files
     pub name: String,
     /// Write the files into this directory
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// How long it is valid [default: `pki.leaf_validity` of the inventory]
+    /// Validity [default: `pki.leaf_validity` of the inventory]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub validity: Option<std::time::Duration>,
-    /// The user it is to etcd [default: its name]
+    /// The etcd user [default: the client's name]
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 }
 
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     let duration = crate::inventory::quantity::duration(text).filter(|d| !d.is_zero());
-    duration.ok_or_else(|| "write it like 8h, 30d or 1y".to_owned())
+    duration.ok_or_else(|| "expected a duration such as 8h, 30d or 1y".to_owned())
 }
 
 /// `pki seal`
 #[derive(Debug, Args)]
 pub struct Seal {
-    /// Let this one open it too: an age or SSH public key, or a file of them (may be repeated)
+    /// Add a recipient: an age or SSH public key, or a file of them (may be repeated)
     #[arg(long, value_name = "KEY")]
     pub recipient: Vec<String>,
-    /// Let this one open it no longer: a key, or a part of its name (may be repeated)
+    /// Remove a recipient: a key, or part of its name (may be repeated)
     #[arg(long, value_name = "KEY")]
     pub remove: Vec<String>,
 }
@@ -502,10 +502,10 @@ pub struct Ctl {
 pub struct Logs {
     /// The host
     pub node: NodeName,
-    /// Go on as new lines come
+    /// Keep printing new lines
     #[arg(short, long)]
     pub follow: bool,
-    /// How many lines
+    /// Number of lines
     #[arg(short = 'n', long, default_value_t = 100, value_name = "N")]
     pub lines: u32,
 }
@@ -515,7 +515,7 @@ pub struct Logs {
 pub struct Ssh {
     /// The host
     pub node: NodeName,
-    /// A command to run there instead of a shell
+    /// Run this command instead of a shell
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -523,7 +523,7 @@ pub struct Ssh {
 /// `unlock`
 #[derive(Debug, Args)]
 pub struct Unlock {
-    /// Take it although its holder is alive
+    /// Take over the lock even if its holder is alive
     #[arg(long)]
     pub steal: bool,
 }

@@ -71,7 +71,7 @@ async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
     }
     places::put(session, &taken.path, &args.to).await?;
     let summary = format!(
-        "{} holds everything up to revision {}",
+        "{} contains everything up to revision {}",
         taken.path.display(),
         taken.manifest.revision
     );
@@ -152,7 +152,7 @@ fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
             .map(|e| json!({ "file": e.path, "bytes": e.bytes, "manifest": e.manifest }));
         println!("{}", json!({ "backups": rows.collect::<Vec<_>>() }));
     } else if listing.entries.is_empty() {
-        println!("{} holds no backup of {}", dir.display(), session.desired().cluster);
+        println!("{} contains no backup of {}", dir.display(), session.desired().cluster);
     } else {
         let rows = listing
             .entries
@@ -172,7 +172,7 @@ async fn show_at(session: &Session, at: &Address) -> Result<Exit, Failure> {
             .map(|k| json!({ "file": k.file.name, "bytes": k.file.bytes, "manifest": k.manifest }));
         println!("{}", json!({ "backups": rows.collect::<Vec<_>>() }));
     } else if kept.is_empty() {
-        println!("{at} holds no backup of {}", session.desired().cluster);
+        println!("{at} contains no backup of {}", session.desired().cluster);
     } else {
         anstream::println!(
             "{}",
@@ -251,9 +251,9 @@ fn newest(session: &Session) -> Result<PathBuf, Failure> {
     newest.ok_or_else(|| {
         Failure::new(
             Exit::Usage,
-            format!("{} holds no backup of {}", dir.display(), session.desired().cluster),
+            format!("{} contains no backup of {}", dir.display(), session.desired().cluster),
         )
-        .hint("name one, or take one with `quorate backup create`")
+        .hint("pass one, or take one with `quorate backup create`")
     })
 }
 
@@ -268,7 +268,8 @@ fn scratch_directory(place: Option<&Path>) -> Result<tempfile::TempDir, Failure>
         None => builder.tempdir(),
     };
     made.map_err(|e| {
-        Failure::new(Exit::Usage, format!("cannot make a scratch directory: {e}")).hint("name a place with --scratch")
+        Failure::new(Exit::Usage, format!("cannot create a scratch directory: {e}"))
+            .hint("pass a directory with --scratch")
     })
 }
 
@@ -286,7 +287,7 @@ fn extract(bundle: &Bundle, wanted: Version, dir: &Path) -> Result<Programs, Fai
     let missing = || {
         Failure::new(
             Exit::Bundle,
-            format!("the bundle has nothing for {arch} that can restore a snapshot of {wanted}"),
+            format!("the bundle has no program for {arch} that can restore a snapshot of {wanted}"),
         )
         .hint(format!(
             "add etcd {wanted} for {arch} to it with `quorate bundle create`"
@@ -305,7 +306,7 @@ fn extract(bundle: &Bundle, wanted: Version, dir: &Path) -> Result<Programs, Fai
     };
     let no_room = |error: BundleError| match &error {
         BundleError::Write { .. } => Failure::new(Exit::StepFailed, chain(&error)).hint(
-            "a drill needs about three times the snapshot's size and 100 MiB: name a larger place with --scratch",
+            "a drill needs about three times the snapshot's size and 100 MiB: pass a larger directory with --scratch",
         ),
         _ => Failure::from(error),
     };
@@ -347,13 +348,13 @@ fn print(session: &Session, path: &Path, manifest: Option<&Manifest>, found: &Fi
     );
     match (manifest, ok) {
         (Some(m), true) => println!(
-            "good: all of it as its manifest says (cluster {}, taken {})",
+            "good: it matches its manifest (cluster {}, taken {})",
             m.cluster, m.taken_at
         ),
         (None, _) => println!("good: it can be restored; it has no manifest to compare with"),
         (Some(_), false) => {
             for text in &found.contradictions {
-                println!("NOT what its manifest says: {text}");
+                println!("does NOT match its manifest: {text}");
             }
         }
     }
@@ -380,7 +381,11 @@ async fn prune_at(session: &Session, args: &PruneArgs, at: &Address) -> Result<E
         session.note(&text);
     }
     if args.dry_run || gone.is_empty() {
-        session.finish(true, 0, format!("{} of {} backups would go", gone.len(), kept.len()));
+        session.finish(
+            true,
+            0,
+            format!("{} of {} backups would be deleted", gone.len(), kept.len()),
+        );
         return Ok(Exit::Done);
     }
     if !session.global.yes {
@@ -411,7 +416,7 @@ fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
         session.finish(
             true,
             0,
-            format!("{} of {} backups would go", gone.len(), listing.entries.len()),
+            format!("{} of {} backups would be deleted", gone.len(), listing.entries.len()),
         );
         return Ok(Exit::Done);
     }

@@ -17,7 +17,7 @@ pub enum BackupCommand {
         after_help = "Examples:\n  quorate backup create\n  quorate backup create --out /mnt/usb/prod.qbackup\n  quorate backup create --plain --out snapshot.db     as `etcdctl snapshot save` writes it\n  quorate backup create --to s3://backups/etcd --to ssh://keeper@10.0.0.9/srv/etcd\n\nS3: credentials from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or ~/.aws/credentials; AWS_ENDPOINT_URL and AWS_REGION for\nstorage that is not Amazon's. SSH: the host's key has to be in ~/.ssh/known_hosts."
     )]
     Create(CreateArgs),
-    /// The backups of this cluster in a directory or another place, newest first
+    /// List the backups of this cluster, newest first
     List {
         /// The directory [default: backups/ beside the inventory]
         #[arg(long, value_name = "DIR")]
@@ -26,7 +26,7 @@ pub enum BackupCommand {
         #[arg(long, value_name = "PLACE", conflicts_with = "dir")]
         at: Option<Address>,
     },
-    /// Copy a backup from another place to here
+    /// Copy a backup from another place to this machine
     #[command(
         after_help = "Example:\n  quorate backup fetch --at s3://backups/etcd            the newest, into backups/"
     )]
@@ -36,32 +36,32 @@ pub enum BackupCommand {
         /// The place: a directory, s3://BUCKET/PREFIX or ssh://USER@HOST/DIR
         #[arg(long, value_name = "PLACE")]
         at: Address,
-        /// The file to be [default: backups/NAME beside the inventory]
+        /// The file to write [default: backups/NAME beside the inventory]
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Hold a restore drill: restore it into a scratch directory, start a private etcd on it, compare
+    /// Prove that a backup can be restored: restore it into a scratch directory and start a private etcd on it
     #[command(
-        after_help = "Exit code 0: it can be restored and is what its manifest says; 11: it contradicts its manifest.\n\nExamples:\n  quorate backup verify backups/prod-a-20261121T113700Z-manual.qbackup\n  quorate backup verify            the newest in backups/"
+        after_help = "Exit code 0: it can be restored and matches its manifest; 11: it does not match its manifest.\n\nExamples:\n  quorate backup verify backups/prod-a-20261121T113700Z-manual.qbackup\n  quorate backup verify            the newest in backups/"
     )]
     Verify {
         /// The backup, or any etcd snapshot [default: the newest in backups/ beside the inventory]
         file: Option<PathBuf>,
-        /// Where to restore it to for the drill; takes about three times the snapshot's size
+        /// The directory to restore into; needs about three times the snapshot's size
         #[arg(long, value_name = "DIR")]
         scratch: Option<PathBuf>,
-        /// It is the member/snap/db of a stopped member, although it looks like a snapshot that lost its checksum
+        /// The file is the member/snap/db of a stopped member, although it looks like a snapshot without its checksum
         #[arg(long)]
         bare: bool,
     },
     /// Delete backups that no rule keeps
     #[command(
-        after_help = "Example:\n  quorate backup prune --keep-last 3 --keep-hourly 24 --keep-daily 7 --keep-weekly 5 --keep-monthly 12\n\nTimes are UTC. Files that are no backup of this cluster are never touched."
+        after_help = "Example:\n  quorate backup prune --keep-last 3 --keep-hourly 24 --keep-daily 7 --keep-weekly 5 --keep-monthly 12\n\nTimes are UTC. Files that are not backups of this cluster are never touched."
     )]
     Prune(PruneArgs),
-    /// Bring the hosts in line with `backup` in the inventory: timers, quorate itself, and a first backup that proves it
+    /// Set up scheduled backups on the hosts as in `backup` of the inventory, and take a first one
     #[command(
-        after_help = "The inventory says when, where to and how many stay:\n\n  backup:\n    schedule: daily\n    to: s3://backups/etcd\n    keep: {daily: 14, monthly: 12}\n\nAll members wake together; the first follower that answers takes the backup, seals it to the operators before it\nleaves the host, and the next one takes over when there is none after --patience. `quorate status` shows how old the\nnewest one is. Run it again after a change, or after a host was added.\n\nExamples:\n  quorate backup schedule\n  quorate backup schedule --remove"
+        after_help = "The inventory defines the schedule, the destination and how many to keep:\n\n  backup:\n    schedule: daily\n    to: s3://backups/etcd\n    keep: {daily: 14, monthly: 12}\n\nThe timers of all members run at the same time; the first follower that answers takes the backup and seals it to the\noperators before it leaves the host. If there is no backup after --patience, the next member takes over.\n`quorate status` shows the age of the newest backup. Run this again after a change, or after adding a host.\n\nExamples:\n  quorate backup schedule\n  quorate backup schedule --remove"
     )]
     Schedule(ScheduleArgs),
     /// What a host's timer runs
@@ -75,19 +75,19 @@ pub enum BackupCommand {
 /// `backup schedule`
 #[derive(Debug, Args)]
 pub struct ScheduleArgs {
-    /// Take timers, keys and programs away again; backups stay
+    /// Remove timers, keys and programs; backups are kept
     #[arg(long)]
     pub remove: bool,
-    /// How long each next member waits for those before it
+    /// How long each member waits for the ones before it
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = patience)]
     pub patience: Duration,
-    /// The quorate executable for the hosts, where this one does not run there
+    /// The quorate executable for the hosts, if this one does not run there
     #[arg(long, value_name = "FILE")]
     pub program: Option<PathBuf>,
 }
 
 fn patience(text: &str) -> Result<Duration, String> {
-    crate::inventory::quantity::duration(text).ok_or_else(|| "write a number with a unit: `10m`".to_owned())
+    crate::inventory::quantity::duration(text).ok_or_else(|| "expected a duration such as 10m".to_owned())
 }
 
 /// `backup create`
@@ -96,16 +96,16 @@ pub struct CreateArgs {
     /// Write it to this file [default: backups/CLUSTER-TIME-REASON.qbackup beside the inventory]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Do not seal it: a plain etcd snapshot, readable by whoever gets it, with its manifest in FILE.json
+    /// Do not seal it: write a plain etcd snapshot, readable by anyone who gets it, with its manifest in FILE.json
     #[arg(long, conflicts_with = "recipient")]
     pub plain: bool,
     /// Seal it to this age or SSH public key (or file of them) instead of `pki.recipients` (may be repeated)
     #[arg(long, value_name = "KEY")]
     pub recipient: Vec<String>,
-    /// Also put it into this place: a directory, s3://BUCKET/PREFIX or ssh://USER@HOST/DIR (may be repeated)
+    /// Also copy it to this place: a directory, s3://BUCKET/PREFIX or ssh://USER@HOST/DIR (may be repeated)
     #[arg(long, value_name = "PLACE", conflicts_with = "plain")]
     pub to: Vec<Address>,
-    /// What it is for; part of the file's name
+    /// The reason; part of the file name
     #[arg(long, default_value = "manual", value_name = "WORD")]
     pub reason: String,
 }
@@ -122,7 +122,7 @@ pub struct PruneArgs {
     /// What to keep
     #[command(flatten)]
     pub keep: KeepArgs,
-    /// Only say what would be deleted
+    /// Only show what would be deleted
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -163,21 +163,21 @@ impl From<KeepArgs> for Keep {
 /// `restore`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Stops all members, moves their data aside, restores the same snapshot on each and starts them together. Interrupted?\nRun it again: it goes on. Nothing else touches the cluster meanwhile.\n\nKubernetes: stop all API servers first, start them again afterwards.\n\nExamples:\n  quorate restore backups/prod-a-20261121T113700Z-manual.qbackup --accept-data-loss\n  quorate restore snapshot.db --accept-data-loss        a file from `etcdctl snapshot save`\n  quorate restore db --without etcd-3 --accept-data-loss   a bare member/snap/db; etcd-3 is gone"
+    after_help = "Stops all members, moves their data aside, restores the same snapshot on each, and starts them together. Interrupted?\nRun it again to continue. No other run touches the cluster meanwhile.\n\nKubernetes: stop all API servers first, start them again afterwards.\n\nExamples:\n  quorate restore backups/prod-a-20261121T113700Z-manual.qbackup --accept-data-loss\n  quorate restore snapshot.db --accept-data-loss        a file from `etcdctl snapshot save`\n  quorate restore db --without etcd-3 --accept-data-loss   a bare member/snap/db; etcd-3 is gone"
 )]
 pub struct Restore {
     /// A sealed backup, a snapshot of etcdctl, or the member/snap/db of a stopped member
     pub file: PathBuf,
-    /// Leave this host out because it is gone (may be repeated)
+    /// Exclude this host because it is gone (may be repeated)
     #[arg(long, value_name = "NAME")]
     pub without: Vec<NodeName>,
-    /// Do not raise revisions: caches that outlive the restore go stale without noticing
+    /// Do not raise revisions: caches that outlive the restore become stale without noticing
     #[arg(long)]
     pub no_bump: bool,
-    /// It is the member/snap/db of a stopped member, although it looks like a snapshot that lost its checksum
+    /// The file is the member/snap/db of a stopped member, although it looks like a snapshot without its checksum
     #[arg(long)]
     pub bare: bool,
-    /// Take a backup of a cluster with another name
+    /// Accept a backup of a cluster with another name
     #[arg(long)]
     pub from_another_cluster: bool,
 }
@@ -185,16 +185,16 @@ pub struct Restore {
 /// `recover`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Shows how far each raft log goes and what may be lost, stops what is left, takes a backup of the newest data into\nbackups/, and restores that on every host that takes part, as a new cluster. Interrupted? Run it again: it goes on.\n\nExamples:\n  quorate recover --accept-data-loss                          etcd-2 and etcd-3 are back, with empty disks\n  quorate recover --without etcd-2 --without etcd-3 --accept-data-loss    they are not coming back"
+    after_help = "Shows how far each raft log goes and what may be lost, stops the remaining members, backs up the newest data to\nbackups/, and restores it on every participating host, as a new cluster. Interrupted? Run it again to continue.\n\nExamples:\n  quorate recover --accept-data-loss                          etcd-2 and etcd-3 are back, with empty disks\n  quorate recover --without etcd-2 --without etcd-3 --accept-data-loss    they are not coming back"
 )]
 pub struct Recover {
-    /// Leave this host out because it is gone (may be repeated)
+    /// Exclude this host because it is gone (may be repeated)
     #[arg(long, value_name = "NAME")]
     pub without: Vec<NodeName>,
-    /// Go on from this member instead of the one with the newest data
+    /// Rebuild from this member instead of the one with the newest data
     #[arg(long, value_name = "NAME")]
     pub from: Option<NodeName>,
-    /// Do not raise revisions: caches that outlive the recovery go stale without noticing
+    /// Do not raise revisions: caches that outlive the recovery become stale without noticing
     #[arg(long)]
     pub no_bump: bool,
 }
@@ -202,7 +202,7 @@ pub struct Recover {
 /// `alarm ...`
 #[derive(Debug, Subcommand)]
 pub enum AlarmCommand {
-    /// The alarms that are on (exit code 11 when there is one)
+    /// List active alarms (exit code 11 if there are any)
     #[command(after_help = "Example:\n  quorate alarm list")]
     List,
     /// NOSPACE: compact, defragment every member, then disarm. CORRUPT: only when all members hold the same data

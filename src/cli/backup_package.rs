@@ -96,9 +96,9 @@ impl Package {
             if !runs(host, &program).await? {
                 return Err(HostError::Script {
                     node: spec.name.clone(),
-                    operation: "trying quorate there".to_owned(),
-                    why: "this executable of quorate does not run on it".to_owned(),
-                    hint: "use the static one that `make dist` makes, or name one for that machine with --program"
+                    operation: "testing quorate there".to_owned(),
+                    why: "this quorate executable does not run on it".to_owned(),
+                    hint: "use the static one that `make dist` builds, or pass one for that machine with --program"
                         .to_owned(),
                 });
             }
@@ -108,7 +108,7 @@ impl Package {
             .await?
             .bytes;
         host.enable_timer(&SchedulePaths::of(spec).unit).await?;
-        Ok(format!("{} sent, the timer is on", human_bytes(sent)))
+        Ok(format!("{} sent, the timer is enabled", human_bytes(sent)))
     }
 
     fn files(
@@ -123,7 +123,7 @@ impl Package {
             node: spec.name.clone(),
             operation: "writing the units".to_owned(),
             why,
-            hint: "this is a mistake in quorate itself: please report it with the inventory".to_owned(),
+            hint: "this is a bug in quorate: please report it with the inventory".to_owned(),
         };
         let units = render_schedule(session.desired(), spec, policy, program).map_err(|e| broken(e.to_string()))?;
         let orders =
@@ -217,7 +217,7 @@ fn known_hosts(policy: &BackupPolicy, file: &Path) -> Result<String, Failure> {
                 format!("{} has no key for {}", file.display(), remote.host),
             )
             .hint(format!(
-                "look at it once with `ssh {}`, and accept its key if it is the right one",
+                "connect once with `ssh {}`, and accept its key if it is the right one",
                 remote.host
             )));
         }
@@ -243,7 +243,7 @@ impl Program {
             None => std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
         };
         let unreadable = |error| {
-            Failure::new(Exit::Usage, format!("cannot read {}: {error}", file.display())).hint("name it with --program")
+            Failure::new(Exit::Usage, format!("cannot read {}: {error}", file.display())).hint("pass it with --program")
         };
         let bytes = std::fs::read(&file).map_err(unreadable)?;
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

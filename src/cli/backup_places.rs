@@ -99,7 +99,7 @@ pub(super) async fn put(session: &Session, file: &Path, to: &[Address]) -> Resul
         let put = async {
             let place = Reach::of(session).open(address).await?;
             place.put(file, &name, &progress).await?;
-            Ok("all of it arrived".to_owned())
+            Ok("transfer verified".to_owned())
         };
         let put = session.step(&step, None, &format!("put it into {address}"), put).await;
         details.extend(put.err().map(|_| address.to_string()));
@@ -110,12 +110,12 @@ pub(super) async fn put(session: &Session, file: &Path, to: &[Address]) -> Resul
     Err(Failure::new(
         Exit::StepFailed,
         format!(
-            "the backup is not in {}; it is kept here: {}",
+            "the backup was not copied to {}; it is kept here: {}",
             details.join(", "),
             file.display()
         ),
     )
-    .hint("mend that, and copy the file there, or take another backup"))
+    .hint("fix that and copy the file there, or take another backup"))
 }
 
 /// The last part of a file's path, under which it is put into a place.
@@ -128,7 +128,7 @@ pub(super) fn name_of(file: &Path) -> String {
 /// The cluster's backups in a place, newest first.
 ///
 /// # Errors
-/// When it cannot be looked at.
+/// When it cannot be inspected.
 pub(super) async fn list(session: &Session, address: &Address) -> Result<Vec<Kept>, Failure> {
     let place = Reach::of(session).open(address).await?;
     Ok(backups(place.as_ref(), &session.desired().cluster).await?)
@@ -153,14 +153,14 @@ pub(super) async fn fetch(
             newest.ok_or_else(|| {
                 Failure::new(
                     Exit::Usage,
-                    format!("{at} holds no backup of {}", session.desired().cluster),
+                    format!("{at} contains no backup of {}", session.desired().cluster),
                 )
             })?
         }
     };
     let to = out.map_or_else(|| session.base().join("backups").join(&name), Path::to_owned);
     receive(session, place.as_ref(), &name, &to).await?;
-    session.finish(true, 1, format!("{} is here now", to.display()));
+    session.finish(true, 1, format!("{} was copied here", to.display()));
     Ok(Exit::Done)
 }
 
@@ -212,7 +212,7 @@ pub(super) async fn delete(session: &Session, address: &Address, gone: &[&Kept])
     for kept in gone {
         place.delete(&kept.file.name).await?;
         let text = format!(
-            "{address}: {} is gone ({})",
+            "{address}: deleted {} ({})",
             kept.file.name,
             human_bytes(kept.file.bytes)
         );

@@ -38,7 +38,7 @@ pub async fn run(orders: &Path) -> Result<Exit, Failure> {
     match round(&orders, begun).await {
         Ok(end) => {
             let saw = match &end {
-                End::Taken { file, bytes } => format!("{file} holds {}", human_bytes(*bytes)),
+                End::Taken { file, bytes } => format!("{file} contains {}", human_bytes(*bytes)),
                 _ => "another member took the backup".to_owned(),
             };
             report(&orders, begun, end)?;
@@ -59,7 +59,7 @@ async fn round(orders: &Orders, begun: Timestamp) -> Result<End, Failure> {
     // What a run that was cut off has left.
     let _ = std::fs::remove_dir_all(work);
     std::fs::create_dir_all(work)
-        .map_err(|error| Failure::new(Exit::StepFailed, format!("cannot make {}: {error}", work.display())))?;
+        .map_err(|error| Failure::new(Exit::StepFailed, format!("cannot create {}: {error}", work.display())))?;
     let tls = tls(orders)?;
     let cluster = Cluster::ask(orders, &tls).await?;
     let before_us = cluster.turn(orders)?;
@@ -81,7 +81,7 @@ async fn round(orders: &Orders, begun: Timestamp) -> Result<End, Failure> {
 fn read(path: &Path) -> Result<Orders, Failure> {
     let unusable = |why: String| {
         Failure::new(Exit::Usage, format!("{}: {why}", path.display()))
-            .hint("`quorate backup schedule` on the operator's machine writes it anew")
+            .hint("`quorate backup schedule` on the operator's machine writes it again")
     };
     let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))
@@ -182,7 +182,7 @@ impl Cluster {
             .iter()
             .position(|name| *name == orders.node.as_str())
             .ok_or_else(|| {
-                Failure::new(Exit::StepFailed, format!("{} is no voter that answers", orders.node))
+                Failure::new(Exit::StepFailed, format!("{} is not a voter that answers", orders.node))
                     .hint("look at `quorate status`")
             })
     }
@@ -199,13 +199,13 @@ async fn voter(member: &Member, tls: &ClientTls) -> Option<(String, Answered)> {
 
 fn client(url: &str, tls: &ClientTls) -> Result<EtcdClient, Failure> {
     let endpoint = Endpoint::of_url(url)
-        .ok_or_else(|| Failure::new(Exit::StepFailed, format!("`{url}` is no client URL of etcd")))?;
+        .ok_or_else(|| Failure::new(Exit::StepFailed, format!("`{url}` is not a client URL of etcd")))?;
     let dial = TcpDial::new(endpoint.host.clone(), endpoint.port);
     EtcdClient::connect(Arc::new(dial), endpoint, tls).map_err(silent)
 }
 
 fn silent(error: EtcdError) -> Failure {
-    Failure::new(Exit::StepFailed, chain(&error)).hint("look at `quorate status` and `quorate logs`")
+    Failure::new(Exit::StepFailed, chain(&error)).hint("see `quorate status` and `quorate logs`")
 }
 
 /// Whether a backup of this round is in every place before the patience with those before us ends.
@@ -216,7 +216,7 @@ async fn others_did(orders: &Orders, places: &mut Places<'_>, begun: Timestamp, 
         let kept = places
             .in_each(async |place| backups(place, &orders.cluster).await)
             .await;
-        // A place that cannot be looked at may lack it.
+        // A place that cannot be inspected may lack it.
         let is_there =
             |outcome: &Result<Vec<Kept>, Failure>| outcome.as_ref().is_ok_and(|kept| has_this_round(kept, begun));
         if kept.iter().all(|(_, outcome)| is_there(outcome)) {

@@ -28,11 +28,8 @@ pub(super) async fn schedule(session: &Session, args: &ScheduleArgs) -> Result<E
     match (args.remove, &session.desired().backup) {
         (true, _) => remove(session).await,
         (false, Some(policy)) => install(session, policy, args).await,
-        (false, None) => Err(Failure::new(
-            Exit::Inventory,
-            "the inventory does not say when backups are to be taken",
-        )
-        .hint("add to it:\n  backup:\n    schedule: daily\n    to: s3://BUCKET/PREFIX")),
+        (false, None) => Err(Failure::new(Exit::Inventory, "the inventory does not schedule backups")
+            .hint("add to it:\n  backup:\n    schedule: daily\n    to: s3://BUCKET/PREFIX")),
     }
 }
 
@@ -52,7 +49,7 @@ async fn install(session: &Session, policy: &BackupPolicy, args: &ScheduleArgs) 
 
     announce(session, policy, &hosts);
     if !session.global.yes {
-        confirm::ask("Do this?")?;
+        confirm::ask("Apply this plan?")?;
     }
     let lock = lock::take(session, &fleet, &[], session.stop());
     let held = session.phase("lock", unless(session.stop(), lock)).await?;
@@ -72,13 +69,13 @@ async fn install(session: &Session, policy: &BackupPolicy, args: &ScheduleArgs) 
         .await?;
     let findings = look_again(session, policy).await;
     if let Some(finding) = findings.first() {
-        return Err(Failure::new(Exit::StepFailed, finding.clone()).hint("mend that, and run this again"));
+        return Err(Failure::new(Exit::StepFailed, finding.clone()).hint("fix that, then run this again"));
     }
     held.release().await;
     session.finish(
         true,
         hosts.len(),
-        format!("backups are taken {}, and the first one is there", policy.schedule),
+        format!("backups are scheduled {}, and the first one was taken", policy.schedule),
     );
     Ok(Exit::Done)
 }
@@ -87,22 +84,22 @@ async fn remove(session: &Session) -> Result<Exit, Failure> {
     let hosts = hosts(session)?;
     closed::unseen_to_others(session).await?;
     if !session.global.yes {
-        confirm::ask("Take timers, keys and programs of scheduled backups away from all hosts?")?;
+        confirm::ask("Remove the timers, keys and programs of scheduled backups from all hosts?")?;
     }
     let fleet = session.fleet();
     let lock = lock::take(session, &fleet, &[], session.stop());
     let held = session.phase("lock", unless(session.stop(), lock)).await?;
     let removing = hosts.iter().map(|spec| {
-        step(session, spec, "take the timer away", async move {
+        step(session, spec, "remove the timer", async move {
             let host = session.fleet().host(spec).await?;
             let paths = SchedulePaths::of(spec);
             host.disable_timer(&paths.unit, &paths.all()).await?;
-            Ok("it is gone; backups stay".to_owned())
+            Ok("removed; backups are kept".to_owned())
         })
     });
     all(session.phase("remove", join_all(removing)).await)?;
     held.release().await;
-    session.finish(true, hosts.len(), "no host takes backups by itself any more");
+    session.finish(true, hosts.len(), "no host takes scheduled backups any more");
     Ok(Exit::Done)
 }
 
@@ -121,7 +118,7 @@ fn hosts(session: &Session) -> Result<Vec<&DesiredHost>, Failure> {
         None => Ok(hosts),
         Some(host) => Err(Failure::new(
             Exit::Usage,
-            format!("{} has no systemd, and timers are systemd's", host.name),
+            format!("{} has no systemd, which scheduled backups need", host.name),
         )
         .hint("run `quorate backup create` from cron instead")),
     }
@@ -130,8 +127,8 @@ fn hosts(session: &Session) -> Result<Vec<&DesiredHost>, Failure> {
 fn well(seen: &Observed) -> Result<&Membership, Failure> {
     match &seen.cluster {
         Fact::Known(membership) => Ok(membership),
-        Fact::Absent => Err(Failure::new(Exit::Blocked, "there is no cluster yet").hint("make it with `quorate up`")),
-        Fact::Unknown(why) => Err(Failure::new(Exit::Blocked, why).hint("mend it with `quorate up`")),
+        Fact::Absent => Err(Failure::new(Exit::Blocked, "there is no cluster yet").hint("create it with `quorate up`")),
+        Fact::Unknown(why) => Err(Failure::new(Exit::Blocked, why).hint("fix it with `quorate up`")),
     }
 }
 
@@ -145,7 +142,7 @@ fn reachable<'a>(hosts: &[&DesiredHost], seen: &'a Observed) -> Result<Vec<&'a H
                 continue;
             }
             Some(Fact::Unknown(why)) => why,
-            Some(Fact::Absent) | None => "it was not looked at",
+            Some(Fact::Absent) | None => "it was not inspected",
         };
         let (message, help) = why_and_help(why);
         details.push(Detail {
@@ -167,16 +164,16 @@ fn announce(session: &Session, policy: &BackupPolicy, hosts: &[&DesiredHost]) {
     let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
     let places: Vec<String> = policy.to.iter().map(ToString::to_string).collect();
     session.note(&format!(
-        "{}: a timer ({}) and quorate itself; one of them backs up to {}",
+        "{}: a timer ({}) and quorate itself; one of them at a time backs up to {}",
         names.join(", "),
         policy.schedule,
         places.join(", ")
     ));
     if policy.s3_credentials.is_some() || policy.identity.is_some() {
-        session.note("each host gets the credentials for that, readable for etcd's account alone");
+        session.note("each host gets the credentials for that, readable only by etcd's account");
     }
     if unshared(policy) {
-        session.note("a directory that the hosts do not share holds only what its own host took");
+        session.note("a directory that is not shared contains only the backups that its own host took");
     }
 }
 

@@ -9,26 +9,26 @@ use crate::ops::plan::{Plan, Risk};
 /// Asks, unless the plan is harmless or `--yes` was said; refuses what takes a flag of its own.
 ///
 /// # Errors
-/// When the answer is no, nobody can be asked, or the plan costs more than was allowed.
+/// When the answer is no, there is no terminal to prompt on, or the plan costs more than was allowed.
 pub fn plan(session: &Session, plan: &Plan) -> Result<(), Failure> {
     let risk = plan.risk();
     if risk == Risk::Outage && !session.global.accept_outage {
-        return Err(Failure::new(Exit::Blocked, "clients would be without etcd meanwhile")
-            .hint("say --accept-outage if that is acceptable now"));
+        return Err(Failure::new(Exit::Blocked, "etcd would be unavailable to clients")
+            .hint("pass --accept-outage to accept the outage"));
     }
     if risk == Risk::DestroysData && !session.global.accept_data_loss {
         return Err(
-            Failure::new(Exit::Blocked, "data would be deleted").hint("say --accept-data-loss if that is meant")
+            Failure::new(Exit::Blocked, "data would be deleted").hint("pass --accept-data-loss if this is intended")
         );
     }
     if session.global.yes || risk == Risk::ReadOnly {
         return Ok(());
     }
     let question = match risk {
-        Risk::ReadOnly | Risk::Reversible => "Do this?",
-        Risk::ReducesRedundancy => "Do this? One member at a time will be down meanwhile.",
-        Risk::Outage => "Do this? Clients will be WITHOUT ETCD meanwhile.",
-        Risk::DestroysData => "Do this? Data will be DELETED.",
+        Risk::ReadOnly | Risk::Reversible => "Apply this plan?",
+        Risk::ReducesRedundancy => "Apply this plan? One member at a time will be down.",
+        Risk::Outage => "Apply this plan? etcd will be UNAVAILABLE to clients.",
+        Risk::DestroysData => "Apply this plan? Data will be DELETED.",
     };
     ask(question)
 }
@@ -40,10 +40,8 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<(), Failure> {
 pub fn ask(question: &str) -> Result<(), Failure> {
     let mut stderr = std::io::stderr();
     if !std::io::stdin().is_terminal() {
-        return Err(
-            Failure::new(Exit::Usage, "nobody can be asked: standard input is not a terminal")
-                .hint("look at `quorate plan`, then say --yes"),
-        );
+        return Err(Failure::new(Exit::Usage, "cannot prompt: stdin is not a terminal")
+            .hint("review `quorate plan`, then pass --yes"));
     }
     let _ = write!(stderr, "{question} [y/N] ");
     let _ = stderr.flush();

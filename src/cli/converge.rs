@@ -153,7 +153,7 @@ async fn rounds(
         let mut plan = parts.plan(session, &intent, &seen).map_err(|refusal| match round {
             0 => refusal,
             _ => Failure {
-                message: "stopped before the next part, because it would not be safe".into(),
+                message: "stopped before the next part: it would not be safe".into(),
                 ..refusal
             },
         })?;
@@ -174,11 +174,11 @@ async fn rounds(
             seen = unless(stop, parts.look(session, &intent)).await?;
             let mut now = parts.plan(session, &intent, &seen)?;
             if now.steps_digest != plan.steps_digest {
-                let changed = "the hosts changed while the plan was on the screen";
+                let changed = "the hosts changed while the plan was being reviewed";
                 if saved.is_some() {
                     return Err(stale(changed));
                 }
-                session.note(&format!("{changed}: this is the plan now"));
+                session.note(&format!("{changed}; this is the new plan"));
                 if now.is_empty() {
                     return well(session, &intent, &seen);
                 }
@@ -199,7 +199,7 @@ async fn rounds(
         Exit::StepFailed,
         "the hosts still differ from the inventory after several rounds",
     )
-    .hint("something else changes them as well: look at `quorate plan`"))
+    .hint("something else is changing them too: see `quorate plan`"))
 }
 
 /// Nothing is agreed to that the bundle could not do: it is looked at first, for every plan that is shown.
@@ -231,12 +231,12 @@ async fn apply(
     }
     done.map_err(|error| match error {
         RunError::Stopped(_) => {
-            Failure::new(Exit::Interrupted, error).hint("run the same command again: it goes on where this one stopped")
+            Failure::new(Exit::Interrupted, error).hint("run the same command again to continue where this one stopped")
         }
         RunError::Failed { .. } => Failure::new(Exit::StepFailed, error)
-            .hint("mend the cause and run the same command again: it goes on from here"),
+            .hint("fix the cause and run the same command again to continue from here"),
         RunError::NotSafe { ref hint, .. } => {
-            let again = "run the same command again once that holds; what was done so far stays done";
+            let again = "run the same command again once that is resolved; completed steps are kept";
             let hint = hint
                 .as_ref()
                 .map_or(again.to_owned(), |hint| format!("{hint}. Then {again}"));
@@ -270,7 +270,7 @@ fn well(session: &Session, intent: &Intent, seen: &Observed) -> Result<(), Failu
         details,
         ..Failure::new(
             Exit::StepFailed,
-            "the hosts are as the inventory wants them, and yet the cluster is not healthy",
+            "the hosts match the inventory, but the cluster is not healthy",
         )
     })
 }
@@ -294,5 +294,5 @@ fn not_stale(saved: &Plan, now: &Plan) -> Result<(), Failure> {
 
 fn stale(why: &str) -> Failure {
     Failure::new(Exit::Stale, format!("the plan is stale: {why}"))
-        .hint("nothing was changed; make a new one with `quorate plan`")
+        .hint("nothing was changed; make a new plan with `quorate plan`")
 }

@@ -63,7 +63,7 @@ fn private_dir() -> Result<tempfile::TempDir, Failure> {
     } else {
         builder.tempdir()
     };
-    made.map_err(|e| Failure::unexpected("cannot make a private directory", e))
+    made.map_err(|e| Failure::unexpected("cannot create a private directory", e))
 }
 
 fn noexec(dir: &Path) -> bool {

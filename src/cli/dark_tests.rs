@@ -199,7 +199,10 @@ fn where_every_host_was_looked_at_the_last_resorts_are_named() {
     assert!(refusals(wiped).contains("quorate replace-node etcd-3 etcd-3"));
     let lost = Scene::healthy(3).wiped(2).wiped(3).a_moment_later();
     let notes = lost.plan().expect("a plan").notes.join("\n");
-    assert!(notes.contains("`quorate recover` goes on from what is left"), "{notes}");
+    assert!(
+        notes.contains("`quorate recover` rebuilds the cluster from what is left"),
+        "{notes}"
+    );
     let examined = examine(&Examined {
         desired: &lost.desired,
         seen: &lost.seen(),

@@ -22,7 +22,7 @@ use crate::ops::model::{Fact, Observed};
 use crate::ops::plan::count;
 use crate::report::{Cause, Paint, human_bytes, likely_cause, printable, terminal_width, wrapped};
 
-/// What was looked at, so that "nothing found" can be believed.
+/// What was looked at, so that "nothing to report" can be believed.
 const LOOKED_AT: &str = "hosts, clocks, memory, disks, units, members, streams, round trips, elections, releases, \
                          databases, data hashes, ports, certificates, scheduled backups";
 
@@ -36,7 +36,7 @@ const LAST_WORDS: u32 = 100;
 #[derive(Debug, Serialize)]
 pub(super) struct Examination {
     cluster: String,
-    /// No problems; advice does not count. `None` where hosts could not be looked at, and nothing is known to be wrong.
+    /// No problems; advice does not count. `None` where hosts could not be inspected, and nothing is known to be wrong.
     pub(super) healthy: Option<bool>,
     findings: Vec<Finding>,
     /// When the newest scheduled backup was taken; `None` when there is none, or none is wanted.
@@ -120,7 +120,7 @@ async fn ask<'a>(
 fn port(spec: &DesiredHost, error: StepError) -> Finding {
     let help = error
         .hint
-        .unwrap_or_else(|| format!("`quorate logs {}` tells more", spec.name));
+        .unwrap_or_else(|| format!("`quorate logs {}` shows more", spec.name));
     Finding::problem(Topic::Certificates, error.message, help).on(&spec.name)
 }
 
@@ -149,7 +149,7 @@ async fn compared(world: &RealWorld, seen: &Observed) -> Fact<Vec<MemberHash>> {
         .map(|status| status.db_size);
     let largest = sizes.max().unwrap_or_default();
     if largest > COMPARED_UP_TO {
-        let why = format!("a member answers nobody while it reads {}", human_bytes(largest));
+        let why = format!("a member serves no clients while it reads {}", human_bytes(largest));
         return Fact::unknown(&why, Some("run `quorate check-hashes` at a quiet time"));
     }
     match world.hashes().await {
@@ -159,7 +159,7 @@ async fn compared(world: &RealWorld, seen: &Observed) -> Fact<Vec<MemberHash>> {
 }
 
 fn certificates(session: &Session, seen: &Observed) -> Result<Vec<Finding>, Failure> {
-    let help = "`quorate pki show` has the whole picture; `quorate up` issues what is due";
+    let help = "`quorate pki show` lists every certificate; `quorate up` renews what is due";
     let problems = pki::problems(session, seen)?.into_iter();
     Ok(problems
         .map(|says| Finding::problem(Topic::Certificates, says, help))
@@ -196,9 +196,9 @@ pub(super) fn examination(desired: &Desired, findings: Vec<Finding>, last_backup
 pub(super) fn text(examination: &Examination, paint: Paint, width: usize) -> String {
     let of = |severity| -> Vec<&Finding> { examination.findings.iter().filter(|f| f.severity == severity).collect() };
     let (problems, unknown, advice) = (of(Severity::Problem), of(Severity::Unknown), of(Severity::Advice));
-    let in_the_dark = format!("{} could not be looked at", count(unknown.len(), "thing"));
+    let in_the_dark = format!("{} could not be inspected", count(unknown.len(), "thing"));
     let verdict = match (problems.len(), unknown.len(), advice.len()) {
-        (0, 0, 0) => paint.good("nothing found"),
+        (0, 0, 0) => paint.good("nothing to report"),
         (0, 0, _) => paint.good("no problems"),
         (0, ..) => paint.warn(&format!("UNKNOWN: {in_the_dark}")),
         (n, ..) => paint.bad(&count(n, "problem")),
@@ -225,7 +225,7 @@ pub(super) fn text(examination: &Examination, paint: Paint, width: usize) -> Str
     }
     let looked_at = match unknown.is_empty() {
         true => "looked at",
-        false => "looked at, where that was possible",
+        false => "checked, where possible",
     };
     text + &wrapped(&format!("{looked_at}: {LOOKED_AT}"), width, 2)
 }
@@ -291,6 +291,6 @@ mod tests {
             findings: Vec::new(),
             last_backup: None,
         };
-        assert!(text(&examination, Paint::PLAIN, 200).starts_with("prod-a nothing found\nlooked at: hosts, "));
+        assert!(text(&examination, Paint::PLAIN, 200).starts_with("prod-a nothing to report\nlooked at: hosts, "));
     }
 }

@@ -78,13 +78,13 @@ fn write(session: &Session, draft: Option<Draft>) -> Result<(), Failure> {
     if now != draft.before {
         return Err(Failure::new(
             Exit::StepFailed,
-            format!("{} was changed while this ran, so it was not edited", path.display()),
+            format!("{} changed during this run, so it was not edited", path.display()),
         )
-        .hint("enter by hand what this command changed, then look at `quorate plan`"));
+        .hint("enter by hand what this command changed, then review `quorate plan`"));
     }
     replace(path, &draft.after).map_err(|error| {
         Failure::unexpected(&format!("cannot write {}", path.display()), error)
-            .hint("enter by hand what this command changed, then look at `quorate plan`")
+            .hint("enter by hand what this command changed, then review `quorate plan`")
     })
 }
 

@@ -31,7 +31,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Of a look: well, known not to be, or unknown because hosts could not be looked at.
+    /// Of a look: well, known not to be, or unknown because hosts could not be inspected.
     pub fn of_health(healthy: Option<bool>) -> Self {
         match healthy {
             Some(true) => Exit::Done,
@@ -141,17 +141,17 @@ impl From<Vec<Blocked>> for Failure {
         let failure = if blocked.iter().any(|b| b.rule == Rule::Bundle) {
             Self::new(Exit::Bundle, "nothing was changed: the bundle does not fit")
         } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
-            Self::new(Exit::Unreachable, "nothing was changed: not every host can be looked at").hint(
-                "what cannot be looked at may carry data or run a member that is well, so nothing is begun without it. A running \
-                 cluster's other hosts: `--limit`",
+            Self::new(Exit::Unreachable, "nothing was changed: not every host can be inspected").hint(
+                "a host that cannot be inspected may hold data or run a healthy member, so nothing is started without it. To work on the other hosts of a running cluster, use \
+                 `--limit`",
             )
         } else if blocked.iter().all(|b| b.rule == Rule::WouldNotStart) {
             Self::new(
                 Exit::Blocked,
-                "nothing was changed: etcd does not start with what its members would get",
+                "nothing was changed: etcd does not start with the new configuration",
             )
         } else {
-            Self::new(Exit::Blocked, "nothing was changed, because it would not be safe")
+            Self::new(Exit::Blocked, "nothing was changed: it would not be safe")
         };
         let details = blocked
             .into_iter()

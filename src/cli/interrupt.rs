@@ -9,7 +9,7 @@ use super::error::{Exit, Failure};
 pub fn cancels(stop: CancellationToken) {
     tokio::spawn(async move {
         signal().await;
-        anstream::eprintln!("stopping after the current step; press Ctrl-C again to stop at once");
+        anstream::eprintln!("stopping after the current step; press Ctrl-C again to stop immediately");
         stop.cancel();
         signal().await;
         std::process::exit(Exit::Interrupted as i32);
@@ -23,8 +23,8 @@ pub fn cancels(stop: CancellationToken) {
 pub async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         done = work => done,
-        () = stop.cancelled() => Err(Failure::new(Exit::Interrupted, "stopped; nothing was under way")
-            .hint("run the same command again: it goes on where this one stopped")),
+        () = stop.cancelled() => Err(Failure::new(Exit::Interrupted, "stopped; nothing was in progress")
+            .hint("run the same command again to continue where this one stopped")),
     }
 }
 

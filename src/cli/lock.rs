@@ -41,8 +41,8 @@ impl Held {
                 format!("{}: {why}", ended.message),
             )
             .hint(
-                "somebody ran `quorate unlock --steal`, or the connections broke: `quorate unlock` shows who holds it. \
-                     What was done so far stays done; the same command goes on from there",
+                "someone ran `quorate unlock --steal`, or the connections broke: `quorate unlock` shows who holds the lock. Completed steps are kept; run the same command again to \
+                     continue",
             ),
             _ => ended,
         }
@@ -113,7 +113,7 @@ pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
                     })?
                     .release()
                     .await;
-                println!("{}: taken away from {}", spec.name, describe(&holder));
+                println!("{}: taken from {}", spec.name, describe(&holder));
             }
         }
     }
@@ -150,7 +150,7 @@ async fn try_once(
             Err(LockRefused::Host(error)) => why.push(Detail {
                 node: Some(spec.name.to_string()),
                 message: error.to_string(),
-                hint: error.hint().unwrap_or("mend the connection").to_owned(),
+                hint: error.hint().unwrap_or("fix the connection").to_owned(),
             }),
         }
     }
@@ -201,10 +201,12 @@ fn held(
             reporter.event(&Event::Warning {
                 node: Some(node.clone()),
                 text: match enough {
-                    true => format!("the lock was lost here; {hosts} hold it, and {needed} are enough: going on"),
+                    true => {
+                        format!("the lock was lost here; {hosts} still hold it, and {needed} are enough: continuing")
+                    }
                     false => "the lock was lost here: stopping before the next step".into(),
                 },
-                hint: Some("somebody ran `quorate unlock --steal`, or the connection broke".into()),
+                hint: Some("someone ran `quorate unlock --steal`, or the connection broke".into()),
             });
             if !enough {
                 let _ = why.set(format!(
@@ -258,7 +260,7 @@ impl From<Refusal> for Failure {
                     .map(|(node, holder)| Detail {
                         node: Some(node.to_string()),
                         message: format!("locked by {}", describe(holder)),
-                        hint: "wait for it; if that run is gone or stuck: `quorate unlock --steal` (recorded on the hosts)".into(),
+                        hint: "wait for it to finish; if that run is dead or stuck: `quorate unlock --steal` (recorded on the hosts)".into(),
                     })
                     .collect();
                 Failure {
@@ -270,10 +272,10 @@ impl From<Refusal> for Failure {
                 details: why,
                 ..Failure::new(
                     Exit::Unreachable,
-                    format!("the lock was had on {held} hosts, and {needed} are needed"),
+                    format!("acquired the lock on only {held} hosts; {needed} are required"),
                 )
                 .hint(
-                    "mend the connections; a host that is no member any more can be taken out of the inventory by hand",
+                    "fix the connections; a host that is no longer a member can be removed from the inventory by hand",
                 )
             },
         }

@@ -53,7 +53,7 @@ pub async fn add(global: &Global, args: &AddNode) -> Result<Exit, Failure> {
     let changed = bring_about(&session, Parts::of(&session)?, &intent, None).await?;
     draft::done(&session)?;
     let summary = match changed {
-        0 => format!("{} is a member already: nothing to do", args.node),
+        0 => format!("{} is already a member: nothing to do", args.node),
         _ => format!("{} is a voting member of {}", args.node, session.desired().cluster),
     };
     session.finish(true, changed, summary);
@@ -81,7 +81,11 @@ pub async fn remove(global: &Global, args: &RemoveNode) -> Result<Exit, Failure>
     session.finish(
         true,
         changed,
-        format!("{} has left {} and the inventory", args.node, session.desired().cluster),
+        format!(
+            "{} has left {} and was removed from the inventory",
+            args.node,
+            session.desired().cluster
+        ),
     );
     Ok(Exit::Done)
 }
@@ -113,7 +117,7 @@ pub async fn replace(global: &Global, args: &ReplaceNode) -> Result<Exit, Failur
             Exit::Usage,
             format!("{} has the address {} in the inventory", old.name, old.address),
         )
-        .hint("a member at another address is another member: give it a new name"));
+        .hint("a member at another address is a different member: give it a new name"));
     }
     let intent = Intent::Replace {
         old: args.old.clone(),
@@ -123,7 +127,7 @@ pub async fn replace(global: &Global, args: &ReplaceNode) -> Result<Exit, Failur
     draft::done(&session)?;
     let new = session.spec(&args.new)?;
     let summary = match args.old == args.new {
-        true => format!("{} has joined afresh", args.new),
+        true => format!("{} has joined again", args.new),
         false => format!("{} has taken the place of {}", args.new, args.old),
     };
     if old.client_url() == new.client_url() {
@@ -133,7 +137,7 @@ pub async fn replace(global: &Global, args: &ReplaceNode) -> Result<Exit, Failur
             true,
             changed,
             format!(
-                "{summary}; tell the clients: {} is now {}",
+                "{summary}; update the clients: {} is now {}",
                 old.client_url(),
                 new.client_url()
             ),
@@ -192,7 +196,7 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
         Err(Blocked { reason, hint, .. }) => Err(Failure::new(
             exit,
             match exit {
-                Exit::Unreachable => format!("nobody can tell whether {} may be stopped: {reason}", spec.name),
+                Exit::Unreachable => format!("cannot tell whether {} may be stopped: {reason}", spec.name),
                 _ => format!("{} must not be stopped now: {reason}", spec.name),
             },
         )
@@ -214,7 +218,7 @@ fn unread(sight: &Sight, why: &str) -> Blocked {
         true => (Rule::Unreachable, dark.or(help).unwrap_or(MEND)),
         false => (
             Rule::Unknown,
-            "look at `quorate status`, and start what is down with `quorate up`",
+            "see `quorate status`, and start members that are down with `quorate up`",
         ),
     };
     Blocked::new(rule, format!("the cluster could not be read: {why}{first}"), hint)
@@ -229,10 +233,12 @@ fn verdict(session: &Session, seen: &Observed, membership: &Membership, spec: &D
             return Err(Blocked::new(
                 Rule::Inventory,
                 format!(
-                    "the cluster has no member at {}, and a member of this name, or on this host, lives",
+                    "the cluster has no member at {}, but a member with this name, or on this host, is running",
                     spec.peer_url()
                 ),
-                format!("`quorate plan` says where; put that address, port or name of {name} back into the inventory"),
+                format!(
+                    "`quorate plan` shows where; put the previous address, port or name of {name} back into the inventory"
+                ),
             ));
         }
         return Ok(format!("{name} may be stopped: it is not a member of the cluster"));
@@ -245,7 +251,7 @@ fn verdict(session: &Session, seen: &Observed, membership: &Membership, spec: &D
     }
     if let (Health::Unknown, Some(why)) = (membership.health(member.id), membership.in_the_dark(member.id)) {
         return Ok(format!(
-            "{name} may be stopped: {} of {} voters carry on without it, and {} are needed. How it is itself cannot be told: \
+            "{name} may be stopped: {} of {} voters remain without it, and quorum needs {}. Its own state is unknown: \
              {why}",
             now.healthy,
             now.voters,
@@ -254,17 +260,19 @@ fn verdict(session: &Session, seen: &Observed, membership: &Membership, spec: &D
     }
     if !membership.healthy(member.id) {
         return Ok(format!(
-            "{name} may be stopped: it is down already, and {} of {} voters carry on",
+            "{name} may be stopped: it is already down, and {} of {} voters carry on",
             now.healthy, now.voters
         ));
     }
     let leads = if membership.leader() == Some(member.id) {
-        format!(" It leads: `quorate restart --limit {name}` hands over first, a reboot costs one election.")
+        format!(
+            " It is the leader: `quorate restart --limit {name}` transfers leadership first; a plain reboot costs one election."
+        )
     } else {
         String::new()
     };
     Ok(format!(
-        "{name} may be stopped: {} of {} voters carry on, and {} are needed.{leads}",
+        "{name} may be stopped: {} of {} voters remain, and quorum needs {}.{leads}",
         now.one_down().healthy,
         now.voters,
         quorum(now.voters)
@@ -304,27 +312,30 @@ fn enter(
             return Err(Failure::new(
                 Exit::Usage,
                 format!(
-                    "the inventory has a host `{name}` already, at {} and not at {other}",
+                    "the inventory already has a host `{name}`, at {} instead of {other}",
                     there.address
                 ),
             )
-            .hint("choose another name, or leave --address out to join the host that is there"));
+            .hint("choose another name, or omit --address to join the host that is there"));
         }
         return Ok(Entered::Already);
     }
     let Some(address) = address else {
         let near = leaf::nearest(name.as_str(), session.desired().order.iter().map(NodeName::as_str));
         let hint = match near {
-            Some(near) => format!("did you mean `{near}`? A new host takes its address with it: `--address ADDRESS`"),
-            None => "say where it is: `--address ADDRESS`".to_owned(),
+            Some(near) => format!("did you mean `{near}`? A new host needs its address: `--address ADDRESS`"),
+            None => "pass its address: `--address ADDRESS`".to_owned(),
         };
         return Err(Failure::new(Exit::Usage, format!("the inventory has no host `{name}`")).hint(hint));
     };
     if let Some(taken) = session.desired().hosts.values().find(|h| h.address == *address) {
-        return Err(
-            Failure::new(Exit::Usage, format!("{address} is the address of `{}` already", taken.name))
-                .hint("every member needs an address of its own; members that share one are told apart by ports, in the inventory"),
-        );
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{address} is already the address of `{}`", taken.name),
+        )
+        .hint(
+            "every member needs its own address; members that share one need different ports, set in the inventory",
+        ));
     }
     let before = session.loaded.text.clone();
     let host = HostEntry {

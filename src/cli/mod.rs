@@ -32,6 +32,8 @@ mod sight;
 #[cfg(test)]
 mod spoken_tests;
 mod status;
+#[cfg(test)]
+mod texts_tests;
 mod trial;
 mod trust;
 mod up;

@@ -38,7 +38,7 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
         })?;
     std::io::Write::write_all(&mut file, text.as_bytes())
         .map_err(|e| Failure::unexpected(&format!("cannot write {}", path.display()), e))?;
-    println!("wrote {}: look it over, then `quorate check`", path.display());
+    println!("wrote {}: review it, then run `quorate check`", path.display());
     Ok(Exit::Done)
 }
 
@@ -65,7 +65,7 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
             Exit::Bundle,
             format!("the bundle has no etcd {version}, it has {}", have.join(", ")),
         )
-        .hint("make one that has it with `quorate bundle create`, or change `etcd.version`"));
+        .hint("create a bundle that has it with `quorate bundle create`, or change `etcd.version`"));
     }
     for host in desired.hosts.values() {
         render_host(desired, host, &initial_new(desired))
@@ -78,7 +78,7 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
     };
     let ca = session.vault().dir().status()?;
     let ca_text = match ca.trusted.first() {
-        None => "no CA yet: `quorate up` makes it".to_owned(),
+        None => "no CA yet: `quorate up` creates it".to_owned(),
         Some(cert) => format!(
             "CA valid for {} more days, its key sealed to {}",
             cert.days_left(jiff::Timestamp::now()),
@@ -125,12 +125,12 @@ async fn etcd_starts(session: &Session, bundle: &Bundle) -> Result<String, Failu
     }
     if let Some(why) = answers.untried.first() {
         return Err(
-            Failure::new(Exit::Bundle, why).hint("`quorate plan` asks on a host where this machine will not do")
+            Failure::new(Exit::Bundle, why).hint("`quorate plan` runs this trial on a host when this machine cannot")
         );
     }
     let hosts: usize = answers.trials.iter().map(|trial| trial.nodes.len()).sum();
     Ok(format!(
-        "etcd {} starts with what {} get ({})",
+        "etcd {} starts with the configuration of {} ({})",
         session.desired().version,
         count(hosts, "host"),
         count(answers.trials.len(), "configuration")

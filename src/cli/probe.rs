@@ -40,7 +40,7 @@ pub async fn finish(session: &Session, probe: WriteProbe, went_well: bool) {
         Ok(findings) if went_well => session.probed(report(&findings)),
         Ok(f) => session.note(
             &format!(
-                "until then the write probe saw {} acknowledged writes, {} lost, {} failed attempts, a longest gap of {} ms \
+                "up to that point the write probe saw {} acknowledged writes, {} lost, {} failed attempts, a longest gap of {} ms \
                  and {} elections",
                 f.acks,
                 f.lost,

@@ -47,7 +47,7 @@ pub async fn recover(global: &Global, args: &Recover) -> Result<Exit, Failure> {
             (newest(&session)?, changed)
         }
     };
-    let text = format!("goes on from {}", entry.path.display());
+    let text = format!("continues from {}", entry.path.display());
     session.note(&text);
     let backup = vault.unlock(Source::open(&entry.path)?).await?;
     let terms = Terms {
@@ -66,7 +66,7 @@ pub async fn recover(global: &Global, args: &Recover) -> Result<Exit, Failure> {
         true,
         changed + restored,
         format!(
-            "{} goes on from the data of {}, revision {}",
+            "{} was rebuilt from the data of {}, revision {}",
             session.desired().cluster,
             entry.manifest.taken_from,
             entry.manifest.revision
@@ -88,12 +88,12 @@ fn begun(session: &Session, seen: &Observed) -> Result<Option<Entry>, Failure> {
         None => Err(Failure::new(
             Exit::Blocked,
             format!(
-                "a restore of {} was begun at {} and is not finished",
+                "a restore of {} was started at {} and has not finished",
                 note.file, note.begun
             ),
         )
         .hint(Sight::of(session.desired(), seen).hint(
-            "see that every host can be looked at first",
+            "make sure that every host can be inspected first",
             Some(&LastResort::finish(&note)),
         ))),
     }

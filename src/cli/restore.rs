@@ -41,10 +41,7 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
     };
     let order = session.phase("check the backup", order(&terms, backup.clone())).await?;
     let size = human_bytes(order.snapshot.size);
-    session.note(&format!(
-        "{}: {size}, every byte as it was written",
-        args.file.display()
-    ));
+    session.note(&format!("{}: {size}, checksums verified", args.file.display()));
 
     let parts = Parts::of(&session)?.with_backup(backup);
     let changed = bring_about(&session, parts, &Intent::Restore(Box::new(order)), None).await?;
@@ -65,7 +62,7 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
 /// one that was on when the backup was taken is on again.
 ///
 /// # Errors
-/// When the cluster cannot be looked at any more.
+/// When the cluster cannot be inspected any more.
 pub(super) async fn afterwards(session: &Session) -> Result<(), Failure> {
     let seen = session.look(&session.fleet(), &session.vault()).await?;
     let alarms = seen.cluster.known().into_iter().flat_map(|m| &m.alarms);
@@ -75,13 +72,16 @@ pub(super) async fn afterwards(session: &Session) -> Result<(), Failure> {
         let (hint, last) = way_out(kind);
         session.reporter.event(&Event::Warning {
             node: None,
-            text: format!("the alarm {} is on, as it was when the backup was taken", kind.word()),
+            text: format!(
+                "the alarm {} is active, as it was when the backup was taken",
+                kind.word()
+            ),
             hint: Some(sight.hint(hint, last.as_ref())),
         });
     }
     let after = "Kubernetes: start the API servers again (move their manifests back), then restart controller managers, \
-                 schedulers, kubelets and what else caches (network plugins, operators); objects made after the backup are gone \
-                 while what they started may still run";
+                 schedulers, kubelets and what else caches (network plugins, operators); objects created after the backup are gone, but whatever they started may still be \
+                 running";
     session.note(after);
     if !session.global.no_snapshot {
         first_backup(session, seen).await;

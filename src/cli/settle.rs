@@ -33,7 +33,7 @@ pub async fn settled(
         return Ok(seen);
     }
     let names: Vec<&str> = first.keys().map(|node| node.as_str()).collect();
-    session.note(&format!("{}: on the way up; waiting for that", names.join(", ")));
+    session.note(&format!("{}: starting; waiting for it", names.join(", ")));
     let begun = Instant::now();
     loop {
         let now = on_their_way(session.desired(), &seen);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::ops::authorization::AuthChange;
-use crate::ops::plan::{Action, HostChange, Plan, Risk, Step, Target, Tolerance};
+use crate::ops::plan::{Action, HostChange, Plan, Risk, Step, Target, Tolerance, count};
 use crate::report::{Paint, printable};
 
 /// The plan as text.
@@ -82,18 +82,19 @@ fn change(action: &Action) -> Option<&HostChange> {
     }
 }
 
-/// `3 voters, can lose 1 -> 0 -> 1`.
+/// `3 voters, survives 1 failure now, 0 during, 1 after`.
 fn tolerance(t: Tolerance) -> String {
-    let voters = crate::ops::plan::count(t.voters, "voter");
+    let voters = count(t.voters, "voter");
+    let now = count(t.before, "failure");
     let during = if t.during < 0 {
         "no quorum".to_owned()
     } else {
         t.during.to_string()
     };
     if t.before as i64 == t.during && t.before == t.after {
-        return format!("{voters}, can lose {}", t.before);
+        return format!("{voters}, survives {now}");
     }
-    format!("{voters}, can lose {} -> {during} -> {}", t.before, t.after)
+    format!("{voters}, survives {now} now, {during} during, {} after", t.after)
 }
 
 #[cfg(test)]

@@ -11,19 +11,19 @@ use crate::ops::sight::{Health, MEND, Sight};
 /// The cluster, where it answers.
 ///
 /// # Errors
-/// Exit code 5 while hosts could not be looked at, else `otherwise`.
+/// Exit code 5 while hosts could not be inspected, else `otherwise`.
 pub fn cluster<'a>(session: &Session, seen: &'a Observed, otherwise: Exit) -> Result<&'a Membership, Failure> {
     match &seen.cluster {
         Fact::Known(membership) => Ok(membership),
-        Fact::Absent => Err(Failure::new(otherwise, "there is no cluster yet").hint("make it with `quorate up`")),
+        Fact::Absent => Err(Failure::new(otherwise, "there is no cluster yet").hint("create it with `quorate up`")),
         Fact::Unknown(why) => Err(in_the_dark(session.desired(), seen).unwrap_or_else(|| {
             Failure::new(otherwise, format!("the cluster could not be read: {why}"))
-                .hint("look at `quorate status`; `quorate up` starts what is down")
+                .hint("look at `quorate status`; `quorate up` starts the stopped members")
         })),
     }
 }
 
-/// The failure of a command that had to see the cluster, where hosts could not be looked at; `None` where all were.
+/// The failure of a command that had to see the cluster, where hosts could not be inspected; `None` where all were.
 pub fn in_the_dark(desired: &Desired, seen: &Observed) -> Option<Failure> {
     let sight = Sight::of(desired, seen);
     let details: Vec<Detail> = sight
@@ -45,7 +45,7 @@ pub fn in_the_dark(desired: &Desired, seen: &Observed) -> Option<Failure> {
     }
 }
 
-/// Refuses where a voter could not be asked, because its host cannot be looked at.
+/// Refuses where a voter could not be asked, because its host cannot be inspected.
 ///
 /// # Errors
 /// Exit code 5, with who and why.
@@ -79,12 +79,12 @@ fn unknown(details: Vec<Detail>, hosts: usize) -> Failure {
     let failure = Failure::new(
         Exit::Unreachable,
         format!(
-            "{dark} of {} cannot be looked at, so nobody can tell how the cluster is",
+            "{dark} of {} cannot be inspected, so the state of the cluster is unknown",
             count(hosts, "host")
         ),
     );
     Failure {
         details,
-        ..failure.hint("etcd may be well all the same: nothing is known against it")
+        ..failure.hint("etcd may be healthy: no problem is known")
     }
 }

@@ -48,13 +48,13 @@ pub struct Glance {
     pub members: Vec<MemberGlance>,
     /// Voters; `None` where the member list could not be read.
     pub voters: Option<usize>,
-    /// How many more voters may fail before writes stop, not counting on those that could not be looked at.
+    /// How many more voters may fail before writes stop, not counting on those that could not be inspected.
     pub can_lose: Option<usize>,
     /// Active alarms, `NOSPACE etcd-1`.
     pub alarms: Vec<String>,
     /// What keeps it from being healthy, in sentences.
     pub problems: Vec<String>,
-    /// What could not be looked at, in sentences.
+    /// What could not be inspected, in sentences.
     pub unknown: Vec<String>,
     /// What to do about that.
     #[serde(skip)]
@@ -96,7 +96,7 @@ pub struct MemberGlance {
     pub service: Option<ServiceState>,
     /// Why it is not healthy.
     pub problem: Option<String>,
-    /// Why nobody can tell whether it is.
+    /// Why no one can tell whether it is.
     pub unknown: Option<String>,
 }
 
@@ -209,9 +209,9 @@ async fn prove(fleet: &Arc<Fleet>, spec: &DesiredHost, seen: &Observed, tls: &Cl
         match inspect::metrics(fleet, spec, tls).await {
             Ok(metrics) => problems.extend(
                 inspect::without_stream(membership, own.id, &metrics)
-                    // One that could not be looked at has its own line.
+                    // One that could not be inspected has its own line.
                     .find(|cut| !membership.unseen.contains_key(&cut.id))
-                    .map(|cut| format!("{} has no live stream to {}", spec.name, cut.name)),
+                    .map(|cut| format!("{} has no active stream to {}", spec.name, cut.name)),
             ),
             Err(error) => problems.push(format!("{}: {error}", spec.name)),
         }
@@ -268,7 +268,7 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
     match &seen.cluster {
         Fact::Known(m) if leader_seen(m).is_none() => problems.push("the members do not agree on a leader".into()),
         Fact::Known(_) => {}
-        Fact::Absent => problems.push("there is no cluster yet: `quorate up` makes it".into()),
+        Fact::Absent => problems.push("there is no cluster yet: `quorate up` creates it".into()),
         Fact::Unknown(why) if sight.is_to_blame(why) => unknown.push(why_and_help(why).0.to_owned()),
         Fact::Unknown(why) => match one_cluster(seen) {
             Err(refusal) => {
@@ -365,8 +365,8 @@ fn of_host(host: &DesiredHost, seen: &Observed, membership: Option<&Membership>)
 fn outside(host: &DesiredHost, seen: &Observed, known: Option<&HostFacts>) -> MemberGlance {
     let row = blank(host.name.as_str(), host.client_url());
     let dark = match seen.hosts.get(&host.name) {
-        Some(Fact::Unknown(why)) => format!("it cannot be looked at ({})", why_and_help(why).0),
-        _ => "it was not looked at".to_owned(),
+        Some(Fact::Unknown(why)) => format!("it cannot be inspected ({})", why_and_help(why).0),
+        _ => "it was not inspected".to_owned(),
     };
     let problem = |problem: String| MemberGlance {
         healthy: Some(false),
@@ -381,17 +381,17 @@ fn outside(host: &DesiredHost, seen: &Observed, known: Option<&HostFacts>) -> Me
             ..row
         },
         (Fact::Unknown(why), Some(facts)) if facts.service.pid.is_some() => match why.contains(NO_QUORUM) {
-            true => problem("its member runs, and has no leader".into()),
+            true => problem("its member runs, but has no leader".into()),
             false if why.starts_with(DIFFERENT_CLUSTERS) => {
-                problem("its member runs, beside one of another cluster".into())
+                problem("its member runs, next to one of another cluster".into())
             }
             false => MemberGlance {
-                unknown: Some("its member runs, and could not be asked".into()),
+                unknown: Some("its member runs, but could not be queried".into()),
                 ..row
             },
         },
         (Fact::Unknown(_), Some(facts)) => problem(match facts.data.state {
-            DataState::Empty => "no member is there".to_owned(),
+            DataState::Empty => "there is no member".to_owned(),
             _ => format!("its member does not run: the unit is {:?}", facts.service.state).to_lowercase(),
         }),
     }
@@ -454,16 +454,17 @@ fn strength(glance: &Glance) -> String {
     let (Some(voters), Some(can_lose)) = (glance.voters, glance.can_lose) else {
         let hosts = count(glance.members.len(), "host");
         return match with(None) {
-            0 => format!("{hosts}, and no member list could be read"),
-            dark => format!("{dark} of {hosts} could not be looked at"),
+            0 => format!("{hosts}, but no member list could be read"),
+            dark => format!("{dark} of {hosts} could not be inspected"),
         };
     };
     match with(None) {
-        0 => format!("{}, can lose {can_lose}", count(voters, "voter")),
+        0 => format!("{}, survives {}", count(voters, "voter"), count(can_lose, "failure")),
         dark => format!(
-            "{}, {} seen to be healthy, {dark} not seen, can lose {can_lose} of those seen",
+            "{}, {} confirmed healthy, {dark} unknown; the confirmed ones survive {}",
             count(voters, "voter"),
-            with(Some(true))
+            with(Some(true)),
+            count(can_lose, "failure")
         ),
     }
 }

@@ -257,9 +257,9 @@ async fn there(
     hosts: Option<Hosts<'_>>,
 ) -> Result<Trial, String> {
     let Some(Hosts { fleet, seen }) = hosts else {
-        return Err("no host is asked offline".to_owned());
+        return Err("hosts are not contacted in an offline check".to_owned());
     };
-    let mut why = "no host can be asked".to_owned();
+    let mut why = "no host can be used for this".to_owned();
     for spec in asked.nodes.iter().filter_map(|node| desired.hosts.get(node)) {
         let Some(facts) = seen.hosts.get(&spec.name).and_then(Fact::known) else {
             continue;
@@ -297,7 +297,7 @@ fn trial(asked: &Asked, faults: Vec<crate::ops::safety::trial::Fault>) -> Trial 
 fn not_tried(version: Version, nodes: &[NodeName], why: &str) -> String {
     let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
     format!(
-        "{}: not tried beforehand whether etcd {version} starts with its configuration: {why}",
+        "{}: did not test whether etcd {version} starts with its configuration: {why}",
         names.join(", ")
     )
 }

@@ -24,7 +24,7 @@ pub async fn trust(global: &Global) -> Result<Exit, Failure> {
         true,
         pinned,
         match pinned {
-            0 => "every host key is pinned already".to_owned(),
+            0 => "every host key is already pinned".to_owned(),
             1 => "1 host key pinned".to_owned(),
             n => format!("{n} host keys pinned"),
         },
@@ -67,9 +67,9 @@ async fn pin_hops(session: &Session, host: &DesiredHost, target: &SshTarget) -> 
                 KeyState::Changed(place) => {
                     return Err(Failure::new(
                         Exit::Unreachable,
-                        format!("{}: {} shows another key than the pinned one: {} {}", host.name, key.key.host, key.kind, key.fingerprint),
+                        format!("{}: {} presents a different key than the pinned one: {} {}", host.name, key.key.host, key.kind, key.fingerprint),
                     )
-                    .hint(format!("if the host was reinstalled on purpose, remove {place} and run it again; otherwise somebody may be in between")));
+                    .hint(format!("if the host was reinstalled on purpose, remove {place} and run this again; otherwise the connection may be intercepted")));
                 }
             }
         }
@@ -78,7 +78,7 @@ async fn pin_hops(session: &Session, host: &DesiredHost, target: &SshTarget) -> 
         }
         if !session.global.yes {
             confirm::ask(
-                "Are these the hosts' own fingerprints (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there)? Pin them?",
+                "Do these match the hosts' own fingerprints (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there)? Pin them?",
             )?;
         }
         pinned += pin(&target.known_hosts, &fresh).map_err(|e| Failure::unexpected("cannot pin the keys", e))?;

@@ -57,8 +57,8 @@ fn converge(global: &Global, prune: bool) -> Intent {
 fn sentence(session: &Session, changed: usize) -> String {
     let cluster = &session.desired().cluster;
     match changed {
-        0 => format!("{cluster} is as the inventory wants it: nothing to do"),
-        _ => format!("{cluster} is up and as the inventory wants it"),
+        0 => format!("{cluster} is up to date: nothing to do"),
+        _ => format!("{cluster} is up and matches the inventory"),
     }
 }
 
@@ -77,7 +77,7 @@ fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {
         println!("{object}");
     } else if plan.is_empty() {
         anstream::print!("{}", show::plan(plan, Paint::from_env(true), true));
-        println!("nothing to do: {} is as the inventory wants it", plan.header.cluster);
+        println!("{} is up to date: nothing to do", plan.header.cluster);
     } else {
         anstream::print!("{}", show::plan(plan, Paint::from_env(true), true));
     }

@@ -33,7 +33,7 @@ pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
             Exit::Usage,
             format!("{to} is older than {}", from.newest.max(session.desired().version)),
         )
-        .hint(format!("going back is `quorate downgrade --to {to}`")));
+        .hint(format!("to go back, use `quorate downgrade --to {to}`")));
     }
     let have: Vec<Version> = session.bundle()?.versions().into_keys().collect();
     let rungs = ladder(from.oldest, to, &have).map_err(|refusal| from.sight.complete(vec![refusal]))?;
@@ -54,7 +54,7 @@ fn ends_in_the_bundle(rungs: &[Version], have: &[Version]) -> Result<(), Failure
         format!("the bundle has no etcd {missing}; it has {}", there.join(", ")),
     )
     .hint(format!(
-        "make a bundle that has it: `quorate bundle create --out etcd.qbundle etcd-v{missing}-linux-ARCH.tar.gz ...`"
+        "create a bundle that has it: `quorate bundle create --out etcd.qbundle etcd-v{missing}-linux-ARCH.tar.gz ...`"
     )))
 }
 
@@ -69,7 +69,7 @@ pub async fn downgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     let from = running(&session).await?;
     if from.newest < to {
         return Err(Failure::new(Exit::Usage, format!("{to} is newer than {}", from.newest))
-            .hint(format!("going on is `quorate upgrade --to {to}`")));
+            .hint(format!("to go forward, use `quorate upgrade --to {to}`")));
     }
     may_change_version(from.newest, to).map_err(|refusal| from.sight.complete(vec![refusal]))?;
     options_survive(&session, from.newest, &[to])?;
@@ -99,7 +99,7 @@ async fn climb(session: &mut Session, rungs: &[Version], to: Version, when: When
         session.phase("settle", settled(session, *rung)).await?;
     }
     let summary = match changed {
-        0 => format!("every member of {} runs etcd {to} already", session.desired().cluster),
+        0 => format!("every member of {} already runs etcd {to}", session.desired().cluster),
         _ => format!("every member of {} runs etcd {to}", session.desired().cluster),
     };
     session.finish(true, changed, summary);
@@ -120,9 +120,9 @@ async fn settled(session: &Session, rung: Version) -> Result<(), Failure> {
             let at = cluster.map_or("no version".to_owned(), |v| v.to_string());
             return Err(Failure::new(
                 Exit::StepFailed,
-                format!("every member runs etcd {rung}, but the cluster as a whole still works at {at}"),
+                format!("every member runs etcd {rung}, but the cluster version is still {at}"),
             )
-            .hint("look at the leader's log (`quorate logs NAME`), then run the same command again"));
+            .hint("see the leader's log (`quorate logs NAME`), then run the same command again"));
         }
         sleep(Duration::from_millis(200)).await;
     }
@@ -161,7 +161,7 @@ async fn running(session: &Session) -> Result<Running, Failure> {
 
 fn no_cluster(why: &str) -> Failure {
     Failure::new(Exit::Blocked, why)
-        .hint("bring it up with `quorate up` first; a new one begins with the inventory's version")
+        .hint("bring it up with `quorate up` first; a new cluster starts with the inventory's version")
 }
 
 /// Options that a release on the way has renamed or removed: etcd itself would ignore them, or not start.
@@ -187,8 +187,8 @@ fn options_survive(session: &Session, from: Version, rungs: &[Version]) -> Resul
             return Err(Failure {
                 details,
                 ..failure.hint(format!(
-                    "change these options and `version: \"{rung}\"` together in the inventory and run `quorate up`: it \
-                     changes the release by the same rules"
+                    "change these options and set `version: \"{rung}\"` in the inventory together, then run `quorate up`: \
+                     it changes the release by the same rules"
                 ))
             });
         }

@@ -27,7 +27,7 @@ pub async fn defragment(global: &Global, force: bool) -> Result<Exit, Failure> {
     let (session, changed) = bring(global, &intent).await?;
     let summary = match changed {
         0 => "no member is worth defragmenting: nothing to do".to_owned(),
-        _ => format!("the databases of {} are defragmented", session.desired().cluster),
+        _ => format!("the databases of {} were defragmented", session.desired().cluster),
     };
     session.finish(true, changed, summary);
     Ok(Exit::Done)
@@ -41,7 +41,7 @@ pub async fn compact(global: &Global, keep: u64) -> Result<Exit, Failure> {
     let (session, changed) = bring(global, &Intent::Compact { keep }).await?;
     let summary = match changed {
         0 => "nothing to compact".to_owned(),
-        _ => "old revisions are forgotten; `quorate defrag` gives the space back to the disk".to_owned(),
+        _ => "old revisions were compacted; `quorate defrag` returns the space to the disk".to_owned(),
     };
     session.finish(true, changed, summary);
     Ok(Exit::Done)
@@ -57,8 +57,8 @@ pub async fn alarm(global: &Global, command: &AlarmCommand) -> Result<Exit, Fail
         AlarmCommand::Disarm => {
             let (session, changed) = bring(global, &Intent::Disarm).await?;
             let summary = match changed {
-                0 => "no alarm is on: nothing to do",
-                _ => "no alarm is on, and writes are taken again",
+                0 => "no alarm is active: nothing to do",
+                _ => "no alarm is active, and writes are accepted again",
             };
             session.finish(true, changed, summary.to_owned());
             Ok(Exit::Done)
@@ -93,12 +93,12 @@ async fn list(global: &Global) -> Result<Exit, Failure> {
             .collect();
         println!("{}", json!({ "alarms": rows }));
     } else if names.is_empty() {
-        println!("no alarm is on");
+        println!("no alarm is active");
     } else {
         for (kind, name) in &names {
             println!("{kind} {name}");
         }
-        eprintln!("help: `quorate alarm disarm` removes the cause first, then the alarm");
+        eprintln!("help: `quorate alarm disarm` fixes the cause first, then disarms the alarm");
     }
     Ok(if names.is_empty() { Exit::Done } else { Exit::Unhealthy })
 }

@@ -171,8 +171,8 @@ pub(super) fn is_hang_up(kind: io::ErrorKind) -> bool {
 }
 
 /// etcd does this in two cases that cannot be told apart from here.
-const HUNG_UP: &str = "the connection was closed without a reason: the port does not speak TLS, \
-                       or our certificate is revoked (etcd says nothing more in either case)";
+const HUNG_UP: &str = "the connection was closed without a reason: the port does not speak TLS, or our certificate is revoked (etcd gives no other reason in either \
+                       case)";
 
 /// One plain reason for a TLS error.
 pub(super) fn tls_reason(error: &rustls::Error) -> String {

@@ -55,7 +55,7 @@ pub async fn port_security(dial: &dyn Dial, endpoint: &Endpoint, tls: &ClientTls
     let with_certificate = look
         .builder()?
         .with_client_auth_cert(chain, key)
-        .map_err(|e| endpoint.tls_error(format!("our certificate and key do not fit together: {e}")))?;
+        .map_err(|e| endpoint.tls_error(format!("our certificate and key do not match: {e}")))?;
     let mut stream = match look.open(with_certificate).await {
         Ok(stream) => stream,
         Err(failure @ ConnectFailure::Handshake(_)) => {

@@ -93,7 +93,7 @@ impl ClientTls {
             roots.add(ca).map_err(|e| unreadable(e.to_string()))?;
         }
         if roots.is_empty() {
-            return Err(unreadable("it holds no certificate".to_owned()));
+            return Err(unreadable("it contains no certificate".to_owned()));
         }
         Ok(Arc::new(roots))
     }
@@ -120,7 +120,7 @@ impl ClientTls {
             .map_err(|e| endpoint.tls_error(e.to_string()))?
             .with_root_certificates(self.roots(endpoint)?)
             .with_client_auth_cert(chain, key)
-            .map_err(|e| endpoint.tls_error(format!("our certificate and key do not fit together: {e}")))?;
+            .map_err(|e| endpoint.tls_error(format!("our certificate and key do not match: {e}")))?;
         config.alpn_protocols = vec![protocol.to_vec()];
         Ok(Arc::new(config))
     }
@@ -180,7 +180,7 @@ mod tests {
         };
         let why = tls.roots(&endpoint()).unwrap_err().to_string();
         assert!(
-            why.contains("the CA bundle cannot be read: it holds no certificate"),
+            why.contains("the CA bundle cannot be read: it contains no certificate"),
             "{why}"
         );
         let why = tls.config(&endpoint(), HTTP2).unwrap_err().to_string();

@@ -86,7 +86,7 @@ impl RaftLog {
             log.apply(&record).map_err(|error| format!("{name}: {error}"))?;
         }
         match records {
-            0 => Err(format!("{name} holds no record of etcd's")),
+            0 => Err(format!("{name} contains no etcd record")),
             _ => Ok(log),
         }
     }

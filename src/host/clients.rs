@@ -33,7 +33,7 @@ impl Host {
     /// # Errors
     /// When the host cannot be reached, or does not show its connections.
     pub async fn clients(&self, port: u16) -> Result<Vec<Client>, HostError> {
-        let operation = "looking who is connected";
+        let operation = "listing connected clients";
         let args = vec![format!("{port:04X}")];
         let output = self.call(operation, scripts::CLIENTS, args, no_input()).await?;
         parse(&String::from_utf8_lossy(&output.stdout)).map_err(|why| not_understood(&self.node, operation, why))

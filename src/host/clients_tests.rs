@@ -94,5 +94,8 @@ fn connections_are_counted_by_where_they_come_from() {
             "kube-apiserver (pid 812) on the host itself (1 connection)",
         ]
     );
-    assert_eq!(parse("client 0500000A\n"), Err("the host's answer was cut off".into()));
+    assert_eq!(
+        parse("client 0500000A\n"),
+        Err("the host's answer was truncated".into())
+    );
 }

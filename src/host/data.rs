@@ -16,7 +16,7 @@ impl Host {
     /// When the member is not stopped, any etcd has the directory open, or something cannot be moved. Interrupted, it
     /// can be repeated: the rest goes to a second place.
     pub async fn set_aside(&self, reason: &str) -> Result<Option<String>, HostError> {
-        let operation = "setting old data aside";
+        let operation = "moving old data aside";
         let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
         let word: String = reason
             .chars()
@@ -30,7 +30,7 @@ impl Host {
             return Err(not_understood(
                 &self.node,
                 operation,
-                "the host did not say that it is done",
+                "the host did not confirm that it is done",
             ));
         }
         Ok(said

@@ -41,7 +41,7 @@ impl<'a> Answer<'a> {
         if complete {
             Ok(answer)
         } else {
-            Err("the host's answer was cut off".to_owned())
+            Err("the host's answer was truncated".to_owned())
         }
     }
 
@@ -172,7 +172,7 @@ fn time_of_day(answer: &Answer<'_>, key: &str) -> Result<(f64, f64), String> {
 fn disks(answer: &Answer<'_>, query: &FactsQuery) -> Result<BTreeMap<HostPath, DiskFacts>, String> {
     let rows: Vec<&&str> = answer.block("df").unwrap_or_default().iter().skip(1).collect();
     if rows.len() != query.disks.len() {
-        return Err("`df` did not tell the free space of every path".to_owned());
+        return Err("`df` did not report the free space of every path".to_owned());
     }
     let writable: BTreeMap<&str, bool> = answer
         .all("disk")

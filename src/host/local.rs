@@ -98,7 +98,7 @@ impl Transport for LocalTransport {
                 Err(error) => {
                     // Its input is closed now: it cleans up and ends. What it says of that is not the cause.
                     let _ = collect.await;
-                    return Err(self.lost("reading what is to be sent", error));
+                    return Err(self.lost("reading the data to send", error));
                 }
             },
         };
@@ -167,7 +167,7 @@ impl Transport for LocalTransport {
             node: self.node.clone(),
             target: format!("{address}:{port}"),
             why,
-            hint: "is etcd running there? `quorate logs` shows what it says".to_owned(),
+            hint: "is etcd running there? See `quorate logs`".to_owned(),
         };
         match tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect((address, port))).await {
             Ok(Ok(stream)) => {

@@ -118,7 +118,7 @@ impl Host {
         let output = match timeout(LIMIT, done).await {
             Ok(Ok(Ok(output))) => output,
             Ok(Ok(Err(error))) => return error.into(),
-            Ok(Err(_)) | Err(_) => return self.lost("the script on the host did not end").into(),
+            Ok(Err(_)) | Err(_) => return self.lost("the script on the host did not finish").into(),
         };
         match line.strip_prefix("held ") {
             Some(json) if output.status == Some(HELD) => LockRefused::Held(Box::new(lock_holder(json, true))),

@@ -37,7 +37,7 @@ impl Host {
     /// # Errors
     /// When the host cannot be reached, or when something is there but cannot be read: never taken for absent.
     pub async fn facts(&self, query: &FactsQuery) -> Result<HostFacts, HostError> {
-        let operation = "looking at the host";
+        let operation = "inspecting the host";
         let at = operator_clock();
         let output = self
             .call(operation, scripts::OBSERVE, self.facts_args(query), no_input())

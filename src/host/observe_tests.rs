@@ -127,7 +127,7 @@ async fn a_binary_that_push_verified_is_hashed_again_only_when_it_was_touched() 
     let lie = "0".repeat(64);
     bed.write(&note, &bed.read(&note).replace(&truth, &lie));
     assert_eq!(hashes().await.values().collect::<Vec<_>>(), [&lie; 3]);
-    // ... and not once the file was touched, even if nobody can tell from its size or its time of writing.
+    // ... and not once the file was touched, even if no one can tell from its size or its time of writing.
     let times = std::fs::metadata(dir.join("etcd").as_str())
         .unwrap()
         .modified()

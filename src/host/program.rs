@@ -37,7 +37,7 @@ impl Host {
         let local = |error: std::io::Error| HostError::Lost {
             node: self.node.clone(),
             operation: operation.clone(),
-            why: format!("cannot write it here: {error}"),
+            why: format!("cannot write it locally: {error}"),
         };
         let mut running = self.stream_program(&["cat".to_owned(), path.to_string()]).await?;
         let mut received = 0;

@@ -42,7 +42,7 @@ impl Host {
         let mut parts = output.stdout.splitn(3, |byte| *byte == b'\n');
         let mut line = || Some(String::from_utf8_lossy(parts.next()?).into_owned());
         let (Some(snapshots), Some(names)) = (line(), line()) else {
-            return Err(odd("the host did not say what there is"));
+            return Err(odd("the host did not report what it has"));
         };
         if names.ends_with(" segments") {
             return Ok(None);

@@ -46,7 +46,7 @@ impl Host {
         let odd = |why: &str| not_understood(&self.node, operation, why);
         let mut parts = output.stdout.splitn(3, |byte| *byte == b'\n');
         let (Some(name), Some(packing), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(odd("the host did not say which segment it is"));
+            return Err(odd("the host did not report which segment it is"));
         };
         let mut bytes = Vec::new();
         let read = match packing {

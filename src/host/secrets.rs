@@ -36,7 +36,7 @@ pub enum SecretPlace {
 
 /// A text that names no place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no place for a secret: use `prompt`, `file:PATH`, `fd:NUMBER` or `env:NAME`")]
+#[error("`{0}` is not a place for a secret: use `prompt`, `file:PATH`, `fd:NUMBER` or `env:NAME`")]
 pub struct PlaceError(String);
 
 impl FromStr for SecretPlace {

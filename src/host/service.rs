@@ -90,7 +90,7 @@ impl Host {
     /// # Errors
     /// When the host cannot be reached or the service manager does not answer.
     pub async fn service(&self) -> Result<ServiceFacts, HostError> {
-        let operation = "looking at the service";
+        let operation = "inspecting the service";
         let paths = &self.paths;
         let args = vec![
             self.manager_word(),
@@ -108,7 +108,7 @@ impl Host {
     /// # Errors
     /// When the host cannot be reached, or when something is there but cannot be read.
     pub async fn member(&self) -> Result<(ServiceFacts, DataFacts), HostError> {
-        let operation = "looking at the member";
+        let operation = "inspecting the member";
         let paths = &self.paths;
         let args = vec![
             self.manager_word(),

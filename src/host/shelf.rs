@@ -40,7 +40,7 @@ impl Shelf {
             _ => Err(not_understood(
                 &self.node,
                 operation,
-                "the host did not say that it is done",
+                "the host did not confirm that it is done",
             )),
         }
     }

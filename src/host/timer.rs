@@ -10,7 +10,7 @@ impl Host {
     /// # Errors
     /// When it does not.
     pub async fn understands_calendar(&self, schedule: &str) -> Result<(), HostError> {
-        self.timer("looking at `backup.schedule`", &["calendar", "-", schedule])
+        self.timer("checking `backup.schedule`", &["calendar", "-", schedule])
             .await
     }
 
@@ -20,7 +20,7 @@ impl Host {
     /// When one cannot be made.
     pub async fn prepare_places(&self, user: &UserName, directories: &[&str]) -> Result<(), HostError> {
         let words = [&["prepare", "-", user.as_str()], directories].concat();
-        self.timer("making the directory for backups", &words).await
+        self.timer("creating the directory for backups", &words).await
     }
 
     /// Switches `UNIT.timer` on, or lets it read its file again.
@@ -28,7 +28,7 @@ impl Host {
     /// # Errors
     /// When it is not active afterwards.
     pub async fn enable_timer(&self, unit: &str) -> Result<(), HostError> {
-        self.timer("switching the timer on", &["enable", unit]).await
+        self.timer("enabling the timer", &["enable", unit]).await
     }
 
     /// Switches `UNIT.timer` off and removes `files`, which may be directories.
@@ -38,7 +38,7 @@ impl Host {
     pub async fn disable_timer(&self, unit: &str, files: &[&HostPath]) -> Result<(), HostError> {
         let files: Vec<&str> = files.iter().map(|path| path.as_str()).collect();
         let words = [&["disable", unit], files.as_slice()].concat();
-        self.timer("switching the timer off", &words).await
+        self.timer("disabling the timer", &words).await
     }
 
     /// Runs `UNIT.service` once and waits for its end.

@@ -10,7 +10,7 @@ use super::trouble::{not_understood, script_failed};
 use super::{HostError, Opener, Running, Script, Transport, Unpacker, scripts};
 use crate::inventory::{HostPath, NodeName, UserName};
 
-const OPERATION: &str = "trying etcd out";
+const OPERATION: &str = "testing etcd";
 const CHUNK: usize = 256 * 1024;
 /// The script says less than this of a log.
 const LONGEST: usize = 256 * 1024;
@@ -126,7 +126,7 @@ impl TrialStand {
             return Err(not_understood(
                 &self.node,
                 OPERATION,
-                "the host did not say how etcd ended",
+                "the host did not report how etcd exited",
             ));
         };
         while self.heard.len() < bytes {
@@ -160,7 +160,7 @@ impl TrialStand {
         let unreadable = |why: String| HostError::Script {
             node: self.node.clone(),
             operation: OPERATION.to_owned(),
-            why: format!("cannot read what is to be sent: {why}"),
+            why: format!("cannot read the data to send: {why}"),
             hint: "check the bundle with `quorate bundle verify`".to_owned(),
         };
         let to = self.running.stdin.clone();
@@ -203,7 +203,7 @@ impl TrialStand {
 
     async fn hear(&mut self) -> Result<(), HostError> {
         if self.heard.len() > LONGEST {
-            return Err(not_understood(&self.node, OPERATION, "the host says too much"));
+            return Err(not_understood(&self.node, OPERATION, "the host printed too much"));
         }
         match self.running.stdout.recv().await {
             Some(chunk) => {

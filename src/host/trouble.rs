@@ -12,7 +12,7 @@ pub(super) fn script_failed(node: &NodeName, operation: &str, output: &Output) -
         return HostError::Lost {
             node: node.clone(),
             operation: operation.to_owned(),
-            why: "the connection or the script on the host was ended in the middle of it".to_owned(),
+            why: "the connection or the script on the host was cut off halfway".to_owned(),
         };
     }
     let why = cause(output);
@@ -30,7 +30,7 @@ pub(super) fn not_understood(node: &NodeName, operation: &str, why: impl Into<St
         node: node.clone(),
         operation: operation.to_owned(),
         why: why.into(),
-        hint: "look at the host by hand (`quorate ssh`); if it looks well, this is a bug worth reporting".to_owned(),
+        hint: "inspect the host by hand (`quorate ssh`); if it looks healthy, please report this as a bug".to_owned(),
     }
 }
 
@@ -46,7 +46,10 @@ fn cause(output: &Output) -> String {
         (Some(own), Some(tool)) => format!("{own} ({tool})"),
         (Some(own), None) => own.to_owned(),
         (None, Some(tool)) => (*tool).to_owned(),
-        (None, None) => format!("it ended with status {} and said nothing", output.status.unwrap_or(-1)),
+        (None, None) => format!(
+            "it ended with status {} and printed nothing",
+            output.status.unwrap_or(-1)
+        ),
     }
 }
 
@@ -54,7 +57,7 @@ fn hint(why: &str) -> String {
     const KNOWN: &[(&str, &str)] = &[
         (
             "No space left on device",
-            "free space on that file system (old releases, old data set aside, logs), then run the command again",
+            "free space on that file system (old releases, data moved aside, logs), then run the command again",
         ),
         (
             "Disk quota exceeded",
@@ -62,27 +65,27 @@ fn hint(why: &str) -> String {
         ),
         (
             "Read-only file system",
-            "mount it read-write (after a disk error the kernel makes it read-only: see `dmesg`), or choose other paths",
+            "mount it read-write (the kernel remounts read-only after a disk error: see `dmesg`), or choose other paths",
         ),
         (
             "Permission denied",
-            "the login may not do this: use root or `sudo`, or paths that it may write",
+            "the login lacks permission: use root or `sudo`, or paths that it may write to",
         ),
         (
             "Operation not permitted",
-            "the login may not do this: use root or `sudo`; an immutable flag (`lsattr`) does it too",
+            "the login lacks permission: use root or `sudo`; an immutable flag (`lsattr`) also causes this",
         ),
         (
             "cannot run here",
-            "take a bundle with a release for this host's architecture, and a directory that is not mounted `noexec`",
+            "use a bundle with a release for this host's architecture, and a directory that is not mounted `noexec`",
         ),
         (
             "differs)",
-            "the bytes were changed on the way or by the disk: run the command again, and check the bundle (`quorate bundle verify`)",
+            "the data was corrupted in transit or by the disk: run the command again, and check the bundle (`quorate bundle verify`)",
         ),
         (
             "is not etcd's",
-            "look at what it is and move it away by hand, or set `paths.data` to a directory of etcd's own",
+            "check what it is and move it away by hand, or set `paths.data` to a directory that only etcd uses",
         ),
         ("not stopped", "stop it first, then run the command again"),
         (
@@ -93,7 +96,7 @@ fn hint(why: &str) -> String {
     let known = KNOWN.iter().find(|(text, _)| why.contains(text));
     known
         .map_or(
-            "look at the host (`quorate ssh`), then run the command again",
+            "inspect the host (`quorate ssh`), then run the command again",
             |(_, hint)| hint,
         )
         .to_owned()
@@ -129,7 +132,7 @@ mod tests {
     fn a_script_that_says_nothing_still_gives_a_sentence() {
         assert_eq!(
             failed("\n").to_string(),
-            "a: push failed: it ended with status 70 and said nothing"
+            "a: push failed: it ended with status 70 and printed nothing"
         );
     }
 }

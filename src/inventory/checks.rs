@@ -54,15 +54,15 @@ pub fn pki(raw: &RawPki, policy: &PkiPolicy, problems: &mut Vec<Problem>) {
         let (before, validity) = (shown(policy.renew_before), shown(policy.leaf_validity));
         problems.push(Problem::error(
             renew.or(leaf).unwrap_or(Place::START),
-            format!("certificates that live {validity} and are renewed {before} before they end would be renewed by every `up`"),
-            "make `renew_before` a good deal shorter than `leaf_validity`",
+            format!("certificates valid for {validity} and renewed {before} before they expire would be renewed by every `up`"),
+            "make `renew_before` much shorter than `leaf_validity`",
         ));
     }
     if policy.leaf_validity > policy.ca_validity {
         let (leaf_life, ca_life) = (shown(policy.leaf_validity), shown(policy.ca_validity));
         problems.push(Problem::error(
             leaf.or(ca).unwrap_or(Place::START),
-            format!("certificates that live {leaf_life} outlive their CA, which lives {ca_life}"),
+            format!("certificates valid for {leaf_life} outlive their CA, which is valid for {ca_life}"),
             "make `ca_validity` longer than `leaf_validity`",
         ));
     }
@@ -86,7 +86,7 @@ pub fn host(host: &DesiredHost, name_at: Place, typed: Option<&RawPaths>, proble
             problems.push(Problem::error(
                 place(index).unwrap_or(name_at),
                 format!("`{path}` belongs to the system; quorate owns what is in `paths.{key}`"),
-                format!("give a directory of its own: `{path}/etcd`"),
+                format!("use a directory of its own: `{path}/etcd`"),
             ));
         }
         for (other_index, (other_key, other)) in all.iter().enumerate().filter(|(i, _)| *i != index) {
@@ -97,8 +97,8 @@ pub fn host(host: &DesiredHost, name_at: Place, typed: Option<&RawPaths>, proble
             if same || inside {
                 problems.push(Problem::error(
                     place(other_index).or(place(index)).unwrap_or(name_at),
-                    format!("`paths.{other_key}` ({other}) lies in `paths.{key}` ({path}), which quorate can empty"),
-                    "give each a directory of its own",
+                    format!("`paths.{other_key}` ({other}) is inside `paths.{key}` ({path}), which quorate may empty"),
+                    "give each its own directory",
                 ));
             }
         }
@@ -135,7 +135,7 @@ fn how_many(at: Place, count: usize, problems: &mut Vec<Problem>) {
         )),
         2 => problems.push(Problem::warning(
             at,
-            "two members: the loss, and any restart, of one is an outage of the cluster",
+            "two members: losing or restarting either one is an outage of the cluster",
             with,
         )),
         even if even % 2 == 0 => problems.push(Problem::warning(
@@ -146,7 +146,7 @@ fn how_many(at: Place, count: usize, problems: &mut Vec<Problem>) {
         many if many > 7 => problems.push(Problem::warning(
             at,
             format!("{many} members: every write waits for {} of them", many / 2 + 1),
-            "etcd advises 7 at most; 5 survive the loss of two",
+            "etcd recommends at most 7; 5 survive the loss of two",
         )),
         _ => {}
     }
@@ -172,7 +172,7 @@ fn own_ports(sited: &Sited, problems: &mut Vec<Problem>) {
             problems.push(Problem::error(
                 at,
                 format!("`{other}` and `{key}` are both {port}"),
-                "give each a port of its own",
+                "give each its own port",
             ));
         }
     }

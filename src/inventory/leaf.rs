@@ -181,10 +181,10 @@ impl Leaf for BackupPlace {
         let help = "write s3://BUCKET/PREFIX, ssh://USER@HOST/DIR, or the absolute path of a directory of the hosts";
         match text.parse::<BackupPlace>() {
             Ok(BackupPlace::Directory(path)) if path.to_str().is_none_or(|path| path.parse::<HostPath>().is_err()) => {
-                Err(Refusal::new(text, "is no absolute path of a directory", help))
+                Err(Refusal::new(text, "is not an absolute path of a directory", help))
             }
             Ok(place) => Ok(place),
-            Err(why) => Err(Refusal::new(text, "is no place for backups", why)),
+            Err(why) => Err(Refusal::new(text, "is not a place for backups", why)),
         }
     }
     fn schema() -> Value {
@@ -440,8 +440,8 @@ impl Leaf for Recipient {
         if text.contains("AGE-SECRET-KEY-") || text.contains("PRIVATE KEY") {
             // Never repeat it: this message goes to screens and logs.
             return Err(Refusal {
-                message: "a private key stands in the inventory".to_owned(),
-                help: "treat it as disclosed: make a new one, and put only its public half here (`age1...`, `ssh-ed25519 ...`)"
+                message: "the inventory contains a private key".to_owned(),
+                help: "treat it as compromised: create a new one, and put only its public half here (`age1...`, `ssh-ed25519 ...`)"
                     .to_owned(),
             });
         }

@@ -122,7 +122,7 @@ pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Loade
             problems.push(Problem::error(
                 Place::START,
                 "the inventory is empty",
-                "write a first one with `quorate init`",
+                "create one with `quorate init`",
             ));
             None
         }

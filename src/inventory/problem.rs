@@ -171,7 +171,7 @@ impl Diagnostic for Problems {
 pub enum InventoryError {
     /// The file cannot be read.
     #[error("cannot read the inventory {}", path.display())]
-    #[diagnostic(help("name the file with `-i FILE`, or write a first one with `quorate init`"))]
+    #[diagnostic(help("pass the file with `-i FILE`, or create one with `quorate init`"))]
     Read {
         /// The file.
         path: PathBuf,
@@ -180,7 +180,7 @@ pub enum InventoryError {
     },
     /// The file is far larger than any inventory.
     #[error("{} is not an inventory: it has more than {limit} bytes", path.display())]
-    #[diagnostic(help("name the inventory with `-i FILE`"))]
+    #[diagnostic(help("pass the inventory with `-i FILE`"))]
     TooLarge {
         /// The file.
         path: PathBuf,

@@ -16,11 +16,7 @@ pub trait FromNode: Sized {
 }
 
 fn wrong_kind(node: &Node, wanted: &str, help: &str) -> Problem {
-    Problem::error(
-        node.at,
-        format!("{wanted} is wanted here, not {}", node.describe()),
-        help,
-    )
+    Problem::error(node.at, format!("expected {wanted}, not {}", node.describe()), help)
 }
 
 impl<T: Leaf> FromNode for Field<T> {
@@ -97,7 +93,7 @@ impl<'a> Section<'a> {
                 Some(first) => problems.push(
                     Problem::error(
                         entry.key_at,
-                        format!("`{}` is given twice in {what}", entry.key.escape_debug()),
+                        format!("`{}` is set twice in {what}", entry.key.escape_debug()),
                         "keep one of the two",
                     )
                     .also(first.key_at, "first here", "again here"),
@@ -152,7 +148,7 @@ impl<'a> Section<'a> {
             }
             let help = match nearest(&entry.key, self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known here: {}", all_of(&self.known)),
+                None => format!("known keys: {}", all_of(&self.known)),
             };
             let message = format!("there is no key `{}` in {}", entry.key.escape_debug(), self.what);
             self.problems.push(Problem::error(entry.key_at, message, help));

@@ -28,7 +28,7 @@ hosts:
 
 `examples/inventories/` has more to start from. `quorate check` reports everything that is wrong with a file at once,
 each in its place. Unknown keys are errors, and so are options that the chosen release of etcd does not have: etcd itself
-ignores those without a word. `quorate check --try` also asks etcd itself, which knows best what it starts with.
+silently ignores those. `quorate check --try` also asks etcd itself, which knows best what it starts with.
 
 `auto-compaction-retention` without `auto-compaction-mode` is `periodic` on every release, as etcd documents it; a
 configuration file of 3.4 or 3.5 would not start with that, or never compact anything.

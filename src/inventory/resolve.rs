@@ -279,7 +279,7 @@ impl Resolver<'_> {
         }
         self.env.user.parse().unwrap_or_else(|_| {
             let message = format!(
-                "your account's name, `{}`, is none etcd can run as here",
+                "your account's name, `{}`, cannot be used for etcd here",
                 self.env.user.escape_debug()
             );
             problems.push(Problem::error(

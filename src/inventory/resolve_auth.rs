@@ -19,7 +19,7 @@ pub fn auth(raw: &RawInventory, etcd: &RawEtcd, problems: &mut Vec<Problem>) -> 
     };
     let first = users.iter().map(|u| u.at).chain(roles.iter().map(|r| r.at)).next();
     if let (Some(at), true) = (first, mode != AuthMode::On) {
-        let help = "set `auth: true` below `etcd`; without it every certificate of the CA may do everything";
+        let help = "set `auth: true` below `etcd`; without it every certificate of the CA has full access";
         problems.push(Problem::warning(at, "`users` and `roles` have no effect", help));
     }
     let mut policy = AuthPolicy {
@@ -47,11 +47,10 @@ fn own_name<'a>(
     let name = name.as_ref()?;
     let text = &name.value.0;
     if text == ROOT {
-        let help =
-            "take the entry out: with `etcd.auth: true` quorate keeps the user and the role `root`, and is that user";
+        let help = "remove the entry: with `etcd.auth: true` quorate manages the user and the role `root`, and connects as that user";
         problems.push(Problem::error(
             name.at,
-            format!("the {what} `root` is not the inventory's"),
+            format!("the {what} `root` cannot be set in the inventory"),
             help,
         ));
         return None;
@@ -59,7 +58,7 @@ fn own_name<'a>(
     if let Some(first) = seen.insert(text.clone(), name.at) {
         let problem = Problem::error(
             name.at,
-            format!("the {what} `{text}` is there twice"),
+            format!("the {what} `{text}` is listed twice"),
             "keep one of the two",
         );
         problems.push(problem.also(first, "first here", "again here"));
@@ -102,12 +101,12 @@ fn permission(raw: &RawPermission, problems: &mut Vec<Problem>) -> Option<Permis
         }
         (None, None, Some(_), Some(_)) => refuse(
             raw.at,
-            "a range that is empty",
+            "an empty range",
             "`from` is the first key, `to` the first that is not in it any more: `{from: a, to: m}`",
         ),
         (Some(_), None, None, None) => refuse(
             raw.at,
-            "a permission for a key without a name",
+            "a permission for an empty key",
             "for all keys write `prefix: \"\"`",
         ),
         _ => refuse(

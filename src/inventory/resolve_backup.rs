@@ -25,7 +25,7 @@ pub fn backup(raw: &RawInventory, env: &Environment, problems: &mut Vec<Problem>
     if let (Some(keep), Some(schedule)) = (keep, &raw.schedule)
         && keep.is_nothing()
     {
-        let help = "say how many: `keep: {last: 7, daily: 14}`; without `keep` all stay";
+        let help = "set how many: `keep: {last: 7, daily: 14}`; without `keep`, all are kept";
         problems.push(Problem::error(schedule.at, "`keep` keeps nothing", help));
     }
     unused(raw, &to, problems);
@@ -56,13 +56,13 @@ fn unused(raw: &RawBackup, to: &[BackupPlace], problems: &mut Vec<Problem>) {
     let s3 = to.iter().any(|place| matches!(place, BackupPlace::S3 { .. }));
     let ssh = to.iter().any(|place| matches!(place, BackupPlace::Ssh(_)));
     if let Some(field) = raw.s3_credentials.as_ref().filter(|_| !s3) {
-        let help = "take it out: nothing goes to `s3://`";
-        problems.push(Problem::error(field.at, "`s3_credentials` are of no use", help));
+        let help = "remove it: nothing is backed up to `s3://`";
+        problems.push(Problem::error(field.at, "`s3_credentials` has no effect", help));
     }
     match (&raw.identity, ssh, raw.to.as_ref().and_then(|to| to.0.first())) {
         (Some(field), false, _) => {
-            let help = "take it out: nothing goes to `ssh://`";
-            problems.push(Problem::error(field.at, "`identity` is of no use", help));
+            let help = "remove it: nothing is backed up to `ssh://`";
+            problems.push(Problem::error(field.at, "`identity` has no effect", help));
         }
         (None, true, Some(first)) => {
             let help = "add `identity: FILE`, the key with which the hosts may log in there";

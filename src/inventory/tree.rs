@@ -136,7 +136,7 @@ fn not_yaml(text: &str, error: &serde_yaml::Error) -> Problem {
     let help = if line.contains('\t') {
         "YAML does not take tabs for indentation: use spaces"
     } else {
-        "look at this line and the one above it: indentation, a missing `:` or an open quote are the usual causes"
+        "check this line and the one above it: the usual causes are indentation, a missing `:` or an unclosed quote"
     };
     // The place is shown by the report itself, so the parser's "at line N, column M" would be said twice.
     let message = error.to_string();

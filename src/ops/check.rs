@@ -322,7 +322,7 @@ impl Check {
         match self {
             Check::NoData { node } => on_host(seen, node, |facts| match facts.data.state {
                 DataState::Empty => Verdict::Holds,
-                DataState::Foreign => Verdict::Fails("files that are not etcd's".into()),
+                DataState::Foreign => Verdict::Fails("files that do not belong to etcd".into()),
                 _ if Marker::on(facts).is_some_and(|m| !m.complete) => Verdict::Holds,
                 state => Verdict::Fails(format!("the data directory is {state:?}").to_lowercase()),
             }),
@@ -362,7 +362,7 @@ impl Check {
             }),
             Check::Unlisted { id } => {
                 in_cluster(seen, |m| match (m.by_quorum, m.members.iter().any(|x| x.id == *id)) {
-                    (false, _) => Verdict::Unknown("the member list does not come from a quorum".into()),
+                    (false, _) => Verdict::Unknown("the member list is not confirmed by a quorum".into()),
                     (true, true) => Verdict::Fails("it is still on the member list".into()),
                     (true, false) => Verdict::Holds,
                 })
@@ -405,7 +405,7 @@ impl Check {
             Check::RoomForWrites { quota } => in_cluster(seen, |m| safe(upkeep::has_room(m, *quota))),
             Check::NoAlarm => in_cluster(seen, |m| match m.alarms.first() {
                 None => Verdict::Holds,
-                Some(alarm) => Verdict::Fails(format!("the alarm {} is on", alarm.kind.word())),
+                Some(alarm) => Verdict::Fails(format!("the alarm {} is active", alarm.kind.word())),
             }),
             Check::SafeToBeginDowngrade { to } => in_cluster(seen, |m| safe(downgrade::would_listen(m, *to))),
             Check::ReadyToGoBack { to } => in_cluster(seen, |m| safe(downgrade::everybody_may_go_back(m, *to))),
@@ -421,14 +421,14 @@ impl Check {
                 let text = facts.files.get(at).and_then(|file| file.content.as_deref());
                 match text.and_then(|text| serde_json::from_str::<RestoreNote>(text).ok()) {
                     Some(note) if note.token == *token => Verdict::Holds,
-                    Some(note) => Verdict::Fails(format!("it takes part in the restore {}", note.token)),
-                    None => Verdict::Fails("it has no note of the restore".into()),
+                    Some(note) => Verdict::Fails(format!("it is part of the restore {}", note.token)),
+                    None => Verdict::Fails("it has no restore marker".into()),
                 }
             }),
             Check::Restored { node, cluster_id } => on_host(seen, node, |facts| match Marker::on(facts) {
                 _ if facts.data.state != DataState::Bootstrapped => Verdict::Fails("it has no data yet".into()),
                 Some(marker) if marker.cluster_id == *cluster_id => Verdict::Holds,
-                _ => Verdict::Fails(format!("its data is not that of the cluster {cluster_id}")),
+                _ => Verdict::Fails(format!("its data does not belong to the cluster {cluster_id}")),
             }),
         }
     }
@@ -454,7 +454,7 @@ pub fn runs_current(facts: &crate::host::HostFacts, version: Option<Version>) ->
         .find(|(path, sha)| facts.files.get(path).is_some_and(|f| f.sha256 != **sha));
     match stale {
         Some((path, _)) => Verdict::Fails(format!("it was started before {path} changed")),
-        None if service.started_with.is_empty() => Verdict::Fails("it does not tell what it was started with".into()),
+        None if service.started_with.is_empty() => Verdict::Fails("it is unknown what it was started with".into()),
         None => Verdict::Holds,
     }
 }
@@ -488,9 +488,9 @@ fn all_healthy(m: &Membership, cluster_id: Option<ClusterId>, members: usize) ->
 pub fn why_unhealthy(m: &Membership, id: MemberId) -> String {
     match m.status.get(&id) {
         Some(Fact::Known(s)) if s.header.cluster_id != m.cluster_id => {
-            format!("it answers for the cluster {}", s.header.cluster_id)
+            format!("it belongs to the cluster {}", s.header.cluster_id)
         }
-        Some(Fact::Known(s)) if s.header.member_id != id => format!("{} answers in its place", s.header.member_id),
+        Some(Fact::Known(s)) if s.header.member_id != id => format!("{} answers instead", s.header.member_id),
         Some(Fact::Known(s)) if s.leader.0 == 0 => "it has no leader".into(),
         Some(Fact::Known(s)) => s.errors.join(", "),
         Some(Fact::Unknown(why)) => why.clone(),
@@ -509,7 +509,7 @@ fn on_host(seen: &Observed, node: &NodeName, judge: impl FnOnce(&crate::host::Ho
     match seen.hosts.get(node) {
         Some(Fact::Known(facts)) => judge(facts),
         Some(Fact::Unknown(why)) => Verdict::Unknown(why_and_help(why).0.to_owned()),
-        Some(Fact::Absent) | None => Verdict::Unknown("the host was not looked at".into()),
+        Some(Fact::Absent) | None => Verdict::Unknown("the host was not inspected".into()),
     }
 }
 

@@ -17,7 +17,7 @@ const METRICS_WITHIN: Duration = Duration::from_secs(5);
 /// the certificates have to hold against.
 ///
 /// # Errors
-/// The first thing that is not so, with the host and the port; or the port cannot be looked at.
+/// The first thing that is not so, with the host and the port; or the port cannot be inspected.
 pub async fn ports(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Result<(), StepError> {
     let client = port(fleet, spec, spec.client_port, "server.crt", tls);
     let peer = port(fleet, spec, spec.peer_port, "peer.crt", tls);
@@ -32,26 +32,26 @@ async fn port(fleet: &Arc<Fleet>, spec: &DesiredHost, port: u16, file: &str, tls
         .await
         .map_err(|error| StepError::new(format!("{at}: {error}")))?;
     if !security.speaks_tls {
-        return Err(StepError::new(format!("{at} answers in plain HTTP, to anybody"))
-            .hint("stop it and look at its config: TLS settings at the wrong place are silently ignored by etcd"));
+        return Err(StepError::new(format!("{at} answers plain HTTP, to anyone"))
+            .hint("stop it and check its configuration: etcd silently ignores TLS settings in the wrong place"));
     }
     if !security.refuses_without_certificate {
-        return Err(StepError::new(format!("{at} lets in clients without a certificate")).hint(
-            "stop it and look at its config: `client-cert-auth` and `trusted-ca-file` must be in both security sections",
+        return Err(StepError::new(format!("{at} accepts clients without a certificate")).hint(
+            "stop it and check its configuration: `client-cert-auth` and `trusted-ca-file` must be in both security sections",
         ));
     }
     if let Some(why) = security.untrusted {
-        return Err(
-            StepError::new(format!("{at} shows a certificate that does not prove who it is: {why}"))
-                .hint("`quorate up` issues a new one"),
-        );
+        return Err(StepError::new(format!(
+            "{at} presents a certificate that does not prove its identity: {why}"
+        ))
+        .hint("`quorate up` issues a new one"));
     }
     let path = spec.paths.pki.join(file);
     let on_disk = certificate(fleet, spec, &path).await?;
     match security.presented.first() {
         Some(shown) if *shown == on_disk => Ok(()),
         _ => Err(
-            StepError::new(format!("{at} shows another certificate than {path}")).hint(format!(
+            StepError::new(format!("{at} presents a different certificate than {path}")).hint(format!(
                 "`quorate restart --limit {}` makes it read the file again",
                 spec.name
             )),
@@ -76,7 +76,7 @@ pub async fn metrics(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) ->
     fleet.http(spec, spec.client_port, tls)?.metrics(METRICS_WITHIN).await
 }
 
-/// The other members that this one has no live stream to: one-way TLS or network trouble, which no health endpoint tells
+/// The other members that this one has no active stream to: one-way TLS or network trouble, which no health endpoint tells
 /// (facts/etcd.md section 2).
 pub fn without_stream<'a>(
     membership: &'a Membership,

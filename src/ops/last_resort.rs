@@ -50,52 +50,54 @@ impl LastResort {
     /// One that lost its data.
     pub fn joins_afresh(name: impl Display) -> Self {
         Self::then(format!(
-            "; or, if the data is really gone, `quorate replace-node {name} {name}` removes the old member and joins it afresh"
+            "; or, if the data is really gone, `quorate replace-node {name} {name}` removes the old member and adds it again as a new member"
         ))
     }
 
     /// One whose write-ahead log is gone.
     pub fn lost_data(name: impl Display) -> Self {
-        Self::then(format!(": `quorate replace-node {name} {name}` joins it afresh"))
+        Self::then(format!(
+            ": `quorate replace-node {name} {name}` adds it again as a new member"
+        ))
     }
 
     /// One that has what another cluster, or an earlier membership, left on its host.
     pub fn moves_aside(name: impl Display, address: impl Display) -> Self {
         Self::then(format!(
-            ". `quorate replace-node {name} {name} --address {address}` moves that aside and joins it afresh"
+            ". `quorate replace-node {name} {name} --address {address}` moves that aside and adds it again as a new member"
         ))
     }
 
     /// One whose host has another address for good.
     pub fn at_a_new_address(name: impl Display, address: impl Display) -> Self {
         Self::then(format!(
-            ". If the host has another one for good, and the others are a quorum: with the old address in the inventory `quorate \
-             remove-node {name}`, then `quorate replace-node {name} {name} --address {address}`, which moves aside what it has and \
-             joins it afresh"
+            ". If the address has changed for good, and the other members are a quorum: with the old address in the inventory run `quorate \
+             remove-node {name}`, then `quorate replace-node {name} {name} --address {address}`, which moves its data aside and \
+             adds it again as a new member"
         ))
     }
 
     /// A host that was left out of a restore and runs with the old data.
     pub fn old_data_joins_afresh() -> Self {
-        Self::then(". Then `quorate replace-node NAME NAME` moves that aside and joins the host afresh")
+        Self::then(". Then `quorate replace-node NAME NAME` moves that aside and adds the host again as a new member")
     }
 
     /// The same, said beforehand.
     pub fn when_it_comes_back() -> Self {
-        Self::then("; when it does, `quorate replace-node NAME NAME` joins it afresh")
+        Self::then("; when it does, `quorate replace-node NAME NAME` adds it again as a new member")
     }
 
     /// Hosts with data of different clusters.
     pub fn each_old_one_afresh() -> Self {
         Self::then(
-            "; then `quorate replace-node NAME NAME` moves the old data of each other one aside and joins it afresh",
+            "; then `quorate replace-node NAME NAME` moves the old data of each other host aside and adds it again as a new member",
         )
     }
 
     /// Which of two clusters goes on.
     pub fn or_this_one_afresh(name: impl Display) -> Self {
         Self::then(format!(
-            "; if it is this one, `quorate replace-node {name} {name}` moves it aside and joins the host afresh"
+            "; if it is this one, `quorate replace-node {name} {name}` moves it aside and adds the host again as a new member"
         ))
     }
 
@@ -133,7 +135,7 @@ impl LastResort {
 
     /// What is said with the plan of a start that may not come to anything.
     pub fn no_majority_any_more() -> Self {
-        Self::then(": `quorate recover` goes on from what is left")
+        Self::then(": `quorate recover` rebuilds the cluster from what is left")
     }
 
     /// Nothing is left on the hosts.

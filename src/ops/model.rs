@@ -62,7 +62,7 @@ pub const NO_QUORUM: &str = "has no quorum";
 
 /// How the reason of an unknown cluster begins when members run and there was no way to ask any of them: that is at our end,
 /// and says nothing about theirs.
-pub const NO_WAY_TO_ASK: &str = "no member could be asked";
+pub const NO_WAY_TO_ASK: &str = "no member could be queried";
 
 /// The two lines of what a [`Fact::Unknown`] says: why, and what to do about it.
 pub fn why_and_help(unknown: &str) -> (&str, Option<&str>) {
@@ -72,7 +72,7 @@ pub fn why_and_help(unknown: &str) -> (&str, Option<&str>) {
     };
     (
         if why.is_empty() {
-            "it could not be looked at"
+            "it could not be inspected"
         } else {
             why
         },
@@ -89,12 +89,12 @@ pub struct Observed {
     pub hosts: BTreeMap<NodeName, Fact<HostFacts>>,
     /// The cluster. `Absent`: nothing answers and no reachable host carries data.
     pub cluster: Fact<Membership>,
-    /// etcd's users and roles. `Absent`: nobody was asked, because the inventory says nothing about them.
+    /// etcd's users and roles. `Absent`: no member was queried, because the inventory says nothing about them.
     pub auth: Fact<AuthState>,
-    /// Who is connected to the member of each host. Hosts are missing where that was not looked at: only what stops every
+    /// Who is connected to the member of each host. Hosts are missing where that was not inspected: only what stops every
     /// member needs it.
     pub clients: BTreeMap<NodeName, Fact<Vec<Client>>>,
-    /// What the member of each host goes through again when it starts. Hosts are missing where that was not looked at: only
+    /// What the member of each host goes through again when it starts. Hosts are missing where that was not inspected: only
     /// the way up to 3.7 needs it ([`crate::ops::safety::way_up`]).
     pub replays: BTreeMap<NodeName, Fact<Replay>>,
 }
@@ -128,7 +128,7 @@ pub struct Membership {
     /// The members that each member has a live stream to (`etcd_network_active_peers`). Members are missing where that was
     /// not asked: it costs a connection to each, and only what stops or proves a member needs it.
     pub peers: BTreeMap<MemberId, Fact<BTreeSet<MemberId>>>,
-    /// Members that nobody asked because their host cannot be looked at: why, and on a second line what to do about it.
+    /// Members that nobody asked because their host cannot be inspected: why, and on a second line what to do about it.
     /// They may be as well as any ([`Membership::health`]).
     #[serde(default)]
     pub unseen: BTreeMap<MemberId, String>,
@@ -259,7 +259,7 @@ pub enum Intent {
         /// Also where it is not worth it.
         force: bool,
     },
-    /// `compact`: forget old revisions.
+    /// `compact`: compact old revisions.
     Compact {
         /// How many of the newest revisions stay.
         keep: u64,

@@ -258,7 +258,7 @@ async fn look_at_cluster(
     asked: &(dyn Fn(&NodeName) -> bool + Sync),
 ) -> Fact<Membership> {
     let Some(tls) = tls else {
-        let why = "there is no valid CA to talk to etcd with";
+        let why = "there is no valid CA to connect to etcd with";
         return nothing_answers(hosts, format!("{NO_WAY_TO_ASK}: {why}"));
     };
     let asks = fleet
@@ -314,7 +314,7 @@ async fn look_at_cluster(
 
 /// What helps where the SSH server opens no way to the member.
 const ALLOW_FORWARDING: &str =
-    "allow this login forwarding to the host's own ports (`AllowTcpForwarding local` in sshd_config)";
+    "allow this login to forward to the host's own ports (`AllowTcpForwarding local` in sshd_config)";
 
 /// Members that nobody could ask, because the SSH server of their host forbids it: why. They have not been silent.
 fn no_way_in<'a>(answers: &'a [(&'a DesiredHost, Answered)]) -> impl Iterator<Item = (&'a DesiredHost, &'a str)> {
@@ -331,19 +331,19 @@ fn no_way_in<'a>(answers: &'a [(&'a DesiredHost, Answered)]) -> impl Iterator<It
 fn without_a_list(local: Option<(ClusterId, usize)>, unasked: bool, dark: &[&str], silence: &str) -> String {
     match local {
         Some((id, members)) if !unasked && !dark.is_empty() => format!(
-            "what can be seen of cluster {id} with {members} members {NO_QUORUM} by itself, and {} could not be looked at: \
+            "the visible part of cluster {id} with {members} members {NO_QUORUM} on its own, and {} could not be inspected: \
              {silence}",
             dark.join(", ")
         ),
         Some((id, members)) if !unasked => format!("cluster {id} with {members} members {NO_QUORUM}: {silence}"),
         Some((id, members)) => {
-            format!("not everybody of cluster {id} with {members} members could be asked: {silence}")
+            format!("not every member of cluster {id} with {members} members could be queried: {silence}")
         }
-        None => format!("no member that could be asked answers: {silence}"),
+        None => format!("no member that could be queried answers: {silence}"),
     }
 }
 
-/// Members whose host cannot be looked at: the leader tells whether they answer its heartbeats.
+/// Members whose host cannot be inspected: the leader tells whether they answer its heartbeats.
 async fn ask_peers(fleet: &Arc<Fleet>, tls: &ClientTls, membership: &mut Membership) {
     let leader = membership.leader().filter(|id| membership.healthy(*id));
     let led_by = |spec: &&DesiredHost| membership.of(spec).map(|member| member.id) == leader;
@@ -536,7 +536,7 @@ mod tests {
         assert!(without_a_list(local, false, &[], "etcd-2: no leader").contains(NO_QUORUM));
         let in_part = without_a_list(local, false, &["etcd-3"], "etcd-2: no leader");
         assert!(
-            in_part.contains("what can be seen") && in_part.contains("etcd-3 could not be looked at"),
+            in_part.contains("the visible part") && in_part.contains("etcd-3 could not be inspected"),
             "{in_part}"
         );
         let unasked = without_a_list(local, true, &[], "etcd-1: certificate has expired");

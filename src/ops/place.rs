@@ -56,7 +56,7 @@ impl Place for RemotePlace {
             }
         };
         let (put, ()) = tokio::join!(put, watch);
-        match put.map_err(|error| self.refused("putting a backup there", &error))? {
+        match put.map_err(|error| self.refused("storing a backup there", &error))? {
             true => Ok(()),
             false => Err(PlaceError::Exists {
                 place: self.label.clone(),

@@ -40,7 +40,7 @@ impl RecoverOrder {
         if let Some(log) = self.logs.get(chosen).and_then(Fact::known) {
             lines.push(match furthest.saturating_sub(log.committed) {
                 0 => format!(
-                    "may be lost: what the lost members acknowledged after index {} and {chosen} never heard of",
+                    "may be lost: what the lost members acknowledged after index {} and {chosen} never received",
                     log.committed
                 ),
                 beyond => format!(
@@ -54,7 +54,7 @@ impl RecoverOrder {
     }
 
     fn line(&self, name: &NodeName, chosen: &NodeName) -> String {
-        let mark = if name == chosen { " <- goes on" } else { "" };
+        let mark = if name == chosen { " <- survivor" } else { "" };
         match self.logs.get(name) {
             Some(Fact::Known(log)) => format!(
                 "{name}: committed {}, last {} of term {}, term {}{mark}",
@@ -62,8 +62,8 @@ impl RecoverOrder {
             ),
             Some(Fact::Absent) => format!("{name}: no data"),
             Some(Fact::Unknown(why)) => format!("{name}: {why}{mark}"),
-            None if self.without.contains(name) => format!("{name}: left out"),
-            None => format!("{name}: not looked at"),
+            None if self.without.contains(name) => format!("{name}: excluded"),
+            None => format!("{name}: not inspected"),
         }
     }
 }

@@ -56,7 +56,7 @@ impl RestoreOrder {
     }
 }
 
-/// The note on every host that a restore is under way, from before the first member stops until the new cluster was
+/// The note on every host that a restore is in progress, from before the first member stops until the new cluster was
 /// seen healthy. Whoever comes next finds all it takes to finish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreNote {

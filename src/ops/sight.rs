@@ -18,7 +18,7 @@ use crate::ops::safety::{Blocked, Rule};
 /// What one look has left in the dark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sight {
-    /// The hosts that could not be looked at: why, and on a second line what to do about it.
+    /// The hosts that could not be inspected: why, and on a second line what to do about it.
     blind: BTreeMap<NodeName, String>,
     /// Members run, and could not be asked: why.
     unasked: Option<String>,
@@ -53,7 +53,7 @@ impl Sight {
         let unseen = |name: &NodeName| match hosts.get(name) {
             Some(Fact::Known(_)) => None,
             Some(Fact::Unknown(why)) => Some(why.clone()),
-            Some(Fact::Absent) | None => Some("it was not looked at".to_owned()),
+            Some(Fact::Absent) | None => Some("it was not inspected".to_owned()),
         };
         let blind = desired
             .hosts
@@ -84,7 +84,7 @@ impl Sight {
         (!self.blind.is_empty() && !why.contains(NO_QUORUM)) || why.starts_with(NO_WAY_TO_ASK)
     }
 
-    /// The hosts that could not be looked at: why, and on a second line what to do about it.
+    /// The hosts that could not be inspected: why, and on a second line what to do about it.
     pub fn blind(&self) -> impl Iterator<Item = (&NodeName, &str)> {
         self.blind.iter().map(|(name, why)| (name, why.as_str()))
     }
@@ -137,8 +137,8 @@ impl Sight {
     }
 }
 
-/// What helps where a host cannot be looked at, and nothing better is known.
-pub const MEND: &str = "mend the connection";
+/// What helps where a host cannot be inspected, and nothing better is known.
+pub const MEND: &str = "fix the connection";
 
 /// What is said of a cluster where nobody answers: that no member runs only where every host was looked at.
 pub fn nobody_runs<T>(hosts: &BTreeMap<NodeName, Fact<T>>) -> String {
@@ -155,7 +155,7 @@ pub fn nobody_runs<T>(hosts: &BTreeMap<NodeName, Fact<T>>) -> String {
         seen => format!("; no member runs on the {} that could", others(seen)),
     };
     format!(
-        "{} could not be looked at, so a member may run there{others}",
+        "{} could not be inspected, so a member may run there{others}",
         dark.join(", ")
     )
 }
@@ -174,7 +174,7 @@ pub enum Health {
     Well,
     /// It answered otherwise, or its host was looked at, or none of its peers hears it.
     Sick,
-    /// Its host cannot be looked at, and nothing is known against it.
+    /// Its host cannot be inspected, and nothing is known against it.
     Unknown,
 }
 
@@ -209,7 +209,7 @@ impl Membership {
         (hear.into_iter().collect(), deaf.into_iter().collect())
     }
 
-    /// What can be said of a member whose host could not be looked at; `None` when it was, or the member answered.
+    /// What can be said of a member whose host could not be inspected; `None` when it was, or the member answered.
     pub fn in_the_dark(&self, id: crate::inventory::MemberId) -> Option<String> {
         let why = why_and_help(self.unseen.get(&id)?).0;
         let (hear, deaf) = self.heard_by(id);
@@ -218,17 +218,17 @@ impl Membership {
             ([], deaf) => format!("; {} its member", none_of(deaf)),
             (hear, _) => format!("; {} its member, so it runs", some_of(hear)),
         };
-        Some(format!("it cannot be looked at ({why}){told}"))
+        Some(format!("it cannot be inspected ({why}){told}"))
     }
 
-    /// Notes whose host could not be looked at: whoever is not asked has not been silent.
+    /// Notes whose host could not be inspected: whoever is not asked has not been silent.
     #[must_use]
     pub fn seen_from<T>(mut self, desired: &Desired, hosts: &BTreeMap<NodeName, Fact<T>>) -> Self {
         for host in desired.hosts.values() {
             let why = match hosts.get(&host.name) {
                 Some(Fact::Known(_)) => continue,
                 Some(Fact::Unknown(why)) => why.clone(),
-                Some(Fact::Absent) | None => "it was not looked at".to_owned(),
+                Some(Fact::Absent) | None => "it was not inspected".to_owned(),
             };
             let member = self.of(host).map(|m| m.id);
             if let Some(id) = member.filter(|id| self.status_of(*id).is_none()) {
@@ -240,16 +240,16 @@ impl Membership {
 }
 
 fn some_of(names: &[&str]) -> String {
-    let hear = if names.len() == 1 { "hears" } else { "hear" };
+    let hear = if names.len() == 1 { "receives" } else { "receive" };
     format!("{} {hear} from", names.join(", "))
 }
 
 fn none_of(names: &[&str]) -> String {
-    let hear = if names.len() == 1 { "hears" } else { "hear" };
+    let hear = if names.len() == 1 { "receives" } else { "receive" };
     format!("{} {hear} nothing from", names.join(", "))
 }
 
-/// The refusal where it matters how these members are, and nobody can tell. `None` when all of them are known.
+/// The refusal where it matters how these members are, and no one can tell. `None` when all of them are known.
 pub fn cannot_tell<'a>(
     membership: &Membership,
     members: impl Iterator<Item = &'a crate::etcd::Member>,
@@ -270,7 +270,7 @@ pub fn cannot_tell<'a>(
     };
     Some(Blocked::new(
         Rule::Unreachable,
-        format!("{whom} cannot be looked at ({why}), so nobody can tell whether {they} well: {so}"),
+        format!("{whom} cannot be inspected ({why}), so it is unknown whether {they} healthy: {so}"),
         help.unwrap_or(MEND),
     ))
 }

@@ -123,7 +123,7 @@ impl Vault {
         let status = self.dir.status()?;
         if !status.is_empty() {
             self.authority().await?;
-            return Ok(format!("{} (it was there already)", cluster));
+            return Ok(format!("{} (already existed)", cluster));
         }
         let recipients = self.recipients()?;
         let made = self.dir.create(
@@ -152,8 +152,8 @@ impl Vault {
         };
         parsed.map_err(|errors| {
             if errors.is_empty() {
-                return StepError::new("there is no key of yours to seal the CA key to").hint(
-                    "make an SSH key with `ssh-keygen -t ed25519`, name one in `ssh.identity`, or list age or SSH public keys in `pki.recipients`",
+                return StepError::new("you have no key to seal the CA key to").hint(
+                    "create an SSH key with `ssh-keygen -t ed25519`, set one in `ssh.identity`, or list age or SSH public keys in `pki.recipients`",
                 );
             }
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -329,11 +329,11 @@ impl Vault {
             }
             AuthorityTurn::Switch => {
                 self.dir.switch_to_next()?;
-                "certificates come from the new CA".into()
+                "certificates are issued by the new CA".into()
             }
             AuthorityTurn::Retire => {
                 self.dir.retire_previous()?;
-                "the old CA is out of ca.crt".into()
+                "the old CA is removed from ca.crt".into()
             }
         };
         *self.authority.lock().await = None;

@@ -75,12 +75,16 @@ impl fmt::Display for LeafFinding {
                     "it is not valid before {from}: the clock that issued it or this one is wrong"
                 )
             }
-            LeafFinding::SanMissing { names } => write!(f, "it does not name {}", names.join(", ")),
+            LeafFinding::SanMissing { names } => write!(f, "it does not include {}", names.join(", ")),
             LeafFinding::SanExtra { names } => {
-                write!(f, "it names {}, which the inventory does not", names.join(", "))
+                write!(f, "it includes {}, which the inventory does not", names.join(", "))
             }
             LeafFinding::UsageMissing { usages } => {
-                write!(f, "it may not be used for {}, which etcd needs", usages.join(" and "))
+                write!(
+                    f,
+                    "it may not be used for {}, which etcd requires",
+                    usages.join(" and ")
+                )
             }
             LeafFinding::WrongIssuer { issuer } => write!(f, "the current CA did not sign it (issuer: {issuer})"),
             LeafFinding::WrongName { found, expected } => {
@@ -254,8 +258,8 @@ mod tests {
         spec.sans.push("10.0.0.2".parse().unwrap());
         let findings = judge(&spec, &cert, &ca, DAY);
         let expected = [
-            "it does not name 10.0.0.2",
-            "it names 10.0.0.1, which the inventory does not",
+            "it does not include 10.0.0.2",
+            "it includes 10.0.0.1, which the inventory does not",
         ];
         assert_eq!(findings.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
         assert!(must_reissue(&findings));
@@ -268,7 +272,7 @@ mod tests {
         let findings = judge(&spec, &cert, &ca, DAY);
         assert_eq!(
             findings[0].to_string(),
-            "it may not be used for clientAuth, which etcd needs"
+            "it may not be used for clientAuth, which etcd requires"
         );
         assert!(must_reissue(&findings));
     }

@@ -54,7 +54,7 @@ pub enum AuthorityError {
         why: String,
     },
     /// None of the CA certificates has this key.
-    #[error("the CA key does not belong to the CA certificate ({subjects})")]
+    #[error("the CA key does not match the CA certificate ({subjects})")]
     KeyMismatch {
         /// The certificates looked at.
         subjects: String,
@@ -84,10 +84,10 @@ pub enum AuthorityError {
         now: Timestamp,
     },
     /// A key could not be made.
-    #[error("cannot make a key")]
+    #[error("cannot create a key")]
     Generate(#[source] rcgen::Error),
     /// A certificate could not be made.
-    #[error("cannot make the certificate `{common_name}`: {why}")]
+    #[error("cannot create the certificate `{common_name}`: {why}")]
     Issue {
         /// Its subject.
         common_name: String,
@@ -95,7 +95,7 @@ pub enum AuthorityError {
         why: String,
     },
     /// A revocation list could not be made.
-    #[error("cannot make the revocation list: {why}")]
+    #[error("cannot create the revocation list: {why}")]
     Crl {
         /// What the library says.
         why: String,
@@ -108,20 +108,20 @@ impl AuthorityError {
         match self {
             AuthorityError::Certificate(source) => source.hint(),
             AuthorityError::Key { .. } => {
-                "give an unencrypted PEM key (PKCS#8, PKCS#1 or SEC1) of type ECDSA P-256 or \
-                 P-384, Ed25519 or RSA; `openssl pkey -in ca.key -out plain.key` takes a passphrase off"
+                "pass an unencrypted PEM key (PKCS#8, PKCS#1 or SEC1) of type ECDSA P-256 or \
+                 P-384, Ed25519 or RSA; `openssl pkey -in ca.key -out plain.key` removes a passphrase"
                     .to_owned()
             }
             AuthorityError::KeyMismatch { .. } => {
-                "put the certificate and the key of the same CA side by side; if one of the two files was changed, \
-                 take it back from version control"
+                "put the certificate and the key of the same CA next to each other; if one of the two files was changed, \
+                 restore it from version control"
                     .to_owned()
             }
-            AuthorityError::NotACa { .. } => "give a certificate with CA:TRUE and the key usage keyCertSign".to_owned(),
-            AuthorityError::Expired { .. } => "make a new CA with `quorate pki rotate-ca`".to_owned(),
-            AuthorityError::NotYetValid { .. } => "set this machine's clock, then run it again".to_owned(),
+            AuthorityError::NotACa { .. } => "pass a certificate with CA:TRUE and the key usage keyCertSign".to_owned(),
+            AuthorityError::Expired { .. } => "create a new CA with `quorate pki rotate-ca`".to_owned(),
+            AuthorityError::NotYetValid { .. } => "set this machine's clock, then run this again".to_owned(),
             AuthorityError::Generate(_) | AuthorityError::Issue { .. } | AuthorityError::Crl { .. } => {
-                "this is most likely a fault in quorate: please report it with the message above".to_owned()
+                "this is most likely a bug in quorate: please report it with the message above".to_owned()
             }
         }
     }
@@ -176,7 +176,7 @@ impl Authority {
     pub fn load(ca_cert_pem: &str, key: SecretPem, now: Timestamp) -> Result<Authority, AuthorityError> {
         let bundle = Certificate::bundle_from_pem(ca_cert_pem).map_err(AuthorityError::Certificate)?;
         let signer = read_key(&key)?;
-        // A CA that was renewed with its old key is there twice; the one that lives longest is meant.
+        // A CA that was renewed with its old key is listed twice; the one that lives longest is meant.
         let own = bundle
             .iter()
             .filter(|cert| cert.has_public_key(signer.public_key_raw()));

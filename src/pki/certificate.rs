@@ -38,8 +38,8 @@ pub enum CertError {
 impl CertError {
     /// What to do about it.
     pub fn hint(&self) -> String {
-        "give one or more certificates in PEM (`-----BEGIN CERTIFICATE-----`); if the file was damaged, take it back \
-         from version control"
+        "pass one or more certificates as PEM (`-----BEGIN CERTIFICATE-----`); if the file was damaged, restore it from version \
+         control"
             .to_owned()
     }
 }

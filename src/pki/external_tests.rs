@@ -214,8 +214,8 @@ fn every_problem_with_an_answer_is_named_and_nothing_is_changed() {
     for says in [
         "may not sign",
         "clientAuth",
-        "before certificates that are made today",
-        "`CN=Example Root CA` is not in it",
+        "before certificates issued today",
+        "`CN=Example Root CA` is missing",
     ] {
         assert!(problems.contains(says), "{says}: {problems}");
     }

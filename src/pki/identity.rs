@@ -33,7 +33,7 @@ pub struct Tried {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// None of the keys opens it.
-    #[error("none of your keys opens it")]
+    #[error("none of your keys can open it")]
     NoKey {
         /// Every key file that was tried.
         tried: Vec<Tried>,
@@ -151,7 +151,7 @@ fn load(path: &Path, tags: &[String], ask: &mut AskPassphrase<'_>) -> Result<Key
     if !ssh_key::is_private_key(&text) {
         let keys = age_keys(&text);
         if keys.is_empty() {
-            return Err("it holds neither an SSH private key nor an age secret key".to_owned());
+            return Err("it contains neither an SSH private key nor an age secret key".to_owned());
         }
         return Ok(keys
             .into_iter()

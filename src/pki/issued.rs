@@ -1,6 +1,6 @@
 //! `issued.yml`: which client certificates were issued. Committed like the rest of the directory; holds no key.
 //!
-//! A client cannot be looked at, so this list is the only way for a CA rotation to know who must get a new certificate
+//! A client cannot be inspected, so this list is the only way for a CA rotation to know who must get a new certificate
 //! first, and for a CRL to know serial numbers.
 
 use std::collections::BTreeMap;

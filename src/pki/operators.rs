@@ -11,7 +11,7 @@ use super::sealed;
 use super::store::{PkiDir, StoreError};
 
 const HEAD: &str =
-    "# Who can open the CA key, besides `pki.recipients` of the inventory. Kept by `quorate pki seal`.\n";
+    "# Who can open the CA key, besides `pki.recipients` of the inventory. Maintained by `quorate pki seal`.\n";
 
 impl PkiDir {
     /// The file of further recipients.

@@ -225,7 +225,7 @@ impl Gathered {
         };
         if ssh_key::is_private_key(&text) || text.contains("AGE-SECRET-KEY-") {
             let hint = format!(
-                "name the file with the public key: `{}`",
+                "use the file with the public key: `{}`",
                 ssh_key::public_file(path).display()
             );
             return self.refuse(place, Refusal::new("this is a private key", &hint));

@@ -84,7 +84,7 @@ pub enum StoreError {
     #[error("cannot use the CA in {}", path.display())]
     Authority { path: PathBuf, source: AuthorityError },
     /// `ca.key.age` cannot be made.
-    #[error("cannot make {}", path.display())]
+    #[error("cannot create {}", path.display())]
     Seal { path: PathBuf, source: SealError },
     /// `ca.key.age` belongs to another cluster, or is damaged.
     #[error("cannot open {}", path.display())]
@@ -99,10 +99,10 @@ pub enum StoreError {
         tried: Vec<Tried>,
     },
     /// The sealed CA is none of those in `ca.crt`.
-    #[error("{} holds the key of a CA (`{sealed}`) that is not in ca.crt", path.display())]
+    #[error("{} contains the key of a CA (`{sealed}`) that is not in ca.crt", path.display())]
     OtherCa { path: PathBuf, sealed: String },
     /// A turn of a rotation was asked for that is not due.
-    #[error("no CA rotation is under way in {}", dir.display())]
+    #[error("no CA rotation is in progress in {}", dir.display())]
     NotRotating { dir: PathBuf },
     /// A request for an intermediate CA was not made, or was answered already.
     #[error("no request for an intermediate CA waits for an answer in {}", dir.display())]
@@ -111,7 +111,7 @@ pub enum StoreError {
     #[error("this cannot be the cluster's CA: {}", problems.join("; "))]
     Answer { problems: Vec<String> },
     /// A rotation is under way, and something else would begin one.
-    #[error("the change to the CA `{new}` has not ended yet")]
+    #[error("the change to the CA `{new}` has not finished yet")]
     Rotating { new: String },
     /// `issued.yml` cannot be understood.
     #[error("{} is not a list of issued certificates: {why}", path.display())]
@@ -123,22 +123,24 @@ impl StoreError {
     pub fn hint(&self) -> String {
         let text = match self {
             StoreError::Read { .. } | StoreError::Write { .. } => {
-                "look at the owner and the permissions of this path, and at the free space"
+                "check the owner and permissions of this path, and the free space"
             }
             StoreError::Exists { .. } => {
-                "a CA is never overwritten; to change it run `quorate pki rotate-ca`, to start over move the file away"
+                "a CA is never overwritten; to change it, run `quorate pki rotate-ca`; to start over, move the file away"
             }
-            StoreError::Missing { .. } => "`quorate up` makes one for a new cluster; else take it from version control",
+            StoreError::Missing { .. } => {
+                "`quorate up` creates one for a new cluster; otherwise restore it from version control"
+            }
             StoreError::NoKey { .. } => {
-                "take ca.key.age from version control, or put the CA's key there as ca.key and run `quorate pki seal`"
+                "restore ca.key.age from version control, or put the CA's key there as ca.key and run `quorate pki seal`"
             }
             StoreError::PlainKey { .. } => "run `quorate pki seal`: it seals the key to the operators and removes it",
             StoreError::Certificates { source, .. } => return source.hint(),
             StoreError::Authority { source, .. } => return source.hint(),
-            StoreError::Seal { .. } => "name at least one age or SSH public key under `pki.recipients`",
+            StoreError::Seal { .. } => "add at least one age or SSH public key to `pki.recipients`",
             StoreError::Unseal { source, .. } => match source {
-                UnsealError::OtherCluster { .. } => "point `pki.dir` of this inventory to the directory of its own",
-                _ => "take ca.key.age from version control",
+                UnsealError::OtherCluster { .. } => "point `pki.dir` of this inventory to its own directory",
+                _ => "restore ca.key.age from version control",
             },
             StoreError::NotYours { sealed_to, .. } => {
                 let who = match sealed_to.is_empty() {
@@ -146,20 +148,20 @@ impl StoreError {
                     false => sealed_to.join("; "),
                 };
                 return format!(
-                    "it is sealed to: {who}. Give one of these keys as `ssh.identity`, or ask its owner to run \
+                    "it is sealed to: {who}. Set one of these keys as `ssh.identity`, or ask its owner to run \
                      `quorate pki seal` with your public key"
                 );
             }
             StoreError::OtherCa { .. } => "ca.crt and ca.key.age must come from the same CA: take both from one commit",
-            StoreError::NotRotating { .. } => "begin one with `quorate pki rotate-ca`",
-            StoreError::NoRequest { .. } => "make one with `quorate pki csr --out FILE`",
+            StoreError::NotRotating { .. } => "start one with `quorate pki rotate-ca`",
+            StoreError::NoRequest { .. } => "create one with `quorate pki csr --out FILE`",
             StoreError::Answer { .. } => {
                 "have the request signed again as what it asks for: CA:TRUE, path length 0, keyCertSign and cRLSign, no \
-                 extended key usages (or both serverAuth and clientAuth), no name constraints that leave hosts out; and put \
-                 every certificate up to the root into the file"
+                 extended key usages (or both serverAuth and clientAuth), no name constraints that exclude hosts; and put every certificate up to the root into the \
+                 file"
             }
-            StoreError::Rotating { .. } => "end it with `quorate pki rotate-ca`, then give the answer again",
-            StoreError::IssuedList { .. } => "take issued.yml from version control",
+            StoreError::Rotating { .. } => "finish it with `quorate pki rotate-ca`, then import the answer again",
+            StoreError::IssuedList { .. } => "restore issued.yml from version control",
         };
         text.to_owned()
     }

@@ -56,8 +56,7 @@ fn says(own: &Certificate, expected: &Expectations<'_>) -> Vec<String> {
     }
     if !(facts.server_auth && facts.client_auth) {
         problems.push(
-            "its extended key usages leave out serverAuth or clientAuth: etcd needs both, in one certificate"
-                .to_owned(),
+            "its extended key usages exclude serverAuth or clientAuth: etcd needs both, in one certificate".to_owned(),
         );
     }
     let now = expected.now;
@@ -68,7 +67,7 @@ fn says(own: &Certificate, expected: &Expectations<'_>) -> Vec<String> {
         problems.push(format!("it expired at {}", facts.not_after));
     } else if facts.not_after < outlives {
         problems.push(format!(
-            "it ends at {}, before certificates that are made today (`pki.leaf_validity`)",
+            "it expires at {}, before certificates issued today (`pki.leaf_validity`)",
             facts.not_after
         ));
     }
@@ -86,7 +85,7 @@ fn chain(own: &Certificate, bundle: &[Certificate], now: Timestamp, problems: &m
         let known = |cert: &&Certificate| last.is_issued_by(cert) && !above.contains(cert);
         let Some(issuer) = bundle.iter().find(known) else {
             problems.push(format!(
-                "the certificate of its issuer `{}` is not in it: put all of them there, up to the root",
+                "the certificate of its issuer `{}` is missing: include all of them, up to the root",
                 last.facts().issuer
             ));
             return above;
@@ -104,7 +103,7 @@ fn chain(own: &Certificate, bundle: &[Certificate], now: Timestamp, problems: &m
         }
         if !(facts.server_auth && facts.client_auth) {
             problems.push(format!(
-                "the extended key usages of `{}` above it leave out serverAuth or clientAuth",
+                "the extended key usages of `{}` above it exclude serverAuth or clientAuth",
                 facts.subject
             ));
         }

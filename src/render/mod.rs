@@ -95,7 +95,7 @@ pub enum RenderError {
         found: String,
     },
     /// The environment file for etcdctl is named after the configuration file, which leaves it no room.
-    #[error("{node}: no file for etcdctl can be put beside {config}: the path is too long")]
+    #[error("{node}: no file for etcdctl can be placed next to {config}: the path is too long")]
     #[allow(missing_docs)]
     EtcdctlPath { node: NodeName, config: HostPath },
     /// systemd makes run-time directories below /run only.
@@ -109,14 +109,14 @@ impl RenderError {
     pub fn hint(&self) -> &'static str {
         match self {
             RenderError::Template { .. } | RenderError::RunDirectory { .. } => {
-                "this is a mistake in quorate itself: please report it with the inventory"
+                "this is a bug in quorate: please report it with the inventory"
             }
             RenderError::Managed { .. } => {
-                "take it out of `etcd.config`; ports, paths, addresses and certificates have keys of their own"
+                "remove it from `etcd.config`; ports, paths, addresses and certificates have their own keys"
             }
             RenderError::EtcdctlPath { .. } => "choose a shorter `paths.config`",
             RenderError::OptionName { .. } => "use etcd's own name of the option: a-z, 0-9 and `-`",
-            RenderError::NotInInitialCluster { .. } => "look at `quorate members`: the list and the inventory disagree",
+            RenderError::NotInInitialCluster { .. } => "see `quorate members`: the list and the inventory disagree",
         }
     }
 }

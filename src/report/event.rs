@@ -61,7 +61,7 @@ pub enum Event {
         node: Option<NodeName>,
         /// How long it took.
         seconds: f64,
-        /// What was found when looking again.
+        /// What was found when verifying.
         saw: String,
     },
     /// A step failed.

@@ -118,7 +118,7 @@ pub(super) fn failed_bootstrap() -> Vec<Event> {
         step: "w2.etcd-2".into(),
         node: node("etcd-2"),
         error: "the unit etcd.service failed\nlast exit: code 1".into(),
-        hint: Some("run `quorate up` again when it is mended".into()),
+        hint: Some("run `quorate up` again when it is fixed".into()),
         journal,
     });
     events.push(Event::PhaseFinished {

@@ -139,7 +139,7 @@ impl Lab {
         let Some(why) = failed else { return Ok(()) };
         if self.now().world.moved_on(node, came_from) {
             return Err(StepError::new(format!(
-                "{why}; it is left as it is: the cluster has moved on"
+                "{why}; it was left as it is: the cluster has moved"
             )));
         }
         if !before.is_empty() {

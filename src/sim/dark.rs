@@ -10,17 +10,17 @@ use crate::ops::recover::RecoverOrder;
 /// A world, and what its operator sees of it.
 #[derive(Debug)]
 pub struct Dark {
-    /// What has happened, and which hosts cannot be looked at.
+    /// What has happened, and which hosts cannot be inspected.
     pub name: String,
     pub scene: Scene,
     pub seen: Observed,
-    /// The hosts that cannot be looked at.
+    /// The hosts that cannot be inspected.
     pub hosts: Vec<NodeName>,
     /// The truth: every host of the inventory has a member, and all are well.
     pub well: bool,
 }
 
-/// Why a host cannot be looked at, as `ops/observe` notes it.
+/// Why a host cannot be inspected, as `ops/observe` notes it.
 const REASONS: [&str; 3] = [
     "cannot connect to 10.0.0.1:22: No route to host\nsee that the host is up and that port 22 is reachable",
     "ops@10.0.0.1:22 refused the login (tried: id_ed25519)\nput your public key there",

@@ -163,7 +163,7 @@ impl World {
             .ok_or("no leader")?;
         match cluster.alarms.first() {
             None => Ok(()),
-            Some(alarm) => Err(format!("writes are refused all the same: {}", alarm.kind.word())),
+            Some(alarm) => Err(format!("writes are still refused: {}", alarm.kind.word())),
         }
     }
 

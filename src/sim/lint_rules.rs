@@ -230,7 +230,7 @@ fn a_host_that_nobody_could_look_at() {
     let caught = found(&restart(), |_, seen| {
         seen.hosts.insert(node(3), Fact::Unknown("no answer".into()));
     });
-    assert_eq!(caught, "w1.etcd-3: works on a host that could not be looked at");
+    assert_eq!(caught, "w1.etcd-3: works on a host that could not be inspected");
 }
 
 #[test]

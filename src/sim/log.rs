@@ -128,7 +128,7 @@ impl Lab {
         let runs = membership
             .releases()
             .min()
-            .ok_or_else(|| StepError::new("no member tells its release"))?;
+            .ok_or_else(|| StepError::new("no member reports its release"))?;
         if first_open(&step.ensures, &seen).is_some() {
             let before = Version::new(runs.major, runs.minor - 1, 0);
             self.begin_downgrade(before).await?;

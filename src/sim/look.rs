@@ -85,7 +85,7 @@ impl World {
                         false => format!("what can be seen of the cluster {NO_QUORUM} by itself"),
                     }
                 }
-                0 => "no member that could be asked answers".into(),
+                0 => "no member that could be queried answers".into(),
                 _ => DIFFERENT_CLUSTERS.into(),
             });
         };

@@ -30,7 +30,7 @@ pub struct Cluster {
     pub committed: u64,
     pub leader: Option<MemberId>,
     pub term: u64,
-    /// Since when nobody leads.
+    /// Since when there is no leader.
     pub leaderless_since: u64,
     /// A leader was elected that lacks acknowledged entries.
     pub forgot: bool,

@@ -157,7 +157,7 @@ fn a_member_that_comes_back_refused_by_the_others_is_the_last_one_stopped() {
     assert_eq!(order.iter().map(refused).collect::<Vec<_>>(), [true, false, false]);
     let events = format!("{:?}", after.reporter.events());
     assert!(
-        events.contains("has no live stream to") && events.contains("etcd checks the source address"),
+        events.contains("has no active stream to") && events.contains("etcd checks the source address"),
         "{events}"
     );
     // Run again, it begins with the one that nobody needs, and gets no further.

@@ -128,7 +128,7 @@ fn a_voter_is_stopped_only_while_the_others_are_a_healthy_quorum() {
     let degraded = cluster(&[Well, Well, Sick]);
     let outcome = may_stop(&degraded, id(1), STRICT);
     assert_eq!(
-        refused(outcome, "leave 1 of 3 voters, and 2 are needed"),
+        refused(outcome, "leave 1 of 3 voters, but quorum needs 2"),
         Rule::WouldLoseQuorum
     );
     // Five have one to spare, and it is not quorate that takes it while another is sick.
@@ -144,7 +144,7 @@ fn one_or_two_voters_are_stopped_only_when_an_outage_is_accepted() {
     for few in [1, 2] {
         let few = cluster(&vec![Well; few]);
         assert_eq!(
-            refused(may_stop(&few, id(1), STRICT), "without etcd meanwhile"),
+            refused(may_stop(&few, id(1), STRICT), "unavailable to clients"),
             Rule::WouldLoseQuorum
         );
         assert_eq!(may_stop(&few, id(1), OUTAGE), Ok(()));
@@ -209,7 +209,7 @@ fn a_learner_is_promoted_when_it_has_caught_up() {
     assert_eq!(may_promote(&cluster(&[Well, Learner(500)]), id(2)), Ok(()));
     let outcome = may_promote(&cluster(&[Well, Learner(501)]), id(2));
     assert_eq!(
-        refused(outcome, "501 entries behind, 500 are allowed"),
+        refused(outcome, "501 entries behind; at most 500 are allowed"),
         Rule::NotSettled
     );
     let mut silent = cluster(&[Well, Learner(0)]);
@@ -387,7 +387,7 @@ fn a_member_that_the_cluster_knows_elsewhere_is_not_stopped_for_good() {
     let refusals = scene.a_moment_later().plan().unwrap_err();
     let reason = &refusals[0].reason;
     assert!(
-        reason.contains("the cluster knows this member at https://192.0.2.1:2380"),
+        reason.contains("the cluster has this member at https://192.0.2.1:2380"),
         "{reason}"
     );
 }
@@ -488,7 +488,7 @@ fn data_is_moved_aside_only_when_a_quorum_says_that_its_member_is_gone() {
         ..three
     };
     assert_eq!(
-        refused(may_wipe(&hearsay, &url(4)), "does not come from a quorum"),
+        refused(may_wipe(&hearsay, &url(4)), "is not confirmed by a quorum"),
         Rule::Unknown
     );
 }
@@ -521,7 +521,7 @@ fn nobody_is_stopped_whom_a_leader_would_have_to_take_back_that_does_not_answer(
         ..cluster(&[Sick, Well, Sick])
     };
     assert_eq!(takes_back(&hearsay, id(3), &BTreeSet::new()), Ok(()));
-    // Itself it is down already, and beside one that does not lead an outage is an outage.
+    // Itself it is already down, and beside one that is down an outage is an outage.
     let led = cluster(&[Sick, Well, Well]);
     assert_eq!(may_stop(&led, id(1), OUTAGE), Ok(()));
     assert_eq!(may_stop(&cluster(&[Well, Well, Sick]), id(2), OUTAGE), Ok(()));
@@ -625,16 +625,16 @@ fn data_of_somebody_else_blocks() {
     };
     assert_eq!(foreign(&|facts| with_data(facts, 1, 7, true)), Ok(()));
     let outcome = foreign(&|facts| with_data(facts, 2, 7, true));
-    assert_eq!(refused(outcome, "carries the member etcd-2"), Rule::ForeignData);
+    assert_eq!(refused(outcome, "has the member etcd-2"), Rule::ForeignData);
     let outcome = foreign(&|facts| facts.data.state = DataState::Bootstrapped);
-    assert_eq!(refused(outcome, "did not make"), Rule::ForeignData);
+    assert_eq!(refused(outcome, "did not create"), Rule::ForeignData);
     let outcome = foreign(&|facts| facts.data.state = DataState::Foreign);
     assert_eq!(refused(outcome, "not etcd's"), Rule::ForeignData);
     let outcome = foreign(&|facts| {
         with_data(facts, 1, 7, true);
         facts.data.state = DataState::Aborted;
     });
-    assert_eq!(refused(outcome, "its write-ahead log is not there"), Rule::DataGone);
+    assert_eq!(refused(outcome, "its write-ahead log is missing"), Rule::DataGone);
     let outcome = foreign(&|facts| {
         facts.service.pid = Some(1);
         facts.service.running_exe = Some("/usr/bin/etcd".into());
@@ -706,7 +706,10 @@ fn a_listed_member_with_data_of_another_cluster_is_never_started_beside_it() {
     let verdict =
         |running: u64, n: usize| same_as_running(ClusterId(running), &desired.hosts[&stock::host(n).name], facts(n));
     assert_eq!(verdict(7, 1), Ok(()));
-    assert_eq!(refused(verdict(7, 3), "holds data of the cluster"), Rule::ForeignData);
+    assert_eq!(
+        refused(verdict(7, 3), "contains data of the cluster"),
+        Rule::ForeignData
+    );
     let mut blank = facts(3).clone();
     blank.data.state = DataState::Empty;
     assert_eq!(same_as_running(ClusterId(7), &stock::host(3), &blank), Ok(()));
@@ -793,7 +796,7 @@ fn a_release_that_is_merely_installed_has_written_nothing() {
     // Where nothing tells, nothing is made up: etcd itself knows.
     let told = lost(all, V3_5).expect("it is put back").notes.join("; ");
     assert!(
-        told.contains("nothing on etcd-1 tells which release wrote its data"),
+        told.contains("nothing on etcd-1 shows which release wrote its data"),
         "{told}"
     );
 }
@@ -869,7 +872,7 @@ fn a_renewal_does_not_wait_for_who_is_lost_to_a_leader_that_stays_silent() {
     let others: Vec<_> = (2..=5).map(|n| stock::host(n).name).collect();
     assert_eq!(looked_at, Some(others));
     assert!(
-        plan.notes.iter().any(|note| note.contains("etcd-1 is not waited for")),
+        plan.notes.iter().any(|note| note.contains("not waiting for etcd-1")),
         "{:?}",
         plan.notes
     );

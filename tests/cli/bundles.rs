@@ -14,7 +14,7 @@ fn without_a_bundle_nothing_is_begun() {
     --- stdout
     --- stderr
     error: there is no bundle: none was named, this executable carries none, and there is no *.qbundle in .
-    help: make one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
+    help: create one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
     "#);
     assert!(!desk.path("pki").exists());
 }
@@ -28,7 +28,7 @@ fn an_empty_file_and_another_file_are_no_bundles() {
     --- stdout
     --- stderr
     error: ./etcd.qbundle is not a bundle: it is empty
-    help: copy the bundle again, or make one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
+    help: copy the bundle again, or create one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
     "#);
     desk.write("etcd.qbundle", "PK\u{3}\u{4} something else entirely");
     assert_snapshot!(desk.run(&["up", "--yes"]).whole(), @r#"
@@ -36,14 +36,14 @@ fn an_empty_file_and_another_file_are_no_bundles() {
     --- stdout
     --- stderr
     error: ./etcd.qbundle is not a bundle: it is something else
-    help: copy the bundle again, or make one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
+    help: copy the bundle again, or create one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
     "#);
     assert_snapshot!(desk.run(&["bundle", "verify", "missing.qbundle"]).whole(), @r#"
     exit code 9
     --- stdout
     --- stderr
     error: cannot read missing.qbundle: No such file or directory (os error 2)
-    help: is the path right? A bundle is named with --bundle FILE or QUORATE_BUNDLE
+    help: check the path; a bundle is set with --bundle FILE or QUORATE_BUNDLE
     "#);
 }
 
@@ -57,7 +57,7 @@ fn two_bundles_beside_the_inventory_ask_which() {
     --- stdout
     --- stderr
     error: there are several bundles: ./a.qbundle, ./b.qbundle
-    help: say which with --bundle FILE
+    help: choose one with --bundle FILE
     "#);
 }
 

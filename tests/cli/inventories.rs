@@ -78,7 +78,7 @@ fn every_problem_is_told_at_once() {
       help: did you mean `client_port`?
 
     Warning:
-      ⚠ two members: the loss, and any restart, of one is an outage of the cluster
+      ⚠ two members: losing or restarting either one is an outage of the cluster
        ╭─[inventory.yml:7:1]
      6 │     cert-file: /x.pem
      7 │ hosts:
@@ -155,7 +155,7 @@ fn an_inventory_that_is_not_there_says_how_to_make_one() {
     --- stderr
       × cannot read the inventory inventory.yml
       ╰─▶ No such file or directory (os error 2)
-      help: name the file with `-i FILE`, or write a first one with `quorate init`
+      help: pass the file with `-i FILE`, or create one with `quorate init`
     "#);
 }
 

@@ -91,7 +91,7 @@ fn every_command_that_takes_a_node_suggests_the_nearest() {
         assert_eq!(
             said.stderr,
             "error: the inventory has no host `etcd-22`\n\
-             help: did you mean `etcd-2`? A new host takes its address with it: `--address ADDRESS`\n",
+             help: did you mean `etcd-2`? A new host needs its address: `--address ADDRESS`\n",
             "{arguments:?}"
         );
     }

@@ -204,7 +204,7 @@ async fn a_member_that_quorate_could_not_talk_to_is_found() {
         .await
         .unwrap();
     bench.take_down().await;
-    assert!(faults[0].said.contains("quorate cannot talk to it"), "{faults:?}");
+    assert!(faults[0].said.contains("quorate cannot connect to it"), "{faults:?}");
     assert_eq!(faults[0].options, ["cipher-suites", "tls-max-version"], "{faults:?}");
 }
 

@@ -172,7 +172,7 @@ fn a_backup_sealed_to_somebody_else_stays_closed_and_restores_nothing() {
     let other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti user@example.com";
     let (path, manifest) = backup(&lab, &["--recipient", other]);
     assert_eq!(manifest["sealed_to"].as_array().map(Vec::len), Some(1));
-    let why = ["none of your keys opens", "user@example.com"];
+    let why = ["none of your keys can open", "user@example.com"];
     lab.quorate(&["backup", "verify", text(&path)]).code(6).says(&why);
     lab.stops_nothing(|lab| {
         lab.quorate(&["restore", text(&path), "--yes", "--accept-data-loss"])
@@ -225,7 +225,7 @@ fn a_backup_of_a_later_minor_is_not_restored_into_an_earlier_one() {
     lab.stops_nothing(|lab| {
         lab.quorate(&["restore", text(&path), "--yes", "--accept-data-loss"])
             .code(4)
-            .says(&["does not read the data of a later minor release"])
+            .says(&["cannot read the data of a later minor release"])
     });
 }
 

@@ -163,7 +163,7 @@ fn data_that_is_marked_as_another_clusters_is_left_alone() {
     assert_eq!(fingerprints(&lab), before);
     n1.sh("rm /var/lib/etcd/.quorate-cluster");
     let refused = lab.quorate(&["up", "--yes"]).code(4);
-    assert!(refused.stderr.contains("did not make"), "{refused}");
+    assert!(refused.stderr.contains("did not create"), "{refused}");
     assert_eq!(n1.pid(), 0);
 }
 

@@ -275,7 +275,7 @@ fn of_a_cluster_that_is_seen_in_part_the_living_are_shown_and_their_word_counts(
     );
     assert_eq!(member(&glance, "n1")["healthy"], true, "{glance}");
     let why = member(&glance, "n3")["problem"].to_string();
-    assert!(why.contains("hears nothing from its member"), "{why}");
+    assert!(why.contains("receives nothing from its member"), "{why}");
     for command in ["doctor", "health"] {
         let outcome = lab.quorate(&[command]).code(11);
         let named = LAST_RESORTS.iter().find(|named| outcome.to_string().contains(*named));

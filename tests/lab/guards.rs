@@ -101,7 +101,7 @@ fn options_in_the_environment_are_named_as_ignored() {
          systemctl daemon-reload && systemctl restart etcd");
     let plan = lab.quorate(&["plan"]).ok();
     for said in [
-        "n1: the unit etcd is changed by /etc/systemd/system/etcd.service.d/quota.conf",
+        "n1: the unit etcd is modified by /etc/systemd/system/etcd.service.d/quota.conf",
         "n1: etcd has ETCD_QUOTA_BACKEND_BYTES in its environment and ignores it",
     ] {
         assert!(plan.stdout.contains(said), "{said}\n{plan}");
@@ -118,7 +118,7 @@ fn a_slow_disk_is_named_while_the_member_is_made() {
          chmod 755 /usr/bin/dd");
     lab.quorate(&["up", "--yes"])
         .ok()
-        .says(&["n1", "ms for a synced write: etcd wants 10 ms or less", "an SSD"]);
+        .says(&["n1", "a synced write takes", "etcd needs 10 ms or less", "SSD"]);
     assert_eq!(lab.host("n1").sh("ls -A /var/lib/etcd | grep gauge || :").trim(), "");
 }
 

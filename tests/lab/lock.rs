@@ -68,7 +68,7 @@ fn a_paused_run_keeps_its_lock_and_stops_when_it_is_stolen() {
     signal(&first, "-STOP");
     lab.quorate(&["up", "--yes"]).code(8);
     let stolen = lab.quorate(&["unlock", "--steal"]).ok();
-    assert!(stolen.stdout.contains("taken away"), "{stolen}");
+    assert!(stolen.stdout.contains("taken from"), "{stolen}");
     for host in lab.hosts() {
         let record = host.sh("cat /run/quorate/lock-audit.log");
         assert!(

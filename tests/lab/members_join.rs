@@ -81,7 +81,10 @@ fn a_refused_newcomer_leaves_the_inventory_as_it_was() {
     let refused = lab
         .quorate(&["add-node", "n2", "--address", &lab.host("n2").address, "--yes"])
         .code(4);
-    assert!(refused.stderr.contains("holds files that are not etcd's"), "{refused}");
+    assert!(
+        refused.stderr.contains("contains files that do not belong to etcd"),
+        "{refused}"
+    );
     assert_eq!(inventory(), before);
 }
 
@@ -98,14 +101,19 @@ fn up_takes_one_member_to_three_one_learner_after_the_other() {
         .iter()
         .filter_map(|e| {
             let what = e["what"].as_str()?;
-            let known = ["as a learner", "make it a voter"];
+            let known = ["as a learner", "promote it to a voter"];
             known.into_iter().find(|k| what.contains(k))
         })
         .collect();
     // Never a voter at once, and never two at a time.
     assert_eq!(
         changes,
-        ["as a learner", "make it a voter", "as a learner", "make it a voter"],
+        [
+            "as a learner",
+            "promote it to a voter",
+            "as a learner",
+            "promote it to a voter"
+        ],
         "{up}"
     );
     // Each is told about the members of that moment and itself, and never that it founds a cluster.
@@ -157,9 +165,9 @@ fn a_learner_that_never_catches_up_is_taken_out_again_and_the_next_try_begins_an
 
     let failed = lab.quorate(&command).code(6);
     failed.says(&[
-        "the learner has come no closer for 120 s: it is",
+        "the learner has made no progress for 120 s: it is",
         "entries behind",
-        "it was taken out of the cluster again",
+        "it was removed from the cluster again",
         "quorate logs n4",
     ]);
     let status = lab.quorate(&["status", "--output", "json"]).json();

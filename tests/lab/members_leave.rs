@@ -236,7 +236,7 @@ fn members_that_left_the_inventory_are_pruned_even_the_leader_and_one_that_is_de
     };
     let order = [
         at("remove the member n5"),
-        at("hand leadership over"),
+        at("transfer leadership"),
         at("as a learner"),
         at("remove the member n4"),
     ];

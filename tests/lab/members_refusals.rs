@@ -69,7 +69,7 @@ fn three_members_and_everything_that_is_wrong_to_ask_of_them() {
     );
     says(
         &q(&["downgrade", "--to", &release("3.4")]).code(4),
-        &["etcd cannot go back", "quorate restore FILE"],
+        &["etcd cannot be downgraded online", "quorate restore FILE"],
     );
     says(
         &q(&["downgrade", "--to", "3.5.1"]).code(4),
@@ -80,13 +80,13 @@ fn three_members_and_everything_that_is_wrong_to_ask_of_them() {
     lab.host("n3").sh("systemctl stop etcd");
     says(
         &q(&["ok-to-stop", "n1"]).code(4),
-        &["would leave 1 of 3 voters, and 2 are needed"],
+        &["would leave 1 of 3 voters, but quorum needs 2"],
     );
     let down = q(&["ok-to-stop", "n3"]).ok();
-    assert!(down.stdout.contains("it is down already"), "{down}");
+    assert!(down.stdout.contains("it is already down"), "{down}");
     says(
         &q(&["restart", "--limit", "n1"]).code(4),
-        &["would leave 1 of 3 voters, and 2 are needed"],
+        &["would leave 1 of 3 voters, but quorum needs 2"],
     );
     says(&q(&["remove-node", "n1"]).code(4), &["n3 is not healthy"]);
     says(
@@ -136,7 +136,7 @@ fn two_members_and_one() {
     for command in [["up"].as_slice(), &["add-node", "n2"]] {
         says(
             &q(command).code(4),
-            &["it is not a member any more", "quorate replace-node n2 n2"],
+            &["it is no longer a member", "quorate replace-node n2 n2"],
         );
     }
     lab.quorate(&["replace-node", "n2", "n2", "--yes"]).ok();
@@ -191,7 +191,7 @@ fn options_that_the_next_release_no_longer_has() {
     let refused = lab
         .quorate(&["upgrade", "--to", &new, "--yes", "--accept-outage"])
         .code(4);
-    says(&refused, &["debug", "does not fit etcd", "together in the inventory"]);
+    says(&refused, &["debug", "does not fit etcd", "in the inventory together"]);
     lab.plain_inventory(&old);
     lab.quorate(&["up", "--yes", "--accept-outage"]).ok();
     says(

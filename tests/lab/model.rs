@@ -69,17 +69,18 @@ impl Shown {
     }
 }
 
-/// `3 voters, can lose 1 -> 0 -> 1`, or `3 voters, can lose 1`.
+/// `3 voters, survives 1 failure now, 0 during, 1 after`, or `3 voters, survives 1 failure`.
 fn tolerance(told: &str) -> (i64, [i64; 3]) {
-    let (voters, lose) = told
-        .split_once(", can lose ")
+    let (voters, survives) = told
+        .split_once(", survives ")
         .unwrap_or_else(|| panic!("no tolerance: {told}"));
     let voters = voters
         .split(' ')
         .next()
         .and_then(|n| n.parse().ok())
         .expect("a number of voters");
-    let numbers: Vec<i64> = lose.split(" -> ").map(|n| n.parse().unwrap_or(-1)).collect();
+    let first = |part: &str| part.split(' ').next().and_then(|n| n.parse().ok());
+    let numbers: Vec<i64> = survives.split(", ").map(|part| first(part).unwrap_or(-1)).collect();
     match numbers.as_slice() {
         [same] => (voters, [*same; 3]),
         [before, during, after] => (voters, [*before, *during, *after]),

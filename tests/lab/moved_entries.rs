@@ -45,13 +45,13 @@ fn names_that_were_exchanged_or_changed_are_put_back() {
     refused_and_put_back(
         &lab,
         &exchanged,
-        &["carries the member n1 of this very cluster", "put the names back"],
+        &["has the member n1 of this same cluster", "put the names back"],
     );
     let renamed = text.replace("name: n3\n", "name: m3\n");
     refused_and_put_back(
         &lab,
         &renamed,
-        &["carries the member n3 of this very cluster", "put the names back"],
+        &["has the member n3 of this same cluster", "put the names back"],
     );
     // The same while nobody runs: no cluster is made beside what lies there.
     for host in lab.hosts() {

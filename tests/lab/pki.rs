@@ -154,7 +154,7 @@ fn the_ca_is_changed_while_clients_write_and_no_handshake_fails() {
     );
     let refused = lab.quorate(&["up", "--yes"]).code(4);
     assert!(
-        refused.stderr.contains("a CA rotation is under way") && refused.stderr.contains("pki rotate-ca"),
+        refused.stderr.contains("a CA rotation is in progress") && refused.stderr.contains("pki rotate-ca"),
         "{refused}"
     );
     let half_way = shown(&lab, 11);

@@ -159,7 +159,7 @@ fn users_and_roles_are_what_the_inventory_says_and_everything_else_goes_on_worki
     let plan = lab.quorate(&["plan", "--output", "json"]).code(4);
     assert!(plan.stdout.contains("stranger (user nobody)"), "{plan}");
     lab.quorate(&["up", "--yes"]).code(4).says(&[
-        "would be locked out: stranger (user nobody)",
+        "would lock out these clients, which have certificates: stranger (user nobody)",
         "users",
         "--accept-outage",
     ]);
@@ -172,7 +172,7 @@ fn users_and_roles_are_what_the_inventory_says_and_everything_else_goes_on_worki
         "+ role reader: read /config",
         "+ user app: role writer",
         "+ user root: role root",
-        "switch etcd's authentication ON",
+        "turn etcd's authentication ON",
     ] {
         assert!(plan.stdout.contains(line), "{line}\n{plan}");
     }

@@ -144,7 +144,7 @@ fn a_running_cluster_moves_below_a_companys_ca_without_a_gap() {
     assert!(imported.stderr.contains("pki rotate-ca"), "{imported}");
     lab.quorate(&["up", "--yes"])
         .code(4)
-        .says(&["a CA rotation is under way"]);
+        .says(&["a CA rotation is in progress"]);
 
     lab.quorate(&["pki", "rotate-ca", "--yes"])
         .code(4)

@@ -111,7 +111,7 @@ fn certificates_that_only_the_next_handshake_would_refuse_are_found_and_replaced
     };
     let mistakes = [
         ("peer", servers_only(&lab, &ca, &peer), "may not be used for clientAuth"),
-        ("peer", issued(&ca, &elsewhere, 1), "does not name"),
+        ("peer", issued(&ca, &elsewhere, 1), "does not include"),
         (
             "server",
             servers_only(&lab, &ca, &server),
@@ -157,7 +157,7 @@ fn a_key_that_does_not_fit_its_certificate_is_found_before_a_restart() {
     let pids = lab.pids();
     lab.quorate(&["restart", "--limit", "n2", "--yes"]).code(4).says(&[
         "server.key",
-        "would not come up again",
+        "would not start again",
         "quorate up",
     ]);
     lab.quorate(&["up", "--yes"]).ok();
@@ -228,7 +228,7 @@ fn a_ca_and_keys_that_do_not_belong_together_are_told_apart() {
     // ca.crt is another's.
     fs::write(pki.join("ca.crt"), other.certificate().to_pem()).unwrap();
     lab.quorate(&["pki", "renew", "--yes"]).code(4).says(&[
-        "holds the key of a CA",
+        "contains the key of a CA",
         "that is not in ca.crt",
         "from one commit",
     ]);
@@ -239,7 +239,7 @@ fn a_ca_and_keys_that_do_not_belong_together_are_told_apart() {
     fs::write(pki.join("ca.key"), other.key().expose_pem()).unwrap();
     lab.quorate(&["pki", "seal"])
         .code(4)
-        .says(&["does not belong to the CA certificate", "side by side"]);
+        .says(&["does not match the CA certificate", "next to each other"]);
     assert!(pki.join("ca.key").exists() && !pki.join("ca.key.age").exists());
     fs::remove_file(pki.join("ca.key")).unwrap();
 
@@ -368,5 +368,5 @@ fn operators_come_and_go() {
 
     lab.quorate(&["pki", "seal", "--remove", "bob@laptop"])
         .code(2)
-        .says(&["is none of the recipients", "carol@laptop"]);
+        .says(&["is not a recipient", "carol@laptop"]);
 }

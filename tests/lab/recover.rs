@@ -71,14 +71,17 @@ fn two_of_three_lost_their_disks_and_the_third_becomes_three_again() {
     let before = lab.status()["cluster_id"].clone();
     burn(&lab, &["n1", "n2"]);
     let plan = lab.quorate(&["plan"]).code(10).stdout;
-    assert!(plan.contains("`quorate recover` goes on from what is left"), "{plan}");
+    assert!(
+        plan.contains("`quorate recover` rebuilds the cluster from what is left"),
+        "{plan}"
+    );
     lab.quorate(&["recover", "--yes"]).code(4).says(&[
         "--accept-data-loss",
-        "whatever the lost majority acknowledged after that is gone",
+        "whatever the lost majority acknowledged after that is lost",
     ]);
     let recovered = recover(&lab, "", &[])
         .ok()
-        .says(&["n3: committed", "<- goes on", "n1: no data", "may be lost"]);
+        .says(&["n3: committed", "<- survivor", "n1: no data", "may be lost"]);
     is_whole(&lab, 3);
     assert_ne!(
         lab.status()["cluster_id"],
@@ -101,7 +104,7 @@ fn hosts_that_never_come_back_are_left_out_by_name_and_never_join_unnoticed() {
     assert!(lab.host("n3").pid() > 0, "nothing was stopped");
     recover(&lab, "", &["--without", "n1", "--without", "n2"])
         .ok()
-        .says(&["`quorate replace-node NAME NAME` joins it afresh"]);
+        .says(&["`quorate replace-node NAME NAME` adds it again as a new member"]);
     assert_eq!(get(&lab, "kept"), "yes\n");
     let healthy = || {
         let status = lab.glance();
@@ -119,7 +122,7 @@ fn hosts_that_never_come_back_are_left_out_by_name_and_never_join_unnoticed() {
     lab.stops_nothing_of(&["n1", "n3"], |lab| {
         lab.quorate(&["up", "--yes", "--limit", "n1"])
             .code(4)
-            .says(&["it is not a member any more"])
+            .says(&["it is no longer a member"])
     });
 
     // Both of them are: the old cluster serves beside the new one, and quorate touches neither.
@@ -198,7 +201,7 @@ fn of_two_survivors_the_one_with_the_newest_committed_data_goes_on() {
     let chosen = told
         .stderr
         .lines()
-        .find(|line| line.contains("<- goes on"))
+        .find(|line| line.contains("<- survivor"))
         .expect("one is chosen");
     assert!(chosen.contains("n2:"), "{told}");
     is_whole(&lab, 5);

@@ -47,10 +47,10 @@ fn a_host_that_shows_another_key_is_not_talked_to_and_its_pin_stays() {
         &format!("n2: the host key of {}:22 is not the pinned one", host.address),
         "remove line 2 of",
         "pki/known_hosts",
-        "somebody may be in between",
+        "the connection may be intercepted",
     ]);
     lab.refuses(&["trust", "--yes"], 5)
-        .says(&["n2", "another key than the pinned one"]);
+        .says(&["n2", "a different key than the pinned one"]);
     let after = fs::read_to_string(lab.dir().join("pki/known_hosts")).expect("the pins");
     assert_eq!(after, pins, "`trust` never replaces a pin");
 }
@@ -115,7 +115,7 @@ fn a_host_that_cannot_be_reached_blocks_a_bootstrap() {
     assert!(!refused.stderr.contains("n1: "), "only n2 is at fault\n{refused}");
     refused.says(&[
         &format!("n2: cannot connect to {}:22", lab.host("n2").address),
-        "nothing is begun without it",
+        "nothing is started without it",
     ]);
     assert!(!lab.dir().join("pki/ca.crt").exists(), "not even the CA was made");
 }

@@ -19,7 +19,7 @@ fn too_little_disk_is_seen_before_the_push() {
         lab.refuses(&["up", "--yes"], 4).says(&[
             &format!("n2: {path}"),
             "20 MiB free",
-            &format!("{needed} MiB are needed"),
+            &format!("but needs {needed} MiB"),
             "free some space",
         ]);
         host.sh(&format!("umount {path}"));
@@ -56,7 +56,7 @@ fn a_clock_that_is_an_hour_off_is_named_with_its_direction() {
             "n1: its clock is 3",
             direction,
             "this machine's",
-            "set both clocks right",
+            "synchronize both clocks",
         ]);
         lab.host("n1").clock(0);
     }
@@ -91,7 +91,7 @@ fn data_of_another_cluster_is_never_touched() {
         echo data >/var/lib/etcd/member/snap/db";
     host.sh(bootstrapped);
     lab.refuses(&["up", "--yes"], 4).says(&[
-        "n1: /var/lib/etcd already carries an etcd member that quorate did not make",
+        "n1: /var/lib/etcd already contains an etcd member that quorate did not create",
         "mv /var/lib/etcd",
     ]);
 
@@ -101,7 +101,7 @@ fn data_of_another_cluster_is_never_touched() {
 
     host.sh("rm -r /var/lib/etcd/member; echo hello >/var/lib/etcd/notes.txt");
     lab.refuses(&["up", "--yes"], 4)
-        .says(&["n1: /var/lib/etcd holds files that are not etcd's"]);
+        .says(&["n1: /var/lib/etcd contains files that do not belong to etcd"]);
 }
 
 #[test]

@@ -210,14 +210,14 @@ fn a_restore_killed_at_any_boundary_keeps_everybody_else_out_and_is_finished_by_
                     .lab
                     .quorate(command)
                     .code(4)
-                    .says(&["is not finished", "quorate restore"]);
+                    .says(&["has not finished", "quorate restore"]);
             }
         }
         if scene
             .restore(&["--no-snapshot"])
             .ok()
             .stderr
-            .contains("goes on with the restore")
+            .contains("continues the restore")
         {
             scene.is_restored(3);
         }
@@ -258,7 +258,7 @@ fn another_backup_cannot_take_over_a_restore_that_was_begun() {
     ] {
         let refused = scene.lab.quorate(closed).code(4);
         assert!(
-            ["is not finished", "finish it: `quorate restore"]
+            ["has not finished", "finish it: `quorate restore"]
                 .iter()
                 .all(|text| refused.stderr.contains(text)),
             "{closed:?}\n{refused}"
@@ -266,7 +266,7 @@ fn another_backup_cannot_take_over_a_restore_that_was_begun() {
     }
     for looks in ["status", "doctor"] {
         let told = scene.lab.quorate(&[looks]).code(11);
-        assert!(told.stdout.contains("is not finished"), "{looks}\n{told}");
+        assert!(told.stdout.contains("has not finished"), "{looks}\n{told}");
     }
     scene.restore(&[]).ok();
     scene.is_restored(1);
@@ -281,7 +281,7 @@ fn a_host_that_does_not_answer_stops_a_restore_before_anything_is_stopped_unless
     scene
         .restore(&["--without", "n3"])
         .code(4)
-        .says(&["would go on with the old data"]);
+        .says(&["would keep running on the old data"]);
     let before = pids(&["n1", "n2"]);
     scene.lab.host("n3").crash();
     scene.restore(&[]).code(5).says(&["n3", "--without n3"]);

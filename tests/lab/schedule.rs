@@ -60,7 +60,7 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
     ];
     lab.quorate(&schedule)
         .code(3)
-        .says(&["does not say when", "schedule: daily"]);
+        .says(&["does not schedule backups", "schedule: daily"]);
     // Every 20 s: nobody wants that but a test.
     let section = format!(
         "backup:\n  schedule: \"*:*:0/20\"\n  to: {place}\n  keep: {{last: 3}}\n  identity: home/.ssh/id_ed25519\nhosts:"
@@ -70,7 +70,7 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
 
     lab.quorate(&schedule)
         .ok()
-        .says(&["the timer is on", "the first one is there"]);
+        .says(&["the timer is enabled", "the first one was taken"]);
     let first = scheduled(&lab, &place);
     let by = first[0]["taken_from"].as_str().expect("a name").to_owned();
     assert_ne!(by, lab.leader(), "a follower takes it");
@@ -159,7 +159,7 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
     for host in &lab.hosts()[..3] {
         assert_eq!(left_of_it(host), "", "on {}", host.name);
     }
-    assert!(!scheduled(&lab, &place).is_empty(), "backups stay");
+    assert!(!scheduled(&lab, &place).is_empty(), "backups are kept");
 }
 
 /// With authentication on etcd gives snapshots only to the role `root`, which the members get with the schedule.
@@ -181,7 +181,7 @@ fn backups_go_to_s3_and_come_from_a_cluster_with_authentication_on() {
     lab.quorate(&["up", "--yes"]).ok();
     lab.quorate(&["backup", "schedule", "--yes", "--program", "quorate-for-hosts"])
         .ok()
-        .says(&["the first one is there"]);
+        .says(&["the first one was taken"]);
     assert_eq!(findings(&lab), "[]");
     for host in &lab.hosts()[..3] {
         let kept = host.sh("stat -c '%a %U %n' /etc/etcd/etcd-backup/s3-credentials");

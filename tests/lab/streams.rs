@@ -28,7 +28,7 @@ fn a_roll_stops_at_the_member_that_the_others_refuse_and_its_hint_leads_out() {
     let stopped = lab
         .quorate(&["restart", "--yes"])
         .code(6)
-        .says(&["n1 has no live stream to n", "its peer certificate does not name"]);
+        .says(&["n1 has no active stream to n", "its peer certificate does not include"]);
     // Whichever it began with, it was the only one.
     let turned = lab.restarted_since(&before);
     assert_eq!(turned.len(), 1, "{}", stopped.stderr);
@@ -36,11 +36,11 @@ fn a_roll_stops_at_the_member_that_the_others_refuse_and_its_hint_leads_out() {
     assert_eq!(lab.status()["healthy"], true);
     let now = lab.pids();
     let again = lab.quorate(&["restart", "--limit", "n3", "--yes"]).code(6);
-    again.says(&["n1 has no live stream to n2"]);
+    again.says(&["n1 has no active stream to n2"]);
     assert_eq!(lab.restarted_since(&now), [].into());
     lab.quorate(&["ok-to-stop", "n3"])
         .code(4)
-        .says(&["has no live stream to"]);
+        .says(&["has no active stream to"]);
 
     // The hint, word by word: the address under `sans`, and `up`, which restarts nobody.
     let pids = lab.pids();
@@ -52,7 +52,7 @@ fn a_roll_stops_at_the_member_that_the_others_refuse_and_its_hint_leads_out() {
     lab.quorate(&["up", "--yes"]).ok();
     assert_eq!(lab.restarted_since(&pids), [].into());
     wait_until("n1's streams", Duration::from_secs(20), || {
-        !lab.quorate(&["doctor"]).stdout.contains("no live stream")
+        !lab.quorate(&["doctor"]).stdout.contains("no active stream")
     });
     lab.quorate(&["restart", "--yes"]).ok();
     assert_eq!(lab.restarted_since(&pids).len(), 3);
@@ -78,8 +78,8 @@ fn a_newcomer_that_the_others_refuse_gets_no_vote() {
     run.go_on();
     run.wait().code(6).says(&[
         "it stays a learner",
-        "n3 has no live stream to",
-        "its peer certificate does not name",
+        "n3 has no active stream to",
+        "its peer certificate does not include",
     ]);
     lab.edit(
         &format!("    address: {n3}\n"),

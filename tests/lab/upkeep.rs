@@ -39,7 +39,7 @@ fn a_full_database_is_compacted_defragmented_and_only_then_disarmed() {
     lab.quorate(&["alarm", "list"]).ok();
     lab.quorate(&["alarm", "disarm", "--yes"])
         .ok()
-        .says(&["no alarm is on"]);
+        .says(&["no alarm is active"]);
     let leader = lab.leader();
     fill(&lab);
     let listed = lab.quorate(&["alarm", "list"]).code(11);
@@ -78,7 +78,7 @@ fn an_alarm_that_comes_back_with_a_backup_is_told_and_can_be_disarmed() {
     lab.quorate(&["restore", "full.qbackup", "--yes", "--accept-data-loss"])
         .ok()
         .says(&[
-            "the alarm NOSPACE is on, as it was when the backup was taken",
+            "the alarm NOSPACE is active, as it was when the backup was taken",
             "quorate alarm disarm",
         ]);
     lab.quorate(&["alarm", "disarm", "--yes"]).ok();
@@ -122,7 +122,7 @@ fn defragmenting_is_done_one_by_one_where_it_is_worth_it() {
     let before = lab.status();
     lab.quorate(&["defrag", "--yes"])
         .ok()
-        .says(&["not worth it", "nothing to do"]);
+        .says(&["not needed", "nothing to do"]);
     let host = lab.host("n1");
     host.sh("head -c 1000000 /dev/zero | tr '\\0' x >/run/value");
     for _ in 0..40 {

@@ -93,7 +93,7 @@ async fn a_passphrase_is_asked_for_once_and_only_for_a_key_that_the_host_takes()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_or_missing_passphrase_is_said_in_the_error() {
     let (server, target) = accepting("mine", "rsa", "open sesame");
-    for (passphrase, why) in [(Some("nonsense"), "wrong passphrase"), (None, "nobody to ask")] {
+    for (passphrase, why) in [(Some("nonsense"), "wrong passphrase"), (None, "cannot prompt for it")] {
         let secrets = Arc::new(Given {
             passphrase,
             ..Given::default()

@@ -127,7 +127,7 @@ async fn a_login_that_runs_something_else_is_said_to_and_is_told_nothing() {
             .unwrap_err();
         assert!(
             matches!(&error, HostError::Script { why, hint, .. }
-                if why.contains("runs something else than the commands it is given")
+                if why.contains("runs something other than the given commands")
                     && why.contains(said) && hint.contains("ForceCommand")),
             "{login}: {error}"
         );

@@ -14,7 +14,7 @@ pub(super) async fn compare(
         return Ok((revision, now.value, hash(client, revision).await?, Vec::new()));
     };
     if revision < manifest.revision {
-        let text = format!("it goes to revision {revision} instead of {}", manifest.revision);
+        let text = format!("it goes up to revision {revision} instead of {}", manifest.revision);
         return Ok((revision, now.value, hash(client, revision).await?, vec![text]));
     }
     let mut wrong = Vec::new();

@@ -18,7 +18,7 @@ pub enum PlaceError {
         why: String,
     },
     /// A file of that name is there.
-    #[error("{place} has a {name} already")]
+    #[error("{place} already has {name}")]
     Exists { place: String, name: String },
     /// No such file.
     #[error("{place} has no {name}")]
@@ -45,13 +45,13 @@ impl PlaceError {
                  profile)"
             }
             PlaceError::Refused { .. } => {
-                "look at the address, AWS_ENDPOINT_URL and AWS_REGION for storage that is not Amazon's, and what these \
-                 credentials may do there"
+                "check the address, AWS_ENDPOINT_URL and AWS_REGION for storage that is not Amazon's, and the permissions of these \
+                 credentials"
             }
             PlaceError::Exists { .. } => "backups are never overwritten",
-            PlaceError::Missing { .. } => "look at `quorate backup list --at PLACE`",
-            PlaceError::Short { .. } => "it does not count as a backup there: run it again",
-            PlaceError::Local { .. } => "look at the path and its permissions",
+            PlaceError::Missing { .. } => "see `quorate backup list --at PLACE`",
+            PlaceError::Short { .. } => "it does not count as a backup there: run this again",
+            PlaceError::Local { .. } => "check the path and its permissions",
         }
         .to_owned()
     }

@@ -58,7 +58,7 @@ pub trait Place: Send + Sync {
     /// Everything there with a backup's name.
     ///
     /// # Errors
-    /// When it cannot be looked at.
+    /// When it cannot be inspected.
     async fn list(&self) -> Result<Vec<Stored>, PlaceError>;
 
     /// The first bytes of a file, at most so many.
@@ -83,7 +83,7 @@ pub trait Place: Send + Sync {
 /// The backups of a cluster in a place, newest first.
 ///
 /// # Errors
-/// When the place cannot be looked at.
+/// When the place cannot be inspected.
 pub async fn backups(place: &dyn Place, cluster: &ClusterName) -> Result<Vec<Kept>, PlaceError> {
     let mut kept = Vec::new();
     for file in place.list().await? {

@@ -144,7 +144,7 @@ impl StorePlace {
             path: file.to_owned(),
             source,
         };
-        let failed = |error: Error| refused(&self.label, "putting a backup there", &error);
+        let failed = |error: Error| refused(&self.label, "storing a backup there", &error);
         let mut input = File::open(file).await.map_err(local)?;
         let upload = self.store.put_multipart(&self.key(name)).await.map_err(failed)?;
         let mut writer = WriteMultipart::new_with_chunk_size(upload, PART);
@@ -195,7 +195,7 @@ impl Place for StorePlace {
             .store
             .head(&key)
             .await
-            .map_err(|e| self.failed("looking again", name, &e))?;
+            .map_err(|e| self.failed("verifying", name, &e))?;
         if there.size == size {
             return Ok(());
         }

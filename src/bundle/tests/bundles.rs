@@ -170,7 +170,7 @@ fn other_files_are_not_bundles() {
         (&b""[..], "empty"),
         (b"\x1f\x8b\x08\x00", "a compressed archive"),
         (b"!<arch>\n", "a Debian package"),
-        (b"\x7fELF and so on", "a program that carries none"),
+        (b"\x7fELF and so on", "a program without one"),
         (b"cluster: prod-a\n", "something else"),
     ] {
         let error = Bundle::open(&place.file("x", content)).unwrap_err();

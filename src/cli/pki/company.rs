@@ -16,14 +16,14 @@ pub fn csr(session: &Session, out: &Path) -> Result<Exit, Failure> {
     let request = session.vault().request()?;
     fs::write(out, request).map_err(|e| {
         Failure::new(Exit::Unexpected, format!("cannot write {}: {e}", out.display()))
-            .hint("look at the owner and the permissions of its directory, and at the free space")
+            .hint("check the owner and permissions of its directory, and the free space")
     })?;
     session.finish(
         true,
         1,
         format!(
-            "{}: have it signed as a CA of path length 0, then `quorate pki import FILE` with the chain; its key is sealed \
-             in the pki directory: commit that",
+            "{}: have it signed as a CA with path length 0, then run `quorate pki import FILE` with the chain; its key is sealed in the pki directory: commit \
+             it",
             out.display()
         ),
     );
@@ -38,14 +38,16 @@ pub fn import(session: &Session, file: &Path) -> Result<Exit, Failure> {
     session.recipients()?;
     let answer = fs::read_to_string(file).map_err(|e| {
         Failure::new(Exit::Usage, format!("cannot read {}: {e}", file.display()))
-            .hint("give the certificates in PEM; DER becomes that with `openssl x509 -inform der -in FILE`")
+            .hint("pass the certificates as PEM; convert DER with `openssl x509 -inform der -in FILE`")
     })?;
     let vault = session.vault();
     let recipients = vault.recipients()?;
     let imported = vault.import(session.desired(), &answer, &recipients).map_err(refusal)?;
     let next = match imported {
-        Imported::First => "the cluster's CA is an intermediate of your company's; go on with `quorate up`",
-        Imported::Next => "the next CA is an intermediate of your company's; change over with `quorate pki rotate-ca`",
+        Imported::First => "the cluster's CA is an intermediate of your company's CA; continue with `quorate up`",
+        Imported::Next => {
+            "the next CA is an intermediate of your company's CA; switch to it with `quorate pki rotate-ca`"
+        }
     };
     session.finish(true, 1, format!("{next}; commit the pki directory"));
     Ok(Exit::Done)

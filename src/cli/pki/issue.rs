@@ -38,8 +38,8 @@ pub async fn issue(session: &Session, args: &Issue) -> Result<Exit, Failure> {
     {
         session.reporter.event(&Event::Warning {
             node: None,
-            text: format!("it ends with its CA, at {}", facts.not_after),
-            hint: Some("make a new CA with `quorate pki rotate-ca`".into()),
+            text: format!("it expires with its CA, at {}", facts.not_after),
+            hint: Some("create a new CA with `quorate pki rotate-ca`".into()),
         });
     }
     let place = args.out.join(name);
@@ -47,7 +47,7 @@ pub async fn issue(session: &Session, args: &Issue) -> Result<Exit, Failure> {
         true,
         1,
         format!(
-            "{0}.crt and {0}.key for the user `{1}`, valid until {2}; recorded in issued.yml: commit it",
+            "{0}.crt and {0}.key for the user `{1}`, valid until {2}; recorded in issued.yml: commit that file",
             place.display(),
             facts.common_name,
             facts.not_after
@@ -78,8 +78,8 @@ pub async fn revoke(session: &Session, name: &str) -> Result<Exit, Failure> {
     vault.crl().await?;
     let next = match session.desired().pki.crl {
         true => {
-            "`quorate up` brings the list to the members, without a restart: they refuse it from the next handshake on, \
-                 while connections that are open stay open"
+            "`quorate up` installs the list on the members, without a restart: they refuse the certificate from the next handshake on; open connections stay \
+                 open"
         }
         false => "members do not read the list (`crl.der` beside the CA) unless `pki.crl: true` is in the inventory",
     };
@@ -110,9 +110,9 @@ fn file_name(name: &str) -> Result<&str, Failure> {
     }
     Err(Failure::new(
         Exit::Usage,
-        format!("`{}` cannot be the name of files", name.escape_debug()),
+        format!("`{}` cannot be used as a file name", name.escape_debug()),
     )
-    .hint("use letters, digits, `.`, `_` and `-`; a user of another name in the certificate is --user"))
+    .hint("use letters, digits, `.`, `_` and `-`; for a different user name in the certificate, use --user"))
 }
 
 /// Replaces a file in one step; it never has more rights than `mode`, not even while it is written.
@@ -132,5 +132,5 @@ fn write(dir: &Path, name: &str, mode: u32, text: &str) -> Result<(), Failure> {
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Exit::Unexpected, format!("cannot write {}: {error}", path.display()))
-        .hint("look at the owner and the permissions of its directory, and at the free space")
+        .hint("check the owner and permissions of its directory, and the free space")
 }

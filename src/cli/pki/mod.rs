@@ -41,7 +41,7 @@ async fn renew(session: &Session) -> Result<Exit, Failure> {
     session.finish(
         true,
         changed,
-        "every certificate is new, and shown on both ports of its member",
+        "every certificate was replaced, and each member presents the new one on both ports",
     );
     Ok(Exit::Done)
 }
@@ -49,7 +49,7 @@ async fn renew(session: &Session) -> Result<Exit, Failure> {
 /// Begins a rotation, or goes on with the one that is under way, to its end.
 async fn rotate_ca(session: &Session, compromised: bool) -> Result<Exit, Failure> {
     if !session.global.limit.is_empty() {
-        return Err(Failure::new(Exit::Usage, "a CA is changed on all hosts together").hint("leave --limit out"));
+        return Err(Failure::new(Exit::Usage, "a CA is changed on all hosts at once").hint("omit --limit"));
     }
     let intent = Intent::RotateCa {
         compromised,
@@ -60,7 +60,7 @@ async fn rotate_ca(session: &Session, compromised: bool) -> Result<Exit, Failure
     session.finish(
         true,
         changed,
-        format!("{cluster} has a new CA, and nothing trusts the old one; commit the pki directory"),
+        format!("{cluster} has a new CA, and nothing trusts the old one any more; commit the pki directory"),
     );
     Ok(Exit::Done)
 }

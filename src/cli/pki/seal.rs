@@ -24,7 +24,7 @@ pub async fn seal(session: &Session, args: &Seal) -> Result<Exit, Failure> {
         remove(&mut everybody, &fixed, wanted)?;
     }
     if everybody.is_empty() {
-        return Err(Failure::new(Exit::Usage, "nobody could open the CA key any more")
+        return Err(Failure::new(Exit::Usage, "no one would be able to open the CA key")
             .hint("add another recipient in the same command"));
     }
     // The list first: cut off in between, sealing once more makes both agree.
@@ -38,8 +38,8 @@ pub async fn seal(session: &Session, args: &Seal) -> Result<Exit, Failure> {
         true,
         1,
         format!(
-            "sealed to {}; commit the pki directory. Older copies of the file stay open to whoever could open them: if \
-             somebody must not have the key any more, run `quorate pki rotate-ca --compromised`",
+            "sealed to {}; commit the pki directory. Older copies of the file can still be opened by their recipients: if someone must lose access to the key, run `quorate pki rotate-ca \
+             --compromised`",
             labels.join("; ")
         ),
     );
@@ -58,16 +58,16 @@ fn remove(everybody: &mut Vec<Recipient>, fixed: &[Recipient], wanted: &str) -> 
     let labels = || everybody.iter().map(Recipient::label).collect::<Vec<_>>().join("; ");
     let [key] = meant.as_slice() else {
         let what = if meant.is_empty() {
-            "is none of the recipients"
+            "is not a recipient"
         } else {
-            "is more than one recipient"
+            "matches more than one recipient"
         };
         return Err(Failure::new(Exit::Usage, format!("`{}` {what}", wanted.escape_debug()))
             .hint(format!("name one of: {}", labels())));
     };
     if fixed.iter().any(|r| r.public_key() == *key) {
         return Err(Failure::new(Exit::Usage, format!("`{wanted}` is in the inventory"))
-            .hint("take it out of `pki.recipients` there, then run `quorate pki seal`"));
+            .hint("remove it from `pki.recipients` there, then run `quorate pki seal`"));
     }
     everybody.retain(|r| r.public_key() != *key);
     Ok(())

@@ -38,7 +38,7 @@ struct Overview {
     clients: Vec<Client>,
     /// What is wrong, in sentences.
     problems: Vec<String>,
-    /// What could not be looked at, in sentences.
+    /// What could not be inspected, in sentences.
     unknown: Vec<String>,
 }
 
@@ -127,10 +127,10 @@ fn overview(session: &Session, seen: &Observed) -> Result<Overview, Failure> {
     }
     if let Some(stage) = overview.rotation {
         let next = match stage {
-            Stage::TrustBoth => "members learn to trust both CAs",
-            Stage::Reissue => "certificates are to come from the new CA",
+            Stage::TrustBoth => "members are being configured to trust both CAs",
+            Stage::Reissue => "certificates are being reissued by the new CA",
         };
-        let text = format!("a CA rotation is under way ({next}): go on with `quorate pki rotate-ca`");
+        let text = format!("a CA rotation is in progress ({next}): continue with `quorate pki rotate-ca`");
         overview.problems.push(text);
     }
     let renew_before = desired.pki.renew_before;
@@ -150,8 +150,8 @@ fn overview(session: &Session, seen: &Observed) -> Result<Overview, Failure> {
 fn out_of_sight(desired: &Desired, seen: &Observed) -> Vec<String> {
     let hosts = desired.order.iter().filter_map(|name| match seen.hosts.get(name) {
         Some(Fact::Known(_)) => None,
-        Some(Fact::Unknown(why)) => Some(format!("{name}: it cannot be looked at: {}", why_and_help(why).0)),
-        Some(Fact::Absent) | None => Some(format!("{name}: it was not looked at")),
+        Some(Fact::Unknown(why)) => Some(format!("{name}: it cannot be inspected: {}", why_and_help(why).0)),
+        Some(Fact::Absent) | None => Some(format!("{name}: it was not inspected")),
     });
     hosts.collect()
 }
@@ -177,7 +177,7 @@ fn clients(records: &[IssuedRecord], trusted: &[Certificate], now: Timestamp) ->
 
 fn ca_problems(desired: &Desired, status: &CaStatus, now: Timestamp) -> Vec<String> {
     let Some(signer) = status.trusted.first() else {
-        return vec!["there is no CA yet: `quorate up` makes one".into()];
+        return vec!["there is no CA yet: `quorate up` creates one".into()];
     };
     let mut problems = Vec::new();
     if now >= signer.not_after {
@@ -192,9 +192,9 @@ fn ca_problems(desired: &Desired, status: &CaStatus, now: Timestamp) -> Vec<Stri
         ));
     }
     if status.plain_key {
-        problems.push("the CA key lies in the clear: run `quorate pki seal`".into());
+        problems.push("the CA key is stored unencrypted: run `quorate pki seal`".into());
     } else if !status.sealed {
-        problems.push("there is no key to the CA: take ca.key.age from version control".into());
+        problems.push("the CA's key is missing: restore ca.key.age from version control".into());
     }
     problems
 }
@@ -232,7 +232,7 @@ impl Judge<'_> {
         let trust = HostTrust::of(&host.paths.pki, facts);
         let ours = self.trusted.iter().map(|ca| ca.facts().sha256.clone()).collect();
         if member && overview.rotation.is_none() && trust.trusted != ours {
-            say.push("its ca.crt holds other CAs than ours".into());
+            say.push("its ca.crt contains other CAs than the pki directory".into());
         }
         if !trust.loaded {
             say.push("it was started before its ca.crt changed".into());
@@ -329,7 +329,7 @@ fn print(overview: &Overview) {
     }
     for client in &overview.clients {
         let state = match client.must_be_reissued {
-            true => Cell::new("from a CA that goes: issue it again").tone(Tone::Warn),
+            true => Cell::new("from a CA that is being retired: issue it again").tone(Tone::Warn),
             false => Cell::new("ok").tone(Tone::Good),
         };
         table.row([

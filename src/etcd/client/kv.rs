@@ -157,7 +157,7 @@ impl EtcdClient {
     /// Drops the history before `revision`. With `physical` it returns when the space is free inside the file.
     ///
     /// # Errors
-    /// `Compacted` when that was done before: a success to most callers.
+    /// `Compacted` when already done: a success to most callers.
     pub async fn compact(&self, revision: i64, physical: bool) -> Result<Header, EtcdError> {
         let limit = if physical { COMPACT_LIMIT } else { RAFT_LIMIT };
         let asked = self.asked("compact", limit);

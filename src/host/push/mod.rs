@@ -70,7 +70,7 @@ pub struct Directory {
     pub owner: Option<UserName>,
 }
 
-/// One file to put in place.
+/// One file to install.
 #[derive(Debug, Clone)]
 pub struct PushFile {
     /// Where.
@@ -205,7 +205,7 @@ impl Host {
         push: &Push,
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<PushReport, HostError> {
-        let operation = "putting files in place";
+        let operation = "installing files";
         let orders = orders::of(push, &self.unit(), self.manager);
         let (tell, mut told) = watch::channel(0);
         let stream::Sending { stdin, total, source } = stream::send(orders, tell);
@@ -226,7 +226,7 @@ impl Host {
             return Err(HostError::Script {
                 node: self.node.clone(),
                 operation: operation.to_owned(),
-                why: format!("cannot read what is to be sent: {why}"),
+                why: format!("cannot read the data to send: {why}"),
                 hint: "check the bundle with `quorate bundle verify`".to_owned(),
             });
         }
@@ -239,7 +239,7 @@ impl Host {
             return Err(not_understood(
                 &self.node,
                 operation,
-                "the host did not say that it is done",
+                "the host did not confirm that it is done",
             ));
         }
         progress(total, total);

@@ -106,7 +106,7 @@ fn send_all(source: impl Read, expected: u64, put: impl Fn(Bytes) -> Result<(), 
         let length = chunk.len() as u64;
         sent += length;
         if sent > expected || (length == 0 && sent < expected) {
-            let why = format!("it has not the {expected} bytes that were announced");
+            let why = format!("it does not have the announced {expected} bytes");
             return Err(io::Error::new(io::ErrorKind::InvalidData, why).into());
         }
         if length == 0 {

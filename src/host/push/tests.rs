@@ -183,7 +183,7 @@ async fn what_cannot_be_unpacked_and_sources_that_fail_name_the_cause() {
     );
 
     let said = fail_with(broken(Unpacker::Zstd, 1_000_000, b"short")).await;
-    assert!(said.contains("it has not the 1000000 bytes"), "{said}");
+    assert!(said.contains("it does not have the announced 1000000 bytes"), "{said}");
 
     let gone = Content::Stream {
         len: 5,
@@ -192,7 +192,7 @@ async fn what_cannot_be_unpacked_and_sources_that_fail_name_the_cause() {
     };
     let said = fail_with(gone).await;
     assert!(
-        said.contains("cannot read what is to be sent: the bundle is gone"),
+        said.contains("cannot read the data to send: the bundle is gone"),
         "{said}"
     );
     assert_eq!(bed.names(&bed.root()), [""; 0]);

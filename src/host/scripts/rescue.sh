@@ -30,7 +30,7 @@ if [ ! -e "$work/enough" ]; then
     kill "$watcher" 2>/dev/null || :
     tail -n 5 "$work/log" >&2
     rm -rf "$work"
-    fail "a private etcd does not run on a copy of the data"
+    fail "a private etcd does not start on a copy of the data"
 fi
 rm -rf "$work"
 echo "done"

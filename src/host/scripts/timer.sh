@@ -2,7 +2,7 @@
 verb=$1 unit=$2
 shift 2
 
-# calendar EXPRESSION: systemd's own word on what it means, before anything is put in place.
+# calendar EXPRESSION: systemd's own word on what it means, before anything is installed.
 calendar() {
     systemd-analyze calendar -- "$1" >/dev/null 2>&1 || fail "systemd here does not understand OnCalendar=$1"
 }

@@ -73,7 +73,7 @@ impl Login<'_> {
         if offers.len() > offers::MOST {
             let left_out = offers.len() - offers::MOST;
             self.tried
-                .push(format!("{left_out} more keys left out: servers give up after six"));
+                .push(format!("{left_out} more keys skipped: servers give up after six"));
         }
         for offer in offers.into_iter().take(offers::MOST) {
             if !self.goes_on_with(MethodKind::PublicKey) {
@@ -185,7 +185,7 @@ impl Login<'_> {
                         .authenticate_certificate_with(user, (**certificate).clone(), hash, signer)
                         .await
                 }
-                Shown::Hidden => Err(SignError::Failed("the key is not open".to_owned())),
+                Shown::Hidden => Err(SignError::Failed("the key is locked".to_owned())),
             }
         };
         tokio::time::timeout(limit, sent)
@@ -276,7 +276,7 @@ impl Login<'_> {
         let hop = self.hop;
         let methods: Vec<&str> = self.methods.iter().flat_map(|set| set.iter()).map(Into::into).collect();
         let mut hint = format!(
-            "try `ssh {} -p {}`; name a key that the host knows with `ssh.identity`, or load it into the agent",
+            "try `ssh {} -p {}`; set a key that the host knows in `ssh.identity`, or load it into the agent",
             format_args!("{}@{}", hop.user, hop.host),
             hop.port
         );
@@ -323,6 +323,6 @@ fn mute(hop: &Hop, limit: Duration) -> Trouble {
     Trouble::Connect {
         target: hop.place(),
         why: format!("no answer during the login within {} s", limit.as_secs_f32()),
-        hint: "the host is overloaded, or its login waits for something (PAM, DNS); look at its sshd log".to_owned(),
+        hint: "the host is overloaded, or its login waits for something (PAM, DNS); see its sshd log".to_owned(),
     }
 }

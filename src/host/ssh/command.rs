@@ -51,12 +51,12 @@ pub(super) fn input(nonce: &Nonce, script: &Script) -> Result<Bytes, String> {
     let args: Vec<String> = script.args.iter().map(|arg| quote(arg)).collect();
     let program = format!("set -- {}\n{}", args.join(" "), script.text);
     if program.contains('\0') {
-        return Err("an argument holds a NUL byte, which no command line can carry".to_owned());
+        return Err("an argument contains a NUL byte, which a command line cannot".to_owned());
     }
     if program.len() > LONGEST {
         let kib = program.len() / 1024;
         return Err(format!(
-            "the script and its values are {kib} KiB long; a host takes {} KiB",
+            "the script and its values are {kib} KiB long; a host accepts {} KiB",
             LONGEST / 1024
         ));
     }

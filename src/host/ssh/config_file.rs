@@ -120,7 +120,7 @@ fn split(line: &str) -> Result<Vec<String>, String> {
                     match chars.next() {
                         Some('"') => break,
                         Some(c) => word.push(c),
-                        None => return Err("a double quote is not closed".to_owned()),
+                        None => return Err("unclosed double quote".to_owned()),
                     }
                 }
                 words.push(word);

@@ -193,17 +193,17 @@ pub(super) fn untrusted(hop: &Hop, shown: &Shown) -> Trouble {
                 .to_owned(),
         ),
         Verdict::Changed(known) => (
-            format!("the host key of {place} is not the pinned one: it shows {kind} {print}, {known} has another"),
+            format!("the host key of {place} is not the pinned one: it presents {kind} {print}, but {known} has a different one"),
             format!(
-                "somebody may be in between. If the host was reinstalled: remove {known}, then run `quorate trust`"
+                "the connection may be intercepted. If the host was reinstalled: remove {known}, then run `quorate trust`"
             ),
         ),
         Verdict::Revoked(known) => (
             format!("the host key of {place} was revoked ({kind} {print}; {known})"),
-            "do not connect; give the host a new key and run `quorate trust`".to_owned(),
+            "do not connect; give the host a new key, then run `quorate trust`".to_owned(),
         ),
         Verdict::BadCertificate(reason) => (
-            format!("the host certificate of {place} is not acceptable: {reason}"),
+            format!("the host certificate of {place} is not accepted: {reason}"),
             "have the host's certificate issued again by its authority".to_owned(),
         ),
     };

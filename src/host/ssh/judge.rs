@@ -61,7 +61,7 @@ impl Judge {
         if ended.refused {
             return self.script(
                 "the host's sshd does not run commands for this login",
-                "look for restrictions in sshd_config and authorized_keys",
+                "check for restrictions in sshd_config and authorized_keys",
             );
         }
         if !ended.closed {
@@ -85,10 +85,10 @@ impl Judge {
             false => format!("it printed `{said}`{status}"),
         };
         self.script(
-            &format!("the login of {} runs something else than the commands it is given: {said}", self.who),
-            "try `ssh HOST true`; look for a ForceCommand in sshd_config, a `command=` in authorized_keys, the account's \
-             shell (`getent passwd`), and start-up files (~/.bashrc, ~/.profile) that run or wait for something: put that \
-             behind `[ -t 1 ]`",
+            &format!("the login of {} runs something other than the given commands: {said}", self.who),
+            "try `ssh HOST true`; check for a ForceCommand in sshd_config, a `command=` in authorized_keys, the account's \
+             shell (`getent passwd`), and start-up files (~/.bashrc, ~/.profile) that run or wait for something: guard that with `[ -t 1 \
+             ]`",
         )
     }
 
@@ -112,9 +112,9 @@ impl Judge {
 
     fn cut(&self) -> HostError {
         self.script(
-            "the login takes away what is sent to the commands it is given",
-            "look for something in ~/.bashrc, ~/.profile or a ForceCommand that reads its standard input, and put it behind \
-             `[ -t 0 ]`",
+            "the login swallows the input of the given commands",
+            "check ~/.bashrc, ~/.profile or a ForceCommand for something that reads standard input, and guard it with `[ -t 0 \
+             ]`",
         )
     }
 
@@ -175,7 +175,7 @@ impl Judge {
     pub(super) fn no_seat(&self, patience: Duration, occupied: &str) -> HostError {
         self.script(
             &format!("no session was free for {} s: {occupied}", patience.as_secs_f32()),
-            "raise `MaxSessions` in the host's sshd_config; 10 is what OpenSSH ships with",
+            "raise `MaxSessions` in the host's sshd_config; OpenSSH's default is 10",
         )
     }
 

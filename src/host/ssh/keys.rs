@@ -101,7 +101,9 @@ impl KeyRing {
     ) -> Result<Arc<PrivateKey>, String> {
         match &file.secret {
             Secret::Open(key) => return Ok(Arc::clone(key)),
-            Secret::Elsewhere => return Err("holds only the public key, and the agent does not have it".to_owned()),
+            Secret::Elsewhere => {
+                return Err("contains only the public key, and the agent does not have the private one".to_owned());
+            }
             Secret::Locked => {}
         }
         // Held while somebody types: whoever needs the same key waits for that one answer.
@@ -124,7 +126,7 @@ impl KeyRing {
 fn unlock(path: &Path, secrets: &dyn SecretSource) -> Result<PrivateKey, String> {
     let passphrase = secrets
         .passphrase(path)
-        .ok_or("needs a passphrase, and there was nobody to ask")?;
+        .ok_or("needs a passphrase, but cannot prompt for it")?;
     keys::load_secret_key(path, Some(passphrase.expose_secret())).map_err(|error| match error {
         keys::Error::IO(error) => error.to_string(),
         _ => "wrong passphrase".to_owned(),

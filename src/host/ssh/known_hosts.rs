@@ -186,7 +186,7 @@ impl KnownHosts {
             let shown = principals.join(", ");
             Verdict::BadCertificate(format!("it is for `{shown}`, not for `{}`", host.names.join("`, `")))
         } else if certificate.critical_options().iter().next().is_some() {
-            bad("it carries critical options that quorate does not know")
+            bad("it has critical options that quorate does not support")
         } else {
             Verdict::Trusted
         }

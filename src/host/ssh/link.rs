@@ -81,7 +81,7 @@ pub(super) async fn look_at_key(hop: &Hop, via: Option<&Arc<Link>>, env: &SshEnv
             Ok(_) => break,
         }
     }
-    Err(cannot_connect(hop, "it showed no host key".to_owned()))
+    Err(cannot_connect(hop, "it presented no host key".to_owned()))
 }
 
 async fn shake_hands(
@@ -120,7 +120,7 @@ async fn try_once(hop: &Hop, via: Option<&Arc<Link>>, env: &SshEnvironment, scan
             Ok(handle) => Ok(Ok((handle, ending))),
             Err(HandshakeError::Key(shown)) => Ok(Err(Failed::Key(shown))),
             Err(HandshakeError::Ssh(error)) if was_cut(&error) => {
-                Ok(Err(Failed::Cut("it closes the connection at once".to_owned())))
+                Ok(Err(Failed::Cut("it closes the connection immediately".to_owned())))
             }
             Err(HandshakeError::Ssh(error)) => Err(no_handshake(hop, &error)),
         }
@@ -176,7 +176,7 @@ fn no_handshake(hop: &Hop, error: &russh::Error) -> Trouble {
                 AlgorithmKind::Compression => ("compression", "Compression"),
             };
             (
-                format!("it offers no {what} that quorate knows, only {}", theirs.join(", ")),
+                format!("it offers no {what} that quorate supports, only {}", theirs.join(", ")),
                 format!(
                     "allow one of these with `{keyword}` in its sshd_config: {}",
                     ours.join(", ")
@@ -186,7 +186,7 @@ fn no_handshake(hop: &Hop, error: &russh::Error) -> Trouble {
         other => (
             format!("no SSH handshake: {other}"),
             format!(
-                "look whether sshd listens on that port: `ssh -v {}@{} -p {}`",
+                "check whether sshd listens on that port: `ssh -v {}@{} -p {}`",
                 hop.user, hop.host, hop.port
             ),
         ),

@@ -100,7 +100,7 @@ pub(super) async fn route(target: &SshTarget, env: &SshEnvironment) -> Result<Ro
     };
     while let Some(jump) = jumps.pop() {
         if hops.len() >= LONGEST {
-            let why = format!("more than {LONGEST} jump hosts, one behind the other");
+            let why = format!("more than {LONGEST} chained jump hosts");
             return Err(unreadable(&target.host, why));
         }
         let mut settings = ask(&jump.host, jump.user.as_deref(), jump.port).await?;
@@ -130,8 +130,8 @@ fn behind(host: &str, settings: &mut Settings) -> Result<Vec<Jump>, Trouble> {
     match (&settings.proxy_command, settings.jump.take()) {
         (Some(command), _) => Err(Trouble::Connect {
             target: host.to_owned(),
-            why: format!("~/.ssh/config wants `ProxyCommand {command}`, which quorate does not run"),
-            hint: "use ProxyJump there, or name the bastions in the inventory (ssh.jump)".to_owned(),
+            why: format!("~/.ssh/config sets `ProxyCommand {command}`, which quorate does not run"),
+            hint: "use ProxyJump there, or set the bastions in the inventory (ssh.jump)".to_owned(),
         }),
         (None, jumps) => Ok(jumps.unwrap_or_default()),
     }
@@ -201,7 +201,7 @@ fn unreadable(host: &str, why: String) -> Trouble {
     Trouble::Connect {
         target: host.to_owned(),
         why: format!("its SSH configuration cannot be used: {why}"),
-        hint: "correct ~/.ssh/config, or set `ssh.config: false` in the inventory and name host, user and keys there"
+        hint: "fix ~/.ssh/config, or set `ssh.config: false` in the inventory and configure host, user and keys there"
             .to_owned(),
     }
 }

@@ -72,7 +72,7 @@ async fn look(
             Verdict::Revoked(_) | Verdict::BadCertificate(_) => return Err(handler::untrusted(hop, &shown)),
         };
         let text = shown.key.to_openssh().map_err(|error| Trouble::HostKey {
-            why: format!("the host key of {} cannot be written down: {error}", hop.place()),
+            why: format!("the host key of {} cannot be recorded: {error}", hop.place()),
             hint: "pin it by hand with ssh-keyscan".to_owned(),
         })?;
         let words: Vec<&str> = text.split_ascii_whitespace().take(2).collect();

@@ -104,7 +104,7 @@ impl SshTransport {
     async fn start_as(&self, elevation: &Elevation, script: &Script) -> Result<Exec, HostError> {
         let judge = self.judge(&command::operation(script));
         let nonce = Nonce::new();
-        let unsendable = |why: String| judge.script(&why, "shorten or correct the value in the inventory");
+        let unsendable = |why: String| judge.script(&why, "shorten or fix the value in the inventory");
         let input = command::input(&nonce, script).map_err(unsendable)?;
         let line = command::line(&nonce, &self.env.tools, elevation.sudo());
         let mut exec = self.exec(line, &nonce, judge).await?;
@@ -186,8 +186,8 @@ impl SshTransport {
             Err(Failed::NoAnswer) => Err(self.no_stream(address, port, tunnel::NO_ANSWER.to_owned())),
             Err(Failed::Otherwise(why)) => Err(self.no_stream(address, port, why)),
             Err(Failed::NoBash) => Err(self.judge("opening a stream to etcd").script(
-                "the host's sshd forbids forwarding (AllowTcpForwarding, PermitOpen), and without it a stream takes bash, \
-                 which is not there",
+                "the host's sshd forbids forwarding (AllowTcpForwarding, PermitOpen), and without it a stream needs bash, which is not \
+                 installed",
                 &format!("allow it for this login (`AllowTcpForwarding local`, `PermitOpen {address}:{port}`), or install bash"),
             )),
         }
@@ -198,7 +198,7 @@ impl SshTransport {
             node: self.node.clone(),
             target: format!("{address}:{port} from the host"),
             why,
-            hint: "look whether the service runs there and listens on that address".to_owned(),
+            hint: "check whether the service runs there and listens on that address".to_owned(),
         }
     }
 

@@ -136,9 +136,9 @@ pub(super) fn refusal(node: &NodeName, who: &str, finding: &Finding) -> HostErro
         ),
         Finding::Never(said) => (format!("sudo refuses {who}: {said}"), never_hint(said).to_owned()),
         _ => (
-            format!("sudo on the host asks {who} for a password, and there was nobody to ask"),
-            "run quorate on a terminal, name the password's place with --sudo-password-env or --sudo-password-fd, or allow \
-             the account NOPASSWD"
+            format!("sudo on the host asks {who} for a password, but quorate cannot prompt for it"),
+            "run quorate in a terminal, pass the password with --sudo-password-env or --sudo-password-fd, or allow the account \
+             NOPASSWD"
                 .to_owned(),
         ),
     };
@@ -164,7 +164,7 @@ pub(super) fn wrong_password(node: &NodeName, who: &str, said: &str) -> HostErro
     HostError::Sudo {
         node: node.clone(),
         why: format!("sudo did not accept the password of {who}: {said}"),
-        hint: "it was tried once; check it with `sudo -v` on the host and run the command again".to_owned(),
+        hint: "it was tried once; check it with `sudo -v` on the host, then run the command again".to_owned(),
     }
 }
 
@@ -172,7 +172,7 @@ pub(super) fn wrong_password(node: &NodeName, who: &str, said: &str) -> HostErro
 fn last_line(said: &str) -> String {
     let mut lines = said.lines().rev().map(str::trim);
     let line = lines.find(|line| !line.is_empty() && !line.ends_with(':'));
-    line.unwrap_or("it said nothing").to_owned()
+    line.unwrap_or("it printed nothing").to_owned()
 }
 
 /// A script without arguments.
@@ -246,6 +246,6 @@ mod tests {
             words("[sudo: Q1:password] Password: \nx is not in the sudoers file.\n"),
             "x is not in the sudoers file."
         );
-        assert_eq!(words("Q1:password"), "it said nothing");
+        assert_eq!(words("Q1:password"), "it printed nothing");
     }
 }

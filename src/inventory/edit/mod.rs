@@ -44,7 +44,7 @@ pub enum EditError {
     #[diagnostic(help("a cluster keeps at least one host: add the new one first with `quorate add-node`"))]
     LastHost(NodeName),
     /// The text is laid out in a way that an edit in place would break.
-    #[error("cannot {edit} in place: the file's layout is too unusual to be sure of the result")]
+    #[error("cannot {edit} in place: the file's layout is too unusual to edit safely")]
     #[diagnostic(help("make the change by hand and run the command again"))]
     Layout {
         /// The change, in words.

@@ -32,7 +32,7 @@ pub(super) fn check(version: Version, options: &BTreeMap<&str, Value>) -> Vec<Op
             "max-snapshots",
             Half::Name,
             Severity::Warning,
-            format!("`max-snapshots` still works in etcd {version} and goes with 3.8"),
+            format!("`max-snapshots` still works in etcd {version}, but 3.8 removes it"),
             "remove it: the default of 5 is enough",
         ));
     }
@@ -47,13 +47,12 @@ fn v2(version: Version, stage: &str) -> Option<OptionProblem> {
         return match stage {
             V2_UNCHECKED => problem(
                 Severity::Warning,
-                "v2 data is not looked for: etcd 3.6 and later do not serve it, and have no way to give it back"
-                    .to_owned(),
+                "v2 data is not checked for: etcd 3.6 and later neither serve nor export it".to_owned(),
                 "remove it once the cluster holds no v2 data",
             ),
             "write-only-drop-data" | "gone" => problem(
                 Severity::Error,
-                format!("`{stage}` is a stage that no release of etcd has come to: 3.5 treats it as `write-only`"),
+                format!("`{stage}` is a stage that no etcd release implements: 3.5 treats it as `write-only`"),
                 "write `write-only`",
             ),
             _ => None,
@@ -62,17 +61,17 @@ fn v2(version: Version, stage: &str) -> Option<OptionProblem> {
     match stage {
         V2_ENFORCED => problem(
             Severity::Warning,
-            format!("etcd {version} does that anyway, and the option goes with 3.8"),
+            format!("etcd {version} does that anyway, and 3.8 removes the option"),
             "remove it",
         ),
         V2_UNCHECKED if version.series() == (3, 6) => problem(
             Severity::Warning,
-            "v2 data is not looked for: this release does not serve it, and 3.7 does not even read its log".to_owned(),
+            "v2 data is not checked for: this release does not serve it, and 3.7 does not even read its log".to_owned(),
             "remove it once the cluster has come up without v2 data",
         ),
         _ => problem(
             Severity::Error,
-            format!("etcd {version} does not heed it: it is at `{V2_ENFORCED}`, whatever is said here"),
+            format!("etcd {version} ignores it: it is at `{V2_ENFORCED}`, whatever is set here"),
             "remove it",
         ),
     }

@@ -90,7 +90,7 @@ pub fn check_options(version: Version, options: &BTreeMap<String, Value>) -> Vec
 pub fn for_etcd(version: Version, option: &str, value: &Value) -> Result<Value, OptionProblem> {
     let known = usable(version, option)?;
     value::convert(known.kind, version, value).map_err(|wrong| {
-        let message = format!("{}, as `{option}` wants", wrong.message);
+        let message = format!("{}, as `{option}` requires", wrong.message);
         OptionProblem::new(option, Half::Value, Severity::Error, message, wrong.help)
     })
 }
@@ -115,8 +115,8 @@ fn usable(version: Version, name: &str) -> Result<&'static EtcdOption, OptionPro
             .iter()
             .filter(|o| o.exists_in(version) && matches!(o.fate, Fate::Free));
         let help = match nearest(name, here.map(|o| o.name)) {
-            Some(near) => format!("did you mean `{near}`? etcd itself would ignore it without a word"),
-            None => "etcd itself would ignore it without a word; see `etcd --help` of that release".to_owned(),
+            Some(near) => format!("did you mean `{near}`? etcd itself would silently ignore it"),
+            None => "etcd itself would silently ignore it; see `etcd --help` of that release".to_owned(),
         };
         return refuse(format!("etcd {version} has no option `{}`", name.escape_debug()), help);
     };

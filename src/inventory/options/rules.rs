@@ -136,7 +136,7 @@ pub fn check(options: &BTreeMap<&str, Value>) -> Vec<OptionProblem> {
             Severity::Warning,
             "unsafe-no-fsync",
             "acknowledged writes are lost when a host loses power".to_owned(),
-            "for throw-away test clusters only",
+            "only for throw-away test clusters",
         );
     }
     if is("strict-reconfig-check", false) {

@@ -191,8 +191,8 @@ const fn removed(name: &'static str, kind: Kind, since: [Option<u32>; 4], advice
     }
 }
 
-const MEMBERSHIP: &str = "quorate works it out from `hosts`";
-const CERTIFICATES: &str = "quorate makes the certificates and turns mutual TLS on; see `pki`";
+const MEMBERSHIP: &str = "quorate derives it from `hosts`";
+const CERTIFICATES: &str = "quorate creates the certificates and enables mutual TLS; see `pki`";
 const ADDRESSES: &str = "use `address`, `listen`, `client_port` and `peer_port`";
 const DISCOVERY: &str = "the members are the `hosts` of this file";
 const PROXY: &str = "quorate runs members only: clients take a list of endpoints, so they need no proxy";
@@ -214,11 +214,11 @@ pub static OPTIONS: &[EtcdOption] = &[
     // Membership: quorate's.
     managed("initial-cluster", ALL, MEMBERSHIP),
     managed("initial-cluster-state", ALL, MEMBERSHIP),
-    managed("initial-cluster-token", ALL, "quorate draws one for each cluster"),
+    managed("initial-cluster-token", ALL, "quorate generates one for each cluster"),
     managed(
         "force-new-cluster",
         ALL,
-        "it throws the other members away; `quorate restore FILE` makes a whole cluster from a snapshot",
+        "it discards the other members; `quorate restore FILE` creates a whole cluster from a snapshot",
     ),
     managed("discovery", UNTIL_36, DISCOVERY),
     managed("discovery-proxy", UNTIL_36, DISCOVERY),

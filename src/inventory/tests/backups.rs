@@ -52,9 +52,9 @@ fn mistakes_are_named_where_they_stand() {
     let found = mistakes(&text);
     for wanted in [
         "6:13 `daily; reboot` is not a time",
-        "7:8 `nfs` is no absolute path",
-        "7:13 `s3://` is no place for backups",
-        "7:20 `ftp://x/y` is no place for backups",
+        "7:8 `nfs` is not an absolute path",
+        "7:13 `s3://` is not a place for backups",
+        "7:20 `ftp://x/y` is not a place for backups",
         "8:16 `-1` is not a number",
         "8:20 there is no key `yearly`",
         "9:14 `a b` has characters",
@@ -71,8 +71,8 @@ fn credentials_go_where_they_are_needed_and_nowhere_else() {
     let found = mistakes(&with(
         "  schedule: daily\n  to: /mnt/nfs\n  s3_credentials: a\n  identity: b\n",
     ));
-    assert!(found[0].contains("`s3_credentials` are of no use"), "{found:?}");
-    assert!(found[1].contains("`identity` is of no use"), "{found:?}");
+    assert!(found[0].contains("`s3_credentials` has no effect"), "{found:?}");
+    assert!(found[1].contains("`identity` has no effect"), "{found:?}");
     let found = mistakes(&with("  schedule: daily\n  to: 'ssh://h/srv'\n"));
     assert!(found[0].contains("the hosts have no key for `ssh://`"), "{found:?}");
     let found = mistakes(&with("  schedule: daily\n  to: /mnt/nfs\n  keep: {}\n"));

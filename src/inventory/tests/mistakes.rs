@@ -92,26 +92,17 @@ fn every_single_mistake_has_its_own_message() {
         (etcd("version: "), "2:8 `version` has no value in `etcd`"),
         (h(&[]), "3:1 `hosts` has no value in the inventory"),
         (h(&["name: a"]), "4:6 `address` is missing in a host"),
-        (
-            etcd("version: [3.5.30]"),
-            "2:17 a single value is wanted here, not a list",
-        ),
-        (
-            top("ssh: 5"),
-            "1:6 a mapping (`ssh`) is wanted here, not a single value",
-        ),
-        (
-            "- a\n".to_owned(),
-            "1:1 a mapping (the inventory) is wanted here, not a list",
-        ),
+        (etcd("version: [3.5.30]"), "2:17 expected a single value, not a list"),
+        (top("ssh: 5"), "1:6 expected a mapping (`ssh`), not a single value"),
+        ("- a\n".to_owned(), "1:1 expected a mapping (the inventory), not a list"),
         (
             etcd("version: 3.5.30, config: [a]"),
-            "2:33 a mapping (etcd's options) is wanted here, not a list",
+            "2:33 expected a mapping (etcd's options), not a list",
         ),
-        (top("cluster: b"), "2:1 `cluster` is given twice in the inventory"),
+        (top("cluster: b"), "2:1 `cluster` is set twice in the inventory"),
         (
             etcd("version: 3.5.30, config: {max-wals: 1, max-wals: 2}"),
-            "2:47 `max-wals` is given twice in etcd's options",
+            "2:47 `max-wals` is set twice in etcd's options",
         ),
         // Names, numbers, places.
         (etcd("version: 3.5"), "2:17 `3.5` is not an etcd version"),
@@ -179,7 +170,7 @@ fn every_single_mistake_has_its_own_message() {
         (top("pki: {key_type: dsa}"), "1:17 `dsa` is not a key type"),
         (
             top("pki: {recipients: [AGE-SECRET-KEY-1X]}"),
-            "1:20 a private key stands in the inventory",
+            "1:20 the inventory contains a private key",
         ),
         // etcd's options.
         (
@@ -276,7 +267,7 @@ fn numbers_of_hosts_that_help_nobody_are_warnings() {
             .collect::<Vec<_>>()
             .join("; ")
     };
-    assert!(warnings(2).contains("any restart, of one is an outage"));
+    assert!(warnings(2).contains("losing or restarting either one is an outage"));
     assert_eq!(warnings(4), "4 members survive no more losses than 3");
     assert!(warnings(9).contains("waits for 5 of them"));
     for fine in [1, 3, 5, 7] {
@@ -365,7 +356,7 @@ fn the_reader_takes_exactly_the_keys_of_the_schema() {
         assert!(problem.message.ends_with(what), "{problem:?}");
         let list = problem
             .help
-            .strip_prefix("known here: ")
+            .strip_prefix("known keys: ")
             .unwrap()
             .replace(" and ", ", ")
             .replace('`', "");

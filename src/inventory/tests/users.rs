@@ -52,16 +52,16 @@ fn every_mistake_is_said_in_its_place() {
     );
     let said = mistakes(&text).join("\n");
     for mistake in [
-        "the user `root` is not the inventory's",
+        "the user `root` cannot be set in the inventory",
         "there is no role `wrter`",
-        "the user `app` is there twice",
+        "the user `app` is listed twice",
         "`a b` cannot name a user or a role",
         "there is no key `nam` in a user",
         "`all` is not an access to keys",
         "a permission needs one of `key`, `prefix`, or `from` and `to`",
-        "a range that is empty",
+        "an empty range",
         "a second permission for the same keys",
-        "the role `root` is not the inventory's",
+        "the role `root` cannot be set in the inventory",
     ] {
         assert!(said.contains(mistake), "{mistake} is not among\n{said}");
     }

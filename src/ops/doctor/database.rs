@@ -20,16 +20,16 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
     match configured {
         None => findings.push(Finding::advice(
             Topic::Database,
-            "the quota is switched off: the database grows until the disk is full",
+            "the quota is disabled: the database can grow until the disk is full",
             "set `quota-backend-bytes` in `etcd.config` (2 to 8 GiB)",
         )),
         Some(large) if large > LARGEST_QUOTA => findings.push(Finding::advice(
             Topic::Database,
             format!(
-                "the quota is {}, and etcd is made for 8 GiB at most",
+                "the quota is {}, but etcd is designed for at most 8 GiB",
                 human_bytes(large)
             ),
-            "keep less in one cluster, and lower `quota-backend-bytes`",
+            "store less in one cluster, and lower `quota-backend-bytes`",
         )),
         Some(_) => {}
     }
@@ -45,7 +45,7 @@ fn sizes(examined: &Examined<'_>) -> Vec<Finding> {
         match (full, worth_defragmenting(status, configured)) {
             (true, Ok(why)) => Some(Finding::problem(Topic::Database, why, "run `quorate defrag`")),
             (true, Err(why)) => {
-                let help = "writes end at the quota, and it takes `quorate alarm disarm` to get them back";
+                let help = "writes stop at the quota, and only `quorate alarm disarm` allows them again";
                 Some(Finding::problem(Topic::Database, why, help))
             }
             // As etcd's own alert has it (contrib/mixin, etcdDatabaseHighFragmentationRatio): less than half is in use.
@@ -74,11 +74,11 @@ fn compaction(examined: &Examined<'_>) -> Option<Finding> {
     }
     (hash.compact_revision <= 0 && hash.revision > MANY_REVISIONS).then(|| {
         let says = format!(
-            "its {} revisions were never compacted, so the database only grows",
+            "its {} revisions were never compacted, so the database keeps growing",
             hash.revision
         );
         let help = "set `auto-compaction-mode: periodic` and `auto-compaction-retention: 8h` in `etcd.config` \
-                    (Kubernetes compacts by itself)";
+                    (Kubernetes compacts on its own)";
         Finding::advice(Topic::Database, says, help)
     })
 }

@@ -40,12 +40,12 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
             let heard = member.filter(|(m, id)| m.health(*id) == Health::Unknown && !m.heard_by(*id).0.is_empty());
             let says = match heard.and_then(|(m, id)| m.in_the_dark(id)) {
                 Some(says) => says,
-                None => format!("it cannot be looked at: {why}"),
+                None => format!("it cannot be inspected: {why}"),
             };
-            let help = help.unwrap_or("see that it runs and that SSH reaches it");
+            let help = help.unwrap_or("make sure that it is up and reachable over SSH");
             vec![Finding::unknown(Topic::Host, says, help)]
         }
-        Some(Fact::Absent) | None => vec![Finding::unknown(Topic::Host, "it was not looked at", "run this again")],
+        Some(Fact::Absent) | None => vec![Finding::unknown(Topic::Host, "it was not inspected", "run this again")],
     };
     let of_hosts = examined
         .hosts()
@@ -74,11 +74,14 @@ fn clock(host: &DesiredHost, facts: &HostFacts) -> Option<Finding> {
     let system = &facts.system;
     let drift = system.clock_offset_seconds.abs() - system.clock_uncertainty_seconds;
     if drift > CLOCK_DRIFT_SECONDS {
-        let says = format!("its clock is {:.1} s off this machine's", system.clock_offset_seconds);
+        let says = format!(
+            "its clock differs from this machine's by {:.1} s",
+            system.clock_offset_seconds
+        );
         return Some(Finding::problem(
             Topic::Host,
             says,
-            "set both right: certificates and logs go by the clock (chrony, systemd-timesyncd)",
+            "synchronize both clocks (chrony, systemd-timesyncd): certificates and logs depend on them",
         ));
     }
     let unwatched = host.service_manager == ServiceManager::Systemd && system.time_service.is_none();
@@ -105,10 +108,10 @@ fn memory(facts: &HostFacts) -> Vec<Finding> {
     }
     if facts.system.swap > 0 {
         let says = format!(
-            "it may swap ({}): a member that is swapped out misses heartbeats",
+            "swap is on ({}): a member that is swapped out misses heartbeats",
             human_bytes(facts.system.swap)
         );
-        let help = "`swapoff -a`, and take it out of /etc/fstab";
+        let help = "run `swapoff -a`, and remove it from /etc/fstab";
         findings.push(Finding::advice(Topic::Host, says, help));
     }
     findings
@@ -146,10 +149,10 @@ fn unit(host: &DesiredHost, facts: &HostFacts, cause: Option<&Cause>) -> Vec<Fin
     } else {
         if host.service_manager == ServiceManager::Systemd && !service.enabled {
             let says = "etcd does not start at boot";
-            findings.push(Finding::problem(Topic::Host, says, "`quorate up` puts that right"));
+            findings.push(Finding::problem(Topic::Host, says, "`quorate up` fixes that"));
         }
         if let Verdict::Fails(why) = runs_current(facts, None) {
-            let help = format!("`quorate up` sees to it, or `quorate restart --limit {}`", host.name);
+            let help = format!("`quorate up` fixes that, or `quorate restart --limit {}`", host.name);
             findings.push(Finding::advice(Topic::Host, why, help));
         }
     }
@@ -158,12 +161,12 @@ fn unit(host: &DesiredHost, facts: &HostFacts, cause: Option<&Cause>) -> Vec<Fin
             1 => "once".to_owned(),
             times => format!("{times} times"),
         };
-        let says = format!("etcd ended by itself and was started again {times}");
+        let says = format!("etcd exited and was restarted {times}");
         let help = format!("`quorate logs {}` shows why", host.name);
         findings.push(Finding::advice(Topic::Host, says, help));
     }
     let changed = advice::of(host, service).map(|says| {
-        let help = "keep it if it is meant; `systemctl cat` on the host shows the whole unit";
+        let help = "keep it if it is intended; `systemctl cat` on the host shows the whole unit";
         Finding::advice(Topic::Host, says, help)
     });
     findings.extend(changed);
@@ -173,18 +176,18 @@ fn unit(host: &DesiredHost, facts: &HostFacts, cause: Option<&Cause>) -> Vec<Fin
 fn file_system(path: &str, disk: &DiskFacts) -> Option<Finding> {
     let kind = disk.filesystem.as_str();
     if !disk.writable {
-        let says = format!("{path} does not take writes ({kind})");
-        let help = "after a disk error the kernel mounts read-only: see `dmesg`, then replace the disk or the member";
+        let says = format!("{path} is not writable ({kind})");
+        let help = "the kernel remounts read-only after a disk error: see `dmesg`, then replace the disk or the member";
         return Some(Finding::problem(Topic::Disk, says, help));
     }
     if FLEETING.contains(&kind) {
-        let says = format!("{path} lies in memory ({kind}): a reboot loses this member's data");
-        let help = "choose a disk with `paths`";
+        let says = format!("{path} is in memory ({kind}): a reboot loses this member's data");
+        let help = "move it to a disk with `paths`";
         return Some(Finding::problem(Topic::Disk, says, help).or(LastResort::onto_a_disk()));
     }
     REMOTE.contains(&kind).then(|| {
-        let says = format!("{path} is on the network ({kind}): every write waits for it");
-        let help = "give etcd a local disk (SSD) of its own";
+        let says = format!("{path} is on a network file system ({kind}): every write waits for it");
+        let help = "give etcd its own local disk (SSD)";
         Finding::advice(Topic::Disk, says, help)
     })
 }
@@ -193,22 +196,22 @@ fn room(facts: &HostFacts, disk: &DiskFacts, quota: Option<u64>) -> Option<Findi
     let needed = facts.data.db_bytes.max(LEAST_FREE);
     if disk.free_bytes < needed {
         let says = format!(
-            "{} are free where its data lies, and a defragmentation or a snapshot takes up to {}",
+            "only {} are free on its data disk, and a defragmentation or a snapshot needs up to {}",
             human_bytes(disk.free_bytes),
             human_bytes(needed)
         );
-        let help = "free some space: a full disk ends etcd, and old data that was set aside counts, too";
+        let help = "free some space: a full disk stops etcd, and old data that was moved aside counts too";
         return Some(Finding::problem(Topic::Disk, says, help));
     }
     let quota = quota?;
     (disk.free_bytes + facts.data.db_bytes < quota).then(|| {
         let says = format!(
-            "the disk is full before the quota ({}) stops writes: {} are free",
+            "the disk will be full before the quota ({}) stops writes: {} are free",
             human_bytes(quota),
             human_bytes(disk.free_bytes)
         );
         let help =
-            "lower `quota-backend-bytes` or give it a larger disk: a quota can be cleared, a full disk ends etcd";
+            "lower `quota-backend-bytes` or use a larger disk: a reached quota can be cleared, a full disk stops etcd";
         Finding::advice(Topic::Disk, says, help)
     })
 }
@@ -216,10 +219,10 @@ fn room(facts: &HostFacts, disk: &DiskFacts, quota: Option<u64>) -> Option<Findi
 fn leftovers(facts: &HostFacts) -> Option<Finding> {
     let aside = facts.data.set_aside.join(" ");
     (!aside.is_empty()).then(|| {
-        let help = format!("delete it once nobody wants it back: `rm -r {aside}`");
+        let help = format!("delete it once it is no longer needed: `rm -r {aside}`");
         Finding::advice(
             Topic::Disk,
-            "old data that was set aside takes up room on its disk",
+            "old data that was moved aside takes up space on its disk",
             help,
         )
     })

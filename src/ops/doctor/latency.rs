@@ -51,8 +51,8 @@ fn unmeasured(examined: &Examined<'_>) -> Vec<Finding> {
         Fact::Unknown(why) => Some(
             Finding::problem(
                 Topic::Member,
-                format!("it does not tell what it measured: {why}"),
-                format!("`quorate logs {name}` tells more"),
+                format!("its metrics could not be read: {why}"),
+                format!("`quorate logs {name}` shows more"),
             )
             .on(name),
         ),
@@ -69,7 +69,7 @@ fn disk(host: &DesiredHost, limit: &Limit, measured: Option<Latency>) -> Option<
         millis(seconds),
         millis(limit.good)
     );
-    let help = "give etcd a local SSD with nothing else on it, or its WAL one of its own (`paths.wal`)";
+    let help = "give etcd a local SSD with nothing else on it, or put its WAL on one (`paths.wal`)";
     let severity = match seconds {
         bad if bad >= limit.bad => Severity::Problem,
         slow if slow >= limit.good => Severity::Advice,
@@ -104,7 +104,7 @@ fn network(examined: &Examined<'_>) -> Vec<Finding> {
             );
             let help = format!(
                 "set `election-timeout: {needed:.0}` or more and `heartbeat-interval: {:.0}` in `etcd.config`, the same on \
-                 all, or bring them closer together",
+                 all, or move the members closer together",
                 latency.p99_seconds * 1000.0
             );
             findings.push(Finding::advice(Topic::Network, says, help).on(&host.name));

@@ -30,7 +30,7 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
         Fact::Known(membership) => membership,
         Fact::Absent => {
             let says = "there is no cluster yet";
-            return vec![Finding::problem(Topic::Cluster, says, "make it with `quorate up`")];
+            return vec![Finding::problem(Topic::Cluster, says, "create it with `quorate up`")];
         }
         Fact::Unknown(why) => return vec![out_of_sight(examined, why)],
     };
@@ -48,22 +48,21 @@ fn out_of_sight(examined: &Examined<'_>, why: &str) -> Finding {
     let to_blame = examined.sight().is_to_blame(why);
     let (why, help) = why_and_help(why);
     if to_blame {
-        let says = format!("nobody can tell how the cluster is: {why}");
-        let help = help.unwrap_or("mend the connections, and run this again: etcd may be well all the same");
+        let says = format!("the state of the cluster is unknown: {why}");
+        let help = help.unwrap_or("fix the connections and run this again: etcd may be healthy");
         return Finding::unknown(Topic::Cluster, says, help);
     }
     match one_cluster(examined.seen) {
         Err(refusal) => Finding::problem(Topic::Cluster, why, refusal.hint).or(refusal.last),
-        Ok(()) => {
-            Finding::problem(Topic::Cluster, why, "`quorate up` starts what is down").or(LastResort::majority_gone())
-        }
+        Ok(()) => Finding::problem(Topic::Cluster, why, "`quorate up` starts the stopped members")
+            .or(LastResort::majority_gone()),
     }
 }
 
 fn as_a_whole(membership: &Membership) -> Vec<Finding> {
     let mut findings = Vec::new();
     if leader_seen(membership).is_none() {
-        let help = "wait for an election (seconds); if none ends, see `quorate health`";
+        let help = "wait a few seconds for an election; if there is still no leader, see `quorate health`";
         let says = "the members do not agree on a leader";
         findings.push(Finding::problem(Topic::Cluster, says, help));
     }
@@ -71,7 +70,7 @@ fn as_a_whole(membership: &Membership) -> Vec<Finding> {
     match strength.voters {
         1 => findings.push(Finding::advice(
             Topic::Cluster,
-            "it has one voter: when that one fails, so does the cluster",
+            "it has one voter: if that one fails, so does the cluster",
             "add two hosts to the inventory and run `quorate up`",
         )),
         even if even % 2 == 0 => findings.push(Finding::advice(
@@ -87,7 +86,7 @@ fn as_a_whole(membership: &Membership) -> Vec<Finding> {
     findings.extend(membership.alarms.iter().map(|alarm| {
         let member = membership.members.iter().find(|m| m.id == alarm.member);
         let of = member.map_or(String::new(), |m| format!(" of {}", m.name));
-        let says = format!("the alarm {}{of} is on", alarm.kind.word());
+        let says = format!("the alarm {}{of} is active", alarm.kind.word());
         let (help, last) = way_out(alarm.kind);
         Finding::problem(Topic::Cluster, says, help).or(last)
     }));
@@ -101,11 +100,11 @@ fn listed(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
         .filter(|host| membership.of(host).is_none())
         .map(|host| {
             let help = "`quorate up` adds it as a learner and promotes it";
-            Finding::problem(Topic::Member, "it is in the inventory and no member", help).on(&host.name)
+            Finding::problem(Topic::Member, "it is in the inventory, but not a member", help).on(&host.name)
         });
     let strays = membership.members.iter().filter_map(|member| {
-        let says = "it is a member and not in the inventory";
-        let help = "add it to the inventory, or take it out of the cluster with `quorate up --prune`";
+        let says = "it is a member, but not in the inventory";
+        let help = "add it to the inventory, or remove it from the cluster with `quorate up --prune`";
         let stray = host_of(examined.desired, member).is_none();
         stray.then(|| Finding::problem(Topic::Member, says, help).on(label(examined.desired, member)))
     });
@@ -122,13 +121,13 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
             let unasked = host.filter(|host| examined.seen.hosts.get(&host.name).and_then(Fact::known).is_some());
             findings.extend(unasked.and_then(|_| {
                 let help = why_and_help(membership.unseen.get(&member.id)?).1;
-                let help = help.unwrap_or("see what keeps it from being asked");
+                let help = help.unwrap_or("find out why it cannot be queried");
                 Some(Finding::unknown(Topic::Member, membership.in_the_dark(member.id)?, help).on(name))
             }));
             continue;
         }
         if let Some(says) = membership.in_the_dark(member.id) {
-            let help = "see that the machine runs, and that its peers and SSH reach it";
+            let help = "make sure that the machine is up, and that its peers and SSH can reach it";
             findings.push(Finding::problem(Topic::Member, says, help).on(name));
             continue;
         }
@@ -150,8 +149,8 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
             .status_of(member.id)
             .map(|s| s.raft_index.saturating_sub(s.raft_applied));
         if let Some(left) = left.filter(|left| *left > TOO_FAR_BEHIND) {
-            let says = format!("it has {left} entries still to apply: from {TOO_FAR_BEHIND} on it turns writes away");
-            let help = "see what keeps it busy: its disk (below), its processors, or the network";
+            let says = format!("it has {left} entries left to apply: from {TOO_FAR_BEHIND} on it rejects writes");
+            let help = "find out what slows it down: its disk (below), its CPUs, or the network";
             findings.push(Finding::problem(Topic::Member, says, help).on(&name));
         }
     }
@@ -166,7 +165,7 @@ fn releases(membership: &Membership) -> Vec<Finding> {
     } else if running.len() > 1 {
         let releases: Vec<String> = running.iter().map(ToString::to_string).collect();
         let says = format!("its members run different releases: {}", releases.join(", "));
-        let help = "an upgrade was not finished: `quorate up` goes on with it";
+        let help = "an upgrade did not finish: `quorate up` continues it";
         findings.push(Finding::advice(Topic::Cluster, says, help));
     }
     for version in running {
@@ -175,7 +174,7 @@ fn releases(membership: &Membership) -> Vec<Finding> {
             let help = format!("`quorate upgrade --to {}` or later", bad.fixed_in);
             findings.push(Finding::problem(Topic::Cluster, says, help));
         } else if let Some(says) = bundle::advice(version) {
-            let help = "put a newer release into the bundle, then `quorate upgrade --to` it";
+            let help = "add a newer release to the bundle, then run `quorate upgrade --to` with it";
             findings.push(Finding::advice(Topic::Cluster, says, help));
         }
     }
@@ -191,8 +190,8 @@ fn streams(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
         };
         let cut = without_stream(membership, own.id, metrics).filter(|member| membership.healthy(member.id));
         findings.extend(cut.map(|member| {
-            let says = format!("it has no live stream to {}", label(examined.desired, member));
-            let help = "look at the peer port's certificates (`quorate pki show`) and at firewalls between the two";
+            let says = format!("it has no active stream to {}", label(examined.desired, member));
+            let help = "check the peer certificates (`quorate pki show`) and any firewall between the two";
             Finding::problem(Topic::Network, says, help).on(&host.name)
         }));
     }
@@ -204,8 +203,8 @@ fn elections(examined: &Examined<'_>) -> Vec<Finding> {
         let facts = examined.seen.hosts.get(&host.name)?.known()?;
         let hours = facts.service.active_seconds? / 3600 + 1;
         let elections = metrics.leader_changes?;
-        let says = format!("it has seen {elections} changes of the leader in {hours} h");
-        let help = "leaders change when disks or the network stall: see its disk and round trips, and `quorate logs`";
+        let says = format!("it has seen {elections} leader changes in {hours} h");
+        let help = "leader changes come from stalls of disks or the network: check its disk and round trips, and `quorate logs`";
         (elections > FEW_ELECTIONS && elections > hours)
             .then(|| Finding::advice(Topic::Member, says, help).on(&host.name))
     };

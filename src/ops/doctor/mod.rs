@@ -38,7 +38,7 @@ use crate::report::Cause;
 pub enum Severity {
     /// Something is broken, or will be soon: act.
     Problem,
-    /// It could not be looked at, and nothing is known against it.
+    /// It could not be inspected, and nothing is known against it.
     Unknown,
     /// It works, and etcd's guides advise against it.
     Advice,
@@ -90,7 +90,7 @@ impl Finding {
         }
     }
 
-    /// Something that could not be looked at.
+    /// Something that could not be inspected.
     pub fn unknown(topic: Topic, says: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             severity: Severity::Unknown,
@@ -161,7 +161,7 @@ impl Examined<'_> {
     }
 }
 
-/// Every finding, the worst first. What could not be looked at is a finding, too; while there is one of a host, no help names
+/// Every finding, the worst first. What could not be inspected is a finding, too; while there is one of a host, no help names
 /// what would destroy a cluster that merely cannot be seen.
 pub fn examine(examined: &Examined<'_>) -> Vec<Finding> {
     let sight = examined.sight();
@@ -177,7 +177,7 @@ pub fn examine(examined: &Examined<'_>) -> Vec<Finding> {
     sorted(findings)
 }
 
-/// Problems first, then what could not be looked at, then advice; each in the order of topics and hosts.
+/// Problems first, then what could not be inspected, then advice; each in the order of topics and hosts.
 pub fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_key(|finding| (finding.severity, finding.topic));
     findings
@@ -198,11 +198,11 @@ fn backups(examined: &Examined<'_>) -> Vec<Finding> {
         None => vec![Finding::advice(
             Topic::Backups,
             "the inventory schedules no backups",
-            "say when and where in its section `backup`, then run `quorate backup schedule`",
+            "add a `backup` section that says when and where, then run `quorate backup schedule`",
         )],
         Some(outlook) => {
             let finding = |says: &String| {
-                let help = "`quorate backup schedule` sets every host up again and tries it";
+                let help = "`quorate backup schedule` sets every host up again and tests it";
                 Finding::problem(Topic::Backups, says, help)
             };
             let unknown = outlook

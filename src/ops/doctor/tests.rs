@@ -162,12 +162,12 @@ fn what_cannot_be_looked_at_is_a_finding() {
     ward.seen
         .hosts
         .insert(name(2), Fact::Unknown("connection refused\nstart sshd".into()));
-    assert_eq!(ward.only(), "Unknown n2: it cannot be looked at: connection refused");
+    assert_eq!(ward.only(), "Unknown n2: it cannot be inspected: connection refused");
     assert_eq!(ward.findings()[0].help, "start sshd");
 
     let mut ward = Ward::well();
     ward.metrics.insert(name(3), Fact::Unknown("timed out".into()));
-    assert_eq!(ward.only(), "Problem n3: it does not tell what it measured: timed out");
+    assert_eq!(ward.only(), "Problem n3: its metrics could not be read: timed out");
 
     let mut ward = Ward::well();
     ward.hashes = Fact::Unknown("n2 does not answer\nstart n2".into());
@@ -201,9 +201,9 @@ fn the_machine() {
     assert_eq!(
         ward.all(),
         [
-            "Problem n1: its clock is -3.0 s off this machine's",
+            "Problem n1: its clock differs from this machine's by -3.0 s",
             "Advice n2: no time service is active, so its clock will drift",
-            "Advice n3: it may swap (1.0 GiB): a member that is swapped out misses heartbeats",
+            "Advice n3: swap is on (1.0 GiB): a member that is swapped out misses heartbeats",
         ]
     );
 
@@ -228,11 +228,11 @@ fn disks() {
         ward.only()
     };
     let told = data(&mut Ward::well(), |disk| disk.free_bytes = 100 << 20);
-    assert!(told.starts_with("Problem n1: 100.0 MiB are free"), "{told}");
+    assert!(told.starts_with("Problem n1: only 100.0 MiB are free"), "{told}");
     let told = data(&mut Ward::well(), |disk| disk.free_bytes = 1 << 30);
     assert_eq!(
         told,
-        "Advice n1: the disk is full before the quota (2.0 GiB) stops writes: 1.0 GiB are free"
+        "Advice n1: the disk will be full before the quota (2.0 GiB) stops writes: 1.0 GiB are free"
     );
     let told = data(&mut Ward::well(), |disk| disk.filesystem = "tmpfs".into());
     assert_eq!(
@@ -268,9 +268,9 @@ fn the_unit() {
         [
             "Problem n1: etcd does not start at boot",
             "Advice n2: its executable was replaced since it started",
-            "Advice n3: etcd ended by itself and was started again 4 times",
-            "Advice n3: the unit etcd is changed by /etc/systemd/system/etcd.service.d/x.conf, which quorate did not \
-             write and leaves alone",
+            "Advice n3: etcd exited and was restarted 4 times",
+            "Advice n3: the unit etcd is modified by /etc/systemd/system/etcd.service.d/x.conf, which quorate did not write and does not \
+             change",
         ]
     );
     let mut ward = Ward::well();
@@ -327,12 +327,12 @@ fn members_that_are_down_behind_or_cut_off() {
     ward.status(2).raft_applied = 500;
     assert_eq!(
         ward.only(),
-        "Problem n2: it has 5500 entries still to apply: from 5000 on it turns writes away"
+        "Problem n2: it has 5500 entries left to apply: from 5000 on it rejects writes"
     );
 
     let mut ward = Ward::well();
     ward.measured(2).active_peers.insert(MemberId(3), 0);
-    assert_eq!(ward.only(), "Problem n2: it has no live stream to n3");
+    assert_eq!(ward.only(), "Problem n2: it has no active stream to n3");
     ward.measured(2).active_peers.insert(MemberId(1), 0);
     assert_eq!(ward.all().len(), 2, "each is named");
 
@@ -341,7 +341,7 @@ fn members_that_are_down_behind_or_cut_off() {
         member: MemberId(2),
         kind: AlarmKind::Nospace,
     });
-    assert_eq!(ward.only(), "Problem the alarm NOSPACE of n2 is on");
+    assert_eq!(ward.only(), "Problem the alarm NOSPACE of n2 is active");
     assert!(ward.findings()[0].help.contains("alarm disarm"));
     ward.cluster().alarms[0].kind = AlarmKind::Corrupt;
     assert!(ward.findings()[0].help.contains("check-hashes"));
@@ -352,7 +352,7 @@ fn who_is_a_member_and_who_should_be() {
     let mut ward = Ward::well();
     ward.desired.hosts.remove(&name(3));
     ward.desired.order.pop();
-    assert_eq!(ward.only(), "Problem n3: it is a member and not in the inventory");
+    assert_eq!(ward.only(), "Problem n3: it is a member, but not in the inventory");
 
     let mut ward = Ward::well();
     ward.cluster().members.pop();
@@ -363,7 +363,7 @@ fn who_is_a_member_and_who_should_be() {
     assert_eq!(
         ward.all(),
         [
-            "Problem n3: it is in the inventory and no member",
+            "Problem n3: it is in the inventory, but not a member",
             "Advice it has 2 voters, which survive no more losses than 1 do",
         ]
     );
@@ -385,7 +385,7 @@ fn releases() {
     }
     assert!(
         ward.only()
-            .starts_with("Advice etcd 3.4.23 belongs to a series that gets no fixes")
+            .starts_with("Advice etcd 3.4.23 belongs to a series that no longer gets fixes")
     );
 }
 
@@ -400,7 +400,7 @@ fn a_downgrade_under_way() {
     }
     assert_eq!(
         ward.all(),
-        ["Advice etcd is on its way back to 3.5: 1 of 3 members run it"]
+        ["Advice etcd is being downgraded to 3.5: 1 of 3 members run it"]
     );
 }
 
@@ -441,7 +441,7 @@ fn slow_disks_and_networks() {
 fn a_restless_leadership() {
     let mut ward = Ward::well();
     ward.measured(1).leader_changes = Some(9);
-    assert_eq!(ward.only(), "Advice n1: it has seen 9 changes of the leader in 1 h");
+    assert_eq!(ward.only(), "Advice n1: it has seen 9 leader changes in 1 h");
     ward.host(1).service.active_seconds = Some(48 * 3600);
     assert_eq!(ward.all(), [""; 0], "nine in two days are few");
 }
@@ -458,14 +458,14 @@ fn databases() {
     );
     assert_eq!(ward.findings()[0].help, "run `quorate defrag`");
     ward.status(2).db_in_use = 1890 << 20;
-    assert!(ward.only().contains("hardly anything in it is free"), "{}", ward.only());
+    assert!(ward.only().contains("almost no free space in it"), "{}", ward.only());
     ward.status(2).db_size = 500 << 20;
     ward.status(2).db_in_use = 100 << 20;
     assert_eq!(ward.only(), "Advice n2: its file has 500 MiB, 400 MiB of it free");
 
     let mut ward = Ward::well();
     ward.desired.options.insert("quota-backend-bytes".into(), (-1).into());
-    assert!(ward.only().starts_with("Advice the quota is switched off"));
+    assert!(ward.only().starts_with("Advice the quota is disabled"));
 
     let mut ward = Ward::well();
     for hash in ward.compared() {

@@ -74,7 +74,7 @@ pub enum RunError {
     #[allow(missing_docs)]
     Failed { failed: usize, first: String },
     /// What a step needs does not hold any more.
-    #[error("{step} was not begun: {saw}")]
+    #[error("{step} was not started: {saw}")]
     #[allow(missing_docs)]
     NotSafe {
         step: String,
@@ -98,12 +98,12 @@ pub async fn run(
 ) -> Result<(), RunError> {
     for wave in &plan.waves {
         if stop.is_cancelled() {
-            return Err(RunError::Stopped(format!("`{}` was not begun", wave.title)));
+            return Err(RunError::Stopped(format!("`{}` was not started", wave.title)));
         }
         fault::point(&format!("before:{}", first_id(wave)));
         tokio::select! {
             safe = still_safe(wave, world, reporter) => safe?,
-            () = stop.cancelled() => return Err(RunError::Stopped(format!("`{}` was not begun", wave.title))),
+            () = stop.cancelled() => return Err(RunError::Stopped(format!("`{}` was not started", wave.title))),
         }
         perform(wave, world, reporter, stop).await?;
         fault::point(&format!("after:{}", first_id(wave)));
@@ -152,7 +152,7 @@ async fn perform(
     }
     match failed.first() {
         None => stopped.map_or(Ok(()), |step| {
-            Err(RunError::Stopped(format!("{step} was begun, and not waited for")))
+            Err(RunError::Stopped(format!("{step} was started but not waited for")))
         }),
         Some(first) => Err(RunError::Failed {
             failed: failed.len(),
@@ -164,7 +164,7 @@ async fn perform(
 /// How a step did not come to its end.
 enum Halt {
     Failed(String),
-    /// It has done its work; the operator stopped while it waited to see the effect.
+    /// It has done its work; the operator stopped while waiting for the effect.
     Stopped(String),
 }
 
@@ -184,7 +184,7 @@ async fn one(step: &Step, world: &dyn World, reporter: &dyn Reporter, stop: &Can
                 reporter.event(&Event::StepFailed {
                     step: step.id.clone(),
                     node,
-                    error: "stopped while it waited to see the effect".into(),
+                    error: "stopped while waiting for the effect".into(),
                     hint: None,
                     journal: Vec::new(),
                 });

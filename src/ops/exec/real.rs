@@ -234,8 +234,8 @@ impl RealWorld {
             .ask(spec, |host| Box::pin(async move { host.service().await }));
         match asked.await {
             Err(error @ (HostError::Connect { .. } | HostError::Lost { .. })) => Some(
-                StepError::new(format!("the host was lost in the middle of this: {error}"))
-                    .hint("run the same command again when it is back"),
+                StepError::new(format!("lost the connection to the host during this step: {error}"))
+                    .hint("run the same command again when the host is back"),
             ),
             _ => None,
         }

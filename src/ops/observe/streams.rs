@@ -83,7 +83,7 @@ pub(super) async fn heard_at(fleet: &Arc<Fleet>, leader: &DesiredHost, tls: &Cli
 
 fn heard_between(before: &Metrics, now: &Metrics) -> Fact<BTreeSet<MemberId>> {
     if [before, now].iter().any(|metrics| metrics.is_leader != Some(true)) {
-        return Fact::Unknown("leadership moved meanwhile".into());
+        return Fact::Unknown("the leader changed meanwhile".into());
     }
     let grew = now
         .received

@@ -39,7 +39,7 @@ fn drop_ins(host: &DesiredHost, service: &ServiceFacts) -> Option<String> {
     let paths = service.drop_ins.join(", ");
     (!paths.is_empty()).then(|| {
         format!(
-            "the unit {} is changed by {paths}, which quorate did not write and leaves alone",
+            "the unit {} is modified by {paths}, which quorate did not write and does not change",
             host.service
         )
     })
@@ -51,7 +51,7 @@ fn ignored(service: &ServiceFacts) -> Option<String> {
     let names = service.ignored_environment.join(", ");
     (!names.is_empty()).then(|| {
         format!(
-            "etcd has {names} in its environment and ignores it, because it has a config file: say it in `etcd.config`"
+            "etcd has {names} in its environment, but ignores it because it has a config file: set it in `etcd.config`"
         )
     })
 }

@@ -25,7 +25,7 @@ pub(super) fn users_and_roles(
     }
     let state = match &situation.observed.auth {
         Fact::Known(state) => state,
-        Fact::Absent => return Err(vec![unread("nobody was asked")]),
+        Fact::Absent => return Err(vec![unread("no member was queried")]),
         Fact::Unknown(why) => return Err(vec![unread(why)]),
     };
     let switched = switch(policy, state);
@@ -43,8 +43,10 @@ pub(super) fn users_and_roles(
         return Ok(());
     };
     let why = match turning_on {
-        true => "from then on a client is the user of its certificate's common name, and nobody else gets in",
-        false => "from then on every certificate of the CA may do everything",
+        true => {
+            "from then on each client is the user named by its certificate's common name, and no one else has access"
+        }
+        false => "from then on every certificate of the CA has full access",
     };
     let is_voter = |host: &&DesiredHost| membership.of(host).is_some_and(|m| m.started() && !m.learner);
     let voters: Vec<&DesiredHost> = situation.desired.hosts.values().filter(is_voter).collect();
@@ -61,7 +63,7 @@ pub(super) fn users_and_roles(
     let look = voters.iter().fold(look, |look, host| {
         look.ensures(Check::HealthyVoter { url: host.peer_url() })
     });
-    draft.wave("look again", Effect::None, vec![look]);
+    draft.wave("verify", Effect::None, vec![look]);
     note_unlisted(situation, prune, draft);
     Ok(())
 }
@@ -76,7 +78,7 @@ fn note_unlisted(situation: Situation<'_>, prune: bool, draft: &mut Draft) {
     for (what, names) in [("users", users), ("roles", roles)] {
         if !names.is_empty() {
             draft.notes.push(format!(
-                "etcd has {what} that the inventory does not list, and `up --prune` would delete: {}",
+                "etcd has {what} that the inventory does not list; `up --prune` would delete: {}",
                 names.join(", ")
             ));
         }
@@ -99,8 +101,6 @@ fn unread(why: &str) -> Blocked {
     Blocked::new(
         Rule::Unknown,
         format!("etcd's users and roles could not be read: {why}"),
-        help.unwrap_or(
-            "give etcd a user `root` without a password and with the role `root`: that is who quorate is to it",
-        ),
+        help.unwrap_or("give etcd a user `root` with the role `root` and no password: quorate connects as that user"),
     )
 }

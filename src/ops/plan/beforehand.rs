@@ -10,5 +10,5 @@ pub(super) fn snapshot_first(situation: Situation<'_>, reason: String, why: Opti
         return;
     }
     let snapshot = step(Target::Cluster, Action::Snapshot { reason }, Risk::ReadOnly).because(why);
-    draft.wave("take a snapshot first", Effect::None, vec![snapshot]);
+    draft.wave("take a snapshot", Effect::None, vec![snapshot]);
 }

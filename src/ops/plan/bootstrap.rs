@@ -1,4 +1,4 @@
-//! A new cluster: everything is put in place first, then all members start together.
+//! A new cluster: everything is installed first, then all members start together.
 
 use std::collections::BTreeSet;
 
@@ -99,7 +99,7 @@ fn members_among(situation: Situation<'_>, limit: &[NodeName]) -> Result<Vec<Nod
         blocked.push(Blocked::new(
             Rule::Inventory,
             "no member answers, and none of these hosts has been a member of a complete cluster",
-            "a new cluster is made of all its hosts at once: leave out `--limit`",
+            "a new cluster is created on all its hosts at once: omit `--limit`",
         ));
     }
     if blocked.is_empty() { Ok(members) } else { Err(blocked) }
@@ -184,18 +184,22 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
     let nodes: Vec<_> = desired.hosts.keys().cloned().collect();
     if situation.supplies.ca_pem.is_none() {
         draft.wave(
-            "make the CA",
+            "create the CA",
             Effect::None,
             vec![step(Target::Operator, Action::CreateAuthority, Risk::Reversible)],
         );
     }
-    draft.wave("stop what does not come up", Effect::None, stop);
+    draft.wave("stop members that do not come up", Effect::None, stop);
     draft.wave("clear aborted starts", Effect::None, clear);
     draft.wave("prepare every host", Effect::None, provision);
     let mut together = "start all members together";
     if let Some((name, first)) = asked_first(desired, &mut start) {
-        draft.wave(format!("start {name}, whom the others ask"), Effect::None, vec![first]);
-        together = "start all others together";
+        draft.wave(
+            format!("start {name} first; the others join it"),
+            Effect::None,
+            vec![first],
+        );
+        together = "start the others together";
     }
     draft.wave(together, Effect::Born(nodes.len()), start);
     let look = step(
@@ -211,8 +215,8 @@ fn bootstrap(situation: Situation<'_>, expected: ClusterId) -> Result<Draft, Vec
         members: nodes.len(),
     });
     // The members need a moment to find each other, in which the rest of the release arrives.
-    draft.wave("look again", Effect::None, [vec![look], tools].concat());
-    draft.wave("note that the cluster is complete", Effect::None, complete);
+    draft.wave("verify", Effect::None, [vec![look], tools].concat());
+    draft.wave("mark the cluster as complete", Effect::None, complete);
     Ok(draft)
 }
 
@@ -237,13 +241,13 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
     if with_data.is_empty() {
         return Err(vec![Blocked::new(
             Rule::Unknown,
-            "no member answers, and there is none that could be started",
-            "look at `quorate status` and `quorate logs NAME`",
+            "no member answers, and no member can be started",
+            "see `quorate status` and `quorate logs NAME`",
         )]);
     }
     let mut draft = Draft::new(None);
     let missing = put_back(situation, with_data, &mut draft.notes)?;
-    draft.wave("put back what is missing", Effect::None, missing);
+    draft.wave("restore missing files", Effect::None, missing);
     let start = with_data
         .iter()
         .map(|node| on(node, Action::Start, Risk::Reversible).ensures(Check::Started { node: node.clone() }))
@@ -270,17 +274,17 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
         .iter()
         .filter_map(|node| situation.desired.hosts.get(node))
         .fold(look, |look, host| look.ensures(Check::Listed { url: host.peer_url() }));
-    draft.wave("look again", Effect::None, vec![look]);
+    draft.wave("verify", Effect::None, vec![look]);
     let without = situation.desired.hosts.len() - with_data.len();
     if without > 0 {
         draft.notes.push(format!(
-            "{} without data, left out, or not looked at: what to do about that is planned once the cluster runs",
+            "{} without data, excluded, or not inspected: planned once the cluster runs",
             super::count(without, "host")
         ));
     }
     let sight = situation.sight();
     if with_data.len() <= without && sight.is_clear() {
-        let lost = "if those have lost the data of members, there is no majority any more and etcd will not come up";
+        let lost = "if those hosts have lost their members' data, there is no majority and etcd will not come up";
         draft
             .notes
             .push(sight.hint(lost, Some(&LastResort::no_majority_any_more())));
@@ -320,7 +324,7 @@ fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Bl
         Blocked::new(
             Rule::QuorumLost,
             format!(
-                "{will_run} of at least {members} members would run, and {} are needed",
+                "only {will_run} of at least {members} members would run, but quorum needs {}",
                 quorum(members)
             ),
             "start the others with them (`quorate up` without `--limit`)",
@@ -374,8 +378,8 @@ fn of_unknown_age(situation: Situation<'_>, host: &DesiredHost, facts: &HostFact
     let version = situation.desired.version;
     last_writer(host, facts).is_none().then(|| {
         format!(
-            "nothing on {} tells which release wrote its data: if it was a later one than {version}, etcd does not start, \
-             and the inventory has to name that one",
+            "nothing on {} shows which release wrote its data: if it was later than {version}, etcd will not start until the inventory names that \
+             release",
             host.name
         )
     })

@@ -49,20 +49,12 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let mut draft = Draft::new(Some(Strength::of(membership)));
     downgrade::call_off(situation, membership, &mut draft);
     before_another_version(situation, membership, &covered, &mut draft);
-    draft.wave(
-        "put in place what needs no restart",
-        Effect::None,
-        quiet_changes(&peers),
-    );
+    draft.wave("install what needs no restart", Effect::None, quiet_changes(&peers));
     let stopped = stopped(situation, &peers);
     let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.certificates || p.drift.now.crl);
     draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
     if touched {
-        draft.wave(
-            "look again",
-            Effect::None,
-            vec![look_again(situation, membership, &peers)],
-        );
+        draft.wave("verify", Effect::None, vec![look_again(situation, membership, &peers)]);
     }
     let started = members_where(&peers, |p| !runs(p.facts));
     let left = leave::prune(situation, membership, prune, Strays::Down, &started, &mut draft)?;
@@ -85,7 +77,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         authorize::users_and_roles(situation, membership, prune, &mut draft)?;
     }
     draft.wave(
-        "note that the members are complete",
+        "mark the members as complete",
         Effect::None,
         complete(situation, membership, &peers),
     );
@@ -140,7 +132,7 @@ fn survey<'a>(
     if blocked.is_empty() { Ok(peers) } else { Err(blocked) }
 }
 
-/// Unreachable is never absent: what cannot be looked at cannot be brought in line.
+/// Unreachable is never absent: what cannot be inspected cannot be brought in line.
 pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) -> bool) -> Vec<Blocked> {
     let unknown = situation
         .desired
@@ -150,12 +142,12 @@ pub(super) fn unreachable(situation: Situation<'_>, covered: &dyn Fn(&NodeName) 
         .filter_map(|name| match situation.observed.hosts.get(name) {
             Some(Fact::Known(_)) => None,
             Some(Fact::Unknown(why)) => Some((name, why.as_str())),
-            Some(Fact::Absent) | None => Some((name, "it was not looked at")),
+            Some(Fact::Absent) | None => Some((name, "it was not inspected")),
         });
     unknown
         .map(|(name, why)| {
             let (why, help) = why_and_help(why);
-            Blocked::new(Rule::Unreachable, why, help.unwrap_or("mend the connection")).on(name)
+            Blocked::new(Rule::Unreachable, why, help.unwrap_or("fix the connection")).on(name)
         })
         .collect()
 }
@@ -209,7 +201,7 @@ fn data_gone(host: &DesiredHost, facts: &HostFacts, member: &Member) -> Blocked 
     Blocked::new(
         Rule::DataGone,
         format!(
-            "it is a member of the cluster ({}), but its data directory {} is empty: the disk was wiped or not mounted",
+            "it is a member of the cluster ({}), but its data directory {} is empty: the disk was wiped or is not mounted",
             member.id, host.paths.data
         ),
         hint,
@@ -228,7 +220,7 @@ fn version_steps(situation: Situation<'_>, membership: &Membership) -> Vec<Block
         .filter_map(|version| Some((version, may_change_version(*version, wanted).err()?)))
         .map(|(version, refusal)| match unfinished && *version > wanted {
             true => Blocked {
-                hint: format!("an upgrade was not finished: go on with `quorate upgrade --to {version}`"),
+                hint: format!("an upgrade did not finish: continue with `quorate upgrade --to {version}`"),
                 last: None,
                 ..refusal
             },
@@ -347,7 +339,10 @@ fn leader_lets_in(situation: Situation<'_>, membership: &Membership, peers: &[Pe
         return Ok(());
     };
     let refusal = certificates_ended(host, end);
-    let reason = format!("it leads, and {}: who starts now finds no way to it", refusal.reason);
+    let reason = format!(
+        "it leads, and {}: members that start now cannot connect to it",
+        refusal.reason
+    );
     Err(Blocked { reason, ..refusal })
 }
 

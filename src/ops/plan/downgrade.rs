@@ -64,8 +64,8 @@ pub(super) fn call_off(situation: Situation<'_>, membership: &Membership, draft:
         Risk::Reversible,
     )
     .ensures(Check::NoDowngrade)
-    .because([format!("the inventory wants etcd {wanted}")]);
-    let title = format!("call the way back to {} off", target.series_text());
+    .because([format!("the inventory has etcd {wanted}")]);
+    let title = format!("cancel the downgrade to {}", target.series_text());
     draft.wave(title, Effect::None, vec![call_off]);
 }
 
@@ -74,18 +74,15 @@ pub(super) fn open_the_way(situation: Situation<'_>, membership: &Membership, dr
     let to = situation.desired.version;
     let why = match way_back(membership, to) {
         WayBack::NotNeeded | WayBack::Open => return,
-        WayBack::Closed => format!(
-            "a server of {} starts only on storage of its own form",
-            to.series_text()
-        ),
-        WayBack::Opening => "it has been told, and not every member's storage is ready".to_owned(),
+        WayBack::Closed => format!("etcd {} starts only on storage in its own format", to.series_text()),
+        WayBack::Opening => "the downgrade is enabled, but not every member's storage is ready".to_owned(),
     };
     let open = step(Target::Cluster, Action::BeginDowngrade { to }, Risk::Reversible)
         .requires(Check::SafeToBeginDowngrade { to })
         .ensures(Check::ReadyToGoBack { to })
         .because([why]);
     draft.wave(
-        format!("let etcd go back to {}", to.series_text()),
+        format!("enable the downgrade to {}", to.series_text()),
         Effect::None,
         vec![open],
     );

@@ -15,9 +15,9 @@ use crate::render::{
 /// How a host differs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Drift {
-    /// What has to be put in place and takes effect at once, or is not looked at before the next start.
+    /// What has to be installed and takes effect at once, or is not looked at before the next start.
     pub now: HostChange,
-    /// What has to be put in place together with a restart.
+    /// What has to be installed together with a restart.
     pub at_restart: HostChange,
     /// Why the running process does not match what should run; empty when it does.
     pub restart: Vec<String>,
@@ -214,19 +214,19 @@ pub(super) fn certificates(
                 return Err(Blocked::new(
                     Rule::Certificates,
                     format!("{ca_path} does not trust the CA in the inventory's pki directory"),
-                    "if the CA was changed on purpose use `quorate pki rotate-ca`; swapping it in one go would cut the members off from each other",
+                    "to change the CA, use `quorate pki rotate-ca`; replacing it in one step would disconnect the members from each other",
                 )
                 .on(&host.name));
             }
             if !knows_ours {
-                due.push(format!("{ca_path} holds another CA"));
+                due.push(format!("{ca_path} contains a different CA"));
             }
         }
     }
     due.extend(
         tampered(host, facts)
             .iter()
-            .map(|path| format!("{path} is not what quorate put there")),
+            .map(|path| format!("{path} differs from what quorate installed")),
     );
     for (name, spec) in [
         ("server", server_spec(situation.desired, host)),

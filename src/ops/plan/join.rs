@@ -116,10 +116,10 @@ pub(super) fn may_start(
     Err(Blocked::new(
         Rule::ForeignData,
         format!(
-            "it is not a member any more, and {} still holds what it had as one",
+            "it is no longer a member, but {} still has its old data",
             host.paths.data
         ),
-        "look at what it holds",
+        "check what it contains",
     )
     .or(LastResort::moves_aside(&host.name, &host.address))
     .on(&host.name))
@@ -169,7 +169,7 @@ pub(super) fn listed_elsewhere(membership: &Membership, host: &DesiredHost) -> R
     let urls: Vec<&str> = elsewhere.peer_urls.iter().map(|u| u.0.as_str()).collect();
     let urls = urls.join(", ");
     let reason = format!(
-        "the cluster knows this member at {urls}, and the inventory has it at {}",
+        "the cluster has this member at {urls}, but the inventory has it at {}",
         host.peer_url()
     );
     Err(at_another_url(host, &urls, reason))
@@ -324,7 +324,11 @@ pub(super) fn one(
             [vec![promote], tools].concat(),
         );
     } else {
-        draft.wave(format!("complete the release on {}", host.name), Effect::None, tools);
+        draft.wave(
+            format!("install the remaining programs on {}", host.name),
+            Effect::None,
+            tools,
+        );
     }
     let change = HostChange {
         marker: Some(Marker {
@@ -334,7 +338,7 @@ pub(super) fn one(
         ..Default::default()
     };
     draft.wave(
-        format!("look again at {}", host.name),
+        format!("verify {}", host.name),
         Effect::None,
         vec![step(
             Target::Cluster,
@@ -346,7 +350,7 @@ pub(super) fn one(
         )],
     );
     draft.wave(
-        format!("note that {} is complete", host.name),
+        format!("mark {} as complete", host.name),
         Effect::None,
         vec![on(&host.name, Action::Provision { change }, Risk::Reversible)],
     );

@@ -50,7 +50,7 @@ fn stays_in_sight(situation: Situation<'_>, membership: &Membership, host: &Desi
     } else {
         return Ok(());
     };
-    let hint = "enter the cluster's other members first, or add a new one (`quorate add-node`)";
+    let hint = "add the cluster's other members first, or add a new one (`quorate add-node`)";
     Err(Blocked::new(Rule::Inventory, reason, hint).on(&host.name))
 }
 
@@ -74,19 +74,20 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
             blocked.push(
                 Blocked::new(
                     Rule::NotSettled,
-                    "it is healthy, and replacing is for members that are gone for good",
-                    format!("to exchange a healthy one: `quorate add-node {new}`, then `quorate remove-node {old}`"),
+                    "it is healthy, and only members that are gone for good can be replaced",
+                    format!("to move a healthy member: `quorate add-node {new}`, then `quorate remove-node {old}`"),
                 )
                 .on(old),
             );
         }
         if !membership.heard_by(member.id).0.is_empty() {
-            let so = "its peers hear it, and replacing is for members that are gone; `quorate remove-node` takes out one that runs";
+            let so = "its peers receive from it, and only members that are gone can be replaced; use `quorate remove-node` for a running member";
             blocked.extend(cannot_tell(membership, std::iter::once(member), so));
         }
         if old != new && !begun && membership.of(new_host).is_some() {
-            let hint = format!("name a host that is none yet; to take {old} out alone: `quorate remove-node {old}`");
-            blocked.push(Blocked::new(Rule::Inventory, "it is a member of the cluster already", hint).on(new));
+            let hint =
+                format!("name a host that is not a member yet; to only remove {old}: `quorate remove-node {old}`");
+            blocked.push(Blocked::new(Rule::Inventory, "it is already a member of the cluster", hint).on(new));
         }
         if let Err(refusal) = may_remove(membership, member.id, situation.policy) {
             blocked.push(refusal.on(old));
@@ -164,7 +165,7 @@ pub(super) fn prune(
         let name = label(situation.desired, member);
         if !asked {
             draft.notes.push(format!(
-                "the member {name} ({}) is not in the inventory: add it, or take it out with `quorate up --prune`",
+                "the member {name} ({}) is not in the inventory: add it, or remove it with `quorate up --prune`",
                 member.id
             ));
             continue;
@@ -174,7 +175,7 @@ pub(super) fn prune(
         take_off(situation, &left, member, draft);
         left = without(&left, Some(member));
         draft.notes.push(format!(
-            "{name} is not in the inventory, so its process and its data are left as they are"
+            "{name} is not in the inventory, so its process and data are left as they are"
         ));
     }
     Ok(left)
@@ -185,7 +186,7 @@ pub(super) fn hand_over(situation: Situation<'_>, from: &Member, draft: &mut Dra
     let Some(url) = from.peer_urls.first() else { return };
     let step = step(Target::Cluster, Action::HandOver { url: url.clone() }, Risk::Reversible)
         .ensures(Check::NotLeader { url: url.clone() });
-    let title = format!("hand leadership over from {}", label(situation.desired, from));
+    let title = format!("transfer leadership from {}", label(situation.desired, from));
     draft.wave(title, Effect::None, vec![step]);
 }
 
@@ -195,8 +196,8 @@ fn take_off(situation: Situation<'_>, membership: &Membership, member: &Member, 
         Succession::NotNeeded => {}
         Succession::HandOver => hand_over(situation, member, draft),
         Succession::Election => draft.notes.push(format!(
-            "{name} leads and does not answer, so it cannot hand over: the others elect a leader once it is off the list, \
-             and take no writes for the second or two until then"
+            "{name} is the leader and does not answer, so it cannot transfer leadership: the others elect a leader once it \
+             is removed, and accept no writes for a second or two until then"
         )),
     }
     let effect = if member.learner {
@@ -243,7 +244,7 @@ pub(super) fn retire(
     join::listed_elsewhere(membership, host)?;
     let Some(Fact::Known(facts)) = situation.observed.hosts.get(&host.name) else {
         draft.notes.push(format!(
-            "{} cannot be reached: its etcd refuses to run as a removed member, but its data stays where it is",
+            "{} cannot be reached: its etcd refuses to run as a removed member, but its data stays in place",
             host.name
         ));
         return Ok(());
@@ -258,7 +259,7 @@ pub(super) fn retire(
     if !membership.by_quorum {
         return Err(Blocked::new(
             Rule::Unknown,
-            "the member list does not come from a quorum, so it cannot prove that the member has left",
+            "the member list is not confirmed by a quorum, so it cannot prove that the member has left",
             "wait until the cluster has a quorum again",
         ));
     }

@@ -232,7 +232,7 @@ impl<'a> Lint<'a> {
         if let Target::Node(node) = &step.target
             && self.facts(node).is_none()
         {
-            self.fatal(&step.id, "works on a host that could not be looked at");
+            self.fatal(&step.id, "works on a host that could not be inspected");
         }
         match (&step.action, &step.target) {
             (Action::Provision { change }, Target::Node(node)) => self.provision(step, node, change),

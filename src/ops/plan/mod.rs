@@ -141,12 +141,12 @@ fn living(situation: Situation<'_>) -> Result<&Membership, Vec<Blocked>> {
         Fact::Absent => Err(vec![Blocked::new(
             Rule::QuorumLost,
             format!("there is no cluster {} yet", situation.desired.cluster),
-            "make it with `quorate up`",
+            "create it with `quorate up`",
         )]),
         Fact::Unknown(_) if !dark.is_empty() => Err(dark),
         Fact::Unknown(unknown) if unknown.starts_with(NO_WAY_TO_ASK) => {
             let (why, help) = why_and_help(unknown);
-            let help = help.unwrap_or("see to that first: etcd may be well all the same");
+            let help = help.unwrap_or("fix that first: etcd may be healthy");
             Err(vec![Blocked::new(Rule::Unreachable, why, help)])
         }
         Fact::Unknown(why) => {

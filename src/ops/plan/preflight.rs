@@ -51,7 +51,7 @@ fn supervision(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>
         blocked.push(refuse(
             host,
             "systemd is not its init",
-            "quorate runs etcd as a systemd unit; a container without init needs `service_manager: process`",
+            "quorate runs etcd as a systemd unit; for a container without init, set `service_manager: process`",
         ));
     }
     if !facts.system.root {
@@ -79,7 +79,7 @@ fn binaries(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blo
     let Some(arch) = facts.system.arch else {
         blocked.push(refuse(
             host,
-            "etcd has no release for its processor",
+            "there is no etcd release for its CPU architecture",
             "use an amd64, arm64, ppc64le or s390x machine",
         ));
         return;
@@ -93,7 +93,7 @@ fn binaries(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blo
         .flat_map(|(v, archs)| archs.keys().map(move |a| format!("{v} {a}")))
         .collect();
     let reason = format!(
-        "it needs etcd {version} for {arch}, and the bundle has {}",
+        "it needs etcd {version} for {arch}, but the bundle has {}",
         if have.is_empty() {
             "nothing".into()
         } else {
@@ -101,7 +101,7 @@ fn binaries(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blo
         }
     );
     let hint = format!(
-        "make a bundle that has it: `quorate bundle create --out etcd.qbundle etcd-v{version}-linux-{arch}.tar.gz`"
+        "create a bundle that has it: `quorate bundle create --out etcd.qbundle etcd-v{version}-linux-{arch}.tar.gz`"
     );
     blocked.push(Blocked::new(Rule::Bundle, reason, hint).on(&host.name));
 }
@@ -114,7 +114,7 @@ pub(super) fn clock(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blo
         blocked.push(refuse(
             host,
             format!("its clock is {:.0} s {direction} this machine's", offset.abs()),
-            "certificates would not be valid there: set both clocks right (chrony or systemd-timesyncd), then run again",
+            "certificates would not be valid there: synchronize both clocks (chrony or systemd-timesyncd), then run this again",
         ));
     }
 }
@@ -123,8 +123,8 @@ fn disks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocke
     for (path, disk) in facts.system.disks.iter().filter(|(_, disk)| !disk.writable) {
         blocked.push(refuse(
             host,
-            format!("the file system of {path} does not take writes ({})", disk.filesystem),
-            "mount it read-write (after a disk error the kernel makes it read-only: see `dmesg`), or choose other `paths`",
+            format!("the file system of {path} is not writable ({})", disk.filesystem),
+            "mount it read-write (the kernel remounts read-only after a disk error: see `dmesg`), or choose other `paths`",
         ));
     }
     let installed = facts.releases.contains_key(&situation.desired.version);
@@ -137,7 +137,7 @@ fn disks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocke
             blocked.push(refuse(
                 host,
                 format!(
-                    "{path} has {} MiB free, and {} MiB are needed",
+                    "{path} has {} MiB free, but needs {} MiB",
                     disk.free_bytes >> 20,
                     needed >> 20
                 ),
@@ -163,8 +163,8 @@ fn ports(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
             let by = listener.process.as_deref().unwrap_or("another process");
             blocked.push(refuse(
                 host,
-                format!("port {port} is taken by {by}"),
-                "stop it, or give this member other `client_port`/`peer_port`/`metrics_port`",
+                format!("port {port} is in use by {by}"),
+                "stop it, or set another `client_port`/`peer_port`/`metrics_port` for this member",
             ));
         }
     }

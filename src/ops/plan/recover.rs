@@ -22,7 +22,11 @@ pub(super) fn recover(situation: Situation<'_>, order: &RecoverOrder) -> Result<
     let parts: Vec<_> = known_hosts(situation)
         .filter(|(host, _)| !order.without.contains(&host.name))
         .collect();
-    draft.wave("stop what is left", Effect::None, stop(&parts, situation.policy));
+    draft.wave(
+        "stop the remaining members",
+        Effect::None,
+        stop(&parts, situation.policy),
+    );
     let rescue = parts.iter().find(|(host, _)| host.name == chosen).map(|(host, facts)| {
         let action = Action::Rescue(Rescue {
             at: workplace(host),
@@ -33,11 +37,7 @@ pub(super) fn recover(situation: Situation<'_>, order: &RecoverOrder) -> Result<
             .iter()
             .fold(rescue, |step, (host, _)| step.requires(stopped(&host.name)))
     });
-    draft.wave(
-        "take a backup of the newest data",
-        Effect::None,
-        rescue.into_iter().collect(),
-    );
+    draft.wave("back up the newest data", Effect::None, rescue.into_iter().collect());
     Ok(draft)
 }
 

@@ -49,7 +49,7 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     members.retain(|(host, facts)| match cannot_start(host, facts) {
         Some(what) if !runs(facts) => {
             draft.notes.push(format!(
-                "{} is not started: {what} is missing there, and `quorate up` puts it back",
+                "{} will not be started: {what} is missing there; `quorate up` restores it",
                 host.name
             ));
             false
@@ -64,7 +64,7 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     );
     lost_to_the_leader(situation, &mut members, &mut draft);
     draft.wave(
-        "look again",
+        "verify",
         Effect::None,
         look_again(situation, &members).into_iter().collect(),
     );
@@ -89,7 +89,7 @@ fn lost_to_the_leader(situation: Situation<'_>, members: &mut Vec<(&DesiredHost,
         let name = &host.name;
         draft
             .notes
-            .push(format!("{name} is not waited for: {}; {}", why.reason, why.hint));
+            .push(format!("not waiting for {name}: {}; {}", why.reason, why.hint));
         false
     });
 }
@@ -100,15 +100,15 @@ pub(super) fn signer(situation: Situation<'_>) -> Result<Certificate, Vec<Blocke
     let Some(pem) = &situation.supplies.ca_pem else {
         return Err(refuse(
             "there is no CA yet".into(),
-            "`quorate up` makes one with the cluster",
+            "`quorate up` creates one with the cluster",
         ));
     };
     let signer = Certificate::from_pem(pem).map_err(|e| refuse(format!("ca.crt: {e}"), &e.hint()))?;
     let end = signer.facts().not_after;
     if situation.observed.at >= end {
         return Err(refuse(
-            format!("the CA expired at {end}: nothing that it signs is valid"),
-            "make a new one with `quorate pki rotate-ca`",
+            format!("the CA expired at {end}: nothing it signs is valid"),
+            "create a new one with `quorate pki rotate-ca`",
         ));
     }
     Ok(signer)

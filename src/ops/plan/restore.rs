@@ -55,35 +55,31 @@ pub(super) fn restore(situation: Situation<'_>, order: &RestoreOrder) -> Result<
     draft.notes = notes(&sight, order, &note, &parts, resumed);
     if situation.supplies.ca_pem.is_none() {
         let authority = step(Target::Operator, Action::CreateAuthority, Risk::Reversible);
-        draft.wave("make the CA", Effect::None, vec![authority]);
+        draft.wave("create the CA", Effect::None, vec![authority]);
     }
     if !resumed && order.snapshot_first && can_give_a_snapshot(situation) {
         let action = Action::Snapshot {
             reason: "before-restore".into(),
         };
         draft.wave(
-            "keep what is there now",
+            "back up the current data",
             Effect::None,
             vec![step(Target::Operator, action, Risk::ReadOnly)],
         );
     }
     draft.wave(
-        "note on every host that a restore is under way",
+        "mark every host as being restored",
         Effect::None,
         write_notes(&parts, &note),
     );
     draft.wave("prepare every host", Effect::None, provision(&parts));
     draft.wave(
-        "bring the snapshot to every host",
+        "copy the snapshot to every host",
         Effect::None,
         stage(&parts, order, &note),
     );
     draft.wave("stop all members", Effect::None, stop(&parts, &note, situation.policy));
-    draft.wave(
-        "put in place what the new members start with",
-        Effect::None,
-        launch(&parts),
-    );
+    draft.wave("install the new members' configuration", Effect::None, launch(&parts));
     draft.wave("move the old data aside", Effect::None, make_room(&parts));
     draft.wave(
         "restore the same snapshot on every host",
@@ -95,14 +91,14 @@ pub(super) fn restore(situation: Situation<'_>, order: &RestoreOrder) -> Result<
         Effect::Born(parts.len()),
         start(&parts, id),
     );
-    draft.wave("look again", Effect::None, vec![look_again(&parts, id)]);
+    draft.wave("verify", Effect::None, vec![look_again(&parts, id)]);
     draft.wave("compare the members", Effect::None, vec![compare(order, &note)]);
     draft.wave(
-        "note that the cluster is complete",
+        "mark the cluster as complete",
         Effect::None,
         complete(situation, &parts, id),
     );
-    draft.wave("let others touch the cluster again", Effect::None, forget(&parts));
+    draft.wave("remove the restore markers", Effect::None, forget(&parts));
     Ok(draft)
 }
 
@@ -172,7 +168,7 @@ fn no_tool(situation: Situation<'_>, host: &DesiredHost) -> Blocked {
     let version = situation.desired.version;
     Blocked::new(
         Rule::Bundle,
-        format!("the bundle has no program that can restore for etcd {version} on it"),
+        format!("the bundle has no program for it that can restore for etcd {version}"),
         format!("add the etcdutl of {version} to the bundle with `quorate bundle create`"),
     )
     .on(&host.name)
@@ -195,12 +191,12 @@ fn can_give_a_snapshot(situation: Situation<'_>) -> bool {
 
 fn notes(sight: &Sight, order: &RestoreOrder, note: &RestoreNote, parts: &[Part<'_>], resumed: bool) -> Vec<String> {
     let mut notes = vec![
-        "Kubernetes: stop every kube-apiserver before you go on (move its manifest out of the static pod directory); \
+        "Kubernetes: stop every kube-apiserver before you continue (move its manifest out of the static pod directory); \
          afterwards start them again, then restart controller managers, schedulers and kubelets"
             .to_owned(),
     ];
     match note.bump {
-        Some(bump) => notes.push(format!("revisions rise by {bump}, and older ones count as compacted: watchers have to list anew")),
+        Some(bump) => notes.push(format!("revisions are raised by {bump}, and older ones count as compacted: watchers have to list again")),
         None if order.bump.is_some() && parts.iter().any(|part| !part.tool.bumps()) => notes.push(
             "the releases in the bundle cannot raise revisions: caches that outlive the restore (Kubernetes) will be stale"
                 .to_owned(),
@@ -208,18 +204,18 @@ fn notes(sight: &Sight, order: &RestoreOrder, note: &RestoreNote, parts: &[Part<
         None => {}
     }
     if order.bare {
-        notes.push("a bare database has no checksum, and lacks what was only in the write-ahead log".to_owned());
+        notes.push("a bare database has no checksum, and lacks whatever was only in the write-ahead log".to_owned());
     }
     if !order.without.is_empty() {
         let names: Vec<&str> = order.without.iter().map(|name| name.as_str()).collect();
         let text = format!(
-            "{} is left out: it must not start again with its old data. If it never comes back, take it out of the inventory",
+            "{} is excluded: it must not start again with its old data. If it never comes back, remove it from the inventory",
             names.join(", ")
         );
         notes.push(sight.hint(&text, Some(&LastResort::when_it_comes_back())));
     }
     if resumed {
-        notes.push(format!("goes on with the restore that was begun at {}", note.begun));
+        notes.push(format!("continues the restore that was started at {}", note.begun));
     }
     notes
 }

@@ -59,20 +59,20 @@ fn everything_is_brought_and_noted_before_anybody_stops_and_all_start_together()
     assert_eq!(
         titles(&plan),
         [
-            "make the CA",
-            "keep what is there now",
-            "note on every host that a restore is under way",
+            "create the CA",
+            "back up the current data",
+            "mark every host as being restored",
             "prepare every host",
-            "bring the snapshot to every host",
+            "copy the snapshot to every host",
             "stop all members",
-            "put in place what the new members start with",
+            "install the new members' configuration",
             "move the old data aside",
             "restore the same snapshot on every host",
             "start all members together",
-            "look again",
+            "verify",
             "compare the members",
-            "note that the cluster is complete",
-            "let others touch the cluster again",
+            "mark the cluster as complete",
+            "remove the restore markers",
         ]
     );
     assert!(
@@ -134,7 +134,7 @@ fn what_a_member_is_started_with_is_exchanged_only_once_it_is_stopped() {
     for (n, step) in (1..).zip(wave(&plan, "prepare every host")) {
         assert_eq!(read_at_a_start(step, n), 0, "{step:?}");
     }
-    for (n, step) in (1..).zip(wave(&plan, "put in place what the new members start with")) {
+    for (n, step) in (1..).zip(wave(&plan, "install the new members' configuration")) {
         assert_eq!(read_at_a_start(step, n), 2, "{step:?}");
         assert!(step.requires.contains(&Check::Stopped { node: name(n) }), "{step:?}");
     }
@@ -207,9 +207,9 @@ fn begun_again_only_the_rest_is_done() {
     let rest = [Target::Node(name(2)), Target::Node(name(3))];
     assert_eq!(targets("restore the same snapshot on every host"), rest);
     assert_eq!(targets("start all members together").len(), 3);
-    assert!(!titles(&plan).contains(&"keep what is there now"));
-    assert!(!titles(&plan).contains(&"note on every host that a restore is under way"));
-    assert!(plan.notes.iter().any(|note| note.contains("goes on with the restore")));
+    assert!(!titles(&plan).contains(&"back up the current data"));
+    assert!(!titles(&plan).contains(&"mark every host as being restored"));
+    assert!(plan.notes.iter().any(|note| note.contains("continues the restore")));
 }
 
 #[test]

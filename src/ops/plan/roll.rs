@@ -47,7 +47,7 @@ pub(super) fn changed(
         step.requires
             .extend(way_up::needed_for(situation, peer.host, peer.facts));
         draft.wave(
-            format!("roll {}", peer.host.name),
+            format!("restart {}", peer.host.name),
             effect(membership, peer.member),
             vec![step],
         );
@@ -56,7 +56,7 @@ pub(super) fn changed(
         let mut look = look_again(situation, membership, peers);
         look.ensures
             .extend(downgrade::seen_at_the_end(situation, membership, peers));
-        draft.wave("look again", Effect::None, vec![look]);
+        draft.wave("verify", Effect::None, vec![look]);
     }
     Ok(())
 }
@@ -117,7 +117,7 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
             member,
             change: HostChange::default(),
             version: None,
-            why: vec!["asked for".into()],
+            why: vec!["it was requested".into()],
         };
         draft.wave(
             format!("restart {}", host.name),
@@ -198,7 +198,7 @@ impl Turn<'_> {
         })
         .ensures(Check::Connected { url })
         .because(self.why)
-        .because(leads.then(|| "it leads: last, after handing leadership over".to_owned()))
+        .because(leads.then(|| "it is the leader: restarted last, after transferring leadership".to_owned()))
     }
 }
 

@@ -134,21 +134,21 @@ impl<'a> Scene<'a> {
                 risk = Risk::ReducesRedundancy;
             }
             why = vec![
-                "then each member restarts with both CAs, all get new certificates without a restart, and each restarts \
-                 without the old CA: one at a time, the leader last"
+                "then each member restarts with both CAs, all get new certificates without a restart, and each restarts without the old CA: one at a time, the leader \
+                 last"
                     .to_owned(),
             ];
         }
         let mut draft = self.draft();
         draft.wave(
-            "make the new CA",
+            "create the new CA",
             Effect::None,
             vec![turn_authority(AuthorityTurn::Prepare, risk).because(why)],
         );
         if self.signer().facts().issuer != self.signer().facts().subject {
             draft.notes.push(
-                "the new CA will be quorate's own, not an intermediate of your company's: for that `quorate pki csr` and \
-                 `quorate pki import` come first"
+                "the new CA will be quorate's own, not an intermediate of your company's: for that, run `quorate pki csr` and `quorate pki import` \
+                 first"
                     .into(),
             );
         }
@@ -167,7 +167,7 @@ impl<'a> Scene<'a> {
         }
         if self.compromised {
             draft.notes.push(
-                "whoever has the old CA's key can talk to etcd until this has ended; clients are not waited for".into(),
+                "anyone with the old CA's key can access etcd until this is done; clients are not waited for".into(),
             );
         }
         Ok(draft)
@@ -184,7 +184,7 @@ impl<'a> Scene<'a> {
             .filter(|m| m.learner || !m.started())
             .map(|m| {
                 let reason = format!(
-                    "{} has been added and is no voter yet",
+                    "{} has been added but is not a voter yet",
                     label(self.situation.desired, m)
                 );
                 Blocked::new(Rule::NotSettled, reason, "finish that change first: `quorate up`")
@@ -209,7 +209,7 @@ impl<'a> Scene<'a> {
             turn_authority(AuthorityTurn::Switch, Risk::Reversible),
             |step, place| step.requires(self.trusts(place, &self.cas)),
         );
-        draft.wave("change over to the new CA", Effect::None, vec![switch]);
+        draft.wave("switch to the new CA", Effect::None, vec![switch]);
         draft
     }
 
@@ -250,11 +250,11 @@ impl<'a> Scene<'a> {
             steps.collect(),
         );
         if !due.is_empty() {
-            draft.wave("look again", Effect::None, vec![self.look_again(membership)]);
+            draft.wave("verify", Effect::None, vec![self.look_again(membership)]);
         }
         if retire {
             let step = self.all_new(turn_authority(AuthorityTurn::Retire, Risk::Reversible));
-            draft.wave("take the old CA out of ca.crt", Effect::None, vec![step]);
+            draft.wave("remove the old CA from ca.crt", Effect::None, vec![step]);
         }
         let old = self.situation.supplies.next_ca.as_ref().map(|next| &next.old);
         let kept: Vec<Certificate> = self
@@ -263,7 +263,7 @@ impl<'a> Scene<'a> {
             .filter(|ca| Some(&ca.facts().sha256) != old)
             .cloned()
             .collect();
-        self.teach(membership, &kept, "forget the old CA", &mut draft, |step| {
+        self.teach(membership, &kept, "stop trusting the old CA", &mut draft, |step| {
             self.all_new(step)
         });
         let locked_out = self.waiting_clients(new);
@@ -281,7 +281,7 @@ impl<'a> Scene<'a> {
         let mut draft = self.draft();
         if stage == Stage::TrustBoth {
             let switch = turn_authority(AuthorityTurn::Switch, Risk::Reversible);
-            draft.wave("change over to the new CA", Effect::None, vec![switch]);
+            draft.wave("switch to the new CA", Effect::None, vec![switch]);
         }
         let restarts = self.hosts.iter().map(|place| {
             let change = HostChange {
@@ -296,7 +296,7 @@ impl<'a> Scene<'a> {
                 .because(["its CA has expired".into()])
         });
         draft.wave(
-            "the new CA and its certificates, all members at once",
+            "to install the new CA and its certificates on all members at once",
             Effect::None,
             restarts.collect(),
         );
@@ -304,7 +304,7 @@ impl<'a> Scene<'a> {
             cluster_id: None,
             members: self.hosts.len(),
         });
-        draft.wave("look again", Effect::None, vec![look]);
+        draft.wave("verify", Effect::None, vec![look]);
         draft
     }
 
@@ -343,7 +343,7 @@ impl<'a> Scene<'a> {
             );
         }
         if !due.is_empty() {
-            draft.wave("look again", Effect::None, vec![self.look_again(membership)]);
+            draft.wave("verify", Effect::None, vec![self.look_again(membership)]);
         }
     }
 
@@ -414,7 +414,7 @@ fn trusted(situation: Situation<'_>) -> Result<Vec<Certificate>, Vec<Blocked>> {
     let Some(pem) = &situation.supplies.ca_pem else {
         return Err(refuse(
             "there is no CA yet".into(),
-            "`quorate up` makes one with the cluster",
+            "`quorate up` creates one with the cluster",
         ));
     };
     Certificate::bundle_from_pem(pem).map_err(|error| refuse(format!("ca.crt: {error}"), &error.hint()))
@@ -441,10 +441,10 @@ fn strays(situation: Situation<'_>, membership: &Membership) -> Vec<Blocked> {
             Blocked::new(
                 Rule::Inventory,
                 format!(
-                    "the member {} is not in the inventory: it would be cut off",
+                    "the member {} is not in the inventory: it would be disconnected",
                     label(situation.desired, member)
                 ),
-                "add it to the inventory, or take it out with `quorate up --prune`",
+                "add it to the inventory, or remove it with `quorate up --prune`",
             )
         })
         .collect()

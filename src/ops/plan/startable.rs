@@ -116,8 +116,8 @@ pub(super) fn certificates_ended(host: &DesiredHost, end: Timestamp) -> Blocked 
 pub(super) fn would_stay_down(host: &DesiredHost, what: &str) -> Blocked {
     Blocked::new(
         Rule::Host,
-        format!("{what} is missing or damaged there: once stopped it would not come up again"),
-        "`quorate up` puts it back",
+        format!("{what} is missing or damaged there: once stopped, it would not start again"),
+        "`quorate up` restores it",
     )
     .on(&host.name)
 }

@@ -98,7 +98,7 @@ pub struct Wave {
     pub tolerance: Option<Tolerance>,
 }
 
-/// "3 voters, can lose 1 -> 0 -> 1".
+/// "3 voters, survives 1 failure now, 0 during, 1 after".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tolerance {
     /// Voters after the wave.
@@ -152,7 +152,7 @@ pub enum Risk {
     Reversible,
     /// One failure less can be survived meanwhile.
     ReducesRedundancy,
-    /// Clients are without etcd meanwhile.
+    /// Clients are unavailable to clients.
     Outage,
     /// Data is gone afterwards.
     DestroysData,
@@ -262,7 +262,7 @@ pub enum Action {
         /// The revision.
         revision: i64,
     },
-    /// Takes an alarm back, and sees that writes are taken again.
+    /// Takes an alarm back, and sees that writes are accepted again.
     Disarm {
         /// Which.
         kind: AlarmKind,
@@ -309,7 +309,7 @@ pub enum AuthorityTurn {
     Retire,
 }
 
-/// What is put in place on one host.
+/// What is installed on one host.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostChange {
     /// A release to install side by side, with the digests it must have.
@@ -331,7 +331,7 @@ pub struct HostChange {
 }
 
 impl HostChange {
-    /// True when nothing would be put in place.
+    /// True when nothing would be installed.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -404,39 +404,39 @@ impl Action {
     /// What it does, in a few words, for a person who reads the plan.
     pub fn describe(&self) -> String {
         match self {
-            Action::CreateAuthority => "make the cluster's CA, its key sealed to the operators".into(),
+            Action::CreateAuthority => "create the cluster CA and seal its key to the operators".into(),
             Action::RotateAuthority { turn } => match turn {
-                AuthorityTurn::Prepare => "make the new CA, its key sealed to the operators".into(),
-                AuthorityTurn::Switch => "let the new CA sign from now on".into(),
-                AuthorityTurn::Retire => "take the old CA out of ca.crt".into(),
+                AuthorityTurn::Prepare => "create the new CA and seal its key to the operators".into(),
+                AuthorityTurn::Switch => "sign with the new CA from now on".into(),
+                AuthorityTurn::Retire => "remove the old CA from ca.crt".into(),
             },
-            Action::Provision { change } => format!("put in place {}", change.describe()),
+            Action::Provision { change } => change.describe(),
             Action::ClearAborted => "move the remains of an aborted start aside".into(),
             Action::Start => "start etcd".into(),
             Action::Restart { change, .. } if change.is_empty() => "restart etcd".into(),
-            Action::Restart { change, .. } => format!("put in place {}; restart etcd", change.describe()),
+            Action::Restart { change, .. } => format!("{}; restart etcd", change.describe()),
             Action::BeginDowngrade { to } => {
                 format!(
-                    "let etcd go back to {0}; wait until every member is ready for {0}",
+                    "enable the downgrade to {0}; wait until every member is ready for it",
                     to.series_text()
                 )
             }
-            Action::CallOffDowngrade { to } => format!("call the way back to {} off", to.series_text()),
+            Action::CallOffDowngrade { to } => format!("cancel the downgrade to {}", to.series_text()),
             Action::OpenTheWayUp { to } => format!(
-                "let every member write a new snapshot of its raft log, for {} to begin with; nothing restarts",
+                "have every member write a new snapshot of its raft log, which {} can start from; nothing restarts",
                 to.series_text()
             ),
             Action::AddLearner { url } => format!("add {url} to the cluster as a learner"),
-            Action::Promote { .. } => "wait until it has caught up, then make it a voter".into(),
-            Action::HandOver { .. } => "hand leadership over".into(),
+            Action::Promote { .. } => "wait until it has caught up, then promote it to a voter".into(),
+            Action::HandOver { .. } => "transfer leadership".into(),
             Action::RemoveMember { id, name } => format!("remove the member {name} ({id})"),
             Action::Retire => "stop etcd and disable its unit".into(),
             Action::SetAside => "move its data aside".into(),
             Action::Wipe => "DELETE its data".into(),
-            Action::Snapshot { reason } => format!("take a verified snapshot into backups/ ({reason})"),
-            Action::NoteRestore { note } => format!("note that a restore of {} is under way", note.file),
-            Action::StageSnapshot { snapshot, .. } => format!("bring the snapshot ({})", human_bytes(snapshot.size)),
-            Action::Rescue(_) => "take a backup of its data, from a private etcd on a copy of it".into(),
+            Action::Snapshot { reason } => format!("save a verified snapshot to backups/ ({reason})"),
+            Action::NoteRestore { note } => format!("mark the host as being restored from {}", note.file),
+            Action::StageSnapshot { snapshot, .. } => format!("copy the snapshot ({})", human_bytes(snapshot.size)),
+            Action::Rescue(_) => "back up its data, using a private etcd on a copy".into(),
             Action::Defragment { .. } => "defragment its database".into(),
             Action::Compact { revision } => format!("compact everything before revision {revision}"),
             Action::Disarm { kind } => format!("disarm the alarm {}", kind.word()),
@@ -446,17 +446,14 @@ impl Action {
                 None => "restore the snapshot".into(),
             },
             Action::CompareMembers { .. } => "compare the data of all members".into(),
-            Action::ForgetRestore { .. } => "remove the note of the restore".into(),
+            Action::ForgetRestore { .. } => "remove the restore marker".into(),
             Action::Authorize { changes } => match changes.as_slice() {
-                [AuthChange::Enable] => "switch etcd's authentication ON".into(),
-                [AuthChange::Disable] => "switch etcd's authentication OFF".into(),
+                [AuthChange::Enable] => "turn etcd's authentication ON".into(),
+                [AuthChange::Disable] => "turn etcd's authentication OFF".into(),
                 _ => format!("change users and roles ({})", count(changes.len(), "change")),
             },
             Action::LookAgain { nodes, .. } => {
-                format!(
-                    "look again: TLS, identity and peers of {}",
-                    count(nodes.len(), "member")
-                )
+                format!("verify TLS, identity and peers of {}", count(nodes.len(), "member"))
             }
         }
     }
@@ -485,13 +482,13 @@ impl HostChange {
                 .chain(&self.files)
                 .map(|f| f.path.as_str().rsplit('/').next().unwrap_or_default().to_owned()),
         );
-        if self.enable {
-            parts.push("start at boot".into());
+        let files = (!parts.is_empty()).then(|| format!("install {}", parts.join(", ")));
+        let enable = self.enable.then(|| "enable etcd at boot".to_owned());
+        let did: Vec<String> = files.into_iter().chain(enable).collect();
+        match did.is_empty() && self.marker.is_some() {
+            true => "mark the member as complete".to_owned(),
+            false => did.join("; "),
         }
-        if parts.is_empty() && self.marker.is_some() {
-            parts.push("the note that this member is complete".into());
-        }
-        parts.join(", ")
     }
 }
 

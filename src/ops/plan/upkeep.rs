@@ -46,14 +46,18 @@ pub(super) fn disarm(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
     let mut draft = Draft::new(Some(Strength::of(membership)));
     let on = |kind| membership.alarms.iter().any(|alarm| alarm.kind == kind);
     if membership.alarms.is_empty() {
-        draft.notes.push("no alarm is on".to_owned());
+        draft.notes.push("no alarm is active".to_owned());
         return Ok(draft);
     }
     may_disarm(situation.desired, membership).map_err(|refusal| vec![refusal])?;
     if on(AlarmKind::Corrupt) {
         let compare = step(Target::Cluster, Action::CompareMembers { at_least: 0 }, Risk::ReadOnly);
-        draft.wave("see that all members hold the same data", Effect::None, vec![compare]);
-        draft.wave("take the alarm back", Effect::None, vec![take_back(AlarmKind::Corrupt)]);
+        draft.wave(
+            "verify that all members hold the same data",
+            Effect::None,
+            vec![compare],
+        );
+        draft.wave("disarm the alarm", Effect::None, vec![take_back(AlarmKind::Corrupt)]);
     }
     if on(AlarmKind::Nospace) {
         let another = known_hosts(situation)
@@ -78,7 +82,7 @@ pub(super) fn disarm(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
         let back = take_back(AlarmKind::Nospace)
             .requires(Check::RoomForWrites { quota })
             .ensures(Check::NoAlarm);
-        draft.wave("take the alarm back", Effect::None, vec![back]);
+        draft.wave("disarm the alarm", Effect::None, vec![back]);
     }
     Ok(draft)
 }
@@ -106,7 +110,7 @@ fn compact_all_but(membership: &Membership, keep: u64, draft: &mut Draft) {
     let revision = newest.saturating_sub(i64::try_from(keep).unwrap_or(i64::MAX));
     if revision > 0 {
         let compact = step(Target::Cluster, Action::Compact { revision }, Risk::Reversible);
-        draft.wave("forget old revisions", Effect::None, vec![compact]);
+        draft.wave("compact old revisions", Effect::None, vec![compact]);
     }
 }
 
@@ -136,7 +140,7 @@ fn one_by_one(
             continue;
         };
         let Some(status) = membership.status_of(member.id) else {
-            let so = "its turn comes once it can be seen";
+            let so = "skipped until its host can be inspected";
             if let Some(refusal) = cannot_tell(membership, std::iter::once(member), so) {
                 blocked.push(refusal);
                 continue;
@@ -150,11 +154,11 @@ fn one_by_one(
             continue;
         };
         let why = match (whom, worth_defragmenting(status, quota)) {
-            (Whom::Everybody, _) => "what compacting frees goes back to the disk".to_owned(),
+            (Whom::Everybody, _) => "it returns the space freed by compaction to the disk".to_owned(),
             (_, Ok(why)) => why,
-            (Whom::AsAsked, Err(why)) => format!("asked for, although {why}"),
+            (Whom::AsAsked, Err(why)) => format!("it was requested, although {why}"),
             (Whom::WorthIt, Err(why)) => {
-                draft.notes.push(format!("{}: not worth it: {why}", host.name));
+                draft.notes.push(format!("{}: not needed: {why}", host.name));
                 continue;
             }
         };
@@ -178,7 +182,7 @@ fn one_by_one(
             let over = step(Target::Cluster, Action::HandOver { url: url.clone() }, Risk::Reversible)
                 .ensures(Check::NotLeader { url: url.clone() });
             draft.wave(
-                format!("hand leadership over from {}", host.name),
+                format!("transfer leadership from {}", host.name),
                 Effect::None,
                 vec![over],
             );
@@ -212,7 +216,7 @@ fn no_room(situation: Situation<'_>, host: &DesiredHost, status: &MemberStatus) 
         Blocked::new(
             Rule::Host,
             format!(
-                "{} has {} MiB free, and the new file needs {} MiB beside the old one",
+                "{} has {} MiB free, but the new file needs {} MiB next to the old one",
                 host.paths.data,
                 disk.free_bytes >> 20,
                 needed >> 20

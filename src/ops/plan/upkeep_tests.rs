@@ -49,7 +49,7 @@ fn followers_first_and_the_leader_last_after_handing_over() {
         [
             "w1.n2 defragment its database",
             "w2.n3 defragment its database",
-            "w3.cluster hand leadership over",
+            "w3.cluster transfer leadership",
             "w4.n1 defragment its database",
         ]
     );
@@ -65,7 +65,7 @@ fn followers_first_and_the_leader_last_after_handing_over() {
 fn what_is_not_worth_it_is_said_and_left_alone_unless_asked_for() {
     let seen = cluster(50, 40);
     let plan = planned(&defrag(false), &seen).unwrap();
-    assert!(plan.is_empty() && plan.notes.len() == 3 && plan.notes[0].contains("not worth it"));
+    assert!(plan.is_empty() && plan.notes.len() == 3 && plan.notes[0].contains("not needed"));
     assert_eq!(doings(&planned(&defrag(true), &seen).unwrap()).len(), 4);
 }
 
@@ -104,7 +104,7 @@ fn nospace_is_compacted_and_defragmented_everywhere_before_it_is_disarmed() {
             "w1.cluster compact everything before revision 5000",
             "w2.n2 defragment its database",
             "w3.n3 defragment its database",
-            "w4.cluster hand leadership over",
+            "w4.cluster transfer leadership",
             "w5.n1 defragment its database",
             "w6.cluster disarm the alarm NOSPACE",
         ]

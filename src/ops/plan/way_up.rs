@@ -90,7 +90,7 @@ pub(super) fn open(
         })
     });
     draft.wave(
-        format!("open the way up to {}", to.series_text()),
+        format!("prepare the raft logs for {}", to.series_text()),
         Effect::None,
         vec![open],
     );

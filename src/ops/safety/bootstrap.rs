@@ -85,8 +85,8 @@ fn two_clusters(why: &str) -> Blocked {
     Blocked::new(
         Rule::ForeignData,
         why,
-        "stop the members that do not belong (`systemctl disable --now etcd` there): a host that was left out of a restore \
-         or a recovery by name, and has come back, has the old data",
+        "stop the members that do not belong (`systemctl disable --now etcd` there): a host that was excluded from a restore or recovery and has come back has the old \
+         data",
     )
     .or(LastResort::old_data_joins_afresh())
 }
@@ -139,7 +139,7 @@ pub fn may_bootstrap(desired: &Desired, observed: &Observed, expected: ClusterId
                 markers.insert(&host.name, marker);
             }
             Some(Fact::Unknown(why)) => blocked.push(unreachable(host, why)),
-            Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not looked at")),
+            Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not inspected")),
         }
     }
     if !blocked.is_empty() {
@@ -162,7 +162,7 @@ pub fn may_bootstrap(desired: &Desired, observed: &Observed, expected: ClusterId
         return Err(vec![
             Blocked::new(
                 Rule::DataGone,
-                "this cluster was complete once, and no host has its data any more",
+                "this cluster was complete once, but no host has its data any more",
                 "mount the disks and run `quorate up` again",
             )
             .or(LastResort::from_a_snapshot()),
@@ -198,8 +198,8 @@ pub fn same_cluster<'a>(hosts: impl Iterator<Item = (&'a DesiredHost, &'a HostFa
             "the data on the hosts is of different clusters: {}",
             each_cluster(&clusters)
         ),
-        "a host that was left out of a restore or a recovery by name has the old data. `quorate up --limit NAME` starts only \
-         the hosts that go on",
+        "a host that was excluded from a restore or recovery has the old data. `quorate up --limit NAME` starts only the hosts that belong to the new \
+         cluster",
     )
     .or(LastResort::each_old_one_afresh()))
 }
@@ -217,9 +217,9 @@ pub fn same_as_running(running: ClusterId, host: &DesiredHost, facts: &HostFacts
     let path = &host.paths.data;
     Err(Blocked::new(
         Rule::ForeignData,
-        format!("{path} holds data of the cluster {other}, and the members that run are of {running}"),
+        format!("{path} contains data of the cluster {other}, but the running members belong to {running}"),
         format!(
-            "one of the two is what a restore or a recovery left behind. If that is what runs, stop it (`systemctl disable \
+            "one of the two was left behind by a restore or recovery. If that one is running, stop it (`systemctl disable \
              --now etcd` there) and start this one with `quorate up --limit {}`",
             host.name
         ),
@@ -272,13 +272,13 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
         .on(&host.name)),
         (DataState::Foreign, _) => Err(Blocked::new(
             Rule::ForeignData,
-            format!("{path} holds files that are not etcd's"),
+            format!("{path} contains files that do not belong to etcd"),
             hint,
         )
         .on(&host.name)),
         (DataState::Aborted, Some(m)) if m.complete => {
             let (hint, last) = mount_first(host, facts, "the log");
-            let lost = format!("{path} has a database, and its write-ahead log is not there");
+            let lost = format!("{path} has a database, but its write-ahead log is missing");
             Err(Blocked::new(Rule::DataGone, lost, hint).or(last).on(&host.name))
         }
         (_, Some(_)) => Ok(()),
@@ -290,7 +290,7 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
         .on(&host.name)),
         (DataState::Bootstrapped, None) => Err(Blocked::new(
             Rule::ForeignData,
-            format!("{path} already carries an etcd member that quorate did not make"),
+            format!("{path} already contains an etcd member that quorate did not create"),
             hint,
         )
         .on(&host.name)),
@@ -299,5 +299,5 @@ pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) ->
 
 fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
     let (why, help) = why_and_help(why);
-    Blocked::new(Rule::Unreachable, why, help.unwrap_or("mend the connection")).on(&host.name)
+    Blocked::new(Rule::Unreachable, why, help.unwrap_or("fix the connection")).on(&host.name)
 }

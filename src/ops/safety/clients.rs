@@ -27,11 +27,11 @@ pub fn may_require_users(policy: &AuthPolicy, clients: &[IssuedRecord]) -> Resul
     Err(Blocked::new(
         Rule::LocksOut,
         format!(
-            "with authentication on these clients, which have certificates, would be locked out: {}",
+            "turning on authentication would lock out these clients, which have certificates: {}",
             all.join(", ")
         ),
-        "list them below `users` with the roles that they need; those that are gone take back with `quorate pki revoke`; \
-         to lock them out say --accept-outage",
+        "list them under `users` with the roles they need; revoke those that are gone with `quorate pki revoke`; to lock them out, pass \
+         --accept-outage",
     ))
 }
 

@@ -55,17 +55,17 @@ pub fn under_way(membership: &Membership) -> Option<Version> {
 /// version only while it knows that of every member.
 ///
 /// # Errors
-/// Who is not well, who runs something else, or what is not finished.
+/// Who is not healthy, who runs something else, or what is not finished.
 pub fn may_begin(membership: &Membership, to: Version) -> Result<(), Blocked> {
     everybody_is_well(membership)?;
     match under_way(membership) {
         Some(target) if target.series() == to.series() => return Ok(()),
         Some(target) => {
-            let reason = format!("etcd is on its way back to {} already", target.series_text());
+            let reason = format!("etcd is already being downgraded to {}", target.series_text());
             return Err(Blocked::new(
                 Rule::Version,
                 reason,
-                "finish that, or call it off (`quorate status` names both commands)",
+                "finish that, or cancel it (`quorate status` shows both commands)",
             ));
         }
         None => {}
@@ -94,17 +94,17 @@ pub fn would_listen(membership: &Membership, to: Version) -> Result<(), Blocked>
         if status.storage_version.map(|version| version.series()) != Some(status.version.series()) {
             let form = match status.storage_version {
                 Some(version) => format!("has storage of {}", version.series_text()),
-                None => "does not tell the version of its storage".to_owned(),
+                None => "does not report its storage version".to_owned(),
             };
             return Err(Blocked::new(
                 Rule::NotSettled,
                 format!(
-                    "{} runs etcd {} and {form}: the cluster as a whole does not work at {} yet",
+                    "{} runs etcd {} and {form}: the cluster version is not {} yet",
                     name(member),
                     status.version,
                     status.version.series_text()
                 ),
-                "etcd sees to that within seconds: run the same command again in a moment",
+                "etcd does that within seconds: run the same command again in a moment",
             ));
         }
     }
@@ -122,14 +122,14 @@ fn runs_at_most(membership: &Membership, to: Version, but: Option<MemberId>) -> 
 /// One that is down keeps the cluster's version where it is, and its storage as it was.
 fn everybody_is_well(membership: &Membership) -> Result<(), Blocked> {
     if let Some(sick) = membership.members.iter().find(|m| !membership.healthy(m.id)) {
-        let so = "etcd goes back as a whole or not at all";
+        let so = "etcd downgrades only as a whole";
         if let Some(refusal) = cannot_tell(membership, std::iter::once(sick), so) {
             return Err(refusal);
         }
         return Err(Blocked::new(
             Rule::NotSettled,
             format!(
-                "{} is not healthy ({}), and etcd goes back as a whole or not at all",
+                "{} is not healthy ({}), and etcd downgrades only as a whole",
                 name(sick),
                 why_unhealthy(membership, sick.id)
             ),
@@ -141,7 +141,7 @@ fn everybody_is_well(membership: &Membership) -> Result<(), Blocked> {
         Some(learner) => Err(Blocked::new(
             Rule::NotSettled,
             format!("{} is a learner that has not been promoted yet", name(learner)),
-            "finish that change first (`quorate up`, with the inventory's version as it was)",
+            "finish that change first (`quorate up`, with the previous version in the inventory)",
         )),
     }
 }
@@ -163,11 +163,11 @@ pub fn takes_everybody(membership: &Membership, goes: impl Fn(&Member) -> bool) 
         Some(left) => Err(Blocked::new(
             Rule::Inventory,
             format!(
-                "{} would be left behind, and etcd goes back as a whole or not at all",
+                "{} would be left behind, and etcd downgrades only as a whole",
                 name(left)
             ),
-            "leave `--limit` away; a member that the inventory does not list has to be added to it, or taken out of the \
-             cluster (`quorate up --prune`, with the inventory's version as it was)",
+            "omit `--limit`; a member that is not in the inventory has to be added to it, or removed from the cluster (`quorate up --prune`, with the previous version in the \
+             inventory)",
         )),
     }
 }
@@ -198,28 +198,31 @@ pub fn may_go_back(membership: &Membership, id: MemberId, to: Version) -> Result
     let told = status.downgrade.map(|target| target.series()) == Some(to.series());
     if !told && !runs_at_most(membership, to, Some(id)) {
         return not_yet(format!(
-            "{who} knows nothing of a downgrade to {minor}, and no member runs that"
+            "{who} does not know of a downgrade to {minor}, and no member runs it"
         ));
     }
     match membership.works_at.get(&id) {
         Some(works_at) if works_at.series() == to.series() => {}
-        Some(works_at) => return not_yet(format!("for {who} the cluster works at {} yet", works_at.series_text())),
+        Some(works_at) => return not_yet(format!("{who} still sees cluster version {}", works_at.series_text())),
         None if !status.between_minors() => {
             return not_yet(format!(
-                "for {who} the cluster works at {} yet",
+                "{who} still sees cluster version {}",
                 status.version.series_text()
             ));
         }
-        None => return not_yet(format!("{who} does not tell what version the cluster works at")),
+        None => return not_yet(format!("{who} does not report the cluster version")),
     }
     match status.storage_version {
         Some(storage) if storage.series() == to.series() => Ok(()),
-        Some(storage) => not_yet(format!("the storage of {who} is that of {} yet", storage.series_text())),
-        None => not_yet(format!("{who} does not tell the version of its storage")),
+        Some(storage) => not_yet(format!(
+            "the storage version of {who} is still {}",
+            storage.series_text()
+        )),
+        None => not_yet(format!("{who} does not report its storage version")),
     }
 }
 
-const LOOK: &str = "wait; if it does not come about, look at the leader's log (`quorate logs NAME`)";
+const LOOK: &str = "wait; if nothing changes, see the leader's log (`quorate logs NAME`)";
 
 /// Is every member ready for the minor of `to`?
 ///
@@ -254,7 +257,7 @@ pub fn none_under_way(membership: &Membership) -> Result<(), Blocked> {
         None => Ok(()),
         Some(target) => Err(Blocked::new(
             Rule::NotSettled,
-            format!("etcd is still on its way back to {}", target.series_text()),
+            format!("etcd is still being downgraded to {}", target.series_text()),
             LOOK,
         )),
     }
@@ -305,8 +308,8 @@ pub fn goes_on(membership: &Membership, wanted: Version) -> Result<(), Blocked> 
         None => Ok(()),
         Some((says, help)) => Err(Blocked::new(
             Rule::Version,
-            format!("{says}, and the inventory wants {wanted}: that may turn it round"),
-            format!("say which way: {help}"),
+            format!("{says}, but the inventory has {wanted}: applying it might reverse the change"),
+            format!("choose a direction: {help}"),
         )),
     }
 }
@@ -326,7 +329,7 @@ pub fn told(membership: &Membership) -> Option<(String, String)> {
     let count = runs(true).count();
     let says = match target {
         Some(target) => format!(
-            "etcd is on its way back to {}: {count} of {} members run it",
+            "etcd is being downgraded to {}: {count} of {} members run it",
             target.series_text(),
             membership.members.len()
         ),
@@ -338,14 +341,16 @@ pub fn told(membership: &Membership) -> Option<(String, String)> {
         ),
     };
     let Some(newest) = newest else {
-        return Some((says, "it ends by itself within seconds".to_owned()));
+        return Some((says, "it ends on its own within seconds".to_owned()));
     };
     let up = format!("`quorate upgrade --to {newest}`");
     let down = back.map_or(format!("{}.N", older.series_text()), |version| version.to_string());
     let help = match (target.is_some(), way_back(membership, older)) {
-        (true, _) => format!("`quorate downgrade --to {down}` goes on with it, {up} calls it off"),
-        (false, WayBack::Open) => format!("{up} brings them all up, `quorate downgrade --to {down}` all down"),
-        (false, _) => format!("{up} brings them all up"),
+        (true, _) => format!("`quorate downgrade --to {down}` continues it, {up} cancels it"),
+        (false, WayBack::Open) => {
+            format!("{up} upgrades all of them, `quorate downgrade --to {down}` downgrades all of them")
+        }
+        (false, _) => format!("{up} upgrades all of them"),
     };
     Some((says, help))
 }

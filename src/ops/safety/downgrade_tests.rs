@@ -98,7 +98,7 @@ fn etcd_is_told_only_while_all_of_it_is_well_and_of_one_minor() {
     assert_eq!(refused(silent, "n2 is not healthy (no answer)"), Rule::NotSettled);
     let mixed = may_begin(&cluster([Back, Settled, Left]), V3_5);
     assert_eq!(
-        refused(mixed, "for n2 the cluster works at 3.6 yet (2 of 3 members are ready)"),
+        refused(mixed, "n2 still sees cluster version 3.6 (2 of 3 members are ready)"),
         Rule::NotSettled
     );
     let mut learner = cluster([Settled; 3]);
@@ -121,7 +121,7 @@ fn what_an_upgrade_or_another_downgrade_has_not_finished_comes_first() {
         Rule::NotSettled
     );
     let other = may_begin(&cluster([Ready; 3]), Version::new(3, 4, 45));
-    assert_eq!(refused(other, "on its way back to 3.5 already"), Rule::Version);
+    assert_eq!(refused(other, "already being downgraded to 3.5"), Rule::Version);
 }
 
 #[test]
@@ -138,11 +138,11 @@ fn an_older_binary_takes_over_only_storage_of_its_own_form_in_a_cluster_that_wor
     assert_eq!(may(Ready, 1), Ok(()));
     assert_eq!(may(Back, 1), Ok(()));
     assert_eq!(
-        refused(may(Told, 1), "the storage of n1 is that of 3.6 yet"),
+        refused(may(Told, 1), "the storage version of n1 is still 3.6"),
         Rule::NotSettled
     );
     assert_eq!(
-        refused(may(Settled, 1), "n1 knows nothing of a downgrade"),
+        refused(may(Settled, 1), "n1 does not know of a downgrade"),
         Rule::NotSettled
     );
     // Unknown is never absent.
@@ -157,14 +157,11 @@ fn an_older_binary_takes_over_only_storage_of_its_own_form_in_a_cluster_that_wor
     let mut early = cluster([Ready; 3]);
     early.works_at.insert(MemberId(1), minor(V3_6));
     let outcome = may_go_back(&early, MemberId(1), V3_5);
-    assert_eq!(
-        refused(outcome, "for n1 the cluster works at 3.6 yet"),
-        Rule::NotSettled
-    );
+    assert_eq!(refused(outcome, "n1 still sees cluster version 3.6"), Rule::NotSettled);
     early.works_at.clear();
     let outcome = may_go_back(&early, MemberId(1), V3_5);
     assert_eq!(
-        refused(outcome, "does not tell what version the cluster works at"),
+        refused(outcome, "does not report the cluster version"),
         Rule::NotSettled
     );
 }
@@ -176,7 +173,7 @@ fn waiting_tells_how_many_are_ready() {
     assert_eq!(
         refused(
             outcome,
-            "the storage of n2 is that of 3.6 yet (1 of 3 members are ready)"
+            "the storage version of n2 is still 3.6 (1 of 3 members are ready)"
         ),
         Rule::NotSettled
     );
@@ -203,7 +200,7 @@ fn it_is_over_when_everybody_is_back_and_the_job_has_ended() {
     };
     status.downgrade = Some(minor(V3_6));
     assert_eq!(
-        refused(went_back(&ending, V3_6), "still on its way back to 3.6"),
+        refused(went_back(&ending, V3_6), "still being downgraded to 3.6"),
         Rule::NotSettled
     );
 }
@@ -212,10 +209,10 @@ fn it_is_over_when_everybody_is_back_and_the_job_has_ended() {
 fn people_are_told_how_far_it_is_and_both_ways_out() {
     assert_eq!(told(&cluster([Settled; 3])), None);
     let (says, help) = told(&cluster([Back, Ready, Ready])).expect("one is under way");
-    assert_eq!(says, "etcd is on its way back to 3.5: 1 of 3 members run it");
+    assert_eq!(says, "etcd is being downgraded to 3.5: 1 of 3 members run it");
     assert_eq!(
         help,
-        "`quorate downgrade --to 3.5.30` goes on with it, `quorate upgrade --to 3.6.14` calls it off"
+        "`quorate downgrade --to 3.5.30` continues it, `quorate upgrade --to 3.6.14` cancels it"
     );
     let (says, help) = told(&cluster([Back, Left, Left])).expect("etcd has ended it");
     assert_eq!(
@@ -224,10 +221,10 @@ fn people_are_told_how_far_it_is_and_both_ways_out() {
     );
     assert_eq!(
         help,
-        "`quorate upgrade --to 3.6.14` brings them all up, `quorate downgrade --to 3.5.30` all down"
+        "`quorate upgrade --to 3.6.14` upgrades all of them, `quorate downgrade --to 3.5.30` downgrades all of them"
     );
     let (_, help) = told(&cluster([Back, Settled, Left])).expect("n2 is not ready");
-    assert_eq!(help, "`quorate upgrade --to 3.6.14` brings them all up");
+    assert_eq!(help, "`quorate upgrade --to 3.6.14` upgrades all of them");
     let (_, help) = told(&cluster([Told; 3])).expect("one is under way");
     assert!(help.starts_with("`quorate downgrade --to 3.5.N`"), "{help}");
 }
@@ -239,8 +236,8 @@ fn nothing_is_turned_round_by_a_run_that_was_not_told_which_way() {
     assert!(
         round
             .as_ref()
-            .is_err_and(|b| b.hint.contains("`quorate downgrade --to 3.5.30` goes on")
-                && b.hint.contains("`quorate upgrade --to 3.6.14` calls it off")),
+            .is_err_and(|b| b.hint.contains("`quorate downgrade --to 3.5.30` continues")
+                && b.hint.contains("`quorate upgrade --to 3.6.14` cancels it")),
         "{round:?}"
     );
     assert_eq!(refused(round, "and the inventory wants 3.6.14"), Rule::Version);

@@ -49,7 +49,7 @@ pub fn heir(membership: &Membership, from: MemberId) -> Option<MemberId> {
 /// Raft entries that an heir may be behind another: what it lacks it is sent before it leads.
 const NEAR: u64 = 100;
 
-/// The member that has to hand leadership over before a learner is added and promoted: promotions are asked of the leader
+/// The member that has to transfer leadership before a learner is added and promoted: promotions are asked of the leader
 /// (passed on by a follower they fail with authentication on, before 3.5.28 and 3.6.6, etcd#20874), so it has to be
 /// `ours`, a host of the inventory.
 ///
@@ -69,7 +69,7 @@ pub fn before_a_join(membership: &Membership, ours: impl Fn(&Member) -> bool) ->
                  through the leader",
                 stranger.name, stranger.id
             ),
-            "take it out with `quorate up --prune`, or add it to the inventory",
+            "remove it with `quorate up --prune`, or add it to the inventory",
         )),
     }
 }
@@ -102,18 +102,18 @@ pub fn takes_back(membership: &Membership, id: MemberId, cured: &BTreeSet<Member
         leader.id != id && !answers
     });
     let Some(silent) = silent else { return Ok(()) };
-    let so = "it leads, and a member that is stopped has to find its way back to it";
+    let so = "it is the leader, and a stopped member has to be able to reconnect to it";
     if let Some(refusal) = cannot_tell(membership, std::iter::once(silent), so) {
         return Err(refusal);
     }
     Err(Blocked::new(
         Rule::NotSettled,
         format!(
-            "the cluster is led by {} ({}), which does not answer: a member that is stopped may not find its way back to it",
+            "the cluster is led by {} ({}), which does not answer: a stopped member may not be able to reconnect to it",
             silent.name, silent.id
         ),
-        "one that is not in the inventory is taken out with `quorate up --prune`; bring any other back first (`quorate up`, \
-         `quorate logs NAME`)",
+        "remove a leader that is not in the inventory with `quorate up --prune`; bring any other back first (`quorate up`, `quorate logs \
+         NAME`)",
     )
     .or(LastResort::replace()))
 }

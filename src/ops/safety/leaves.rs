@@ -79,8 +79,11 @@ pub fn may_come_back(leaves: &HostLeaves, address: &str) -> Result<(), Blocked> 
     }
     Err(Blocked::new(
         Rule::Certificates,
-        format!("once restarted the others would not let it in: {}", reasons.join("; ")),
-        "give it new certificates first, which takes no restart: `quorate pki renew`",
+        format!(
+            "after a restart the other members would refuse it: {}",
+            reasons.join("; ")
+        ),
+        "renew its certificates first, without a restart: `quorate pki renew`",
     ))
 }
 
@@ -104,7 +107,7 @@ mod tests {
             (LeafFinding::NotYetValid { from: at }, "not valid before"),
             (LeafFinding::UsageMissing { usages }, "clientAuth"),
             (LeafFinding::WrongIssuer { issuer: "CN=x".into() }, "did not sign it"),
-            (LeafFinding::SanMissing { names }, "does not name 10.0.0.1"),
+            (LeafFinding::SanMissing { names }, "does not include 10.0.0.1"),
         ] {
             let refusal = may_come_back(&leaves(vec![finding]), "10.0.0.1").unwrap_err();
             assert!(

@@ -57,8 +57,8 @@ pub fn may_promote(membership: &Membership, id: MemberId) -> Result<(), Blocked>
         Some(lag) if lag <= PROMOTION_LAG => Ok(()),
         Some(lag) => Err(Blocked::new(
             Rule::NotSettled,
-            format!("the learner is {lag} entries behind, {PROMOTION_LAG} are allowed"),
-            "wait until it has caught up; if the gap grows, look at its disk and network, and at `quorate logs NAME`",
+            format!("the learner is {lag} entries behind; at most {PROMOTION_LAG} are allowed"),
+            "wait until it has caught up; if the gap grows, check its disk and network, and `quorate logs NAME`",
         )),
         None => {
             let learner = membership.members.iter().filter(|m| m.id == id);
@@ -67,7 +67,7 @@ pub fn may_promote(membership: &Membership, id: MemberId) -> Result<(), Blocked>
                 Blocked::new(
                     Rule::Unknown,
                     "the learner does not answer",
-                    "look at its log with `quorate logs NAME`",
+                    "see its log with `quorate logs NAME`",
                 )
             }))
         }
@@ -116,14 +116,14 @@ pub fn may_remove_once(
         let dark = membership
             .voters()
             .filter(|m| m.id != id && membership.health(m.id) == Health::Unknown);
-        let so = "without this one the others might be no quorum";
+        let so = "without it, the other members might not have a quorum";
         if let Some(refusal) = cannot_tell(membership, dark, so) {
             return Err(refusal);
         }
         return Err(Blocked::new(
             Rule::WouldLoseQuorum,
             format!(
-                "without it {} of {} voters would be healthy, and {} are needed",
+                "without it, {} of {} voters would be healthy, but quorum needs {}",
                 left.healthy,
                 left.voters,
                 quorum(left.voters)
@@ -135,7 +135,7 @@ pub fn may_remove_once(
         return Err(Blocked::new(
             Rule::WouldLoseQuorum,
             "one of two voters: if the other one fails while this one leaves, quorum is lost",
-            "grow to three first (`quorate add-node`), or say --accept-outage",
+            "grow to three first (`quorate add-node`), or pass --accept-outage",
         ));
     }
     Ok(())
@@ -149,7 +149,7 @@ pub fn may_wipe(membership: &Membership, url: &PeerUrl) -> Result<(), Blocked> {
     if !membership.by_quorum {
         return Err(Blocked::new(
             Rule::Unknown,
-            "the member list does not come from a quorum, so it cannot prove that the member has left",
+            "the member list is not confirmed by a quorum, so it cannot prove that the member has left",
             "wait until the cluster has a quorum again",
         ));
     }
@@ -163,7 +163,7 @@ pub fn may_wipe(membership: &Membership, url: &PeerUrl) -> Result<(), Blocked> {
     Ok(())
 }
 
-/// Is the data of a host that is not a member what a join of this very cluster left behind, one that quorate undid itself
+/// Is the data of a host that is not a member what a join of this same cluster left behind, one that quorate undid itself
 /// (the learner never caught up) or that never came to its end? Then nobody has to ask for it to be moved aside before
 /// the next try: it was never seen to be a voter's, and [`may_wipe`] is asked all the same.
 pub fn left_by_a_join(membership: &Membership, url: &PeerUrl, marker: Option<&Marker>) -> bool {
@@ -179,7 +179,7 @@ fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSe
         finished(member)?;
         if !membership.healthy(member.id) {
             let name = &member.name;
-            let so = "members come and go only while all others are well";
+            let so = "members are added or removed only while all others are healthy";
             if let Some(refusal) = cannot_tell(membership, std::iter::once(member), so) {
                 return Err(refusal);
             }
@@ -228,7 +228,7 @@ fn finished(member: &Member) -> Result<(), Blocked> {
     Err(Blocked::new(
         Rule::NotSettled,
         what,
-        "finish that change first: `quorate up`, or take it out with `quorate remove-node`",
+        "finish that change first: `quorate up`, or remove it with `quorate remove-node`",
     ))
 }
 

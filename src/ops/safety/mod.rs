@@ -55,7 +55,7 @@ use crate::ops::last_resort::LastResort;
 pub enum Rule {
     /// Something that must be known is not.
     Unknown,
-    /// A host cannot be looked at.
+    /// A host cannot be inspected.
     Unreachable,
     /// The bundle lacks what the host needs.
     Bundle,

@@ -16,13 +16,13 @@ pub fn in_its_place(host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked
     let elsewhere = &facts.data.elsewhere;
     let told_by = match facts.service.pid {
         Some(_) => "its member runs",
-        None => "its configuration on the host says that its member lives",
+        None => "its configuration on the host says that its member runs",
     };
     if let Some(data) = &elsewhere.data {
         return Err(moved(
             host,
             format!(
-                "{told_by} with its data in {data}, and the inventory has them in {}: nothing is lost, nor moved there",
+                "{told_by} with its data in {data}, but the inventory has {}: nothing is lost, and nothing was moved",
                 host.paths.data
             ),
             format!("`paths.data: {data}`"),
@@ -39,7 +39,7 @@ pub fn in_its_place(host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked
         return Err(moved(
             host,
             format!(
-                "{told_by} with its write-ahead log in {log}, and the inventory has it in {wanted}: nothing is lost, nor moved there"
+                "{told_by} with its write-ahead log in {log}, but the inventory has {wanted}: nothing is lost, and nothing was moved"
             ),
             entry,
         ));
@@ -75,9 +75,9 @@ pub fn reached_where_it_listens(host: &DesiredHost, facts: &HostFacts) -> Result
         ),
     ] {
         if let Some(told) = told(key).filter(|told| !told.split(',').any(|url| url == wanted)) {
-            let reason = format!("its member was made for {told}, and the inventory has it at {wanted}");
+            let reason = format!("its member was created for {told}, but the inventory has it at {wanted}");
             return Err(match lives_at_its_address(host, &told) {
-                true => moved(host, reason, format!("{entry} as they give {told}")),
+                true => moved(host, reason, format!("{entry} that result in {told}")),
                 false => at_another_url(host, &told, reason),
             });
         }
@@ -102,9 +102,8 @@ pub fn at_another_url(host: &DesiredHost, urls: &str, reason: String) -> Blocked
 
 fn moved(host: &DesiredHost, reason: String, entry: String) -> Blocked {
     let hint = format!(
-        "put {entry} back into the inventory for {0}. A living member is not moved; while the others are a quorum it can be \
-         exchanged, with the old entry first: `quorate remove-node {0}`, then enter {0} again as it is to be, then \
-         `quorate up`",
+        "put {entry} back into the inventory for {0}. A live member cannot be moved; while the others are a quorum, it can be replaced. With the old entry in place: `quorate remove-node {0}`, then add {0} again with the new values, then `quorate \
+         up`",
         host.name
     );
     Blocked::new(Rule::Inventory, reason, hint).on(&host.name)
@@ -123,16 +122,16 @@ pub fn called_as_before(desired: &Desired, host: &DesiredHost, marker: &Marker) 
     let other = desired
         .hosts
         .get(was)
-        .map(|other| format!("; the inventory calls {was} the host at {} today", other.address));
+        .map(|other| format!("; in the inventory, {was} is now the host at {}", other.address));
     Err(Blocked::new(
         Rule::ForeignData,
         format!(
-            "the host at {} carries the member {was} of this very cluster{}",
+            "the host at {} has the member {was} of this same cluster{}",
             host.address,
             other.unwrap_or_default()
         ),
         format!(
-            "put the names back: the host at {} is {was}. Members are not renamed, and nothing on the hosts has to be moved",
+            "put the names back: the host at {} is {was}. Members cannot be renamed, and nothing on the hosts needs to be moved",
             host.address
         ),
     )
@@ -152,12 +151,12 @@ pub fn in_the_way(host: &DesiredHost, facts: &HostFacts) -> String {
     }
     if facts.data.state == DataState::Bootstrapped {
         return format!(
-            "it may be a member that is only stopped: give this cluster other `paths.data`. Only if no cluster lists that \
-             member any more (ask the cluster for its members, not this host): `mv {path} {path}.old`"
+            "it may be a member that is only stopped: give this cluster another `paths.data`. Only if no cluster lists that member any more (check the cluster's member list, not this \
+             host): `mv {path} {path}.old`"
         );
     }
     format!(
-        "look at it; a disk that is not mounted is mounted first. If nobody needs what is there, `mv {path} {path}.old`; else give this cluster other `paths.data`"
+        "check it; if a disk is not mounted, mount it first. If what is there is not needed, `mv {path} {path}.old`; otherwise give this cluster another `paths.data`"
     )
 }
 
@@ -175,8 +174,8 @@ pub fn mount_first(host: &DesiredHost, facts: &HostFacts, what: &str) -> (String
         return (hint, None);
     }
     let hint = format!(
-        "never start it like this, it would have forgotten its votes. If {what} is on a disk that is not mounted, mount it and \
-         run `quorate up`"
+        "do not start it like this: it would have lost its votes. If {what} is on a disk that is not mounted, mount it and run `quorate \
+         up`"
     );
     (hint, Some(LastResort::joins_afresh(&host.name)))
 }

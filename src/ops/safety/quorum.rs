@@ -98,7 +98,7 @@ pub fn may_stop_once(
             .filter(|m| membership.health(m.id) == Health::Sick)
             .map(|m| if m.started() { m.name.clone() } else { m.id.to_string() })
             .collect();
-        let dark = cannot_tell(membership, not_well, "stopping this one might leave no reserve");
+        let dark = cannot_tell(membership, not_well, "stopping this one might leave no spare member");
         if sick.is_empty() && dark.is_none() {
             return Ok(());
         }
@@ -111,7 +111,7 @@ pub fn may_stop_once(
         return Err(Blocked::new(
             Rule::NotSettled,
             format!(
-                "stopping it while {} is not healthy would leave no reserve",
+                "stopping it while {} is not healthy would leave no spare member",
                 sick.join(", ")
             ),
             "bring that member back first (`quorate up`, `quorate logs NAME`)",
@@ -135,16 +135,16 @@ pub fn may_stop_once(
     Err(Blocked::new(
         Rule::WouldLoseQuorum,
         format!(
-            "stopping it would leave {} of {} voters, and {} are needed: clients would be without etcd meanwhile",
+            "stopping it would leave {} of {} voters, but quorum needs {}: etcd would be unavailable to clients",
             after.healthy,
             now.voters,
             quorum(now.voters)
         ),
         if now.voters <= 2 {
-            "clusters of one or two cannot be changed without an outage: grow to three (`quorate add-node`), \
-             or say --accept-outage"
+            "clusters of one or two members cannot be changed without an outage: grow to three (`quorate add-node`), \
+             or pass --accept-outage"
         } else {
-            "bring the members that are down back first (`quorate up`), or say --accept-outage"
+            "bring the members that are down back first (`quorate up`), or pass --accept-outage"
         },
     ))
 }
@@ -156,7 +156,7 @@ pub fn without_quorum(membership: &Membership, now: Strength) -> Blocked {
         .voters()
         .filter(|m| membership.health(m.id) == Health::Unknown);
     let so = format!(
-        "{} of {} voters are seen to be healthy, and {} are needed",
+        "{} of {} voters are confirmed healthy, but quorum needs {}",
         now.healthy,
         now.voters,
         quorum(now.voters)
@@ -170,7 +170,7 @@ fn quorum_lost(now: Strength) -> Blocked {
     Blocked::new(
         Rule::QuorumLost,
         format!(
-            "quorum is lost: {} of {} voters are healthy, {} are needed",
+            "quorum is lost: {} of {} voters are healthy, but quorum needs {}",
             now.healthy,
             now.voters,
             quorum(now.voters)

@@ -49,7 +49,7 @@ pub fn may_recover(
                 }
             }
             Some(Fact::Unknown(why)) => blocked.push(unreachable(host, why)),
-            Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not looked at")),
+            Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not inspected")),
         }
     }
     let stopped = desired.hosts.values();
@@ -92,7 +92,7 @@ fn still_works(observed: &Observed) -> Option<Blocked> {
                     "the cluster works: {} of {} voters are healthy",
                     now.healthy, now.voters
                 ),
-                "`quorate up` starts what does not run",
+                "`quorate up` starts the stopped members",
             )
             .or(LastResort::one_is_gone()),
         );
@@ -104,10 +104,10 @@ fn still_works(observed: &Observed) -> Option<Blocked> {
         return Some(Blocked::new(
             Rule::NotSettled,
             format!(
-                "{answering} of {} voters answer, which is a majority, and have no leader",
+                "{answering} of {} voters answer, a majority, but have no leader",
                 now.voters
             ),
-            "look again in a moment: they may be electing one. If none comes, they do not reach each other: `quorate doctor`",
+            "try again in a moment: they may be electing one. If there is still none, they cannot reach each other: see `quorate doctor`",
         ));
     }
     // Who does not answer us, because its certificate has ended, may answer the others: a majority of them gave the list.
@@ -117,11 +117,11 @@ fn still_works(observed: &Observed) -> Option<Blocked> {
         Blocked::new(
             Rule::NotSettled,
             format!(
-                "the cluster works: a majority of its {} voters stands behind the member list, although only {answering} \
+                "the cluster works: a majority of its {} voters confirms the member list, although only {answering} \
                  answer",
                 now.voters
             ),
-            "look at why the others do not answer: `quorate doctor`; certificates that have ended: `quorate pki renew`",
+            "find out why the others do not answer: `quorate doctor`; if certificates have expired: `quorate pki renew`",
         )
     })
 }
@@ -130,7 +130,7 @@ fn still_works(observed: &Observed) -> Option<Blocked> {
 fn one_cluster(survivors: &Survivors<'_>) -> Option<Blocked> {
     let refusal = same_cluster(survivors.values().copied()).err()?;
     Some(Blocked {
-        hint: "leave out the hosts with old data: --without NAME".to_owned(),
+        hint: "exclude the hosts with old data: --without NAME".to_owned(),
         last: None,
         ..refusal
     })
@@ -149,7 +149,7 @@ fn could_not_be_asked(observed: &Observed, survivors: &Survivors<'_>) -> Option<
     let (why, help) = why_and_help(why);
     let stop = "if its cluster is lost, stop it (`systemctl stop etcd` there)";
     let hint = help.map_or(stop.to_owned(), |help| format!("{help}; {stop}"));
-    let reason = format!("its member runs and could not be asked, so its cluster may work ({why})");
+    let reason = format!("its member runs but could not be queried, so its cluster may work ({why})");
     Some(Blocked::new(Rule::Unknown, reason, hint).on(&host.name))
 }
 
@@ -168,8 +168,8 @@ fn could_be_started(desired: &Desired, observed: &Observed, survivors: &Survivor
     (with_data >= quorum(members)).then(|| {
         Blocked::new(
             Rule::NotSettled,
-            format!("{with_data} of {members} members have their data, which is a majority"),
-            "start them with `quorate up`; if the data of one cannot be used, say --without NAME",
+            format!("{with_data} of {members} members have their data, a majority"),
+            "start them with `quorate up`; if the data of one is unusable, pass --without NAME",
         )
     })
 }
@@ -181,8 +181,8 @@ fn choose<'a>(order: &'a RecoverOrder, survivors: &Survivors<'a>) -> Result<&'a 
             Some((name, _)) => Ok(name),
             None => Err(Blocked::new(
                 Rule::DataGone,
-                "it has no data to go on from",
-                "leave --from out: the survivor with the newest data is found",
+                "it has no data to rebuild from",
+                "omit --from: the survivor with the newest data is found",
             )
             .on(name)),
         };
@@ -194,7 +194,8 @@ fn choose<'a>(order: &'a RecoverOrder, survivors: &Survivors<'a>) -> Result<&'a 
             Some(Fact::Unknown(why)) => why.clone(),
             _ => "it was not read".to_owned(),
         };
-        let hint = format!("it may be the newest; to go on without it, say --from another host or --without {name}");
+        let hint =
+            format!("it may be the newest; to continue without it, pass --from another host or --without {name}");
         return Err(Blocked::new(Rule::Unknown, format!("its raft log cannot be read: {why}"), hint).on(name));
     }
     let newest = survivors.keys().copied().max_by_key(|name| {
@@ -205,7 +206,7 @@ fn choose<'a>(order: &'a RecoverOrder, survivors: &Survivors<'a>) -> Result<&'a 
         Blocked::new(
             Rule::DataGone,
             "no host that answers has data of this cluster",
-            "look at the hosts that do not answer: they may have it",
+            "check the hosts that do not answer: they may have it",
         )
         .or(LastResort::back_to_a_backup())
     })
@@ -218,7 +219,7 @@ fn no_room(host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
         Blocked::new(
             Rule::Host,
             format!(
-                "{} has {} MiB free, and a copy of the data needs {} MiB",
+                "{} has {} MiB free, but a copy of the data needs {} MiB",
                 host.paths.data,
                 disk.free_bytes >> 20,
                 needed >> 20
@@ -233,8 +234,8 @@ fn no_release(host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
     facts.releases.is_empty().then(|| {
         Blocked::new(
             Rule::Host,
-            format!("there is no etcd below {} to read the data with", host.paths.bin),
-            "put the release that wrote it there",
+            format!("there is no etcd under {} to read the data with", host.paths.bin),
+            "install the release that wrote it there",
         )
         .on(&host.name)
     })
@@ -243,13 +244,13 @@ fn no_release(host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
 fn loses(order: &RecoverOrder, chosen: Option<&NodeName>) -> Blocked {
     let log = chosen.and_then(|name| order.logs.get(name)).and_then(Fact::known);
     let kept = match (chosen, log) {
-        (Some(name), Some(log)) => format!("{name} goes to raft index {}", log.committed),
-        _ => "what is left is a minority's".to_owned(),
+        (Some(name), Some(log)) => format!("{name} goes up to raft index {}", log.committed),
+        _ => "only a minority is left".to_owned(),
     };
     Blocked::new(
         Rule::OlderData,
-        format!("{kept}: whatever the lost majority acknowledged after that is gone"),
-        "say --accept-data-loss if the majority is gone for good; what is on the hosts is moved aside, not deleted",
+        format!("{kept}: whatever the lost majority acknowledged after that is lost"),
+        "pass --accept-data-loss if the majority is gone for good; data on the hosts is moved aside, not deleted",
     )
 }
 

@@ -50,13 +50,13 @@ fn what_may_be_lost_is_told_and_takes_the_flag() {
     let refusals = may_recover(&desired, &seen, &order, Policy::default()).unwrap_err();
     assert_eq!(refusals[0].rule, Rule::OlderData);
     assert!(
-        refusals[0].reason.contains("n2 goes to raft index 11"),
+        refusals[0].reason.contains("n2 goes up to raft index 11"),
         "{}",
         refusals[0]
     );
     let told = order.side_by_side(&desired, &name(2));
     assert!(
-        told[1].contains("committed 11") && told[1].contains("goes on"),
+        told[1].contains("committed 11") && told[1].contains("survivor"),
         "{told:?}"
     );
     assert!(told[5].contains("the entries 12 to 12 (1)"), "{told:?}");

@@ -38,11 +38,11 @@ pub fn note_of(desired: &Desired, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -
                 return Err(Blocked::new(
                     Rule::RestoreUnderWay,
                     format!(
-                        "{first} takes part in the restore of {}, {} in that of {}",
+                        "{first} is part of the restore of {}, {} of the restore of {}",
                         other.file, host.name, note.file
                     ),
                     format!(
-                        "remove the note of the one that was given up ({}) on its hosts",
+                        "remove the marker of the abandoned one ({}) on its hosts",
                         RestoreNote::path(host)
                     ),
                 ));
@@ -56,8 +56,8 @@ pub fn note_of(desired: &Desired, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -
 fn unreadable(host: &DesiredHost) -> Blocked {
     Blocked::new(
         Rule::RestoreUnderWay,
-        format!("{} cannot be understood", RestoreNote::path(host)),
-        "a restore by another version of quorate is under way: finish it with that version",
+        format!("{} cannot be parsed", RestoreNote::path(host)),
+        "a restore by another version of quorate is in progress: finish it with that version",
     )
     .on(&host.name)
 }
@@ -72,7 +72,7 @@ pub fn no_restore_under_way(desired: &Desired, hosts: &BTreeMap<NodeName, Fact<H
         Some(note) => Err(Blocked::new(
             Rule::RestoreUnderWay,
             format!(
-                "a restore of {} was begun at {} and is not finished",
+                "a restore of {} was started at {} and has not finished",
                 note.file, note.begun
             ),
             FINISH,
@@ -82,7 +82,8 @@ pub fn no_restore_under_way(desired: &Desired, hosts: &BTreeMap<NodeName, Fact<H
 }
 
 /// What is said first where a host is in the dark: nothing can be finished without it.
-const FINISH: &str = "see that every host can be looked at, then run this again: it says how to finish that";
+const FINISH: &str =
+    "make sure that every host can be inspected, then run this again: it says how to finish the restore";
 
 /// May this backup be restored? Returns the terms: those of the note when the restore was begun before.
 ///
@@ -101,7 +102,7 @@ pub fn may_restore(
                 Blocked::new(
                     Rule::RestoreUnderWay,
                     format!(
-                        "a restore of another backup, {}, was begun at {}",
+                        "a restore of another backup, {}, was started at {}",
                         note.file, note.begun
                     ),
                     FINISH,
@@ -115,15 +116,15 @@ pub fn may_restore(
     for name in note.hosts.iter().filter(|name| !desired.hosts.contains_key(*name)) {
         blocked.push(Blocked::new(
             Rule::Inventory,
-            format!("{name} takes part in the restore that was begun, and is no longer in the inventory"),
-            "put it back, finish the restore, and remove it afterwards",
+            format!("{name} is part of the restore in progress, but is no longer in the inventory"),
+            "put it back, finish the restore, then remove it",
         ));
     }
     for host in desired.hosts.values().filter(|host| note.hosts.contains(&host.name)) {
         match observed.hosts.get(&host.name) {
             Some(Fact::Known(facts)) => blocked.extend(host_can(desired, host, facts, order, resumed)),
             Some(Fact::Unknown(why)) => blocked.push(unreachable(host, why)),
-            Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not looked at")),
+            Some(Fact::Absent) | None => blocked.push(unreachable(host, "it was not inspected")),
         }
     }
     let new = note.cluster_id(desired);
@@ -170,18 +171,18 @@ fn fitting(desired: &Desired, order: &RestoreOrder) -> Vec<Blocked> {
         blocked.push(Blocked::new(
             Rule::ForeignData,
             format!("it is a backup of the cluster {}, not of {}", manifest.cluster, desired.cluster),
-            "take one of this cluster's (`quorate backup list`), or say --from-another-cluster to make a copy of that one",
+            "choose one of this cluster's backups (`quorate backup list`), or pass --from-another-cluster to create a copy of that cluster",
         ));
     }
     if manifest.etcd_version.series() > desired.version.series() {
         blocked.push(Blocked::new(
             Rule::Version,
             format!(
-                "it was taken from etcd {}, and the inventory wants {}",
+                "it was taken from etcd {}, but the inventory has {}",
                 manifest.etcd_version, desired.version
             ),
             format!(
-                "set `etcd.version` to {} or later: etcd does not read the data of a later minor release",
+                "set `etcd.version` to {} or later: etcd cannot read the data of a later minor release",
                 manifest.etcd_version
             ),
         ));
@@ -213,12 +214,12 @@ fn host_can(
         let refusal = Blocked::new(
             Rule::Host,
             format!(
-                "{} has {} MiB free, and a restore needs {} MiB",
+                "{} has {} MiB free, but a restore needs {} MiB",
                 host.paths.data,
                 disk.free_bytes >> 20,
                 needed >> 20
             ),
-            format!("free some space (old data that was set aside: {})", set_aside(facts)),
+            format!("free some space (old data that was moved aside: {})", set_aside(facts)),
         );
         blocked.push(refusal.on(&host.name));
     }
@@ -236,9 +237,9 @@ pub(super) fn unreachable(host: &DesiredHost, why: &str) -> Blocked {
     let (why, help) = why_and_help(why);
     Blocked::new(
         Rule::Unreachable,
-        format!("it cannot be looked at ({why}), so it may go on with the old data"),
+        format!("it cannot be inspected ({why}), so it may keep running on the old data"),
         format!(
-            "{}; say --without {} only when you know that the machine is gone: one that merely cannot be reached goes on",
+            "{}; pass --without {} only if you know that the machine is gone: one that merely cannot be reached keeps running",
             help.unwrap_or(MEND),
             host.name
         ),
@@ -252,14 +253,14 @@ pub(super) fn left_out(desired: &Desired, observed: &Observed, without: &[NodeNa
     for name in without {
         if observed.runs(name) || is_heard(desired, observed, name) {
             let hint = match begun {
-                false => format!("take it along with the others: leave `--without {name}` out"),
+                false => format!("include it: omit `--without {name}`"),
                 true => {
                     "stop it (`systemctl disable --now etcd` there), and replace it when the restore is done".to_owned()
                 }
             };
             let refusal = Blocked::new(
                 Rule::NotSettled,
-                "its member runs and would go on with the old data",
+                "its member runs and would keep running on the old data",
                 hint,
             );
             blocked.push(refusal.on(name));
@@ -268,8 +269,8 @@ pub(super) fn left_out(desired: &Desired, observed: &Observed, without: &[NodeNa
     if without.len() >= desired.hosts.len() {
         blocked.push(Blocked::new(
             Rule::Inventory,
-            "no host is left to restore onto",
-            "leave fewer out",
+            "no host is left to restore to",
+            "exclude fewer hosts",
         ));
     }
     blocked
@@ -298,8 +299,8 @@ fn would_go_on(desired: &Desired, observed: &Observed) -> Option<Blocked> {
         Blocked::new(
             Rule::NotSettled,
             format!(
-                "{names} run, are not in the inventory, and are a quorum without it: they would go on with the old data beside \
-                 the new cluster"
+                "{names} run, are not in the inventory, and are a quorum without it: they would keep running on the old data next to the new \
+                 cluster"
             ),
             "stop them (`systemctl disable --now etcd` there), or put them back into the inventory and remove them afterwards",
         )
@@ -328,19 +329,19 @@ pub fn nobody_connected(observed: &Observed, node: &NodeName) -> Result<(), Bloc
         Some(Fact::Known(clients)) if clients.is_empty() => return Ok(()),
         Some(Fact::Known(clients)) => (Rule::ClientsConnected, connected(clients)),
         Some(Fact::Unknown(why)) => (Rule::Unknown, untold(why_and_help(why).0)),
-        Some(Fact::Absent) | None => (Rule::Unknown, untold("it was not looked at")),
+        Some(Fact::Absent) | None => (Rule::Unknown, untold("it was not inspected")),
     };
     Err(Blocked::new(
         rule,
         reason,
-        "stop what uses the cluster first (Kubernetes: every kube-apiserver), or it goes on with what it remembers of a time \
-         that never was; to go on although clients stay connected, say --accept-outage",
+        "stop what uses the cluster first (Kubernetes: every kube-apiserver), otherwise it keeps acting on state that no longer exists; to continue while clients are connected, pass \
+         --accept-outage",
     )
     .on(node))
 }
 
 fn untold(why: &str) -> String {
-    format!("it cannot be told who is connected to its member ({why})")
+    format!("cannot tell who is connected to its member ({why})")
 }
 
 fn connected(clients: &[Client]) -> String {
@@ -368,7 +369,7 @@ fn loses_data(observed: &Observed, order: &RestoreOrder) -> Option<Blocked> {
     let then = order.manifest.as_ref();
     let loss = match (now, then) {
         (Some(now), Some(then)) => format!(
-            "the cluster is at revision {now}, the backup is of {} at revision {}: everything written since is lost",
+            "the cluster is at revision {now}; the backup is from {}, at revision {}: everything written since is lost",
             then.taken_at, then.revision
         ),
         (None, Some(then)) => format!("everything written since {} is lost", then.taken_at),
@@ -377,7 +378,7 @@ fn loses_data(observed: &Observed, order: &RestoreOrder) -> Option<Blocked> {
     Some(Blocked::new(
         Rule::OlderData,
         loss,
-        "say --accept-data-loss if that is meant; the data of today is moved aside on the hosts, not deleted",
+        "pass --accept-data-loss if this is intended; the current data is moved aside on the hosts, not deleted",
     ))
 }
 

@@ -13,7 +13,7 @@ use crate::ops::model::{Fact, Membership, Policy, why_and_help};
 /// Has this member live streams to all others that take part, and those to it?
 ///
 /// # Errors
-/// Who does not hear whom, or whose streams could not be looked at.
+/// Who does not hear whom, or whose streams could not be inspected.
 pub fn connected(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
     let Some(own) = membership.members.iter().find(|m| m.id == id) else {
         return Ok(());
@@ -59,14 +59,14 @@ fn hears(membership: &Membership, member: &Member, others: &[&Member]) -> Result
     let streams = match membership.peers.get(&member.id) {
         Some(Fact::Known(streams)) => streams,
         Some(Fact::Unknown(why)) => return Err(unseen(member, why_and_help(why).0)),
-        Some(Fact::Absent) | None => return Err(unseen(member, "they were not looked at")),
+        Some(Fact::Absent) | None => return Err(unseen(member, "they were not inspected")),
     };
     match others.iter().find(|other| !streams.contains(&other.id)) {
         None => Ok(()),
         Some(other) => Err(Blocked::new(
             Rule::NotSettled,
             format!(
-                "{} has no live stream to {}, although both are healthy",
+                "{} has no active stream to {}, although both are healthy",
                 name(member),
                 name(other)
             ),
@@ -79,15 +79,13 @@ fn unseen(member: &Member, why: &str) -> Blocked {
     Blocked::new(
         Rule::Unknown,
         format!("the streams of {} are not known: {why}", name(member)),
-        "look again in a moment; `quorate doctor` names every stream that is missing",
+        "try again in a moment; `quorate doctor` lists every missing stream",
     )
 }
 
 /// What keeps a healthy member's streams from coming about, the likeliest first, and what to do.
-pub const WAY_OUT: &str = "most likely its connections come from an address that its peer certificate does not name, and the \
-    others refuse them (etcd checks the source address): enter that address under `sans` of its host, then `quorate up` \
-    issues a certificate with it, which takes no restart. Else a firewall is in the way of the peer port. `quorate logs \
-    NAME` of both shows which, `quorate doctor` when the streams are back; all other members are as they were";
+pub const WAY_OUT: &str = "most likely it connects from an address that its peer certificate does not include, and the others refuse it (etcd checks the source address): add that address to `sans` of its host, then `quorate up` issues a new certificate, without a restart. Otherwise a firewall blocks the peer port. `quorate logs NAME` of both shows which, `quorate doctor` when the streams are back; all other members are \
+    unchanged";
 
 #[cfg(test)]
 #[path = "streams_tests.rs"]

@@ -32,12 +32,12 @@ fn both_ends_of_every_stream_count() {
     // Refused by all others, which reach it themselves: what a changed source address looks like.
     let refused = three([&[], &[1, 3], &[1, 2]]);
     let why = connected(&refused, id(&refused, 1)).unwrap_err();
-    assert!(why.reason.contains("n1 has no live stream to n2"), "{why}");
+    assert!(why.reason.contains("n1 has no active stream to n2"), "{why}");
     assert!(why.hint.contains("source address") && why.hint.contains("`sans`"));
     // It reaches the others, and one of them does not reach it.
     let unreached = three([&[2, 3], &[1, 3], &[2]]);
     let why = connected(&unreached, id(&unreached, 1)).unwrap_err();
-    assert!(why.reason.contains("n3 has no live stream to n1"), "{why}");
+    assert!(why.reason.contains("n3 has no active stream to n1"), "{why}");
     assert_eq!(connected(&unreached, id(&unreached, 2)), Ok(()));
 }
 

@@ -40,10 +40,10 @@ impl Fault {
     /// What to do about it.
     pub fn help(&self) -> &'static str {
         match self.options.is_empty() {
-            false => "change that in `etcd.config`; `quorate check --try` asks etcd again, without a host",
+            false => "change that in `etcd.config`; `quorate check --try` tries again, without a host",
             true => {
-                "no single option of `etcd.config` is to blame: look at them together, and at the release; \
-                     `quorate check --try` asks etcd again, without a host"
+                "no single option of `etcd.config` causes this: check them together, and the release; `quorate check --try` tries again, without a \
+                     host"
             }
         }
     }

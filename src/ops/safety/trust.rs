@@ -65,7 +65,7 @@ impl HostTrust {
 /// Whether a member trusts exactly `cas`, and knows it.
 pub fn trusts(host: &HostTrust, cas: &BTreeSet<String>) -> Verdict {
     if host.trusted != *cas {
-        return Verdict::Fails("its ca.crt holds other CAs".into());
+        return Verdict::Fails("its ca.crt contains other CAs".into());
     }
     if !host.loaded {
         return Verdict::Fails("it was started before its ca.crt changed".into());
@@ -102,8 +102,8 @@ pub fn may_sign_with(ca: &str, members: &BTreeMap<NodeName, HostTrust>) -> Resul
             Blocked::new(
                 Rule::Certificates,
                 "it does not trust the CA that signs now",
-                "a CA is changed with `quorate pki rotate-ca` alone: go on with one that is under way, else take ca.crt and \
-             ca.key.age of the members' CA back from version control",
+                "change a CA only with `quorate pki rotate-ca`: continue the rotation if one is in progress, otherwise restore ca.crt and ca.key.age of the members' CA from version \
+             control",
             )
         },
     )
@@ -120,7 +120,7 @@ pub fn may_drop(new: &str, members: &BTreeMap<NodeName, HostTrust>) -> Result<()
         || {
             Blocked::new(
                 Rule::Certificates,
-                "it still has a certificate of the CA that is to be dropped",
+                "it still has a certificate from the CA that is being removed",
                 "renew it first: `quorate pki renew`",
             )
         },
@@ -140,7 +140,7 @@ fn each(
     if refused.is_empty() { Ok(()) } else { Err(refused) }
 }
 
-/// May members show certificates of the CA `new`? Clients cannot be looked at: each that is known must have been
+/// May members show certificates of the CA `new`? Clients cannot be inspected: each that is known must have been
 /// given one of `new` first, which comes with a `ca.crt` that trusts both.
 ///
 /// # Errors
@@ -153,11 +153,11 @@ pub fn clients_are_ready(new: &str, clients: &[IssuedRecord]) -> Result<(), Bloc
     Err(Blocked::new(
         Rule::Certificates,
         format!(
-            "these clients have certificates of the old CA, and do not trust the new one: {}",
+            "these clients have certificates from the old CA and do not trust the new one: {}",
             waiting.join(", ")
         ),
         "give each a new one with `quorate pki issue NAME --out DIR` (its ca.crt trusts both CAs) and run this again; \
-         to lock out those that are left say --accept-outage",
+         to lock out the rest, pass --accept-outage",
     ))
 }
 
@@ -171,8 +171,8 @@ pub fn waiting(new: &str, clients: &[IssuedRecord]) -> Vec<String> {
 pub fn rotation_under_way() -> Blocked {
     Blocked::new(
         Rule::Certificates,
-        "a CA rotation is under way",
-        "go on with `quorate pki rotate-ca`",
+        "a CA rotation is in progress",
+        "continue with `quorate pki rotate-ca`",
     )
 }
 

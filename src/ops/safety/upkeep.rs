@@ -57,8 +57,8 @@ pub fn quota_in_force(desired: &Desired, host: &DesiredHost, facts: &HostFacts) 
     }
     Err(Blocked::new(
         Rule::Upkeep,
-        format!("its member does not run with the inventory's `{QUOTA}` yet"),
-        "roll the configuration out first (`quorate up`), then run this again",
+        format!("its member does not use the inventory's `{QUOTA}` yet"),
+        "apply the configuration first (`quorate up`), then run this again",
     )
     .on(&host.name))
 }
@@ -78,12 +78,12 @@ pub fn worth_defragmenting(status: &MemberStatus, quota: Option<u64>) -> Result<
             Ok(format!("its file is at {share} % of the quota: {told}"))
         }
         Some(share) if share > WORTH_QUOTA => Err(format!(
-            "its file is at {share} % of the quota, and hardly anything in it is free ({told}): compact first, delete keys, \
+            "its file is at {share} % of the quota, with almost no free space in it ({told}): compact first, delete keys, \
              or raise `quota-backend-bytes`"
         )),
         _ if free > WORTH_BYTES => Ok(format!("its file has {told}")),
         _ => Err(format!(
-            "its file has {told}; it is worth it from {} MiB free or {WORTH_QUOTA} % of the quota on",
+            "its file has {told}; defragmenting pays off from {} MiB free or {WORTH_QUOTA} % of the quota",
             mib(WORTH_BYTES)
         )),
     }
@@ -101,9 +101,9 @@ fn percent(part: u64, whole: u64) -> u64 {
 /// What to do about an alarm, and what else where that does not help.
 pub fn way_out(alarm: AlarmKind) -> (&'static str, Option<LastResort>) {
     match alarm {
-        AlarmKind::Nospace => ("`quorate alarm disarm` removes the cause, then the alarm", None),
+        AlarmKind::Nospace => ("`quorate alarm disarm` fixes the cause, then disarms the alarm", None),
         AlarmKind::Corrupt => (
-            "find the odd one with `quorate check-hashes`",
+            "find the member that differs with `quorate check-hashes`",
             Some(LastResort::replace_whichever_is_odd()),
         ),
     }
@@ -112,18 +112,18 @@ pub fn way_out(alarm: AlarmKind) -> (&'static str, Option<LastResort>) {
 /// May this member be defragmented now? It answers nobody meanwhile, so all the others must be well.
 ///
 /// # Errors
-/// Who is not well, what else goes on, or a release that loses data over it.
+/// Who is not healthy, what else goes on, or a release that loses data over it.
 pub fn may_defragment(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
     let sick = membership.members.iter().find(|m| !membership.healthy(m.id));
     if let Some(member) = sick {
-        let so = "one that is defragmented answers nobody meanwhile";
+        let so = "a member serves no clients while it is defragmented";
         if let Some(refusal) = cannot_tell(membership, std::iter::once(member), so) {
             return Err(refusal);
         }
         return Err(Blocked::new(
             Rule::NotSettled,
             format!(
-                "{} is not healthy, and one that is defragmented answers nobody meanwhile",
+                "{} is not healthy, and a member serves no clients while it is defragmented",
                 name(member)
             ),
             "bring it back first (`quorate up`)",
@@ -138,7 +138,7 @@ pub fn may_defragment(membership: &Membership, id: MemberId) -> Result<(), Block
     }
     if membership.alarms.iter().any(|alarm| alarm.kind == AlarmKind::Corrupt) {
         let (hint, last) = way_out(AlarmKind::Corrupt);
-        let reason = "the alarm CORRUPT is on: members disagree about the data";
+        let reason = "the alarm CORRUPT is active: members disagree about the data";
         return Err(Blocked {
             last,
             ..Blocked::new(Rule::Upkeep, reason, hint)
@@ -174,7 +174,7 @@ pub fn has_room(membership: &Membership, configured: u64) -> Result<(), Blocked>
             }
             return Err(Blocked::new(
                 Rule::Unknown,
-                format!("{} does not tell the size of its database", name(member)),
+                format!("{} does not report the size of its database", name(member)),
                 "bring it back first (`quorate up`)",
             ));
         }
@@ -215,10 +215,10 @@ pub fn may_disarm(desired: &Desired, membership: &Membership) -> Result<(), Bloc
         Some(member) => Err(Blocked::new(
             Rule::Upkeep,
             format!(
-                "{} is full and not in the inventory, so no room can be made on it",
+                "{} is full and not in the inventory, so no space can be freed on it",
                 name(member)
             ),
-            "put it into the inventory, or take it out of the cluster with `quorate up --prune`",
+            "add it to the inventory, or remove it from the cluster with `quorate up --prune`",
         )),
     }
 }

@@ -24,7 +24,7 @@ pub fn may_change_version(from: Version, to: Version) -> Result<(), Blocked> {
     if to.major != from.major || to.minor != from.minor + 1 {
         return Err(Blocked::new(
             Rule::Version,
-            format!("etcd moves one minor release at a time, and {from} to {to} skips at least one"),
+            format!("etcd upgrades one minor release at a time, but {from} to {to} skips at least one"),
             format!(
                 "go to {}.{} first: `quorate upgrade --to {}.{}.N`",
                 from.major,
@@ -38,11 +38,11 @@ pub fn may_change_version(from: Version, to: Version) -> Result<(), Blocked> {
         Some(entry) if from < entry.least => Err(Blocked::new(
             Rule::Version,
             format!(
-                "{to} may only follow {} or later of {}.{}, and members run {from}: {}",
+                "{to} requires {} or later of {}.{} first, but members run {from}: {}",
                 entry.least, from.major, from.minor, entry.dangers
             ),
             format!(
-                "put {0} or later into the bundle and run `quorate upgrade --to {0}` first",
+                "add {0} or later to the bundle and run `quorate upgrade --to {0}` first",
                 entry.better
             ),
         )),
@@ -53,7 +53,7 @@ pub fn may_change_version(from: Version, to: Version) -> Result<(), Blocked> {
 /// What is allowed and not what etcd's project asks for: said with a plan that enters another minor release.
 pub fn could_be_better(from: Version, to: Version) -> Option<String> {
     let advice = before_the_next_minor(from).filter(|_| from.series() < to.series())?;
-    Some(format!("members run {from}, and {advice}"))
+    Some(format!("members run {from}; {advice}"))
 }
 
 /// The oldest release from which the minor of `to` may be entered.
@@ -109,7 +109,7 @@ fn stepping_stone(
             Blocked::new(
                 Rule::Version,
                 format!(
-                    "from {from} to {to} leads through {}.{} (at least {at_least}), which is not in the bundle",
+                    "the path from {from} to {to} goes through {}.{} (at least {at_least}), which is not in the bundle",
                     series.0, series.1
                 ),
                 format!("add it: `quorate bundle create --out FILE etcd-v{best}-linux-ARCH.tar.gz ...`"),
@@ -121,13 +121,13 @@ fn stepping_stone(
 fn may_downgrade(from: Version, to: Version) -> Result<(), Blocked> {
     let refuse = |reason: String, hint: String| Err(Blocked::new(Rule::Version, reason, hint));
     let no_way_back = |reason: String| {
-        let hint = "stay with the release that runs: etcd itself has no way back from it";
+        let hint = "keep the running release: etcd cannot be downgraded from it";
         Err(Blocked::new(Rule::Version, reason, hint).or(LastResort::before_the_upgrade()))
     };
     let before = Version::new(from.major, from.minor.saturating_sub(1), 0);
     let online = from.series() >= FIRST_TO_GO_BACK;
     if to.series() != before.series() {
-        let reason = format!("etcd goes back one minor release at a time, and {from} to {to} is more");
+        let reason = format!("etcd downgrades one minor release at a time, but {from} to {to} is more");
         return match online {
             true => refuse(
                 reason,
@@ -138,7 +138,7 @@ fn may_downgrade(from: Version, to: Version) -> Result<(), Blocked> {
     }
     if !online {
         let reason = format!(
-            "etcd cannot go back from {from} to {to} while data is written: a {} server refuses the data of {}",
+            "etcd cannot be downgraded online from {from} to {to}: a {} server refuses the data of {}",
             to.series_text(),
             from.series_text()
         );
@@ -147,8 +147,8 @@ fn may_downgrade(from: Version, to: Version) -> Result<(), Blocked> {
     match floor(from) {
         Some(floor) if to < floor => refuse(
             format!(
-                "from {to} there would be no way up again, also not for a downgrade that is called off half way: {} may \
-                 only follow {floor} or later",
+                "from {to} there would be no way to upgrade again, not even to cancel the downgrade halfway: {} requires \
+                 {floor} or later",
                 from.series_text()
             ),
             format!("go back to {floor} or later: `quorate downgrade --to {floor}`"),
@@ -173,8 +173,8 @@ pub fn may_join_with(running: impl Iterator<Item = Version>, wanted: Version) ->
     };
     Err(Blocked::new(
         Rule::Version,
-        format!("it would join with etcd {wanted}, and the members run {newest}"),
-        format!("move those first: {first}; or put `version: \"{newest}\"` into the inventory until it has joined"),
+        format!("it would join with etcd {wanted}, but the members run {newest}"),
+        format!("move the members first: {first}; or set `version: \"{newest}\"` in the inventory until it has joined"),
     ))
 }
 
@@ -189,7 +189,7 @@ pub fn may_start_with(from: Version, to: Version) -> Result<(), Blocked> {
         false => Ok(()),
         true => Err(Blocked::new(
             Rule::Version,
-            format!("its data may be of {from}, and etcd makes data ready for {to} only while the cluster runs"),
+            format!("its data may be from {from}, and etcd converts data for {to} only while the cluster runs"),
             format!(
                 "start it with `version: \"{from}\"` in the inventory (`quorate up`), then `quorate downgrade --to {to}`"
             ),
@@ -217,7 +217,7 @@ mod tests {
         assert!(may_change_version(v("3.5.26"), v("3.6.5")).is_ok());
         let said = could_be_better(v("3.5.30"), v("3.6.16")).unwrap();
         assert!(
-            said.contains("members run 3.5.30, and before 3.6, 3.5.32 or later"),
+            said.contains("members run 3.5.30; before 3.6, 3.5.32 or later"),
             "{said}"
         );
         assert_eq!(could_be_better(v("3.5.32"), v("3.6.16")), None);
@@ -259,7 +259,10 @@ mod tests {
             assert_eq!(may_change_version(v(from), v(to)), Ok(()));
         }
         let (reason, hint) = refused("3.5.30", "3.4.45");
-        assert!(reason.contains("cannot go back from 3.5.30 to 3.4.45"), "{reason}");
+        assert!(
+            reason.contains("cannot be downgraded online from 3.5.30 to 3.4.45"),
+            "{reason}"
+        );
         assert!(hint.contains("quorate restore FILE"), "{hint}");
         let (reason, hint) = refused("3.7.1", "3.5.30");
         assert!(reason.contains("one minor release at a time"), "{reason}");
@@ -272,9 +275,9 @@ mod tests {
     #[test]
     fn nobody_goes_back_to_where_no_way_leads_up_again() {
         let (reason, hint) = refused("3.6.14", "3.5.16");
-        assert!(reason.contains("3.6 may only follow 3.5.26"), "{reason}");
+        assert!(reason.contains("3.6 requires 3.5.26"), "{reason}");
         assert!(hint.contains("`quorate downgrade --to 3.5.26`"), "{hint}");
-        assert!(refused("3.7.1", "3.6.5").0.contains("3.7 may only follow 3.6.11"));
+        assert!(refused("3.7.1", "3.6.5").0.contains("3.7 requires 3.6.11"));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub fn may_enter(replays: &BTreeMap<NodeName, Fact<Replay>>, node: &NodeName, to
     };
     if let Some(entry) = replay.v2 {
         let reason = format!(
-            "its raft log holds a request of the v2 API (entry {entry}, after its newest snapshot at {}): {} would end on it",
+            "its raft log contains a request of the v2 API (entry {entry}, after its newest snapshot at {}): {} would exit on it",
             replay.snapshot,
             to.series_text()
         );
@@ -69,13 +69,13 @@ pub fn may_enter(replays: &BTreeMap<NodeName, Fact<Replay>>, node: &NodeName, to
     }
 }
 
-const GO_ON: &str = "run the same command again: it lets every member write a new snapshot of its raft log first";
+const GO_ON: &str = "run the same command again: it has every member write a new snapshot of its raft log first";
 
 /// May etcd be told to go back and, right away, that it stays, so that every member writes a snapshot? The version of the
 /// cluster falls only while every member is there. `cured` are well by then.
 ///
 /// # Errors
-/// Who is not well, or does not know of it.
+/// Who is not healthy, or does not know of it.
 pub fn may_open(membership: &Membership, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
     for member in &membership.members {
         if !membership.healthy(member.id) && !cured.contains(&member.id) {
@@ -87,8 +87,8 @@ pub fn may_open(membership: &Membership, cured: &BTreeSet<MemberId>) -> Result<(
                     why_unhealthy(membership, member.id)
                 ),
                 format!(
-                    "bring it back with the release it has (`quorate restart --limit {}`), or take it out (`quorate \
-                     remove-node`); then run the same command again",
+                    "bring it back with the release it has (`quorate restart --limit {}`), or remove it (`quorate remove-node`); then run the same command \
+                     again",
                     name(member)
                 ),
             ));
@@ -98,7 +98,7 @@ pub fn may_open(membership: &Membership, cured: &BTreeSet<MemberId>) -> Result<(
             let (major, minor) = FIRST_TO_OPEN;
             return Err(Blocked::new(
                 Rule::Version,
-                format!("{} runs etcd {version}, which does not know of this", name(member)),
+                format!("{} runs etcd {version}, which does not support this", name(member)),
                 format!("go to {major}.{minor} first: `quorate upgrade --to {major}.{minor}.N`"),
             ));
         }
@@ -118,7 +118,7 @@ pub fn needs_its_old_release(node: &NodeName, closed: Blocked, before: Option<Ve
             None,
         ),
         None => (
-            "the others have moved on, and it cannot follow with this log".to_owned(),
+            "the other members have moved on, and it cannot follow with this log".to_owned(),
             Some(LastResort::lost_data(node)),
         ),
     };

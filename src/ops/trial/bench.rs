@@ -39,7 +39,7 @@ const LOWEST_PORT: u16 = 20_000;
 pub enum TrialError {
     #[error(transparent)]
     Host(#[from] HostError),
-    #[error("cannot make certificates for the trial")]
+    #[error("cannot create certificates for the trial")]
     Certificates(#[from] AuthorityError),
     #[error(transparent)]
     Client(#[from] EtcdError),
@@ -194,8 +194,8 @@ impl Bench {
             }
             let said = last_words(&end.log);
             return Ok(Start::Fails(said.unwrap_or_else(|| match end.status {
-                killed @ 129.. => format!("(nothing; it was ended by signal {})", killed - 128),
-                status => format!("(nothing; its exit code is {status})"),
+                killed @ 129.. => format!("(nothing; it was killed by signal {})", killed - 128),
+                status => format!("(nothing; it exited with code {status})"),
             })));
         }
         Err(TrialError::Ports)
@@ -258,9 +258,9 @@ impl Talk {
             .unwrap_or_default();
         match self {
             Talk::Well => Start::Serves,
-            Talk::Refused(why) => Start::Fails(format!("(it runs, and quorate cannot talk to it: {why})")),
+            Talk::Refused(why) => Start::Fails(format!("(it runs, but quorate cannot connect to it: {why})")),
             Talk::Silent(limit, why) => Start::Hangs(format!(
-                "(it runs, and has not served within {} s: {why}{words})",
+                "(it runs, but did not become ready within {} s: {why}{words})",
                 limit.as_secs()
             )),
         }

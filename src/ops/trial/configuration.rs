@@ -108,11 +108,11 @@ impl Configuration {
         let on = |key: &str| self.settings.get(key) == Some(&Value::Bool(true));
         let outputs = self.settings.get("log-outputs").and_then(Value::as_array);
         if text("auth-token").starts_with("jwt") {
-            Some("`auth-token` names files of the hosts")
+            Some("`auth-token` refers to files on the hosts")
         } else if on("memory-mlock") || on("experimental-memory-mlock") {
-            Some("what memory etcd may lock is up to the hosts")
+            Some("how much memory etcd may lock depends on the hosts")
         } else if outputs.is_some_and(|all| all.iter().any(|output| output == "systemd/journal")) {
-            Some("the journal is that of the hosts")
+            Some("the journal is on the hosts")
         } else {
             None
         }

@@ -64,7 +64,7 @@ pub async fn on_host(
     };
     let Some(program) = program else {
         return Err(format!(
-            "neither the bundle nor {} has an etcd {version} for it",
+            "neither the bundle nor {} has an etcd {version} for this trial",
             spec.name
         ));
     };

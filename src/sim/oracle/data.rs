@@ -25,7 +25,7 @@ impl Oracle {
         }
         let well = self.basis.get(&disk.cluster).cloned().unwrap_or_default();
         if let Some(sick) = cluster.voters().find(|id| *id != disk.member && !well.contains(id)) {
-            self.say(format!("{node} is defragmented while {sick} is not well"));
+            self.say(format!("{node} is defragmented while {sick} is not healthy"));
         }
         let free = host
             .system

@@ -34,7 +34,7 @@ fn members_are_defragmented_one_at_a_time_the_leader_not_while_it_leads_and_whil
     assert!(defragmented(&three, &[1, 3]).contains("at the same time"));
     assert_eq!(defragmented(&three, &[2]), "etcd-2 is defragmented while it leads");
     let one_down = Scene::healthy(3).stopped(3).a_moment_later();
-    assert!(defragmented(&one_down, &[1]).contains("is not well"));
+    assert!(defragmented(&one_down, &[1]).contains("is not healthy"));
     assert_eq!(defragmented(&Scene::healthy(1), &[1]), "", "nobody else could lead");
 }
 

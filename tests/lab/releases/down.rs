@@ -209,7 +209,7 @@ fn called_off_half_way_it_goes_up_and_later_down_after_all() {
     // An inventory of before turns nothing round.
     lab.edit(&wanted(&older), &wanted(&later));
     let both = [
-        format!("`quorate downgrade --to {older}` goes on with it"),
+        format!("`quorate downgrade --to {older}` continues it"),
         format!("`quorate upgrade --to {later}` calls it off"),
     ];
     up_turns_nothing_round(&lab, &[&both[0], &both[1]]);
@@ -241,7 +241,7 @@ fn what_etcd_or_the_older_release_would_not_take_is_refused_before_anything_is_t
     let down = |to: &str| refused(&lab, &["downgrade", "--to", to, "--yes"]);
     down(&oldest).says(&["one minor release at a time", "`quorate downgrade --to 3.5.N`"]);
     // 3.5.16 is older than what 3.6 may be entered from.
-    down("3.5.16").says(&["there would be no way up again", "3.5.26"]);
+    down("3.5.16").says(&["there would be no way to upgrade again", "3.5.26"]);
 
     lab.edit(
         "etcd:\n",
@@ -251,10 +251,7 @@ fn what_etcd_or_the_older_release_would_not_take_is_refused_before_anything_is_t
     lab.plain_inventory(&later);
 
     lab.host("n3").sh("systemctl stop etcd");
-    down(&older).says(&[
-        "etcd goes back as a whole or not at all",
-        "`quorate restart --limit n3`",
-    ]);
+    down(&older).says(&["etcd downgrades only as a whole", "`quorate restart --limit n3`"]);
     lab.quorate(&["restart", "--limit", "n3", "--yes"]).ok();
     lab.quorate(&["downgrade", "--to", &older, "--yes"]).ok();
     all_run(&lab, &older);

@@ -99,7 +99,7 @@ fn what_is_about_the_hosts_is_asked_on_the_hosts() {
     write(&lab, &new, JWT);
     lab.quorate(&["check", "--try"])
         .code(9)
-        .says(&["`auth-token` names files of the hosts"]);
+        .says(&["`auth-token` refers to files on the hosts"]);
     lab.refuses(&["up", "--yes"], 4)
         .says(&["n1: etcd", "does not start with `auth-token`"]);
     nothing_is_left(&lab);

@@ -127,7 +127,7 @@ fn a_member_that_is_down_comes_back_with_3_6_before_anybody_goes_on() {
     let before = lab.pids();
     let refused = lab.quorate(&["upgrade", "--to", &last, "--yes"]).code(4);
     for words in [
-        "its raft log holds a request of the v2 API",
+        "its raft log contains a request of the v2 API",
         &format!("version: \"{between}\""),
         "`quorate up`",
     ] {

@@ -14,16 +14,17 @@ impl RealWorld {
         for change in changes {
             make(&client, change).await.map_err(|error| {
                 StepError::new(format!("{}: {error}", change.describe()))
-                    .hint("run the same command again: it looks at what is there and goes on")
+                    .hint("run the same command again: it picks up from the current state")
             })?;
         }
         let now = read_auth(&client).await?;
         match changes.iter().find(|change| !change.holds(&now)) {
-            None => Ok(format!("{}, seen in etcd", count(changes.len(), "change"))),
-            Some(open) => Err(
-                StepError::new(format!("etcd took it and does not show it: {}", open.describe()))
-                    .hint("somebody else changes users and roles as well: look at `quorate plan`"),
-            ),
+            None => Ok(format!("{}, confirmed in etcd", count(changes.len(), "change"))),
+            Some(open) => Err(StepError::new(format!(
+                "etcd accepted the change but does not show it: {}",
+                open.describe()
+            ))
+            .hint("something else is changing users and roles too: see `quorate plan`")),
         }
     }
 }

@@ -104,7 +104,7 @@ impl RealWorld {
     async fn seen_at(&self, spec: &DesiredHost) -> Result<HostFacts, StepError> {
         match self.seen.lock().await.hosts.get(&spec.name) {
             Some(Fact::Known(facts)) => Ok(facts.clone()),
-            _ => Err(StepError::new("the host was not looked at")),
+            _ => Err(StepError::new("the host was not inspected")),
         }
     }
 }

@@ -11,23 +11,23 @@ impl RealWorld {
     pub(super) async fn begin_downgrade(&self, to: Version) -> Result<String, StepError> {
         let membership = self.membership().await?;
         if under_way(&membership).is_some_and(|target| target.series() == to.series()) {
-            return Ok("it was on its way already".to_owned());
+            return Ok("already in progress".to_owned());
         }
         let client = self.leader(&membership).await?;
         let minor = to.series_text();
         let would = client.downgrade(DowngradeStep::Validate, &minor).await;
         would.map_err(|error| {
             StepError::new(error.to_string()).hint(
-                "nothing was changed; look at `quorate status` and at the leader's log (`quorate logs NAME`), then run the \
-                 same command again",
+                "nothing was changed; see `quorate status` and the leader's log (`quorate logs NAME`), then run the same command \
+                 again",
             )
         })?;
         match client.downgrade(DowngradeStep::Enable, &minor).await {
-            Ok(_) => Ok(format!("told; its storage takes the form of {minor}")),
+            Ok(_) => Ok(format!("downgrade enabled; storage is migrating to {minor}")),
             // Somebody was faster; what is waited for next tells whether that was for the same minor.
-            Err(EtcdError::Refused { .. }) => Ok("it was on its way already".to_owned()),
+            Err(EtcdError::Refused { .. }) => Ok("already in progress".to_owned()),
             Err(error) => Err(StepError::new(error.to_string())
-                .hint("run the same command again: it sees whether etcd has been told")),
+                .hint("run the same command again: it finds out whether the downgrade is enabled")),
         }
     }
 
@@ -40,12 +40,12 @@ impl RealWorld {
             membership.healthy(member.id) && status.is_some_and(|status| status.downgrade.is_some())
         };
         let Some(member) = membership.members.iter().find(knows) else {
-            return Ok("it had ended already".to_owned());
+            return Ok("already finished".to_owned());
         };
         let client = self.member(&membership, member).await?;
         match client.downgrade(DowngradeStep::Cancel, "").await {
-            Ok(_) => Ok("the version of the cluster rises again with its members".to_owned()),
-            Err(EtcdError::Refused { .. }) => Ok("it had ended already".to_owned()),
+            Ok(_) => Ok("the cluster version rises again with its members".to_owned()),
+            Err(EtcdError::Refused { .. }) => Ok("already finished".to_owned()),
             Err(error) => Err(error.into()),
         }
     }

@@ -48,7 +48,7 @@ impl RealWorld {
             }
             if began.elapsed() > SETTLE {
                 return Err(StepError::new("the members are not compacted to the same revision")
-                    .hint("run it again in a moment; a member that stays behind is slow: look at `quorate status`"));
+                    .hint("run this again in a moment; a member that stays behind is slow: see `quorate status`"));
             }
             sleep(POLL).await;
         }
@@ -63,7 +63,7 @@ impl RealWorld {
             let spec = host_of(self.desired(), member)
                 .ok_or_else(|| StepError::new(format!("{name} is not in the inventory")))?;
             if let Some(why) = membership.in_the_dark(member.id) {
-                return Err(StepError::new(format!("{name}: {why}")).hint("mend the connection to it first"));
+                return Err(StepError::new(format!("{name}: {why}")).hint("fix the connection to it first"));
             }
             if membership.status_of(member.id).is_none() {
                 return Err(StepError::new(format!("{name} does not answer")).hint("bring it back first: `quorate up`"));
@@ -74,7 +74,7 @@ impl RealWorld {
         let revision = statuses
             .map(|status| status.header.revision)
             .min()
-            .ok_or_else(|| StepError::new("no member tells its revision"))?;
+            .ok_or_else(|| StepError::new("no member reports its revision"))?;
         // One after the other: a member applies nothing and answers nobody while it reads all of its data for this
         // (`hashByRev` holds the read lock, server/storage/mvcc/kvstore.go), and a quorum must go on meanwhile.
         let mut answers = Vec::new();
@@ -99,9 +99,9 @@ impl RealWorld {
         let revision = first.revision;
         if revision < at_least {
             return Err(StepError::new(format!(
-                "the cluster is at revision {revision}, the backup goes to {at_least}"
+                "the cluster is at revision {revision}, but the backup goes up to {at_least}"
             ))
-            .hint("what was restored is not what the manifest describes: look at `quorate backup verify`"));
+            .hint("what was restored does not match the manifest: see `quorate backup verify`"));
         }
         let odd: Vec<&str> = hashes.iter().filter(|h| !h.agrees).map(|h| h.name.as_str()).collect();
         if !odd.is_empty() {

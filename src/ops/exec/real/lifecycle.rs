@@ -91,14 +91,14 @@ impl RealWorld {
         }
         let outcome = match self.moved_on(before.release).await {
             Some(series) => format!(
-                "it is left as it is: the cluster has moved on to etcd {}.{}, which the previous release cannot join",
+                "it was left as it is: the cluster has moved to etcd {}.{}, which the previous release cannot join",
                 series.0, series.1
             ),
             // On a way back the previous release is the later one: etcd from 3.6 on starts on storage of the minor before,
             // also while a downgrade is under way.
             None => match self.put_back(step, node, before.files, reporter).await {
-                Ok(()) => "the previous files were put back, and with them it is healthy again".to_owned(),
-                Err(failure) => format!("with the previous files put back it is not well either: {failure}"),
+                Ok(()) => "the previous files were restored, and it is healthy again".to_owned(),
+                Err(failure) => format!("the previous files were restored, but it is still not healthy: {failure}"),
             },
         };
         StepError {
@@ -142,7 +142,7 @@ impl RealWorld {
 
     pub(super) async fn retire(&self, node: &NodeName) -> Result<String, StepError> {
         self.host(node).await?.disable_stop(STOP_LIMIT).await?;
-        Ok("stopped, and it stays so after a reboot".into())
+        Ok("stopped and disabled".into())
     }
 
     pub(super) async fn set_aside(&self, node: &NodeName, action: &Action) -> Result<String, StepError> {

@@ -55,7 +55,7 @@ impl RealWorld {
     async fn remove_once(&self, id: MemberId) -> Result<String, Hitch> {
         let mut membership = self.membership().await?;
         let Some(member) = membership.members.iter().find(|m| m.id == id) else {
-            return Ok("it is off the list".into());
+            return Ok("no longer on the member list".into());
         };
         // It may have been elected since the plan was made. One that cannot be asked is voted out as it is.
         let leads = membership.leader() == Some(id) && membership.healthy(id);
@@ -64,7 +64,7 @@ impl RealWorld {
             membership = self.membership().await?;
         }
         match self.leader(&membership).await?.member_remove(id).await {
-            Ok(_) | Err(EtcdError::NoSuchMember(_)) => Ok("it is off the list".into()),
+            Ok(_) | Err(EtcdError::NoSuchMember(_)) => Ok("no longer on the member list".into()),
             // As for an addition: a member has been back for less than 5 s.
             Err(error @ EtcdError::Refused { .. }) => Err(Hitch::Passing(error.into())),
             Err(error) => Err(error.into()),
@@ -74,14 +74,14 @@ impl RealWorld {
     /// Hands leadership to the healthy voter that is furthest ahead, when this member leads.
     pub(super) async fn hand_over(&self, url: &PeerUrl) -> Result<String, StepError> {
         let Ok(membership) = self.membership().await else {
-            // Without a quorum nobody leads.
-            return Ok("nobody leads".into());
+            // Without a quorum there is no leader.
+            return Ok("there is no leader".into());
         };
         let Some(from) = membership.at(url).filter(|m| membership.leader() == Some(m.id)) else {
-            return Ok("it does not lead".into());
+            return Ok("it is not the leader".into());
         };
         let Some(heir) = heir(&membership, from.id) else {
-            return Ok("there is nobody to hand over to".into());
+            return Ok("there is no member to transfer leadership to".into());
         };
         self.member(&membership, from).await?.move_leader(heir).await?;
         let name = membership
@@ -89,7 +89,7 @@ impl RealWorld {
             .iter()
             .find(|m| m.id == heir)
             .map_or(heir.to_string(), |m| label(self.desired(), m));
-        Ok(format!("{name} leads now"))
+        Ok(format!("{name} is the leader now"))
     }
 }
 

@@ -24,7 +24,7 @@ impl RealWorld {
         let bundle = self
             .bundle
             .clone()
-            .ok_or_else(|| StepError::new("there is no bundle to take etcd from"))?;
+            .ok_or_else(|| StepError::new("there is no bundle to install etcd from"))?;
         let file = *bundle
             .file(version, arch, program)
             .map_err(|error| StepError::new(error.to_string()))?;

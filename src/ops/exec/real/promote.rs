@@ -53,7 +53,7 @@ impl RealWorld {
                 return Err(StepError::new("the learner is no longer on the member list"));
             };
             if !learner.learner {
-                return Ok("it has a vote".into());
+                return Ok("it is a voter".into());
             }
             let lag = membership.lag(learner.id);
             progress.saw(lag);
@@ -68,7 +68,7 @@ impl RealWorld {
                 progress.at = Instant::now();
                 if since.elapsed() > SETTLE_LIMIT {
                     let why = format!(
-                        "it has caught up, and gets no vote while {}; it stays a learner, which costs nothing",
+                        "it has caught up, but is not promoted while {}; it stays a learner, which is harmless",
                         refusal.reason
                     );
                     return Err(StepError::new(why).hint(refusal.hint.clone()));
@@ -90,7 +90,7 @@ impl RealWorld {
                 on: match (held, lag) {
                     (Some(refusal), _) => refusal.reason,
                     (None, Some(lag)) if lag > PROMOTION_LAG => format!("{lag} entries behind the leader"),
-                    (None, Some(_)) => "the leader to find it in sync".into(),
+                    (None, Some(_)) => "the leader to report it in sync".into(),
                     (None, None) => "its first answer".into(),
                 },
             });
@@ -148,8 +148,8 @@ impl RealWorld {
     /// A learner has no vote: taking it out again costs the cluster nothing.
     async fn take_out(&self, id: MemberId, error: StepError) -> StepError {
         let outcome = match self.remove_member(id).await {
-            Ok(_) => "it was taken out of the cluster again".to_owned(),
-            Err(failure) => format!("taking it out again failed: {failure}"),
+            Ok(_) => "it was removed from the cluster again".to_owned(),
+            Err(failure) => format!("removing it again failed: {failure}"),
         };
         StepError {
             message: format!("{}; {outcome}", error.message),
@@ -162,10 +162,10 @@ fn stalled(name: &str, lag: Option<u64>) -> StepError {
     let seen = lag.map_or("it does not answer".to_owned(), |lag| {
         format!("it is {lag} entries behind")
     });
-    let why = format!("the learner has come no closer for {} s: {seen}", STALLED.as_secs());
+    let why = format!("the learner has made no progress for {} s: {seen}", STALLED.as_secs());
     StepError::new(why).hint(format!(
-        "look at its network and disk, and at `quorate logs {name}`; then the same command begins anew, and moves aside what \
-         this try has left there"
+        "check its network and disk, and `quorate logs {name}`; then run the same command again: it starts over and moves aside what this attempt left \
+         there"
     ))
 }
 

@@ -21,7 +21,7 @@ const SLOW_WRITE: Duration = Duration::from_millis(10);
 impl RealWorld {
     pub(super) async fn create_authority(&self) -> Result<String, StepError> {
         let recipients = self.vault.create(&self.desired().cluster).await?;
-        Ok(format!("ca.crt, and ca.key.age that {recipients} can open"))
+        Ok(format!("ca.crt, and ca.key.age for {recipients}"))
     }
 
     /// One turn of a change of the CA. Whoever talks to etcd after it does so with a new identity.
@@ -70,12 +70,12 @@ impl RealWorld {
                 reporter.event(&slow_disk(spec, took));
             }
             format!(
-                ", its disk takes {:.1} ms for a synced write",
+                ", a synced write takes {:.1} ms on its disk",
                 took.as_secs_f64() * 1000.0
             )
         });
         Ok(format!(
-            "{} sent and checked on the host{proved}{}",
+            "{} sent and verified on the host{proved}{}",
             human_bytes(report.bytes),
             disk.unwrap_or_default()
         ))
@@ -192,12 +192,10 @@ fn slow_disk(spec: &DesiredHost, took: Duration) -> Event {
     Event::Warning {
         node: Some(spec.name.clone()),
         text: format!(
-            "its disk takes {} ms for a synced write: etcd wants 10 ms or less, above that its leader changes under load",
+            "a synced write takes {} ms on its disk: etcd needs 10 ms or less; above that, leaders change under load",
             took.as_millis()
         ),
-        hint: Some(
-            "give `paths.data` (or `paths.wal`) a disk of its own, an SSD; do not share it with other writers".into(),
-        ),
+        hint: Some("put `paths.data` (or `paths.wal`) on its own SSD, not shared with other writers".into()),
     }
 }
 

@@ -60,7 +60,7 @@ impl RealWorld {
         let hint = error
             .hint
             .clone()
-            .unwrap_or_else(|| "go on from another survivor with --from NAME".to_owned());
+            .unwrap_or_else(|| "choose another survivor with --from NAME".to_owned());
         error.hint(self.sight().await.hint(&hint, Some(&LastResort::or_back_to_a_backup())))
     }
 
@@ -133,7 +133,7 @@ fn ended(output: Option<Output>) -> StepError {
     let said = output.map(|output| output.stderr).unwrap_or_default();
     StepError {
         journal: said.lines().map(str::to_owned).collect(),
-        ..StepError::new("a private etcd does not run on a copy of the data")
-            .hint("go on from another survivor with --from NAME")
+        ..StepError::new("a private etcd does not start on a copy of the data")
+            .hint("choose another survivor with --from NAME")
     }
 }

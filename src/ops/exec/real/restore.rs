@@ -46,7 +46,7 @@ impl RealWorld {
             ..Push::default()
         };
         self.push(step, spec, &push, reporter).await?;
-        Ok("only this restore may touch it now".into())
+        Ok("locked for this restore".into())
     }
 
     /// Brings the plain snapshot to a host: opened here, checked here and, by its SHA-256, there.

@@ -44,7 +44,7 @@ impl RealWorld {
         };
         let taken = self.take_backup(reason, None, seal, &progress).await?;
         Ok(format!(
-            "{}: {} at revision {}, its checksum holds",
+            "{}: {} at revision {}, checksum verified",
             taken.path.display(),
             human_bytes(taken.manifest.snapshot.size),
             taken.manifest.revision
@@ -66,13 +66,13 @@ impl RealWorld {
         let membership = match self.membership().await {
             Ok(membership) => membership,
             Err(error) => {
-                let hint = "without a quorum no snapshot can be taken: `quorate up` starts what is down";
+                let hint = "a snapshot needs a quorum: `quorate up` starts members that are down";
                 return Err(error.hint(self.sight().await.hint(hint, Some(&LastResort::majority_gone()))));
             }
         };
         let source = healthiest(self.desired(), &membership).ok_or_else(|| {
-            StepError::new("no healthy member of the inventory can be asked for a snapshot")
-                .hint("look at `quorate status`; without a quorum no snapshot can be taken")
+            StepError::new("no healthy member of the inventory is available for a snapshot")
+                .hint("see `quorate status`; a snapshot needs a quorum")
         })?;
         let spec =
             host_of(self.desired(), source).ok_or_else(|| StepError::new("the member has left the inventory"))?;

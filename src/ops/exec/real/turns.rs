@@ -28,14 +28,14 @@ impl RealWorld {
         let (host, spec) = (self.host(node).await?, self.spec(node)?);
         if !self.compares_at_its_start(node).await {
             host.start().await?;
-            return Ok("asked to start".into());
+            return Ok("start requested".into());
         }
         let _turn = self.turns.lock().await;
         host.start().await?;
         // Without a certificate to ask with (they may all have expired) nobody is waited for.
         Ok(match self.tls().await {
             Ok(tls) => self.until_it_serves_peers(spec, &tls).await,
-            Err(_) => "asked to start".into(),
+            Err(_) => "start requested".into(),
         })
     }
 
@@ -53,10 +53,10 @@ impl RealWorld {
             if let Ok(http) = self.fleet.http(spec, spec.peer_port, tls)
                 && http.peer_members(ANSWER).await.is_ok()
             {
-                return "it serves its peers".into();
+                return "its peer port is open".into();
             }
             sleep(POLL).await;
         }
-        "asked to start".into()
+        "start requested".into()
     }
 }

@@ -23,8 +23,8 @@ impl RealWorld {
         let membership = self.membership().await?;
         let client = self.leader(&membership).await?;
         match client.compact(revision, true).await {
-            Ok(_) => Ok(format!("everything before revision {revision} is forgotten")),
-            Err(EtcdError::Compacted { .. }) => Ok("that was done before".to_owned()),
+            Ok(_) => Ok(format!("everything before revision {revision} is compacted")),
+            Err(EtcdError::Compacted { .. }) => Ok("already done".to_owned()),
             Err(error) => Err(error.into()),
         }
     }
@@ -55,12 +55,10 @@ impl RealWorld {
             client.disarm(alarm).await?;
         }
         let lease = client.lease_grant(LEASE).await.map_err(|error| {
-            StepError::new(format!(
-                "the alarm was taken back, and writes are refused all the same: {error}"
-            ))
+            StepError::new(format!("the alarm was disarmed, but writes are still refused: {error}"))
         })?;
         client.lease_revoke(lease.value).await?;
-        Ok("writes are taken again".to_owned())
+        Ok("writes are accepted again".to_owned())
     }
 }
 

@@ -27,7 +27,7 @@ impl RealWorld {
         let runs = membership
             .releases()
             .min()
-            .ok_or_else(|| StepError::new("no member tells its release"))?;
+            .ok_or_else(|| StepError::new("no member reports its release"))?;
         if first_open(&step.ensures, &seen).is_some() {
             let before = Version::new(runs.major, runs.minor - 1, 0);
             self.begin_downgrade(before).await?;
@@ -55,8 +55,8 @@ impl RealWorld {
             if begun.elapsed() > FALLS_OR_RISES {
                 return Err(
                     StepError::new(format!("after {} s: {open}", begun.elapsed().as_secs())).hint(
-                        "run the same command again: it sees how far this has come; if it stays like this, look at the \
-                     leader's log (`quorate logs NAME`)",
+                        "run the same command again: it continues from the current state; if nothing changes, see the leader's log (`quorate logs \
+                     NAME`)",
                     ),
                 );
             }
@@ -84,7 +84,7 @@ impl RealWorld {
             if works_at.is_none_or(|at| at.series() != version.series()) {
                 let at = works_at.map_or("no version".to_owned(), |at| at.series_text());
                 return Some(format!(
-                    "for {} the cluster works at {at}, not at {} yet",
+                    "{} still sees cluster version {at} instead of {}",
                     host.name,
                     version.series_text()
                 ));

@@ -42,7 +42,7 @@ fn the_switch_comes_last_alone_and_is_looked_at() {
     let draft = waves(&world(), false).unwrap();
     assert_eq!(
         titles(&draft),
-        ["users and roles", "etcd's own authentication", "look again"]
+        ["users and roles", "etcd's own authentication", "verify"]
     );
     let Action::Authorize { changes } = &draft.waves[1].steps[0].action else {
         panic!("{:?}", draft.waves[1]);

@@ -91,7 +91,7 @@ fn a_stopped_member_whose_config_is_gone_gets_certificates_and_is_left_to_up() {
     let plan = world.plan(&renew(&[])).unwrap();
     let expected = ["certificates etcd-1 etcd-2 etcd-3", "start etcd-1", "look cluster"];
     assert_eq!(waves(&plan), expected);
-    let told = |note: &String| note.contains("etcd-3 is not started") && note.contains("`quorate up` puts it back");
+    let told = |note: &String| note.contains("etcd-3 will not be started") && note.contains("`quorate up` restores it");
     assert!(plan.notes.iter().any(told), "{:?}", plan.notes);
 }
 

@@ -152,7 +152,7 @@ fn whoever_cannot_be_looked_at_or_reached_stops_it() {
     let gone = world.desired.hosts.remove(&"etcd-3".parse().unwrap()).unwrap();
     world.desired.order.retain(|name| *name != gone.name);
     let stray = world.plan(&rotate(false, false)).unwrap_err();
-    assert!(reasons(&stray).contains("it would be cut off"), "{stray:?}");
+    assert!(reasons(&stray).contains("it would be disconnected"), "{stray:?}");
     let mut world = at(Stage::TrustBoth);
     world.seen.cluster = Fact::Unknown("no quorum".into());
     assert!(reasons(&world.plan(&rotate(true, false)).unwrap_err()).contains("no quorum"));
@@ -161,7 +161,7 @@ fn whoever_cannot_be_looked_at_or_reached_stops_it() {
 #[test]
 fn when_the_ca_has_expired_everything_is_swapped_in_one_go() {
     let mut world = World::healthy(3);
-    world.seen.cluster = Fact::Unknown("there is no valid CA to talk to etcd with".into());
+    world.seen.cluster = Fact::Unknown("there is no valid CA to connect to etcd with".into());
     world.at += 3651 * DAY;
     let begun = world.plan(&rotate(false, true)).unwrap();
     assert_eq!(
