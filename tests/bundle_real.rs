@@ -43,7 +43,7 @@ fn packages_and_programs_become_a_bundle_whose_programs_run_and_name_their_versi
     let tried: Vec<_> = created
         .notes
         .iter()
-        .filter(|note| note.contains("was not tried out"))
+        .filter(|note| note.contains("was not tested"))
         .collect();
     assert!(tried.is_empty(), "{tried:?}");
 

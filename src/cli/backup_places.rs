@@ -101,7 +101,7 @@ pub(super) async fn put(session: &Session, file: &Path, to: &[Address]) -> Resul
             place.put(file, &name, &progress).await?;
             Ok("transfer verified".to_owned())
         };
-        let put = session.step(&step, None, &format!("put it into {address}"), put).await;
+        let put = session.step(&step, None, &format!("copy it to {address}"), put).await;
         details.extend(put.err().map(|_| address.to_string()));
     }
     if details.is_empty() {

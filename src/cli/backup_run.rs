@@ -183,7 +183,7 @@ impl Cluster {
             .position(|name| *name == orders.node.as_str())
             .ok_or_else(|| {
                 Failure::new(Exit::StepFailed, format!("{} is not a voter that answers", orders.node))
-                    .hint("look at `quorate status`")
+                    .hint("see `quorate status`")
             })
     }
 }

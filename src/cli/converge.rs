@@ -260,7 +260,7 @@ fn well(session: &Session, intent: &Intent, seen: &Observed) -> Result<(), Failu
         .map(|(host, member)| Detail {
             node: Some(host.name.to_string()),
             message: why_unhealthy(membership, member.id),
-            hint: format!("look at `quorate health` and `quorate logs {}`", host.name),
+            hint: format!("see `quorate health` and `quorate logs {}`", host.name),
         })
         .collect();
     if details.is_empty() {
@@ -278,7 +278,7 @@ fn well(session: &Session, intent: &Intent, seen: &Observed) -> Result<(), Failu
 /// A saved plan is done only if a plan made now would do the same.
 fn not_stale(saved: &Plan, now: &Plan) -> Result<(), Failure> {
     if saved.header.cluster != now.header.cluster {
-        return Err(stale("it was made for another cluster"));
+        return Err(stale("it was created for another cluster"));
     }
     if saved.header.desired_digest != now.header.desired_digest {
         return Err(stale("the inventory has changed since"));

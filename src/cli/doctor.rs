@@ -224,7 +224,7 @@ pub(super) fn text(examination: &Examination, paint: Paint, width: usize) -> Str
         text += &status::last_backup(last);
     }
     let looked_at = match unknown.is_empty() {
-        true => "looked at",
+        true => "checked",
         false => "checked, where possible",
     };
     text + &wrapped(&format!("{looked_at}: {LOOKED_AT}"), width, 2)
@@ -277,8 +277,8 @@ mod tests {
              ! the alarm NOSPACE is on\n    help: `quorate alarm disarm`\n\
              - n1, n3: its clock may drift\n    help: install chrony\n\
              last scheduled backup: 2026-01-01 03:00:00Z\n\
-             looked at: hosts, clocks, memory, disks, units, members, streams,\n  \
-             round trips, elections, releases, databases, data hashes, ports,\n  \
+             checked: hosts, clocks, memory, disks, units, members, streams, round\n  \
+             trips, elections, releases, databases, data hashes, ports,\n  \
              certificates, scheduled backups\n"
         );
     }
@@ -291,6 +291,6 @@ mod tests {
             findings: Vec::new(),
             last_backup: None,
         };
-        assert!(text(&examination, Paint::PLAIN, 200).starts_with("prod-a nothing to report\nlooked at: hosts, "));
+        assert!(text(&examination, Paint::PLAIN, 200).starts_with("prod-a nothing to report\nchecked: hosts, "));
     }
 }

@@ -210,7 +210,7 @@ fn held(
             });
             if !enough {
                 let _ = why.set(format!(
-                    "the lock was lost on {node}: {hosts} hold it, and {needed} are needed"
+                    "the lock was lost on {node}: {hosts} hold it, but {needed} are required"
                 ));
                 stop.cancel();
                 return;

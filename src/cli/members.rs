@@ -260,7 +260,7 @@ fn verdict(session: &Session, seen: &Observed, membership: &Membership, spec: &D
     }
     if !membership.healthy(member.id) {
         return Ok(format!(
-            "{name} may be stopped: it is already down, and {} of {} voters carry on",
+            "{name} may be stopped: it is already down, and {} of {} voters remain",
             now.healthy, now.voters
         ));
     }

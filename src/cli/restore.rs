@@ -80,7 +80,7 @@ pub(super) async fn afterwards(session: &Session) -> Result<(), Failure> {
         });
     }
     let after = "Kubernetes: start the API servers again (move their manifests back), then restart controller managers, \
-                 schedulers, kubelets and what else caches (network plugins, operators); objects created after the backup are gone, but whatever they started may still be \
+                 schedulers, kubelets and anything else that caches (network plugins, operators); objects created after the backup are gone, but whatever they started may still be \
                  running";
     session.note(after);
     if !session.global.no_snapshot {

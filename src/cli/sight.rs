@@ -18,7 +18,7 @@ pub fn cluster<'a>(session: &Session, seen: &'a Observed, otherwise: Exit) -> Re
         Fact::Absent => Err(Failure::new(otherwise, "there is no cluster yet").hint("create it with `quorate up`")),
         Fact::Unknown(why) => Err(in_the_dark(session.desired(), seen).unwrap_or_else(|| {
             Failure::new(otherwise, format!("the cluster could not be read: {why}"))
-                .hint("look at `quorate status`; `quorate up` starts the stopped members")
+                .hint("see `quorate status`; `quorate up` starts the stopped members")
         })),
     }
 }

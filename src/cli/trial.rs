@@ -209,7 +209,7 @@ async fn of_release(
                 if this_machine.is_none() {
                     this_machine = Some(match bundle {
                         Some(bundle) => here(bundle, version, desired.pki.key_type).await,
-                        None => Err("this command takes nothing from the bundle".to_owned()),
+                        None => Err("this command uses nothing from the bundle".to_owned()),
                     });
                 }
                 match this_machine.as_mut() {

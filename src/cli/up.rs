@@ -92,10 +92,10 @@ fn save(plan: &Plan, out: &Path) -> Result<(), Failure> {
 fn load(path: &Path) -> Result<Plan, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         Failure::new(Exit::Usage, format!("cannot read {}: {e}", path.display()))
-            .hint("make one with `quorate plan --out FILE`")
+            .hint("create one with `quorate plan --out FILE`")
     })?;
     serde_json::from_str(&text).map_err(|e| {
         Failure::new(Exit::Usage, format!("{} is not a saved plan: {e}", path.display()))
-            .hint("make one with `quorate plan --out FILE`")
+            .hint("create one with `quorate plan --out FILE`")
     })
 }

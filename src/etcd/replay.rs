@@ -97,7 +97,7 @@ impl Log {
         let mut records = 0;
         while let Some((record, after)) = next(rest, self.crc) {
             if goes_on && records == 0 && record.kind == CRC && record.crc != self.crc {
-                return Err(format!("{name} does not go on where the segment before it ends"));
+                return Err(format!("{name} does not continue where the segment before it ends"));
             }
             rest = after;
             records += 1;

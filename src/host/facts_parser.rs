@@ -315,7 +315,7 @@ fn lock(answer: &Answer<'_>) -> Option<LockHolder> {
 pub(super) fn lock_holder(json: &str, alive: bool) -> LockHolder {
     let holder = serde_json::from_str(json).unwrap_or_else(|_| LockHolder {
         id: "?".to_owned(),
-        who: "somebody unknown".to_owned(),
+        who: "unknown".to_owned(),
         pid: 0,
         since: "an unknown time".to_owned(),
         doing: "?".to_owned(),

@@ -89,7 +89,11 @@ impl TrialStand {
         }
         match stand.line().await?.as_str() {
             "ready" => Ok(stand),
-            _ => Err(not_understood(node, OPERATION, "the host did not say that it is ready")),
+            _ => Err(not_understood(
+                node,
+                OPERATION,
+                "the host did not report that it is ready",
+            )),
         }
     }
 

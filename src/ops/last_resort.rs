@@ -140,7 +140,7 @@ impl LastResort {
 
     /// Nothing is left on the hosts.
     pub fn from_a_snapshot() -> Self {
-        Self::then(", or make a new cluster from a snapshot: `quorate restore FILE`")
+        Self::then(", or create a new cluster from a snapshot: `quorate restore FILE`")
     }
 
     /// Nothing is left to recover from.

@@ -130,7 +130,7 @@ pub(super) fn failed_bootstrap() -> Vec<Event> {
         seconds: 1.6,
         phases: vec![("apply".into(), 1.2)],
         changed: 4,
-        summary: "etcd-2 could not be started; run `quorate up` again to go on from here".into(),
+        summary: "etcd-2 could not be started; run `quorate up` again to continue from here".into(),
         round_trips: Default::default(),
         probe: None,
     });

@@ -629,7 +629,7 @@ fn data_of_somebody_else_blocks() {
     let outcome = foreign(&|facts| facts.data.state = DataState::Bootstrapped);
     assert_eq!(refused(outcome, "did not create"), Rule::ForeignData);
     let outcome = foreign(&|facts| facts.data.state = DataState::Foreign);
-    assert_eq!(refused(outcome, "not etcd's"), Rule::ForeignData);
+    assert_eq!(refused(outcome, "do not belong to etcd"), Rule::ForeignData);
     let outcome = foreign(&|facts| {
         with_data(facts, 1, 7, true);
         facts.data.state = DataState::Aborted;

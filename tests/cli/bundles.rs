@@ -86,7 +86,7 @@ fn sources_that_hold_no_etcd_make_no_bundle() {
     --- stdout
     --- stderr
     note: reading .
-    error: . holds none of etcd, etcdctl and etcdutl
+    error: . contains none of etcd, etcdctl and etcdutl
     help: a source is an upstream release tarball (.tar.gz), a directory that holds etcd, etcdctl and etcdutl, or a .deb
     "#);
 }

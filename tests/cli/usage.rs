@@ -106,14 +106,14 @@ fn a_saved_plan_that_is_none_is_a_usage_error() {
     --- stdout
     --- stderr
     error: plan.json is not a saved plan: missing field `header` at line 1 column 2
-    help: make one with `quorate plan --out FILE`
+    help: create one with `quorate plan --out FILE`
     "#);
     assert_snapshot!(desk.run(&["up", "--plan", "missing.json"]).whole(), @r#"
     exit code 2
     --- stdout
     --- stderr
     error: cannot read missing.json: No such file or directory (os error 2)
-    help: make one with `quorate plan --out FILE`
+    help: create one with `quorate plan --out FILE`
     "#);
 }
 
@@ -136,7 +136,7 @@ fn what_init_writes_is_valid() {
     assert_snapshot!(desk.run(&["init", "--host", "etcd-1=10.0.0.1", "--host", "etcd-2=fd00::2"]).whole(), @r#"
     exit code 0
     --- stdout
-    wrote inventory.yml: look it over, then `quorate check`
+    wrote inventory.yml: review it, then run `quorate check`
     --- stderr
     "#);
     let rendered = desk.run(&["render", "--out", "out"]).code(0);

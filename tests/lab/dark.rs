@@ -216,7 +216,7 @@ fn of_a_cluster_that_is_seen_in_part_the_living_are_shown_and_their_word_counts(
     assert!(told.contains("hears from its member, so it runs"), "{told}");
     let human = lab.quorate(&["status"]).code(5).stdout;
     assert!(
-        human.contains("UNKNOWN  3 voters, 2 seen to be healthy, 1 not seen"),
+        human.contains("UNKNOWN  3 voters, 2 confirmed healthy, 1 unknown"),
         "{human}"
     );
 

@@ -47,7 +47,7 @@ fn a_well_cluster_has_no_problems_and_each_trouble_is_found() {
     assert_eq!(findings(&lab), [""; 0]);
     let told = lab.quorate(&["doctor"]).ok().stdout;
     assert!(told.starts_with("lab no problems, "), "{told}");
-    assert!(told.contains("looked at: hosts, clocks, "), "{told}");
+    assert!(told.contains("checked: hosts, clocks, "), "{told}");
 
     // The machine and the unit.
     let (n1, n2, n3) = (lab.host("n1"), lab.host("n2"), lab.host("n3"));

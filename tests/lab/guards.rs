@@ -33,7 +33,7 @@ fn a_client_port_in_plain_http_is_found_and_put_right() {
 
     let health = lab.quorate(&["health"]).code(11);
     assert!(
-        health.stdout.contains("n2 port 2379 answers in plain HTTP, to anybody"),
+        health.stdout.contains("n2 port 2379 answers plain HTTP, to anyone"),
         "{health}"
     );
     assert!(!health.stdout.contains("n1 port"), "{health}");
@@ -60,7 +60,7 @@ fn a_port_without_client_authentication_is_found_even_when_the_file_was_put_back
     host.sh(&format!("cp -p /run/config.kept {CONFIG}"));
 
     let health = lab.quorate(&["health"]).code(11);
-    let open = "n3 port 2379 lets in clients without a certificate";
+    let open = "n3 port 2379 accepts clients without a certificate";
     assert!(health.stdout.contains(open), "{health}");
     assert!(!health.stdout.contains("port 2380"), "{health}");
     // What is on the disk is right; what runs was started with something else.
@@ -85,7 +85,7 @@ fn a_sick_member_is_never_passed_off_as_nothing_to_do() {
     ));
     wait_until("etcd runs", Duration::from_secs(20), || host.active("etcd"));
     let health = lab.quorate(&["health"]).code(11);
-    assert!(health.stdout.contains("n2 port 2379 answers in plain HTTP"), "{health}");
+    assert!(health.stdout.contains("n2 port 2379 answers plain HTTP"), "{health}");
     let up = lab.quorate(&["up", "--yes"]).code(6);
     assert!(!up.to_string().contains("nothing to do"), "{up}");
     up.says(&["n2", "not healthy", "quorate health"]);

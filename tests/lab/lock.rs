@@ -129,10 +129,10 @@ fn a_roll_goes_on_while_most_hosts_hold_the_lock_and_says_so_when_they_do_not() 
     roll.go_on();
     roll.wait()
         .code(8)
-        .says(&["the lock was lost on n", "2 are needed", "quorate unlock"]);
+        .says(&["the lock was lost on n", "2 are required", "quorate unlock"]);
     // It may have noticed before the first turn.
     assert!(
         !lab.restarted_since(&before).contains("n2"),
-        "the leader's turn was not begun"
+        "the leader's turn was not started"
     );
 }

@@ -33,14 +33,14 @@ fn three_members_and_everything_that_is_wrong_to_ask_of_them() {
     says(&q(&["add-node", "n9"]).code(2), &["no host `n9`", "--address ADDRESS"]);
     says(
         &q(&["add-node", "n9", "--address", n2]).code(2),
-        &["is the address of `n2` already"],
+        &["is already the address of `n2`"],
     );
     says(
         &q(&["add-node", "n1", "--address", n2]).code(2),
-        &["has a host `n1` already", n1],
+        &["already has a host `n1`", n1],
     );
     let again = q(&["add-node", "n1"]).ok();
-    says(&again, &["n1 is a member already: nothing to do"]);
+    says(&again, &["n1 is already a member: nothing to do"]);
     says(
         &q(&["replace-node", "n1", "n4", "--address", &lab.host("n4").address]).code(4),
         &["it is healthy", "quorate remove-node n1"],

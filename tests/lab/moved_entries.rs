@@ -104,12 +104,12 @@ fn ports_and_addresses_of_a_living_cluster_are_put_back() {
     refused_and_put_back(
         &lab,
         &with("client_port: 12379"),
-        &[":2379, and the inventory has it at", "`client_port`"],
+        &[":2379, but the inventory has it at", "`client_port`"],
     );
     refused_and_put_back(
         &lab,
         &with("peer_port: 12380"),
-        &[":2380, and the inventory has it at", "`peer_port`"],
+        &[":2380, but the inventory has it at", "`peer_port`"],
     );
 }
 

@@ -149,7 +149,7 @@ fn the_ca_is_changed_while_clients_write_and_no_handshake_fails() {
     // It stops where the client must be given its new certificate, and nothing else may meddle meanwhile.
     let waiting = lab.quorate(&["pki", "rotate-ca", "--yes"]).code(4);
     assert!(
-        waiting.stderr.contains("old CA, and do not trust the new one: writer"),
+        waiting.stderr.contains("old CA and do not trust the new one: writer"),
         "{waiting}"
     );
     let refused = lab.quorate(&["up", "--yes"]).code(4);

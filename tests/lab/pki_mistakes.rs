@@ -196,8 +196,8 @@ fn a_host_whose_clock_is_outside_a_certificates_validity_is_told_so() {
     let host = lab.host("n1");
     let before = (lab.pids(), certificates(&lab));
     for (seconds, says, direction) in [
-        (-3 * 86_400, "server.crt begins at", "behind this machine's"),
-        (400 * 86_400, "server.crt ended at", "ahead of this machine's"),
+        (-3 * 86_400, "server.crt is not valid before", "behind this machine's"),
+        (400 * 86_400, "server.crt expired at", "ahead of this machine's"),
     ] {
         host.clock(seconds);
         let shown = problems(&lab, 11);

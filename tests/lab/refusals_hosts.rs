@@ -77,7 +77,7 @@ fn ports_that_are_taken_name_who_has_them() {
             host.try_sh(&listens).status == Some(0)
         });
         lab.refuses(&["up", "--yes"], 4)
-            .says(&[&format!("n2: port {port} is taken by perl (pid"), "client_port"]);
+            .says(&[&format!("n2: port {port} is in use by perl (pid"), "client_port"]);
         host.sh("systemctl stop squatter");
     }
 }

@@ -286,7 +286,7 @@ fn a_host_that_does_not_answer_stops_a_restore_before_anything_is_stopped_unless
     scene.lab.host("n3").crash();
     scene.restore(&[]).code(5).says(&["n3", "--without n3"]);
     assert_eq!(pids(&["n1", "n2"]), before, "nothing was stopped");
-    scene.restore(&["--without", "n3"]).ok().says(&["n3 is left out"]);
+    scene.restore(&["--without", "n3"]).ok().says(&["n3 is excluded"]);
     assert_eq!(scene.get("kept"), "then\n");
     let status = scene.lab.quorate(&["--output", "json", "status"]).json();
     let healthy = status["members"]

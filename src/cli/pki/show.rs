@@ -282,8 +282,8 @@ fn outside(host: &DesiredHost, facts: &HostFacts, now: Timestamp) -> Vec<String>
         let (from, to) = (leaf.facts().not_before, leaf.facts().not_after);
         let good = |at: Timestamp| from <= at && at < to;
         let why = match there < from {
-            true => format!("{name} begins at {from}"),
-            false => format!("{name} ended at {to}"),
+            true => format!("{name} is not valid before {from}"),
+            false => format!("{name} expired at {to}"),
         };
         (good(now) && !good(there))
             .then(|| format!("by its clock ({there:.0}) {why}: set the clock, the certificate is good"))

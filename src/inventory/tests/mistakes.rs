@@ -120,11 +120,11 @@ fn every_single_mistake_has_its_own_message() {
         ),
         (
             etcd("version: 3.5.30, paths: {data: /d, pki: /d/pki}"),
-            "2:48 `paths.pki` (/d/pki) lies in `paths.data` (/d), which quorate can empty",
+            "2:48 `paths.pki` (/d/pki) is inside `paths.data` (/d), which quorate may empty",
         ),
         (
             etcd("version: 3.5.30, paths: {data: /d, wal: /d}"),
-            "2:48 `paths.wal` (/d) lies in `paths.data` (/d), which quorate can empty",
+            "2:48 `paths.wal` (/d) is inside `paths.data` (/d), which quorate may empty",
         ),
         (
             etcd("version: 3.5.30, client_port: 2380"),
@@ -161,11 +161,11 @@ fn every_single_mistake_has_its_own_message() {
         (top("pki: {leaf_validity: 1 year}"), "1:22 `1 year` is not a duration"),
         (
             top("pki: {leaf_validity: 20d}"),
-            "1:22 certificates that live 20d and are renewed 30d before they end would be renewed by every `up`",
+            "1:22 certificates valid for 20d and renewed 30d before they expire would be renewed by every `up`",
         ),
         (
             top("pki: {ca_validity: 100d}"),
-            "1:20 certificates that live 1y outlive their CA, which lives 100d",
+            "1:20 certificates valid for 1y outlive their CA, which is valid for 100d",
         ),
         (top("pki: {key_type: dsa}"), "1:17 `dsa` is not a key type"),
         (

@@ -237,7 +237,7 @@ fn disks() {
     let told = data(&mut Ward::well(), |disk| disk.filesystem = "tmpfs".into());
     assert_eq!(
         told,
-        "Problem n1: /var/lib/etcd lies in memory (tmpfs): a reboot loses this member's data"
+        "Problem n1: /var/lib/etcd is in memory (tmpfs): a reboot loses this member's data"
     );
     let told = data(&mut Ward::well(), |disk| disk.filesystem = "nfs4".into());
     assert_eq!(
@@ -245,7 +245,7 @@ fn disks() {
         "Advice n1: /var/lib/etcd is on the network (nfs4): every write waits for it"
     );
     let told = data(&mut Ward::well(), |disk| disk.writable = false);
-    assert_eq!(told, "Problem n1: /var/lib/etcd does not take writes (ext4)");
+    assert_eq!(told, "Problem n1: /var/lib/etcd is not writable (ext4)");
 
     let mut ward = Ward::well();
     ward.host(1).data.set_aside = vec!["/var/lib/etcd.quorate-aside/1".into()];
@@ -473,7 +473,7 @@ fn databases() {
     }
     assert_eq!(
         ward.only(),
-        "Advice its 60000 revisions were never compacted, so the database only grows"
+        "Advice its 60000 revisions were never compacted, so the database keeps growing"
     );
     ward.desired
         .options

@@ -251,7 +251,7 @@ impl RealWorld {
         if !failed {
             return None;
         }
-        let exit = service.last_exit.as_deref().unwrap_or("it ended");
+        let exit = service.last_exit.as_deref().unwrap_or("it exited");
         Some(
             self.with_journal(
                 node,

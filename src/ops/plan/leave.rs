@@ -238,7 +238,7 @@ pub(super) fn retire(
         return Err(Blocked::new(
             Rule::Unknown,
             "the cluster could not be read",
-            "look at `quorate status`",
+            "see `quorate status`",
         ));
     };
     join::listed_elsewhere(membership, host)?;

@@ -155,7 +155,7 @@ fn living(situation: Situation<'_>) -> Result<&Membership, Vec<Blocked>> {
                     "start the members that are down with `quorate up`",
                     Some(LastResort::majority_gone()),
                 ),
-                false => ("start it with `quorate up`, or look at `quorate status`", None),
+                false => ("start it with `quorate up`, or see `quorate status`", None),
             };
             let reason = format!("the cluster could not be read: {why}");
             Err(vec![Blocked::new(Rule::Unknown, reason, hint).or(last)])

@@ -151,9 +151,9 @@ fn an_older_binary_takes_over_only_storage_of_its_own_form_in_a_cluster_that_wor
     // Without the job it takes a member of the older minor to keep the cluster where it is.
     assert_eq!(may_go_back(&cluster([Left, Left, Back]), MemberId(1), V3_5), Ok(()));
     let nobody = may_go_back(&cluster([Left; 3]), MemberId(1), V3_5);
-    assert_eq!(refused(nobody, "no member runs that"), Rule::NotSettled);
+    assert_eq!(refused(nobody, "no member runs it"), Rule::NotSettled);
     let silent = may_go_back(&cluster([Left, Left, Silent]), MemberId(1), V3_5);
-    assert_eq!(refused(silent, "no member runs that"), Rule::NotSettled);
+    assert_eq!(refused(silent, "no member runs it"), Rule::NotSettled);
     let mut early = cluster([Ready; 3]);
     early.works_at.insert(MemberId(1), minor(V3_6));
     let outcome = may_go_back(&early, MemberId(1), V3_5);
@@ -240,7 +240,7 @@ fn nothing_is_turned_round_by_a_run_that_was_not_told_which_way() {
                 && b.hint.contains("`quorate upgrade --to 3.6.14` cancels it")),
         "{round:?}"
     );
-    assert_eq!(refused(round, "and the inventory wants 3.6.14"), Rule::Version);
+    assert_eq!(refused(round, "but the inventory has 3.6.14"), Rule::Version);
     assert!(may([Ready; 3], V3_6).is_err(), "also before the first is back");
     // Both an upgrade and a downgrade look like this.
     let either = may([Back, Left, Left], V3_5);

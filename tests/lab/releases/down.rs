@@ -210,7 +210,7 @@ fn called_off_half_way_it_goes_up_and_later_down_after_all() {
     lab.edit(&wanted(&older), &wanted(&later));
     let both = [
         format!("`quorate downgrade --to {older}` continues it"),
-        format!("`quorate upgrade --to {later}` calls it off"),
+        format!("`quorate upgrade --to {later}` cancels it"),
     ];
     up_turns_nothing_round(&lab, &[&both[0], &both[1]]);
 
