@@ -172,12 +172,12 @@ impl LastResort {
     pub fn of(loss: DataLoss, name: impl Display) -> Self {
         let afresh = format!("`quorate replace-node {name} {name}`");
         Self::then(match loss {
-            DataLoss::Gone => format!(": {afresh} takes the member out and adds it again as a learner"),
+            DataLoss::Gone => format!(": {afresh} removes the member and adds it again as a learner"),
             DataLoss::Differs => {
-                format!("; while the other members have quorum, {afresh} is the cure for the odd one")
+                format!("; while the other members have quorum, {afresh} repairs the member that differs")
             }
             DataLoss::Damaged => {
-                format!("; while the other members have quorum, {afresh} is the cure, else restore a snapshot")
+                format!("; while the other members have quorum, {afresh} repairs it; otherwise restore a snapshot")
             }
         })
     }

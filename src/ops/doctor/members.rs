@@ -137,7 +137,7 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
             if host.is_some_and(|host| examined.causes.contains_key(&host.name)) {
                 continue;
             }
-            let help = format!("`quorate logs {name}` tells more; `quorate up` starts it again");
+            let help = format!("`quorate logs {name}` shows more; `quorate up` starts it again");
             findings.push(Finding::problem(Topic::Member, why_unhealthy(membership, member.id), help).on(name));
             continue;
         }

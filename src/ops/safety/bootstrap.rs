@@ -236,8 +236,8 @@ fn no_strangers_etcd(host: &DesiredHost, facts: &HostFacts, marker: Option<&Mark
         return Ok(());
     };
     let reason = format!("its unit {} runs {exe}, which quorate did not install", host.service);
-    let hint = "if nobody needs that etcd, stop and remove it; otherwise give this cluster another `service`, other ports and \
-                other `paths`";
+    let hint = "if that etcd is not needed, stop and remove it; otherwise give this cluster another `service`, other ports and other \
+                `paths`";
     Err(Blocked::new(Rule::ForeignData, reason, hint).on(&host.name))
 }
 
