@@ -57,10 +57,10 @@ pub struct PkiPolicy {
     pub identities: Vec<PathBuf>,
 }
 
-/// Backups that the members take by themselves.
+/// Scheduled backups, taken by the members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupPolicy {
-    /// When, as systemd's `OnCalendar=` has it: `hourly`, `daily`, `*-*-* 03:00:00`.
+    /// When, in systemd's `OnCalendar=` syntax: `hourly`, `daily`, `*-*-* 03:00:00`.
     pub schedule: String,
     /// Where they go; never empty.
     pub to: Vec<BackupPlace>,
@@ -68,7 +68,8 @@ pub struct BackupPolicy {
     pub keep: Option<KeepPolicy>,
     /// `status` complains when the newest one is older.
     pub max_age: Duration,
-    /// A file like `~/.aws/credentials` that hosts get for `s3://` (absolute); `None`: they have credentials of their own.
+    /// A file like `~/.aws/credentials` that hosts get for `s3://` (absolute); `None`: they have credentials of their
+    /// own.
     pub s3_credentials: Option<PathBuf>,
     /// Another S3 than Amazon's: `https://s3.example.com`.
     pub s3_endpoint: Option<String>,
@@ -173,7 +174,7 @@ pub struct Paths {
     /// A directory of its own for the WAL, when wanted; may be a mount point. The WAL is in `wal` below it, see
     /// [`Paths::wal_files`].
     pub wal: Option<HostPath>,
-    /// Releases live side by side below this.
+    /// Releases are installed next to each other in this directory.
     pub bin: HostPath,
     /// Run-time directory of the member (`started`: what it runs with). systemd: `/run/quorate-SERVICE`.
     pub run: HostPath,
@@ -195,8 +196,8 @@ impl Paths {
         self.bin.join(&version.to_string())
     }
 
-    /// Where the WAL files are. etcd makes this directory itself, by renaming `wal.tmp` beside it: so it must be neither a
-    /// mount point nor in a directory that etcd cannot write to, and `self.wal` itself will not do.
+    /// Where the WAL files are. etcd makes this directory itself, by renaming `wal.tmp` beside it: so it must be
+    /// neither a mount point nor in a directory that etcd cannot write to, and `self.wal` itself will not do.
     pub fn wal_files(&self) -> HostPath {
         self.wal.clone().unwrap_or_else(|| self.data.join("member")).join("wal")
     }

@@ -89,12 +89,12 @@ pub struct RawInventory {
     pub pki: Option<RawPki>,
     /// How hosts are reached; each host can override each key.
     pub ssh: Option<RawSsh>,
-    /// etcd's users, with `etcd.auth: true`. A user is whoever shows a certificate with its name as common name
-    /// (`quorate pki issue NAME --user USER`); there are no passwords.
+    /// etcd's users, with `etcd.auth: true`. A client is the user named by its certificate's common name (`quorate pki
+    /// issue NAME --user USER`); there are no passwords.
     pub users: Option<Vec<RawUser>>,
     /// etcd's roles, with `etcd.auth: true`.
     pub roles: Option<Vec<RawRole>>,
-    /// Backups that the members take by themselves. `quorate backup schedule` brings the hosts in line with it.
+    /// Scheduled backups, taken by the members. `quorate backup schedule` applies changes to the hosts.
     pub backup: Option<RawBackup>,
     /// The hosts, one member on each. 3 or 5 for production.
     #[schemars(required, length(min = 1))]
@@ -104,34 +104,35 @@ pub struct RawInventory {
     pub hosts_at: Place,
 }
 
-/// Backups that the members take by themselves.
+/// Scheduled backups, taken by the members.
 #[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RawBackup {
-    /// When, as systemd's `OnCalendar=` has it: `hourly`, `daily`, `"*-*-* 03:00:00"`.
+    /// When, in systemd's `OnCalendar=` syntax: `hourly`, `daily`, `"*-*-* 03:00:00"`.
     #[schemars(required)]
     pub schedule: Option<Field<Calendar>>,
-    /// Where they go: `s3://BUCKET/PREFIX`, `ssh://USER@HOST/DIR`, or a directory of the hosts. One that they do not share
-    /// (NFS, ...) holds only what its own host took. A single one or a list.
+    /// Where they go: `s3://BUCKET/PREFIX`, `ssh://USER@HOST/DIR`, or a directory of the hosts. One that is not shared
+    /// (NFS, ...) contains only what its own host took. A single one or a list.
     #[schemars(required)]
     pub to: Option<OneOrMany<BackupPlace>>,
-    /// Which of the scheduled backups stay; the others are deleted. Not set: all.
+    /// Which scheduled backups to keep; the others are deleted. Not set: all are kept.
     pub keep: Option<RawKeep>,
-    /// `quorate status` complains when the newest one is older. `3h` for `hourly`, `26h` for `daily`, `8d` for `weekly`.
+    /// `quorate status` warns if the newest one is older. `3h` for `hourly`, `26h` for `daily`, `8d` for `weekly`.
     #[schemars(extend("default" = "26h"))]
     pub max_age: Option<Field<Period>>,
-    /// For `s3://`: a file like `~/.aws/credentials`, copied to every host for quorate alone. Not set: what the hosts have.
+    /// For `s3://`: a file like `~/.aws/credentials`, copied to every host for quorate only. Not set: the credentials
+    /// that the hosts have.
     pub s3_credentials: Option<Field<LocalPath>>,
-    /// For `s3://`: another S3 than Amazon's, like `https://s3.example.com`.
+    /// For `s3://`: an S3 service other than Amazon's, like `https://s3.example.com`.
     pub s3_endpoint: Option<Field<Plain>>,
     /// For `s3://`: the bucket's region.
     pub s3_region: Option<Field<Plain>>,
-    /// For `ssh://`: the private key, without a passphrase, copied to every host for quorate alone. The host's key must be
-    /// in `~/.ssh/known_hosts`. Best one that can do nothing else there.
+    /// For `ssh://`: the private key, without a passphrase, copied to every host for quorate only. The host's key must
+    /// be in `~/.ssh/known_hosts`. Preferably one with no other access there.
     pub identity: Option<Field<LocalPath>>,
 }
 
-/// Which backups stay: one that any rule wants.
+/// Which backups to keep: those that match any rule.
 #[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RawKeep {
@@ -154,11 +155,11 @@ pub struct RawEtcd {
     /// The etcd release, like "3.6.16"; it must be in the bundle.
     #[schemars(required)]
     pub version: Option<Field<Version>>,
-    /// Any option of etcd's configuration file by its own name, checked against the version. Durations and sizes
-    /// may be human (`8h`, `8GiB`). What quorate sets itself (names, addresses, certificates) is refused with a hint.
+    /// Any option of etcd's configuration file by its own name, checked against the version. Durations and sizes may be
+    /// human-readable (`8h`, `8GiB`). What quorate sets itself (names, addresses, certificates) is refused with a hint.
     pub config: Option<RawOptions>,
-    /// etcd's own authentication: `true` switches it on and keeps `users` and `roles` as they are listed, `false`
-    /// switches it off. Not set: left as it is. Not for Kubernetes, whose API server would have to be `root`.
+    /// etcd's own authentication: `true` turns it on and keeps `users` and `roles` as listed, `false` turns it off. Not
+    /// set: left as it is. Not for Kubernetes: its API server would have to be `root`.
     pub auth: Option<Field<bool>>,
     /// Port for clients.
     #[schemars(extend("default" = 2379))]
@@ -177,13 +178,13 @@ pub struct RawEtcd {
     /// The account etcd runs as. A local member under `service_manager: process` runs as you.
     #[schemars(extend("default" = "etcd"))]
     pub user: Option<Field<UserName>>,
-    /// Where things are on the hosts.
+    /// Where files are on the hosts.
     pub paths: Option<RawPaths>,
 }
 
-/// Where things are on a host. The defaults hold for `service: etcd` under systemd; another service name takes the
-/// place of `etcd` in `/etc/etcd` and `/var/lib/etcd`. Under `service_manager: process` everything is below
-/// `~/.local/state/quorate/CLUSTER/NAME` (XDG_STATE_HOME is honoured; on an SSH host below `/var/lib/quorate`).
+/// Where files are on a host. The defaults are for `service: etcd` under systemd; another service name replaces `etcd`
+/// in `/etc/etcd` and `/var/lib/etcd`. Under `service_manager: process` everything is in
+/// `~/.local/state/quorate/CLUSTER/NAME` (XDG_STATE_HOME is respected; on an SSH host in `/var/lib/quorate`).
 #[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RawPaths {
@@ -196,9 +197,9 @@ pub struct RawPaths {
     /// etcd's data directory.
     #[schemars(extend("default" = "/var/lib/etcd"))]
     pub data: Option<Field<HostPath>>,
-    /// A directory of its own for the write-ahead log, on a faster disk. Not set: in the data directory.
+    /// A separate directory for the write-ahead log, on a faster disk. Not set: in the data directory.
     pub wal: Option<Field<HostPath>>,
-    /// Releases live side by side below this.
+    /// Releases are installed next to each other in this directory.
     #[schemars(extend("default" = "/opt/quorate/etcd"))]
     pub bin: Option<Field<HostPath>>,
 }
@@ -223,8 +224,8 @@ pub struct RawPki {
     /// A certificate with less than this left is renewed by `quorate up`.
     #[schemars(extend("default" = "30d"))]
     pub renew_before: Option<Field<Period>>,
-    /// Whether members refuse what `quorate pki revoke` took back: `quorate up` brings them the list (`crl.der`
-    /// beside the CA), and they read it at every handshake. Changing this restarts them, changing the list does not.
+    /// Whether members refuse certificates revoked with `quorate pki revoke`: `quorate up` installs the list (`crl.der`
+    /// next to the CA), and they read it at every handshake. Changing this restarts them, changing the list does not.
     #[schemars(extend("default" = false))]
     pub crl: Option<Field<bool>>,
     /// Who can open the CA key: age or SSH public keys, or files of them (relative to the inventory). Empty: the SSH
@@ -243,7 +244,7 @@ pub struct RawUser {
     /// The common name of its certificate. `root` is quorate's own.
     #[schemars(required)]
     pub name: Option<Field<PrincipalName>>,
-    /// What it is: names out of `roles`, or `root`, which may do everything.
+    /// Its roles: names from `roles`, or `root`, which has full access.
     #[schemars(extend("default" = []))]
     pub roles: Option<OneOrMany<PrincipalName>>,
 }
@@ -275,19 +276,19 @@ pub struct RawPermission {
     pub access: Option<Field<Access>>,
     /// One key.
     pub key: Option<Field<KeyText>>,
-    /// Every key that begins like this; `""` for all keys.
+    /// Every key with this prefix; `""` for all keys.
     pub prefix: Option<Field<KeyText>>,
     /// The first key of a range.
     pub from: Option<Field<KeyText>>,
-    /// The first key that is not in the range any more.
+    /// The first key after the range.
     pub to: Option<Field<KeyText>>,
 }
 
-/// How to log in. What is typed here wins over `~/.ssh/config`, which wins over the defaults.
+/// How to log in. Values here override `~/.ssh/config`, which overrides the defaults.
 #[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RawSsh {
-    /// Name or address to connect to, where it differs from the host's `address`. Only below a host.
+    /// Name or address to connect to, if it differs from the host's `address`. Only on a host.
     pub host: Option<Field<SshName>>,
     /// Login.
     #[schemars(extend("default" = "root"))]
@@ -304,7 +305,7 @@ pub struct RawSsh {
     /// Bastions as `[user@]host[:port]`, outermost first. `[]` on a host: none, whatever the default is.
     #[schemars(extend("default" = []))]
     pub jump: Option<OneOrMany<Jump>>,
-    /// When commands go through sudo; `auto`: when the login is not root.
+    /// When commands use sudo; `auto`: if the login is not root.
     #[schemars(extend("default" = "auto"))]
     pub sudo: Option<Field<Sudo>>,
     /// Whether `~/.ssh/config` is read.
@@ -331,11 +332,11 @@ pub struct RawHost {
     /// What keeps the member running: a systemd unit, or `process`, a small supervisor that needs no root.
     /// Default: `systemd` over SSH, `process` for a local member.
     pub service_manager: Option<Field<ServiceManager>>,
-    /// Where SSH differs from the defaults.
+    /// SSH settings that differ from the defaults.
     pub ssh: Option<RawSsh>,
-    /// The address etcd listens on. Default: `address` where that is an IP, else 0.0.0.0.
+    /// The address etcd listens on. Default: `address` if it is an IP address, otherwise 0.0.0.0.
     pub listen: Option<Field<IpAddr>>,
-    /// Further names and addresses in the certificates.
+    /// Additional names and addresses in the certificates.
     #[schemars(extend("default" = []))]
     pub sans: Option<OneOrMany<Address>>,
     /// Port for clients, on this host.
@@ -350,7 +351,7 @@ pub struct RawHost {
     pub service: Option<Field<ServiceName>>,
     /// The account etcd runs as, on this host.
     pub user: Option<Field<UserName>>,
-    /// Where things are, on this host.
+    /// Where files are, on this host.
     pub paths: Option<RawPaths>,
 }
 

@@ -7,7 +7,7 @@ use super::raw::schema;
 const HEAD: &str = "\
 # The inventory
 
-One YAML file per cluster, kept in git. This page is written from the schema (`quorate schema` prints it); regenerate it
+One YAML file per cluster, kept in git. This page is generated from the schema (`quorate schema` prints it); regenerate it
 with `QUORATE_WRITE_DOCS=1 cargo test --lib reference`.
 
 ```yaml
@@ -26,15 +26,15 @@ hosts:
     address: 10.0.0.13
 ```
 
-`examples/inventories/` has more to start from. `quorate check` reports everything that is wrong with a file at once,
-each in its place. Unknown keys are errors, and so are options that the chosen release of etcd does not have: etcd itself
-silently ignores those. `quorate check --try` also asks etcd itself, which knows best what it starts with.
+`examples/inventories/` has more examples. `quorate check` reports every mistake in a file at once, with its
+line. Unknown keys are errors, and so are options that the chosen release of etcd does not have: etcd itself
+silently ignores those. `quorate check --try` also starts etcd itself with the configuration.
 
 `auto-compaction-retention` without `auto-compaction-mode` is `periodic` on every release, as etcd documents it; a
 configuration file of 3.4 or 3.5 would not start with that, or never compact anything.
 
-Durations are written `8h`, `30d`, `1y`, `1h30m` (a year is 365 days), sizes `8GiB`, `512MiB` or a number of bytes. A
-key with no value (`null`) is as if it were not there. For an editor's completion, save the schema and put
+Durations are written `8h`, `30d`, `1y`, `1h30m` (a year is 365 days), sizes `8GiB`, `512MiB` or a number of bytes. A key with no value (`null`) counts as not
+set. For an editor's completion, save the schema and put
 `# yaml-language-server: $schema=FILE` on the first line.
 ";
 

@@ -13,7 +13,7 @@ fn without_a_bundle_nothing_is_begun() {
     exit code 9
     --- stdout
     --- stderr
-    error: there is no bundle: none was named, this executable carries none, and there is no *.qbundle in .
+    error: there is no bundle: none was given, this executable has none embedded, and there is no *.qbundle in .
     help: create one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
     "#);
     assert!(!desk.path("pki").exists());

@@ -183,7 +183,7 @@ fn every_single_mistake_has_its_own_message() {
         ),
         (
             etcd("version: 3.5.30, config: {snapshot-count: 'x'}"),
-            "2:50 `x` is not a whole number, as `snapshot-count` wants",
+            "2:50 `x` is not a whole number, as `snapshot-count` requires",
         ),
         // Hosts against each other.
         (

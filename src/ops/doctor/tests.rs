@@ -242,7 +242,7 @@ fn disks() {
     let told = data(&mut Ward::well(), |disk| disk.filesystem = "nfs4".into());
     assert_eq!(
         told,
-        "Advice n1: /var/lib/etcd is on the network (nfs4): every write waits for it"
+        "Advice n1: /var/lib/etcd is on a network file system (nfs4): every write waits for it"
     );
     let told = data(&mut Ward::well(), |disk| disk.writable = false);
     assert_eq!(told, "Problem n1: /var/lib/etcd is not writable (ext4)");

@@ -313,7 +313,7 @@ fn in_the_middle_of_replacing_a_node() {
         };
         let meanwhile = match fault {
             // Of two voters one is not enough; and what the other carries is unknown.
-            Fault::LeaderCrash => Meanwhile::Refused("not every host can be looked at"),
+            Fault::LeaderCrash => Meanwhile::Refused("not every host can be inspected"),
             _ => Meanwhile::Refused(new),
         };
         replace.survives(&lab, fault, meanwhile);
