@@ -102,9 +102,9 @@ impl Sight {
     fn more_once_seen(&self) -> String {
         let names: Vec<&str> = self.blind.keys().map(NodeName::as_str).collect();
         match names.as_slice() {
-            [] => "There may be another way once every member can be asked: run this again then".to_owned(),
+            [] => "There may be another way once every member can be queried: run this again then".to_owned(),
             names => format!(
-                "There may be another way once {} can be looked at: run this again then",
+                "There may be another way once {} can be inspected: run this again then",
                 names.join(", ")
             ),
         }

@@ -128,7 +128,7 @@ mod tests {
         let silent = after(Fact::Known([other].into()));
         assert_eq!(silent[&leader], Fact::Known([other].into()));
         assert_eq!(silent[&other], Fact::Known([leader].into()));
-        let untold = after(Fact::Unknown("leadership moved meanwhile".into()));
+        let untold = after(Fact::Unknown("the leader changed meanwhile".into()));
         assert!(
             matches!(untold[&leader], Fact::Unknown(_)),
             "it is not known to be silent either"
