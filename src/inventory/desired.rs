@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,30 @@ pub struct Desired {
     pub hosts: BTreeMap<NodeName, DesiredHost>,
     /// Host names in the order of the file, for display.
     pub order: Vec<NodeName>,
+}
+
+impl Desired {
+    /// The same without what is the operator's own: paths of this machine, and keys to log in with. Two checkouts of one
+    /// inventory have the same, wherever they are.
+    #[must_use]
+    pub fn wherever_it_is(&self) -> Self {
+        let mut cluster = self.clone();
+        cluster.pki.dir = PathBuf::new();
+        cluster.pki.identities.clear();
+        cluster.pki.recipients.retain(|recipient| !recipient.starts_with('/'));
+        if let Some(backup) = &mut cluster.backup {
+            for path in [&mut backup.s3_credentials, &mut backup.identity] {
+                *path = path.as_deref().and_then(Path::file_name).map(PathBuf::from);
+            }
+        }
+        for host in cluster.hosts.values_mut() {
+            if let Connection::Ssh(target) = &mut host.connection {
+                target.identity.clear();
+                target.known_hosts = PathBuf::new();
+            }
+        }
+        cluster
+    }
 }
 
 /// What certificates the cluster should have.

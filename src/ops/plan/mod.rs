@@ -120,12 +120,12 @@ fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>>
         header: Header {
             intent: intent.clone(),
             cluster: desired.cluster.clone(),
-            desired_digest: step::digest(desired),
+            desired_digest: step::digest(&desired.wherever_it_is()),
             cluster_id: situation.membership().map(|m| m.cluster_id),
             membership: situation.membership().map(Membership::fingerprint),
             observed_at: observed.at,
         },
-        steps_digest: step::digest(&draft.waves),
+        steps_digest: step::digest(&step::what_is_done(&draft.waves)),
         waves: draft.waves,
         notes: draft.notes,
     })

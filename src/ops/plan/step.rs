@@ -23,7 +23,7 @@ use crate::report::human_bytes;
 pub struct Plan {
     /// What it was made from.
     pub header: Header,
-    /// SHA-256 over the waves: two plans that do the same have the same.
+    /// SHA-256 over what is done and to whom: two plans that do the same have the same, whatever led to them.
     pub steps_digest: String,
     /// Waves run one after the other; the steps of one wave run at the same time, on different hosts.
     pub waves: Vec<Wave>,
@@ -77,7 +77,7 @@ pub struct Header {
     pub intent: Intent,
     /// The cluster.
     pub cluster: ClusterName,
-    /// SHA-256 of the desired state.
+    /// SHA-256 of the desired state, as it is in every checkout ([`crate::inventory::Desired::wherever_it_is`]).
     pub desired_digest: String,
     /// etcd's id of the cluster, once there is one.
     pub cluster_id: Option<ClusterId>,
@@ -387,6 +387,17 @@ pub struct FileChange {
     pub diff: String,
 }
 
+/// What a plan does and to whom, wave by wave. Not why: how old a certificate is changes at midnight.
+pub(super) fn what_is_done(waves: &[Wave]) -> impl Serialize + use<> {
+    let mut done = waves.to_vec();
+    for wave in &mut done {
+        wave.title.clear();
+        wave.tolerance = None;
+        wave.steps.iter_mut().for_each(|step| step.why.clear());
+    }
+    done
+}
+
 /// SHA-256 (hex) of a value's JSON, for telling whether two are the same.
 pub fn digest<T: Serialize>(value: &T) -> String {
     hex::encode(Sha256::digest(serde_json::to_vec(value).unwrap_or_default()))
@@ -498,5 +509,57 @@ pub fn count(n: usize, noun: &str) -> String {
         format!("1 {noun}")
     } else {
         format!("{n} {noun}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::Connection;
+    use crate::ops::samples::desired;
+
+    #[test]
+    fn the_digest_is_of_what_is_done_and_not_of_why() {
+        let wave = |why: &str, to: MemberId| Wave {
+            title: "remove".into(),
+            steps: vec![Step {
+                id: "w1.cluster".into(),
+                target: Target::Cluster,
+                action: Action::RemoveMember {
+                    id: to,
+                    name: "etcd-3".into(),
+                },
+                requires: Vec::new(),
+                ensures: Vec::new(),
+                risk: Risk::ReducesRedundancy,
+                why: vec![why.to_owned()],
+            }],
+            tolerance: None,
+        };
+        let of = |wave: Wave| digest(&what_is_done(&[wave]));
+        let today = of(wave("its certificate ends in 30 days", MemberId(3)));
+        assert_eq!(today, of(wave("its certificate ends in 29 days", MemberId(3))));
+        assert_ne!(today, of(wave("its certificate ends in 30 days", MemberId(2))));
+    }
+
+    #[test]
+    fn two_checkouts_of_one_inventory_are_the_same_and_two_inventories_are_not() {
+        let here = desired(3);
+        let mut there = here.clone();
+        there.pki.dir = "/builds/42/pki".into();
+        there.pki.identities = vec!["/home/ci/.ssh/id_ed25519".into()];
+        for host in there.hosts.values_mut() {
+            if let Connection::Ssh(target) = &mut host.connection {
+                target.known_hosts = "/builds/42/pki/known_hosts".into();
+                target.identity = vec!["/home/ci/.ssh/id_ed25519".into()];
+            }
+        }
+        assert_ne!(here, there);
+        assert_eq!(here.wherever_it_is(), there.wherever_it_is());
+        there.options.insert("snapshot-count".into(), 5000.into());
+        assert_ne!(here.wherever_it_is(), there.wherever_it_is());
+        let mut moved = here.clone();
+        moved.hosts.values_mut().for_each(|host| host.client_port = 12379);
+        assert_ne!(here.wherever_it_is(), moved.wherever_it_is());
     }
 }

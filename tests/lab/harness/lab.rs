@@ -95,6 +95,7 @@ impl Lab {
     #[track_caller]
     pub fn write(&self, path: &str, text: &str) -> PathBuf {
         let path = self.dir().join(path);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
         fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         path
     }
