@@ -186,7 +186,9 @@ fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest)>) -> String
     let columns = [
         "TAKEN", "REASON", "REVISION", "KEYS", "SNAPSHOT", "FROM", "ETCD", "FILE",
     ];
-    let mut table = Table::new(columns).right(["REVISION", "KEYS", "SNAPSHOT"]);
+    let mut table = Table::new(columns)
+        .right(["REVISION", "KEYS", "SNAPSHOT"])
+        .spare(["KEYS", "ETCD", "REVISION", "FROM", "REASON"]);
     for (file, sealed, manifest) in rows {
         let file = if sealed {
             Cell::new(file)
@@ -377,7 +379,7 @@ async fn prune_at(session: &Session, args: &PruneArgs, at: &Address) -> Result<E
     let taken: Vec<_> = kept.iter().map(|k| k.manifest.taken_at).collect();
     let gone: Vec<_> = expired(&taken, &keep).into_iter().map(|index| &kept[index]).collect();
     for one in &gone {
-        let text = format!("{} goes ({})", one.file.name, human_bytes(one.file.bytes));
+        let text = format!("{} is not kept ({})", one.file.name, human_bytes(one.file.bytes));
         session.note(&text);
     }
     if args.dry_run || gone.is_empty() {
@@ -410,7 +412,11 @@ fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
         .map(|index| &listing.entries[index])
         .collect();
     for entry in &gone {
-        session.note(&format!("{} goes ({})", entry.path.display(), human_bytes(entry.bytes)));
+        session.note(&format!(
+            "{} is not kept ({})",
+            entry.path.display(),
+            human_bytes(entry.bytes)
+        ));
     }
     if args.dry_run || gone.is_empty() {
         session.finish(
