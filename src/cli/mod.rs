@@ -39,6 +39,7 @@ mod trust;
 mod up;
 mod upgrade;
 mod upkeep;
+mod watch;
 
 use std::process::ExitCode;
 
