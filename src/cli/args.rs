@@ -186,6 +186,11 @@ pub enum Command {
         after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table"
     )]
     Ctl(Ctl),
+    /// Print what a shell needs for etcdctl, of a certificate made with `pki issue`
+    #[command(
+        after_help = "Examples:\n  quorate pki issue admin --user root --out ./out\n  eval \"$(quorate env admin --dir ./out)\" && etcdctl endpoint health"
+    )]
+    Env(Env),
     /// Show the journal of a member's unit
     Logs(Logs),
     /// Open a shell on a host
@@ -495,6 +500,16 @@ pub struct Ctl {
     /// etcdctl's own arguments
     #[arg(last = true, required = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+/// `env`
+#[derive(Debug, Args)]
+pub struct Env {
+    /// The name it was issued under [default: the only one in the directory]
+    pub name: Option<String>,
+    /// The directory that `pki issue` wrote it to
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
 }
 
 /// `logs`

@@ -14,6 +14,7 @@ mod converge;
 mod ctl;
 mod doctor;
 mod draft;
+mod env;
 mod error;
 mod hosts;
 mod interrupt;
@@ -97,6 +98,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::CheckHashes => upkeep::check_hashes(global).await,
         Command::Ctl(args) => ctl::ctl(global, args).await,
         Command::Pki(command) => pki::pki(global, command).await,
+        Command::Env(args) => env::env(global, args),
         Command::Logs(args) => hosts::logs(global, args).await,
         Command::Ssh(args) => hosts::ssh(global, args).await,
         Command::Unlock(args) => lock::unlock(global, args).await,

@@ -42,3 +42,4 @@ mod ssh;
 mod streams;
 mod up;
 mod upkeep;
+mod watch;
