@@ -159,12 +159,12 @@ mod tests {
         let put = |file: &str| std::fs::write(dir.path().join(file), "").unwrap();
         let error = |name| find(dir.path(), name).map(drop).unwrap_err().message;
         assert!(error(None).contains("no certificate with its key"));
-        ["app.crt", "app.key", "lonely.crt"].map(put);
+        ["app.crt", "app.key", "lonely.crt"].into_iter().for_each(put);
         assert!(error(None).contains("has no ca.crt"));
         put("ca.crt");
         assert!(find(dir.path(), None).unwrap().key.ends_with("app.key"));
         assert!(error(Some("lonely")).contains("has no lonely.crt and lonely.key"));
-        ["web.crt", "web.key"].map(put);
+        ["web.crt", "web.key"].into_iter().for_each(put);
         assert!(error(None).contains("several certificates: app, web"));
         assert!(find(dir.path(), Some("web")).unwrap().certificate.ends_with("web.crt"));
     }
