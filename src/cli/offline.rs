@@ -52,7 +52,7 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
         ),
     ] {
         if beside(base, name, &text)? {
-            println!("wrote {}: {what}", base.join(name).display());
+            println!("wrote {}: {what}", path.with_file_name(name).display());
         }
     }
     Ok(Exit::Done)

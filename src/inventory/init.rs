@@ -8,7 +8,7 @@ pub const SCHEMA: &str = "inventory.schema.json";
 
 /// The `.gitignore` beside it. `pki/` is kept: its key is sealed.
 pub const GITIGNORE: &str = "\
-# Private keys of clients (`quorate pki issue`). The CA key in pki/ is encrypted (ca.key.age) and belongs into git.
+# Private keys of clients (`quorate pki issue`). The CA key in pki/ is encrypted and must be committed.
 *.key
 # Large, and made from upstream's releases.
 *.qbundle

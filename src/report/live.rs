@@ -11,7 +11,7 @@ use super::{Event, Paint, human_bytes, human_seconds};
 const MOST_ROWS: usize = 20;
 /// Shorter steps show no time: it would only flicker.
 const SHOW_TIME_AFTER: Duration = Duration::from_secs(2);
-const BAR_WIDTH: usize = 16;
+const BAR_WIDTH: usize = 14;
 /// Room for what has moved: `1023.9 of 1023.9 MiB`, and with how fast: `, 999.9 MiB/s`.
 const AMOUNT: usize = 20;
 const WITH_RATE: usize = AMOUNT + 13;
@@ -90,7 +90,8 @@ impl Live {
                 if let Some(phase) = &mut self.phase {
                     let lose = match can_lose {
                         None => String::new(),
-                        Some(lose @ 0..) => format!("  can lose {lose} now"),
+                        Some(1) => "  survives 1 failure now".to_owned(),
+                        Some(lose @ 0..) => format!("  survives {lose} failures now"),
                         Some(_) => "  writes stop meanwhile".to_owned(),
                     };
                     phase.wave = Some(format!("{number} of {of}  {}{lose}", one_line(title)));

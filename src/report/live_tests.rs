@@ -75,7 +75,7 @@ fn bars_stand_in_one_column_below_the_wave_and_what_it_costs() {
     for width in [79, 100, 139] {
         let text = shown(&events, UNICODE, 1000, width);
         let live = text.split("-- live --").nth(1).unwrap();
-        assert!(live.contains("3 of 6  roll etcd-2  can lose 0 now"), "{live}");
+        assert!(live.contains("3 of 6  roll etcd-2  survives 0 failures now"), "{live}");
         let column = |line: &&str| line.chars().position(|c| c == '━' || c == '─');
         let columns: Vec<_> = live
             .lines()
