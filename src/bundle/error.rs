@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::archive::ArchiveError;
 use super::digest::Digest;
-use super::known_bad::{KnownBad, recommended};
+use super::known_bad::{KnownBad, USUAL, recommended};
 use super::manifest::Program;
 use crate::inventory::{Arch, Version};
 
@@ -147,7 +147,7 @@ impl BundleError {
                 None => format!("use {} or later", bad.fixed_in),
             },
             Self::NotFound { .. } => {
-                "create one: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz".into()
+                format!("create one: quorate bundle create --out etcd.qbundle etcd-v{USUAL}-linux-amd64.tar.gz")
             }
             Self::Ambiguous { .. } => "choose one with --bundle FILE".into(),
             Self::NotABundle { path, what } => match *what {

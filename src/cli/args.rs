@@ -206,6 +206,11 @@ pub enum Command {
     Monitoring(Monitoring),
     /// Print firewall rules for the members' ports
     Firewall(Firewall),
+    /// Print what a shell needs for etcdctl, of a certificate made with `pki issue`
+    #[command(
+        after_help = "Examples:\n  quorate pki issue admin --user root --out ./out\n  eval \"$(quorate env admin --dir ./out)\" && etcdctl endpoint health"
+    )]
+    Env(Env),
     /// Show the journal of a member's unit
     Logs(Logs),
     /// Open a shell on a host
@@ -656,6 +661,16 @@ fn plain_path(text: &str) -> Result<String, String> {
         true => Err("`#` begins a comment there".to_owned()),
         false => Ok(path.to_string()),
     }
+}
+
+/// `env`
+#[derive(Debug, Args)]
+pub struct Env {
+    /// The name it was issued under [default: the only one in the directory]
+    pub name: Option<String>,
+    /// The directory that `pki issue` wrote it to
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
 }
 
 /// `logs`

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
+use rustix::termios::{QueueSelector, tcflush};
+
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::ops::plan::{Plan, Risk};
@@ -43,6 +45,8 @@ pub fn ask(question: &str) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, "cannot prompt: stdin is not a terminal")
             .hint("review `quorate plan`, then pass --yes"));
     }
+    // Whoever pressed a key before the plan was on the screen has not answered it.
+    let _ = tcflush(std::io::stdin(), QueueSelector::IFlush);
     let _ = write!(stderr, "{question} [y/N] ");
     let _ = stderr.flush();
     let mut answer = String::new();

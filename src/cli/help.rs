@@ -8,7 +8,7 @@ use super::args::Cli;
 use crate::report::{terminal_width, wrapped};
 
 /// The commands by what an operator is about to do.
-const TOPICS: [(&str, &[&str]); 6] = [
+const TOPICS: [(&str, &[&str]); 7] = [
     ("Set up", &["init", "check", "bundle", "trust", "render", "plan", "up"]),
     (
         "Look",
@@ -31,6 +31,7 @@ const TOPICS: [(&str, &[&str]); 6] = [
         &["backup", "restore", "recover", "defrag", "compact", "alarm", "ctl"],
     ),
     ("Certificates", &["pki"]),
+    ("Clients", &["env", "kube", "lb", "monitoring", "firewall"]),
     ("This tool", &["ssh", "unlock", "completions", "man", "schema"]),
 ];
 
@@ -56,7 +57,7 @@ const CHANGING: [&str; 17] = [
 ];
 
 /// Commands that reach no host.
-const OFFLINE: [&str; 20] = [
+const OFFLINE: [&str; 25] = [
     "init",
     "check",
     "render",
@@ -74,6 +75,11 @@ const OFFLINE: [&str; 20] = [
     "pki import",
     "pki crl",
     "pki seal",
+    "env",
+    "kube files",
+    "lb",
+    "monitoring",
+    "firewall",
     "completions",
     "man",
     "schema",

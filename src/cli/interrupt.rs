@@ -28,6 +28,20 @@ pub async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = Resu
     }
 }
 
+/// Ends when the operator has had enough: Ctrl-C, SIGTERM, or a terminal that was closed.
+pub async fn asked_to_stop() {
+    let hung_up = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+            Ok(mut hangup) => hangup.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = signal() => {}
+        _ = hung_up => {}
+    }
+}
+
 async fn signal() {
     let terminate = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

@@ -15,6 +15,7 @@ mod ctl;
 mod doctor;
 mod draft;
 mod dry_run;
+mod env;
 mod error;
 mod files;
 mod firewall;
@@ -46,6 +47,7 @@ mod trust;
 mod up;
 mod upgrade;
 mod upkeep;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -110,6 +112,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Firewall(args) => firewall::firewall(global, args),
         Command::Lb(args) => lb::lb(global, args),
         Command::Monitoring(args) => monitoring::monitoring(global, args),
+        Command::Env(args) => env::env(global, args),
         Command::Logs(args) => hosts::logs(global, args).await,
         Command::Ssh(args) => hosts::ssh(global, args).await,
         Command::Unlock(args) => lock::unlock(global, args).await,

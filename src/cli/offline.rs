@@ -8,7 +8,7 @@ use super::args::{Check, Cli, Global, Init, Render};
 use super::error::{Exit, Failure};
 use super::session::Session;
 use super::trial;
-use crate::bundle::{Bundle, USUAL, advice, known_bad};
+use crate::bundle::{Bundle, BundleError, USUAL, advice, known_bad};
 use crate::inventory::{self, Problem};
 use crate::ops::plan::{count, initial_new};
 use crate::render::render_host;
@@ -39,7 +39,36 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
     std::io::Write::write_all(&mut file, text.as_bytes())
         .map_err(|e| Failure::unexpected(&format!("cannot write {}", path.display()), e))?;
     println!("wrote {}: review it, then run `quorate check`", path.display());
+    for (name, text, what) in [
+        (
+            ".gitignore",
+            inventory::init::GITIGNORE.to_owned(),
+            "what must not be committed",
+        ),
+        (
+            inventory::init::SCHEMA,
+            schema_text()?,
+            "editors complete and check the inventory with it",
+        ),
+    ] {
+        if beside(base, name, &text)? {
+            println!("wrote {}: {what}", path.with_file_name(name).display());
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// Writes a file beside a new inventory; one that is there stays as it is.
+fn beside(base: &Path, name: &str, text: &str) -> Result<bool, Failure> {
+    let path = base.join(name);
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
+    let written = match file {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(e) => Err(e),
+        Ok(mut file) => std::io::Write::write_all(&mut file, text.as_bytes()),
+    };
+    written.map_err(|e| Failure::unexpected(&format!("cannot write {}", path.display()), e))?;
+    Ok(true)
 }
 
 /// `check`: the inventory, the bundle, the rendered files and the CA, without touching a host.
@@ -49,8 +78,8 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
 pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let desired = session.desired();
-    let bundle = session.bundle()?;
-    let report = bundle.verify()?;
+    let bundle = bundle_if_any(&session, args)?;
+    let report = bundle.as_ref().map(Bundle::verify).transpose()?;
     let version = desired.version;
     if let Some(bad) = known_bad(version) {
         return Err(Failure::new(
@@ -59,7 +88,7 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
         )
         .hint(format!("use {} or later", bad.fixed_in)));
     }
-    if !bundle.versions().contains_key(&version) {
+    if let Some(bundle) = bundle.as_ref().filter(|b| !b.versions().contains_key(&version)) {
         let have: Vec<String> = bundle.versions().keys().map(ToString::to_string).collect();
         return Err(Failure::new(
             Exit::Bundle,
@@ -72,9 +101,9 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
             .map_err(|e| Failure::new(Exit::Inventory, format!("{}: {e}", host.name)).hint(e.hint()))?;
     }
     session.recipients()?;
-    let trial = match args.ask_etcd {
-        true => Some(etcd_starts(&session, &bundle).await?),
-        false => None,
+    let trial = match (args.ask_etcd, &bundle) {
+        (true, Some(bundle)) => Some(etcd_starts(&session, bundle).await?),
+        _ => None,
     };
     let ca = session.vault().dir().status()?;
     let ca_text = match ca.trusted.first() {
@@ -86,11 +115,14 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
         ),
     };
     println!("inventory  {} hosts, etcd {version}", desired.hosts.len());
-    println!(
-        "bundle     {} of {} releases, every byte checked",
-        count(report.programs, "program"),
-        bundle.versions().len()
-    );
+    match (&bundle, &report) {
+        (Some(bundle), Some(report)) => println!(
+            "bundle     {} of {} releases, every byte checked",
+            count(report.programs, "program"),
+            bundle.versions().len()
+        ),
+        _ => println!("bundle     NOT CHECKED: there is none here; `up` needs one that has etcd {version}"),
+    }
     println!("files      rendered for every host");
     println!("pki        {ca_text}");
     if let Some(tried) = trial {
@@ -100,6 +132,15 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
         println!("note       {advice}");
     }
     Ok(Exit::Done)
+}
+
+/// The bundle; `None` where there is none and nothing that was asked for needs it.
+fn bundle_if_any(session: &Session, args: &Check) -> Result<Option<Bundle>, Failure> {
+    match Bundle::find(session.global.bundle.as_deref(), session.base()) {
+        Ok(bundle) => Ok(Some(bundle)),
+        Err(BundleError::NotFound { .. }) if !args.ask_etcd => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether etcd starts with what the hosts would get; every option that keeps it from it, in its place.
@@ -173,10 +214,14 @@ fn write_below(dir: &Path, path: &str, text: &str) -> Result<(), Failure> {
 /// # Errors
 /// Never, as far as is known.
 pub fn schema() -> Result<Exit, Failure> {
+    print!("{}", schema_text()?);
+    Ok(Exit::Done)
+}
+
+fn schema_text() -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(&inventory::schema())
         .map_err(|e| Failure::unexpected("cannot write the schema", e))?;
-    println!("{text}");
-    Ok(Exit::Done)
+    Ok(text + "\n")
 }
 
 /// `completions`.

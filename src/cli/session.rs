@@ -15,6 +15,7 @@ use super::draft::{self, Draft};
 use super::error::{Detail, Exit, Failure};
 use super::probe;
 use crate::bundle::Bundle;
+use crate::etcd::ClientTls;
 use crate::host::ssh::{SshEnvironment, connect};
 use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets, Transport};
 use crate::inventory::{self, Connection, Desired, DesiredHost, Loaded, NodeName, Problem};
@@ -66,7 +67,14 @@ impl Session {
     /// # Errors
     /// Every problem in it at once; `--limit` names that it does not know.
     pub fn open(global: &Global) -> Result<Self, Failure> {
-        let reporter = reporter_for(global);
+        Self::open_with(global, reporter_for(global))
+    }
+
+    /// The same; events go to `reporter`.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open_with(global: &Global, reporter: Arc<dyn Reporter>) -> Result<Self, Failure> {
         let loaded = inventory::load(&global.inventory)?;
         warn(global, reporter.as_ref(), &loaded, &[]);
         for name in &global.limit {
@@ -342,19 +350,20 @@ impl Session {
         })
     }
 
+    /// Who looks at etcd; `None` before there is a CA.
+    ///
+    /// # Errors
+    /// When the CA is there and none of the operator's keys opens it, or it has expired.
+    pub async fn identity(&self, vault: &Vault) -> Result<Option<ClientTls>, Failure> {
+        Ok(vault.viewer().await?)
+    }
+
     /// Opens the CA (when there is one) while the hosts are looked at, then asks etcd.
     ///
     /// # Errors
     /// When the CA is there and none of the operator's keys opens it, or it has expired.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let opened = async {
-            if vault.dir().status()?.is_empty() {
-                return Ok::<_, Failure>(None);
-            }
-            vault.authority().await?;
-            Ok(Some(vault.operator().await?))
-        };
-        let (hosts, tls) = tokio::join!(observe_hosts(fleet), opened);
+        let (hosts, tls) = tokio::join!(observe_hosts(fleet), self.identity(vault));
         Ok(observe_cluster(fleet, tls?.as_ref(), hosts).await)
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -13,7 +12,7 @@ use super::backup_schedule::reports;
 use super::closed;
 use super::error::{Exit, Failure};
 use super::session::Session;
-use super::sight;
+use super::{sight, watch};
 use crate::backup::schedule::{Outlook, outlook};
 use crate::etcd::{ClientTls, MemberStatus};
 use crate::host::{DataState, HostFacts, ServiceState};
@@ -98,6 +97,9 @@ pub struct MemberGlance {
     pub problem: Option<String>,
     /// Why no one can tell whether it is.
     pub unknown: Option<String>,
+    /// How old is what is said of it; only while it is watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_since_answer: Option<u64>,
 }
 
 /// `status`.
@@ -105,20 +107,17 @@ pub struct MemberGlance {
 /// # Errors
 /// When the inventory or the CA cannot be read; an unhealthy cluster is an exit code.
 pub async fn status(global: &Global, args: &Status) -> Result<Exit, Failure> {
-    let session = Session::open(global)?;
-    let (fleet, vault) = (session.fleet(), session.vault());
-    loop {
-        let seen = session.look(&fleet, &vault).await?;
-        let glance = glance(session.desired(), &seen);
-        if args.watch && !session.json() {
-            anstream::print!("\x1b[H\x1b[2J");
-        }
-        print(&session, &glance)?;
-        if !args.watch {
-            return Ok(Exit::of_health(glance.healthy));
-        }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+    if args.watch {
+        return watch::watch(global).await;
     }
+    let (session, display) = watch::open(global, false)?;
+    let seen = match display {
+        Some(display) => watch::look(&session, &display).await?,
+        None => session.look(&session.fleet(), &session.vault()).await?,
+    };
+    let glance = glance(session.desired(), &seen);
+    print(&session, &glance)?;
+    Ok(Exit::of_health(glance.healthy))
 }
 
 /// `members`: the list as etcd has it.
@@ -437,6 +436,7 @@ fn blank(name: &str, address: String) -> MemberGlance {
         service: None,
         problem: None,
         unknown: None,
+        seconds_since_answer: None,
     }
 }
 
@@ -479,16 +479,11 @@ fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
 
 /// For people: the verdict, the members, and what is wrong or unknown.
 pub(super) fn text(glance: &Glance, paint: Paint, width: Option<u16>) -> String {
-    let verdict = match glance.healthy {
-        Some(true) => paint.good(said(glance.healthy)),
-        Some(false) => paint.bad(said(glance.healthy)),
-        None => paint.warn(said(glance.healthy)),
-    };
     let id = glance.cluster_id.as_deref().unwrap_or("-");
     let mut text = format!(
-        "{} {verdict}  {}  id {id}\n",
+        "{} {}  id {id}\n",
         paint.strong(&glance.cluster),
-        strength(glance)
+        verdict(glance, paint)
     );
     let mut table = Table::new([
         "NAME",
@@ -524,6 +519,22 @@ pub(super) fn text(glance: &Glance, paint: Paint, width: Option<u16>) -> String 
         ]);
     }
     text += &format!("{}\n", table.render(width, true));
+    text + &remarks(glance, paint)
+}
+
+/// Whether it is well, and how much it can lose.
+pub(super) fn verdict(glance: &Glance, paint: Paint) -> String {
+    let verdict = match glance.healthy {
+        Some(true) => paint.good(said(glance.healthy)),
+        Some(false) => paint.bad(said(glance.healthy)),
+        None => paint.warn(said(glance.healthy)),
+    };
+    format!("{verdict}  {}", strength(glance))
+}
+
+/// What is wrong or unknown, a line each.
+pub(super) fn remarks(glance: &Glance, paint: Paint) -> String {
+    let mut text = String::new();
     for problem in &glance.problems {
         text += &format!("{} {}\n", paint.bad("!"), printable(problem));
     }
@@ -546,7 +557,7 @@ pub(super) fn text(glance: &Glance, paint: Paint, width: Option<u16>) -> String 
     text
 }
 
-fn role(member: &MemberGlance) -> &'static str {
+pub(super) fn role(member: &MemberGlance) -> &'static str {
     match (member.id.is_some(), member.learner, member.leader) {
         (false, ..) => "-",
         (_, true, _) => "learner",

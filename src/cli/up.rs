@@ -5,6 +5,7 @@ use std::path::Path;
 use super::args::{Global, PlanArgs, Up};
 use super::converge::{Parts, bring_about};
 use super::dry_run;
+use super::env::endpoints;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::ops::model::Intent;
@@ -38,9 +39,35 @@ pub async fn up(global: &Global, args: &Up) -> Result<Exit, Failure> {
         Some(plan) => plan.header.intent.clone(),
         None => converge(global, args.prune),
     };
+    let first = session.vault().dir().status()?.is_empty();
     let changed = bring_about(&session, Parts::of(&session)?, &intent, saved.as_ref()).await?;
+    if first {
+        next_steps(&session);
+    }
     session.finish(true, changed, sentence(&session, changed));
     Ok(Exit::Done)
+}
+
+/// What there is to do once a cluster has come up for the first time.
+fn next_steps(session: &Session) {
+    let desired = session.desired();
+    session.note(&format!("clients connect to {}", endpoints(desired)));
+    session.note(
+        "each client needs a certificate: `quorate pki issue NAME --out DIR`; then `quorate env NAME --dir DIR` prints the \
+         settings of etcdctl",
+    );
+    session.note(&format!(
+        "commit {} and {}: the key of the CA in there is encrypted",
+        session.loaded.path.display(),
+        desired.pki.dir.display()
+    ));
+    session.note(match &desired.backup {
+        None => {
+            "no backups are scheduled: describe them in the section `backup` of the inventory, then run `quorate backup \
+             schedule`"
+        }
+        Some(_) => "backups are not scheduled on the hosts yet: run `quorate backup schedule`",
+    });
 }
 
 fn converge(global: &Global, prune: bool) -> Intent {

@@ -3,11 +3,29 @@
 use super::edit::scalar;
 use super::names::{Address, ClusterName, NodeName, Version};
 
+/// The inventory's JSON schema beside it, for editors.
+pub const SCHEMA: &str = "inventory.schema.json";
+
+/// The `.gitignore` beside it. `pki/` is kept: its key is sealed.
+pub const GITIGNORE: &str = "\
+# Private keys of clients (`quorate pki issue`). The CA key in pki/ is encrypted and must be committed.
+*.key
+# Large, and made from upstream's releases.
+*.qbundle
+# Sealed backups, and snapshots.
+backups/
+*.qbackup
+*.snap
+# Plans are made for one moment.
+*.plan.json
+";
+
 /// A commented inventory for `hosts`; three made-up ones when there are none. It parses without warnings for an odd
 /// number of hosts.
 pub fn starter(hosts: &[(NodeName, Address)], version: Version, cluster: &ClusterName) -> String {
     let mut text = format!(
         "\
+# yaml-language-server: $schema={SCHEMA}
 # One etcd cluster. `quorate check` checks this file, `quorate up` brings the hosts in line with it.
 # Keep it in git, together with pki/: the CA key in there is encrypted.
 cluster: {}

@@ -98,6 +98,38 @@ impl Fleet {
         }
     }
 
+    /// The same; a connection that stays silent for `limit` is given up, so that the next question opens a new one. Opening
+    /// one takes as long as it takes.
+    ///
+    /// # Errors
+    /// As [`Fleet::ask`].
+    pub async fn ask_within<'a, T>(
+        &self,
+        spec: &DesiredHost,
+        limit: Option<Duration>,
+        question: impl Fn(Arc<Host>) -> BoxFuture<'a, Result<T, HostError>> + Send,
+    ) -> Result<T, HostError> {
+        let Some(limit) = limit else {
+            return self.ask(spec, question).await;
+        };
+        let host = self.host(spec).await?;
+        match tokio::time::timeout(limit, question(host.clone())).await {
+            Ok(Err(HostError::Lost { .. })) => {
+                self.forget(&spec.name, &host).await;
+                self.ask(spec, question).await
+            }
+            Ok(other) => other,
+            Err(_) => {
+                self.forget(&spec.name, &host).await;
+                Err(HostError::Lost {
+                    node: spec.name.clone(),
+                    operation: "look".to_owned(),
+                    why: format!("no answer within {} s", limit.as_secs()),
+                })
+            }
+        }
+    }
+
     /// Forgets a connection that was lost, so that the next use opens a new one; one that somebody else has opened in its
     /// place meanwhile stays.
     async fn forget(&self, name: &NodeName, lost: &Arc<Host>) {

@@ -17,7 +17,7 @@ pub mod plan;
 pub mod recover;
 pub mod restore;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 pub mod safety;
 pub mod settling;

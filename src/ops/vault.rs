@@ -32,7 +32,7 @@ pub struct Vault {
     ask: AskPassphrase,
     /// Opened at most once, and again when another CA signs.
     authority: Mutex<Option<Arc<Authority>>>,
-    operator: Mutex<Option<ClientTls>>,
+    operator: Mutex<Option<(ClientTls, Timestamp)>>,
 }
 
 impl Vault {
@@ -201,11 +201,15 @@ impl Vault {
     /// As [`Vault::authority`].
     pub async fn operator(&self) -> Result<ClientTls, StoreError> {
         let mut slot = self.operator.lock().await;
-        if let Some(identity) = slot.as_ref() {
+        if let Some((identity, until)) = slot.as_ref()
+            && Timestamp::now() < *until
+        {
             return Ok(identity.clone());
         }
         let authority = self.authority().await?;
         let spec = operator_spec(self.policy.key_type);
+        // Whoever watches for days gets another in time.
+        let half_of_it = Timestamp::now() + spec.validity / 2;
         let issued = authority
             .issue(&spec, Timestamp::now())
             .map_err(|e| self.dir.cannot_use(e))?;
@@ -214,8 +218,20 @@ impl Vault {
             cert_pem: issued.cert_pem.clone(),
             key_pem: issued.key.expose_pem().to_owned().into(),
         };
-        *slot = Some(identity.clone());
+        *slot = Some((identity.clone(), half_of_it));
         Ok(identity)
+    }
+
+    /// Who looks at etcd; `None` before there is a CA.
+    ///
+    /// # Errors
+    /// As [`Vault::authority`].
+    pub async fn viewer(&self) -> Result<Option<ClientTls>, StoreError> {
+        if self.dir.status()?.is_empty() {
+            return Ok(None);
+        }
+        self.authority().await?;
+        self.operator().await.map(Some)
     }
 
     /// A certificate for a client, remembered in `issued.yml` before it is handed out under `name`; with what the client

@@ -22,6 +22,17 @@ pub enum Event {
         /// How long it took.
         seconds: f64,
     },
+    /// A wave of the plan began: its steps run at the same time.
+    WaveStarted {
+        /// Which one it is, from 1.
+        number: usize,
+        /// How many the plan has.
+        of: usize,
+        /// What it is for.
+        title: String,
+        /// Voters that may fail while it runs; -1: writes stop. `None` while there is no cluster.
+        can_lose: Option<i64>,
+    },
     /// A step of the plan began.
     StepStarted {
         /// Id within the plan, `w1.etcd-1`.

@@ -69,6 +69,7 @@ impl<W: Write> State<W> {
     fn line(&mut self, event: &Event) -> Option<String> {
         Some(match event {
             Event::PhaseStarted { phase } => phase.clone(),
+            Event::WaveStarted { .. } => return None,
             Event::PhaseFinished { phase, seconds } => format!("{phase}: took {}", human_seconds(*seconds)),
             Event::StepStarted { step, node, what } => {
                 let what = one_line(what);

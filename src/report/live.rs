@@ -11,7 +11,10 @@ use super::{Event, Paint, human_bytes, human_seconds};
 const MOST_ROWS: usize = 20;
 /// Shorter steps show no time: it would only flicker.
 const SHOW_TIME_AFTER: Duration = Duration::from_secs(2);
-const BAR_WIDTH: usize = 16;
+const BAR_WIDTH: usize = 14;
+/// Room for what has moved: `1023.9 of 1023.9 MiB`, and with how fast: `, 999.9 MiB/s`.
+const AMOUNT: usize = 20;
+const WITH_RATE: usize = AMOUNT + 13;
 /// What a step does keeps this much room beside its progress.
 const WORDS_WIDTH: usize = 16;
 /// Narrower terminals get wrapped lines.
@@ -27,6 +30,8 @@ pub(super) struct Live {
 
 struct Phase {
     name: String,
+    /// The wave of the plan that is under way, for people.
+    wave: Option<String>,
     since: Instant,
 }
 
@@ -69,8 +74,28 @@ impl Live {
                 self.rows.clear();
                 self.phase = Some(Phase {
                     name: phase.clone(),
+                    wave: None,
                     since: now,
                 });
+                vec![]
+            }
+            Event::WaveStarted {
+                number,
+                of,
+                title,
+                can_lose,
+            } => {
+                // What a step of an earlier wave came to is said above; nothing of it goes on turning.
+                self.rows.retain(|row| !matches!(row.state, State::Working(_)));
+                if let Some(phase) = &mut self.phase {
+                    let lose = match can_lose {
+                        None => String::new(),
+                        Some(1) => "  survives 1 failure now".to_owned(),
+                        Some(lose @ 0..) => format!("  survives {lose} failures now"),
+                        Some(_) => "  writes stop meanwhile".to_owned(),
+                    };
+                    phase.wave = Some(format!("{number} of {of}  {}{lose}", one_line(title)));
+                }
                 vec![]
             }
             Event::PhaseFinished { phase, seconds } => self.end_phase(phase, *seconds),
@@ -157,10 +182,14 @@ impl Live {
         let turning = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
         let mark = paint.mark(turning[(elapsed.as_millis() / 120) as usize % turning.len()], ">");
         let time = paint.dim(&whole_seconds(elapsed, "  "));
+        let says = match &phase.wave {
+            Some(wave) => format!("{}  {wave}", phase.name),
+            None => phase.name.clone(),
+        };
         let mut lines = vec![format!(
             "{} {}{time}",
             paint.busy(mark),
-            paint.strong(&paint.cut(&phase.name, width - 12))
+            paint.strong(&paint.cut(&says, width - 12))
         )];
         let many = self.rows.len() > MOST_ROWS;
         let shown = self
@@ -271,7 +300,8 @@ impl Work {
         (paint.busy(paint.mark("▸", ">")), text)
     }
 
-    /// Words, bar, amount and rate, as far as there is room: the bar goes first, then the rate, then the amount.
+    /// Words, bar, amount and rate, as far as there is room: the rate goes first, then the bar, then the amount. Where there
+    /// is a bar it stands in the same column in every line.
     fn moving(
         &self,
         paint: Paint,
@@ -289,18 +319,23 @@ impl Work {
             }
             _ => amount.clone(),
         };
+        if let Some(total) = total.filter(|total| *total > 0) {
+            for (tail, columns) in [(&with_rate, WITH_RATE), (&amount, AMOUNT)] {
+                let Some(left) = room.checked_sub(columns + 2 + BAR_WIDTH + 2) else {
+                    continue;
+                };
+                if left >= WORDS_WIDTH && tail.chars().count() <= columns {
+                    let what = paint.cut(&self.what, left);
+                    return format!("{what:<left$}  {}  {}", bar(paint, done, total), paint.dim(tail));
+                }
+            }
+        }
         let fits = |tail: &str| words + 2 + tail.chars().count() <= room;
         let Some(tail) = [with_rate, amount].into_iter().find(|tail| fits(tail)) else {
             return paint.cut(&self.what, room);
         };
         let left = room - tail.chars().count() - 2;
-        match total.filter(|total| *total > 0 && words + 2 + BAR_WIDTH <= left) {
-            Some(total) => {
-                let what = paint.cut(&self.what, left - BAR_WIDTH - 2);
-                format!("{what}  {}  {}", bar(paint, done, total), paint.dim(&tail))
-            }
-            None => format!("{}  {}", paint.cut(&self.what, left), paint.dim(&tail)),
-        }
+        format!("{}  {}", paint.cut(&self.what, left), paint.dim(&tail))
     }
 }
 

@@ -43,6 +43,60 @@ fn every_line_fits_every_usable_width() {
 }
 
 #[test]
+fn bars_stand_in_one_column_below_the_wave_and_what_it_costs() {
+    let node = |n: usize| Some(format!("etcd-{n}").parse().unwrap());
+    let mut events = vec![
+        Event::PhaseStarted { phase: "apply".into() },
+        Event::WaveStarted {
+            number: 3,
+            of: 6,
+            title: "roll etcd-2".into(),
+            can_lose: Some(0),
+        },
+    ];
+    for (n, what, done) in [
+        (1, "push", 900),
+        (2, "push etcd 3.6.16 and its certificates", 14_208_000),
+    ] {
+        let step = format!("w3.etcd-{n}");
+        events.push(Event::StepStarted {
+            step: step.clone(),
+            node: node(n),
+            what: what.into(),
+        });
+        events.push(Event::StepProgress {
+            step,
+            node: node(n),
+            unit: "bytes",
+            done,
+            total: Some(28_416_000),
+        });
+    }
+    for width in [79, 100, 139] {
+        let text = shown(&events, UNICODE, 1000, width);
+        let live = text.split("-- live --").nth(1).unwrap();
+        assert!(live.contains("3 of 6  roll etcd-2  survives 0 failures now"), "{live}");
+        let column = |line: &&str| line.chars().position(|c| c == '━' || c == '─');
+        let columns: Vec<_> = live
+            .lines()
+            .filter(|l| l.contains("push"))
+            .map(|l| column(&l))
+            .collect();
+        assert!(columns[0].is_some() && columns[0] == columns[1], "{width}:\n{live}");
+    }
+
+    // The next wave takes away what would go on turning.
+    events.push(Event::WaveStarted {
+        number: 4,
+        of: 6,
+        title: "roll etcd-3".into(),
+        can_lose: None,
+    });
+    let text = shown(&events, UNICODE, 1000, 79);
+    assert!(text.contains("4 of 6  roll etcd-3") && !text.contains("push"), "{text}");
+}
+
+#[test]
 fn after_the_run_only_what_stays_is_left() {
     insta::assert_snapshot!(shown(&story::bootstrap(), UNICODE, 3000, 79));
 }

@@ -137,8 +137,25 @@ fn what_init_writes_is_valid() {
     exit code 0
     --- stdout
     wrote inventory.yml: review it, then run `quorate check`
+    wrote .gitignore: what must not be committed
+    wrote inventory.schema.json: editors complete and check the inventory with it
     --- stderr
     "#);
+    // In CI there is no bundle: the inventory is checked, and what was not is said.
+    let checked = desk.run(&["check"]).code(0);
+    assert!(checked.stdout.contains("bundle     NOT CHECKED"), "{}", checked.stdout);
+    let modeline = desk.read("inventory.yml");
+    let schema = modeline
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("# yaml-language-server: $schema="));
+    let read: serde_json::Value = serde_json::from_str(&desk.read(schema.expect("a schema"))).expect("JSON");
+    assert!(read["properties"]["hosts"].is_object());
+    let ignored = desk.read(".gitignore");
+    assert!(
+        ignored.contains("*.key\n") && !ignored.contains("age"),
+        "a sealed key is kept"
+    );
     let rendered = desk.run(&["render", "--out", "out"]).code(0);
     assert_eq!(rendered.stdout, "");
     assert!(

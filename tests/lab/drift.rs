@@ -183,7 +183,12 @@ fn a_config_that_etcd_refuses_is_taken_back_and_the_roll_stops_there() {
         failed.stderr.contains("/nowhere/etcd.log"),
         "the journal says why: {failed}"
     );
-    assert!(failed.stderr.contains("previous files were restored"), "{failed}");
+    assert!(
+        failed
+            .stderr
+            .contains("back on its previous configuration, and healthy"),
+        "{failed}"
+    );
 
     let touched = lab.restarted_since(&before);
     assert_eq!(touched.len(), 1, "the roll stopped at the first: {touched:?}");

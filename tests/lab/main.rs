@@ -46,3 +46,4 @@ mod ssh;
 mod streams;
 mod up;
 mod upkeep;
+mod watch;

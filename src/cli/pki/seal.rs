@@ -32,8 +32,15 @@ pub async fn seal(session: &Session, args: &Seal) -> Result<Exit, Failure> {
         let further: Vec<Recipient> = everybody.iter().filter(|r| !is_among(r, &fixed)).cloned().collect();
         vault.dir().write_recipients(&further)?;
     }
+    let sealed_for_more = !args.recipient.is_empty();
     let labels: Vec<String> = everybody.iter().map(|r| r.label().to_owned()).collect();
     vault.seal(everybody).await?;
+    if sealed_for_more {
+        session.note(
+            "a new operator also needs a login on each host: put the SSH key into authorized_keys of the account that the \
+             inventory names",
+        );
+    }
     session.finish(
         true,
         1,

@@ -96,10 +96,16 @@ pub async fn run(
     reporter: &dyn Reporter,
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
-    for wave in &plan.waves {
+    for (at, wave) in plan.waves.iter().enumerate() {
         if stop.is_cancelled() {
             return Err(RunError::Stopped(format!("`{}` was not started", wave.title)));
         }
+        reporter.event(&Event::WaveStarted {
+            number: at + 1,
+            of: plan.waves.len(),
+            title: wave.title.clone(),
+            can_lose: wave.tolerance.map(|tolerance| tolerance.during),
+        });
         fault::point(&format!("before:{}", first_id(wave)));
         tokio::select! {
             safe = still_safe(wave, world, reporter) => safe?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use crate::etcd::{ClientTls, EtcdError, Metrics};
-use crate::inventory::{DesiredHost, MemberId};
+use crate::inventory::{Desired, DesiredHost, MemberId};
 use crate::ops::fleet::Fleet;
 use crate::ops::inspect::metrics;
 use crate::ops::model::{Fact, Membership};
@@ -64,12 +64,7 @@ fn believe_the_leader(
 /// The members that a leader hears from: what it received from them has grown between two looks. Whether a stream is open
 /// says nothing of one whose machine lost power. Only who leads both times can tell: nobody answers anyone else's heartbeats.
 pub(super) async fn heard_at(fleet: &Arc<Fleet>, leader: &DesiredHost, tls: &ClientTls) -> Fact<BTreeSet<MemberId>> {
-    let interval = fleet
-        .desired()
-        .options
-        .get("heartbeat-interval")
-        .and_then(|value| value.as_u64());
-    let pause = SOME_HEARTBEATS.max(Duration::from_millis(interval.unwrap_or_default()) * AS_MANY);
+    let pause = some_heartbeats(fleet.desired());
     let looks = async {
         let before = metrics(fleet, leader, tls).await?;
         tokio::time::sleep(pause).await;
@@ -81,7 +76,17 @@ pub(super) async fn heard_at(fleet: &Arc<Fleet>, leader: &DesiredHost, tls: &Cli
     }
 }
 
-fn heard_between(before: &Metrics, now: &Metrics) -> Fact<BTreeSet<MemberId>> {
+/// How long a leader is listened to before a member counts as silent.
+pub(super) fn some_heartbeats(desired: &Desired) -> Duration {
+    let interval = desired
+        .options
+        .get("heartbeat-interval")
+        .and_then(|value| value.as_u64());
+    SOME_HEARTBEATS.max(Duration::from_millis(interval.unwrap_or_default()) * AS_MANY)
+}
+
+/// Whom a leader has heard from between two looks at what it measured.
+pub(super) fn heard_between(before: &Metrics, now: &Metrics) -> Fact<BTreeSet<MemberId>> {
     if [before, now].iter().any(|metrics| metrics.is_leader != Some(true)) {
         return Fact::Unknown("the leader changed meanwhile".into());
     }

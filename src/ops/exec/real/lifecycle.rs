@@ -97,12 +97,13 @@ impl RealWorld {
             // On a way back the previous release is the later one: etcd from 3.6 on starts on storage of the minor before,
             // also while a downgrade is under way.
             None => match self.put_back(step, node, before.files, reporter).await {
-                Ok(()) => "the previous files were restored, and it is healthy again".to_owned(),
+                Ok(()) => "it is back on its previous configuration, and healthy".to_owned(),
                 Err(failure) => format!("the previous files were restored, but it is still not healthy: {failure}"),
             },
         };
         StepError {
-            message: format!("{}; {outcome}", error.message),
+            // What holds now comes first; then why.
+            message: format!("{outcome}; the new one failed: {}", error.message),
             ..error
         }
     }

@@ -1,0 +1,183 @@
+//! What is on the screen while hosts answer: the verdict with a clock, a line for each member with the age of its answer, and
+//! what is wrong. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::aged;
+use super::lines::columns;
+use crate::cli::status::{Glance, remarks, role, verdict};
+use crate::inventory::{Desired, NodeName};
+use crate::ops::observe::{Board, Moment, Seen};
+use crate::report::{Cell, Paint, Table, Tone, human_bytes, human_seconds};
+
+/// Keys that end it: q, Q, Ctrl-D.
+pub(super) const QUIT: [u8; 3] = [b'q', b'Q', 4];
+
+/// Younger answers have no age worth reading.
+const NOW: Duration = Duration::from_millis(2_500);
+
+/// Columns that go first where there is no room for all.
+const GO: [&str; 6] = ["ADDRESS", "IN USE", "LAG", "RAFT INDEX", "DB", "VERSION"];
+
+/// The screen of `status --watch`.
+pub(super) fn watching(desired: &Desired, board: &Board, now: Moment, paint: Paint, width: usize) -> Vec<String> {
+    let clock = format!("{}  q quits", now.clock.strftime("%H:%M:%S UTC"));
+    lines(desired, board, now, paint, width, &clock)
+}
+
+/// What is shown while `status` still waits for some.
+pub(super) fn waiting(desired: &Desired, board: &Board, now: Moment, paint: Paint, width: usize) -> Vec<String> {
+    lines(desired, board, now, paint, width, "")
+}
+
+fn lines(desired: &Desired, board: &Board, now: Moment, paint: Paint, width: usize, clock: &str) -> Vec<String> {
+    let glance = aged(desired, board, now);
+    let asked = asking(board, &glance, now);
+    let says = match asked.len() {
+        0 => verdict(&glance, paint),
+        _ => paint.busy(&format!("waiting for {}", asked.join(", "))),
+    };
+    let title = format!("{} {says}", paint.strong(&glance.cluster));
+    let mut lines = vec![beside(&title, &paint.dim(clock), width)];
+    lines.extend(table(&glance, board, now, paint, width).lines().map(str::to_owned));
+    if asked.is_empty() {
+        lines.extend(remarks(&glance, paint).lines().map(str::to_owned));
+    }
+    lines
+}
+
+/// One text at the left, one at the right, where there is room for both.
+fn beside(left: &str, right: &str, width: usize) -> String {
+    match width.checked_sub(columns(left) + columns(right) + 2) {
+        Some(_) if right.is_empty() => left.to_owned(),
+        Some(room) => format!("{left}{}  {right}", " ".repeat(room)),
+        None => format!("{left}\n{right}"),
+    }
+}
+
+/// Hosts that have not answered the first time.
+fn asking(board: &Board, glance: &Glance, now: Moment) -> Vec<String> {
+    let names = glance.members.iter().map(|member| &member.name);
+    names
+        .filter(|name| seen(board, name, now) == Some(Seen::Asking))
+        .cloned()
+        .collect()
+}
+
+/// `None` for a member that is no host of the inventory.
+fn seen(board: &Board, name: &str, now: Moment) -> Option<Seen> {
+    let name: NodeName = name.parse().ok()?;
+    board.knows(&name).then(|| board.seen(&name, now))
+}
+
+fn table(glance: &Glance, board: &Board, now: Moment, paint: Paint, width: usize) -> String {
+    (0..=GO.len())
+        .map(|gone| with_columns(glance, board, now, paint, &GO[..gone]))
+        .find(|table| table.lines().all(|line| columns(line.trim_end()) <= width))
+        .unwrap_or_else(|| with_columns(glance, board, now, paint, &GO))
+}
+
+fn with_columns(glance: &Glance, board: &Board, now: Moment, paint: Paint, gone: &[&str]) -> String {
+    let all = [
+        "NAME",
+        "ADDRESS",
+        "HEALTH",
+        "ROLE",
+        "VERSION",
+        "DB",
+        "IN USE",
+        "RAFT INDEX",
+        "LAG",
+        "ANSWERED",
+    ];
+    let shown = |name: &&str| !gone.contains(name);
+    let mut table = Table::new(all.into_iter().filter(shown)).right(["DB", "IN USE", "RAFT INDEX", "LAG"]);
+    for member in &glance.members {
+        let seen = seen(board, &member.name, now);
+        let health = match (member.healthy, seen) {
+            (_, Some(Seen::Asking)) => Cell::new("...").tone(Tone::Dim),
+            (Some(true), _) => Cell::new("ok").tone(Tone::Good),
+            (Some(false), _) => Cell::new("DOWN").tone(Tone::Bad),
+            (None, _) => Cell::new("UNKNOWN").tone(Tone::Warn),
+        };
+        let or_none = |text: Option<String>| Cell::new(text.unwrap_or_else(|| "-".to_owned()));
+        let cells = [
+            Cell::new(member.name.clone()),
+            Cell::new(member.address.trim_start_matches("https://").to_owned()),
+            health,
+            Cell::new(role(member)),
+            or_none(member.version.clone()),
+            or_none(member.db_size.map(human_bytes)),
+            or_none(member.db_in_use.map(human_bytes)),
+            or_none(member.raft_index.map(|index| index.to_string())),
+            or_none(member.lag.map(|lag| lag.to_string())),
+            age(seen),
+        ];
+        table.row(
+            all.iter()
+                .zip(cells)
+                .filter(|(name, _)| shown(name))
+                .map(|(_, cell)| cell),
+        );
+    }
+    table.render(None, paint.colour)
+}
+
+/// How old is what the line says.
+fn age(seen: Option<Seen>) -> Cell {
+    let seconds = |since: Duration| match since.as_secs() {
+        seconds @ 0..=99 => format!("{seconds} s"),
+        _ => human_seconds(since.as_secs_f64()),
+    };
+    match seen {
+        None => Cell::new("-"),
+        Some(Seen::Asking) => Cell::new("not yet").tone(Tone::Dim),
+        Some(Seen::Ago(since)) if since < NOW => Cell::new("now"),
+        Some(Seen::Ago(since)) => Cell::new(format!("{} ago", seconds(since))).tone(Tone::Warn),
+        Some(Seen::Silent(Some(since))) => Cell::new(format!("no answer for {}", seconds(since))).tone(Tone::Bad),
+        Some(Seen::Silent(None)) => Cell::new("no answer").tone(Tone::Bad),
+    }
+}
+
+/// A glance, and when it was.
+#[derive(Debug, Serialize)]
+pub(super) struct Dated<'a> {
+    pub(super) at: Timestamp,
+    #[serde(flatten)]
+    pub(super) glance: &'a Glance,
+}
+
+/// What makes one glance another for whoever reads a list of changes: neither ages nor what grows with every write.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Gist {
+    verdict: (Option<bool>, Option<usize>, Option<usize>, Option<String>),
+    says: Vec<String>,
+    members: Vec<(String, Option<bool>, bool, bool, Option<String>)>,
+}
+
+pub(super) fn gist(glance: &Glance) -> Gist {
+    let says = glance.problems.iter().chain(&glance.unknown).chain(&glance.alarms);
+    let says = says.chain(&glance.downgrade);
+    let backups = glance.backups.iter().flat_map(|backups| &backups.findings);
+    Gist {
+        verdict: (
+            glance.healthy,
+            glance.voters,
+            glance.can_lose,
+            glance.cluster_id.clone(),
+        ),
+        says: says.chain(backups).cloned().collect(),
+        members: glance
+            .members
+            .iter()
+            .map(|m| (m.name.clone(), m.healthy, m.leader, m.learner, m.version.clone()))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

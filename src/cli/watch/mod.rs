@@ -1,0 +1,262 @@
+//! `status` while hosts still answer, and `status --watch`: each host is asked on its own, and shown with the age of what it
+//! said. One that stops answering delays nobody.
+
+mod display;
+mod frame;
+mod lines;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use self::display::Display;
+use super::args::{Global, OutputFormat};
+use super::error::{Exit, Failure};
+use super::interrupt;
+use super::session::{Session, reporter_for};
+use super::status::{Glance, glance, text};
+use crate::host::HostFacts;
+use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::fleet::Fleet;
+use crate::ops::model::{Fact, Observed};
+use crate::ops::observe::{Board, Heard, Moment, Question, Seen, conclude, hear};
+use crate::ops::vault::Vault;
+use crate::report::{Paint, terminal_width};
+
+/// How often a host is asked: a few answers are missed before the last one is too old to count.
+const CADENCE: Duration = Duration::from_secs(1);
+
+/// How often everything is looked at instead of the service alone: files, certificates, data.
+const EVERYTHING_EVERY: Duration = Duration::from_secs(30);
+
+/// How often ages and the clock move on.
+const TICK: Duration = Duration::from_millis(200);
+
+/// A cluster that answers sooner is shown at once, and not in parts.
+const WORTH_SHOWING: Duration = Duration::from_millis(400);
+
+/// Whether there is a screen to draw on: both streams lead to a terminal that can move its cursor.
+fn has_screen(global: &Global) -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+    global.output == OutputFormat::Human && terminal && !dumb
+}
+
+/// A session that can show each host as it answers, where there is a screen.
+///
+/// # Errors
+/// As [`Session::open`].
+pub fn open(global: &Global, watching: bool) -> Result<(Session, Option<Arc<Display>>), Failure> {
+    if !has_screen(global) {
+        return Ok((Session::open_with(global, reporter_for(global))?, None));
+    }
+    let display = Arc::new(match watching {
+        true => Display::whole_screen(),
+        false => Display::below_the_cursor(),
+    });
+    Ok((Session::open_with(global, display.clone())?, Some(display)))
+}
+
+/// One look, of which each part is on the screen as soon as it is known.
+///
+/// # Errors
+/// As [`Session::look`].
+pub async fn look(session: &Session, display: &Display) -> Result<Observed, Failure> {
+    let (fleet, vault) = (session.fleet(), session.vault());
+    let tls = session.identity(&vault).await?;
+    let desired = session.desired();
+    let mut board = Board::new(desired, tls.is_some());
+    let mut heard = std::collections::BTreeMap::new();
+    let mut looks: FuturesUnordered<_> = desired
+        .hosts
+        .values()
+        .map(|spec| async {
+            let begun = now();
+            let told = hear(&fleet, spec, tls.as_ref(), Question::default()).await;
+            (spec.name.clone(), told, begun)
+        })
+        .collect();
+    let shown_from = Instant::now() + WORTH_SHOWING;
+    let mut tick = interval(TICK);
+    while heard.len() < desired.hosts.len() {
+        tokio::select! {
+            Some((name, told, _)) = looks.next() => {
+                // Here the answer is as old as the wait for the others, and said to be.
+                board.hear(&name, told.clone(), now());
+                heard.insert(name, told);
+            }
+            _ = tick.tick() => {}
+        }
+        if Instant::now() >= shown_from {
+            display.draw(|width| frame::waiting(desired, &board, now(), Paint::from_env(true), width));
+        }
+    }
+    display.leave();
+    Ok(conclude(&fleet, tls.as_ref(), heard).await)
+}
+
+/// `status --watch`.
+///
+/// # Errors
+/// When the CA cannot be opened.
+pub async fn watch(global: &Global) -> Result<Exit, Failure> {
+    let (session, display) = open(global, true)?;
+    let (fleet, vault) = (session.fleet(), session.vault());
+    let desired = session.desired();
+    let mut board = Board::new(desired, session.identity(&vault).await?.is_some());
+    let (tell, mut told) = unbounded_channel();
+    let listen = Arc::new(AtomicBool::new(false));
+    for spec in desired.hosts.values() {
+        let round = Rounds {
+            fleet: fleet.clone(),
+            vault: vault.clone(),
+            spec: spec.clone(),
+            listen: listen.clone(),
+        };
+        tokio::spawn(round.forever(tell.clone()));
+    }
+    let stop = interrupt::asked_to_stop();
+    tokio::pin!(stop);
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut printer = Printer::default();
+    loop {
+        tokio::select! {
+            Some((name, heard, begun)) = told.recv() => board.hear(&name, heard, begun),
+            _ = tick.tick() => {}
+            () = &mut stop => return Ok(Exit::Interrupted),
+        }
+        let now = now();
+        listen.store(board.in_the_dark(now), Ordering::Relaxed);
+        match &display {
+            Some(display) => {
+                display.draw(|width| frame::watching(desired, &board, now, Paint::from_env(true), width));
+                if display.keys().iter().any(|key| frame::QUIT.contains(key)) {
+                    return Ok(Exit::Done);
+                }
+            }
+            None if board.complete(now) => {
+                if printer.print_changes(&session, &board, now).is_err() {
+                    // Nobody reads any more.
+                    return Ok(Exit::Done);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+/// This moment.
+fn now() -> Moment {
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    let time = clock_gettime(clock);
+    Moment {
+        since_boot: Duration::new(time.tv_sec as u64, time.tv_nsec as u32),
+        clock: Timestamp::now(),
+    }
+}
+
+/// One host, asked again and again.
+struct Rounds {
+    fleet: Arc<Fleet>,
+    vault: Arc<Vault>,
+    spec: DesiredHost,
+    listen: Arc<AtomicBool>,
+}
+
+impl Rounds {
+    async fn forever(self, tell: UnboundedSender<(NodeName, Heard, Moment)>) {
+        let mut before: Option<(HostFacts, Instant)> = None;
+        let mut shown = String::new();
+        loop {
+            let (begun, at) = (Instant::now(), now());
+            let tls = self.vault.viewer().await.ok().flatten();
+            if let Some(tls) = &tls
+                && shown != tls.cert_pem
+            {
+                // A new certificate is shown on new connections only.
+                if !shown.is_empty() {
+                    self.fleet.forget_clients().await;
+                }
+                shown.clone_from(&tls.cert_pem);
+            }
+            let question = Question {
+                before: before
+                    .as_ref()
+                    .filter(|(_, since)| since.elapsed() < EVERYTHING_EVERY)
+                    .map(|(facts, _)| facts),
+                impatient: true,
+                listen: self.listen.load(Ordering::Relaxed),
+            };
+            let everything = question.before.is_none();
+            let heard = hear(&self.fleet, &self.spec, tls.as_ref(), question).await;
+            match (&heard.facts, everything) {
+                (Fact::Known(facts), true) => before = Some((facts.clone(), begun)),
+                (Fact::Known(_), false) => {}
+                // It may come back as another.
+                _ => before = None,
+            }
+            if tell.send((self.spec.name.clone(), heard, at)).is_err() {
+                return;
+            }
+            sleep_until(begun + CADENCE).await;
+        }
+    }
+}
+
+/// Where there is no screen: one object, or one block, for each change.
+#[derive(Default)]
+struct Printer {
+    last: Option<frame::Gist>,
+}
+
+impl Printer {
+    fn print_changes(&mut self, session: &Session, board: &Board, now: Moment) -> std::io::Result<()> {
+        let glance = aged(session.desired(), board, now);
+        let gist = frame::gist(&glance);
+        if self.last.as_ref() == Some(&gist) {
+            return Ok(());
+        }
+        self.last = Some(gist);
+        let mut out = anstream::stdout().lock();
+        match session.json() {
+            true => writeln!(
+                out,
+                "{}",
+                serde_json::to_string(&frame::Dated {
+                    at: now.clock,
+                    glance: &glance
+                })?
+            )?,
+            false => {
+                writeln!(out, "{}", now.clock.strftime("%Y-%m-%d %H:%M:%SZ"))?;
+                write!(out, "{}", text(&glance, Paint::from_env(true), terminal_width()))?;
+            }
+        }
+        out.flush()
+    }
+}
+
+/// What is known at this moment, with the age of each part.
+fn aged(desired: &Desired, board: &Board, now: Moment) -> Glance {
+    let mut glance = glance(desired, &board.observed(now));
+    for member in &mut glance.members {
+        let seen = member.name.parse().ok().map(|name| board.seen(&name, now));
+        member.seconds_since_answer = match seen {
+            Some(Seen::Ago(since) | Seen::Silent(Some(since))) => Some(since.as_secs()),
+            _ => None,
+        };
+    }
+    glance
+}
