@@ -7,6 +7,7 @@ mod backup_package;
 mod backup_places;
 mod backup_run;
 mod backup_schedule;
+mod backup_trust;
 mod bundle;
 mod closed;
 mod confirm;

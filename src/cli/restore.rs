@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::args::{Global, Restore};
 use super::backup::{open, take};
+use super::backup_trust::vouch;
 use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::session::Session;
@@ -32,7 +33,9 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
         session.spec(name)?;
     }
     let vault = session.vault();
-    let backup = vault.unlock(open(&args.file, args.bare)?).await?;
+    let source = open(&args.file, args.bare)?;
+    vouch(&session, &source, args.unsigned)?;
+    let backup = vault.unlock(source).await?;
     let terms = Terms {
         without: args.without.clone(),
         bump: !args.no_bump,
