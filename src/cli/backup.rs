@@ -17,7 +17,7 @@ use crate::backup::place::Address;
 use crate::backup::trust::is_ahead;
 use crate::backup::{
     BackupError, Candidate, DrillError, Entry, Findings, Keep, Manifest, Programs, RestoreTool, Seal, Source, Standing,
-    drill, expired, list,
+    Unlocked, drill, expired, list,
 };
 use crate::bundle::{Bundle, BundleError, Program};
 use crate::inventory::{Arch, Version};
@@ -48,9 +48,9 @@ pub async fn backup(global: &Global, command: &BackupCommand) -> Result<Exit, Fa
         } => {
             let session = open()?;
             let path = file.clone().map_or_else(|| newest(&session), Ok)?;
-            let source = self::open(&path, *bare)?;
-            vouch(&session, &source, *unsigned)?;
-            verify(&session, source, scratch.as_deref()).await
+            let backup = session.vault().unlock(self::open(&path, *bare)?).await?;
+            vouch(&session, backup.source(), *unsigned)?;
+            verify(&session, backup, scratch.as_deref()).await
         }
         BackupCommand::Schedule(args) => schedule(&open()?, args).await,
         // On a host, where there is no inventory.
@@ -272,9 +272,8 @@ fn warn_about(session: &Session, unusable: &[BackupError]) {
     }
 }
 
-async fn verify(session: &Session, source: Source, scratch: Option<&Path>) -> Result<Exit, Failure> {
-    let path = source.path().to_owned();
-    let backup = session.vault().unlock(source).await?;
+async fn verify(session: &Session, backup: Unlocked, scratch: Option<&Path>) -> Result<Exit, Failure> {
+    let path = backup.source().path().to_owned();
     let manifest = backup.source().manifest().cloned();
     let scratch = scratch_directory(scratch)?;
     let version = manifest.as_ref().map_or(session.desired().version, |m| m.etcd_version);

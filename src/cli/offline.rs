@@ -25,7 +25,7 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
         .unwrap_or(Path::new("."));
     let newest = Bundle::find(global.bundle.as_deref(), base)
         .ok()
-        .and_then(|b| b.versions().into_keys().rfind(|version| known_bad(*version).is_none()));
+        .and_then(|(b, _)| b.versions().into_keys().rfind(|version| known_bad(*version).is_none()));
     let version = args.version.or(newest).unwrap_or(USUAL);
     let text = inventory::init::starter(&args.hosts, version, &args.cluster);
     let mut file = std::fs::OpenOptions::new()

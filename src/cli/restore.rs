@@ -33,9 +33,8 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
         session.spec(name)?;
     }
     let vault = session.vault();
-    let source = open(&args.file, args.bare)?;
-    vouch(&session, &source, args.unsigned)?;
-    let backup = vault.unlock(source).await?;
+    let backup = vault.unlock(open(&args.file, args.bare)?).await?;
+    vouch(&session, backup.source(), args.unsigned)?;
     let terms = Terms {
         without: args.without.clone(),
         bump: !args.no_bump,

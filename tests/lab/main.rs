@@ -38,6 +38,7 @@ mod refusals_supplies;
 mod releases;
 mod restore;
 mod schedule;
+mod signatures;
 mod ssh;
 mod streams;
 mod up;
