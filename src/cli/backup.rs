@@ -1,6 +1,5 @@
 //! `backup create`, `list`, `verify`, `prune`.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,6 +9,8 @@ use super::args::{BackupCommand, CreateArgs, Global, PruneArgs};
 use super::backup_schedule::schedule;
 use super::backup_trust::vouch;
 use super::error::{Exit, Failure};
+use super::interrupt::Endings;
+use super::scratch::Scratch;
 use super::session::Session;
 use super::{backup_places as places, backup_run};
 use super::{closed, confirm, sight};
@@ -275,10 +276,19 @@ fn warn_about(session: &Session, unusable: &[BackupError]) {
 async fn verify(session: &Session, backup: Unlocked, scratch: Option<&Path>) -> Result<Exit, Failure> {
     let path = backup.source().path().to_owned();
     let manifest = backup.source().manifest().cloned();
-    let scratch = scratch_directory(scratch)?;
+    let mut endings = Endings::listen()?;
+    let scratch = match scratch {
+        Some(place) => Scratch::below(place)?,
+        None => Scratch::below(&std::env::temp_dir())?,
+    };
     let version = manifest.as_ref().map_or(session.desired().version, |m| m.etcd_version);
     let programs = extract(&session.bundle()?, version, scratch.path())?;
-    let found = session.phase("drill", drill(backup, &programs, scratch.path())).await?;
+    let held = session.phase("drill", drill(backup, &programs, scratch.path()));
+    let found = tokio::select! {
+        found = held => found?,
+        // What was restored is the whole database in the clear: it goes before we do.
+        () = endings.next() => return Ok(Exit::Interrupted),
+    };
     print(session, &path, manifest.as_ref(), &found);
     Ok(if found.contradictions.is_empty() {
         Exit::Done
@@ -314,22 +324,6 @@ fn newest(session: &Session) -> Result<PathBuf, Failure> {
             ),
         )
         .hint("see `quorate backup list` and pass one, or take one with `quorate backup create`")
-    })
-}
-
-/// Removed with everything in it when it is dropped; nobody else can look inside.
-fn scratch_directory(place: Option<&Path>) -> Result<tempfile::TempDir, Failure> {
-    let mut builder = tempfile::Builder::new();
-    builder
-        .prefix("quorate-drill-")
-        .permissions(std::fs::Permissions::from_mode(0o700));
-    let made = match place {
-        Some(place) => builder.tempdir_in(place),
-        None => builder.tempdir(),
-    };
-    made.map_err(|e| {
-        Failure::new(Exit::Usage, format!("cannot create a scratch directory: {e}"))
-            .hint("pass a directory with --scratch")
     })
 }
 

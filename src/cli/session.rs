@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Global, OutputFormat};
 use super::draft::{self, Draft};
 use super::error::{Detail, Exit, Failure};
-use super::{bundle_trust, probe};
+use super::{bundle_trust, probe, scratch};
 use crate::bundle::{Bundle, Found};
 use crate::host::ssh::{SshEnvironment, connect};
 use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets, Transport};
@@ -68,6 +68,7 @@ impl Session {
     /// # Errors
     /// Every problem in it at once; `--limit` names that it does not know.
     pub fn open(global: &Global) -> Result<Self, Failure> {
+        scratch::clear_dead();
         let reporter = reporter_for(global);
         let loaded = inventory::load(&global.inventory)?;
         warn(global, reporter.as_ref(), &loaded, &[]);

@@ -23,6 +23,7 @@ mod members_refusals;
 mod members_versions;
 mod model;
 mod moved_entries;
+mod nothing_left;
 mod odd_logins;
 mod pki;
 mod pki_clients;
