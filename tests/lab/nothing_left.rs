@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::harness::{Lab, release, wait_until};
 
+const NONE: [PathBuf; 0] = [];
+
 /// The directories that a run has for itself, in all places where it may have them.
 fn directories(pid: u32) -> Vec<PathBuf> {
     let root = std::env::temp_dir();
@@ -21,7 +23,7 @@ fn directories(pid: u32) -> Vec<PathBuf> {
 
 fn secrets_in(dirs: &[PathBuf]) -> String {
     let found = Command::new("grep")
-        .args(["-rl", "PRIVATE KEY"])
+        .args(["-rlI", "PRIVATE KEY"])
         .args(dirs)
         .output()
         .expect("grep");
@@ -87,14 +89,14 @@ fn whatever_ends_etcdctl_leaves_no_key_behind() {
         let ended = running.wait();
         if name != "KILL" {
             assert_eq!(ended.status, Some(130), "{name}\n{ended}");
-            assert_eq!(directories(quorate), [""; 0], "{name}");
+            assert_eq!(directories(quorate), NONE, "{name}");
             until("etcdctl to end", || !lives(etcdctl));
             continue;
         }
         assert_eq!(directories(quorate).len(), 1, "nobody was left to clear it away");
         assert_eq!(secrets_in(&dirs), "");
         lab.quorate(&["status"]).ok();
-        assert_eq!(directories(quorate), [""; 0], "the next run did");
+        assert_eq!(directories(quorate), NONE, "the next run did");
         if lives(etcdctl) {
             signal(etcdctl, "KILL");
         }
@@ -124,7 +126,7 @@ fn whatever_ends_etcdctl_leaves_no_key_behind() {
     terminal.wait().expect("script");
     until("quorate to end", || !lives(quorate));
     until("etcdctl to end", || !lives(etcdctl));
-    assert_eq!(directories(quorate), [""; 0]);
+    assert_eq!(directories(quorate), NONE);
 }
 
 #[test]
@@ -143,7 +145,7 @@ fn a_drill_that_is_ended_leaves_no_database_in_the_clear() {
         if name == "KILL" {
             lab.quorate(&["status"]).ok();
         }
-        assert_eq!(directories(quorate), [""; 0], "{name}");
+        assert_eq!(directories(quorate), NONE, "{name}");
     }
 }
 
