@@ -56,6 +56,7 @@ pub async fn recover(global: &Global, args: &Recover) -> Result<Exit, Failure> {
         bump: !args.no_bump,
         snapshot_first: false,
         any_cluster: false,
+        unsigned: false,
     };
     let order = session
         .phase("check the backup", restore::order(&terms, backup.clone()))

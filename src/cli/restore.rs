@@ -40,6 +40,7 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
         bump: !args.no_bump,
         snapshot_first: !global.no_snapshot,
         any_cluster: args.from_another_cluster,
+        unsigned: args.unsigned,
     };
     let order = session.phase("check the backup", order(&terms, backup.clone())).await?;
     let size = human_bytes(order.snapshot.size);
@@ -119,6 +120,8 @@ pub(super) struct Terms {
     pub snapshot_first: bool,
     /// Take a backup of another cluster.
     pub any_cluster: bool,
+    /// Take what this cluster's CA did not sign.
+    pub unsigned: bool,
 }
 
 /// Reads the whole backup before anything is stopped for it.
@@ -144,5 +147,6 @@ pub(super) async fn order(terms: &Terms, backup: Unlocked) -> Result<RestoreOrde
         without: terms.without.clone(),
         snapshot_first: terms.snapshot_first,
         any_cluster: terms.any_cluster,
+        unsigned: terms.unsigned,
     })
 }
