@@ -422,7 +422,9 @@ impl Action {
                 AuthorityTurn::Prepare => "create the new CA and seal its key to the operators".into(),
                 AuthorityTurn::Switch => "sign with the new CA from now on".into(),
                 AuthorityTurn::Retire => "remove the old CA from ca.crt".into(),
-                AuthorityTurn::Disown => "remove the old CA from ca.crt, and no longer trust backups signed under it".into(),
+                AuthorityTurn::Disown => {
+                    "remove the old CA from ca.crt, and no longer trust backups signed under it".into()
+                }
             },
             Action::Provision { change } => change.describe(),
             Action::ClearAborted => "move the remains of an aborted start aside".into(),
