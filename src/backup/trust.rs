@@ -90,9 +90,11 @@ impl Trust {
     /// What the signature of a file of so many bytes says.
     pub fn judge(&self, manifest: &Manifest, signature: Option<&Signature>, bytes: u64, now: Timestamp) -> Standing {
         match self.signer(manifest, signature, bytes) {
+            Ok((_, certificate)) if !valid_at(&certificate, manifest.taken_at) => {
+                Standing::Unsigned(Doubt::Invalid { at: manifest.taken_at })
+            }
             Ok((by, _)) if is_ahead(manifest, now) => Standing::Ahead(by),
-            Ok((by, certificate)) if valid_at(&certificate, manifest.taken_at) => Standing::Signed(by),
-            Ok(_) => Standing::Unsigned(Doubt::Invalid { at: manifest.taken_at }),
+            Ok((by, _)) => Standing::Signed(by),
             Err(doubt) => Standing::Unsigned(doubt),
         }
     }

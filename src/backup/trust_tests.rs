@@ -234,8 +234,13 @@ async fn a_signature_is_judged_as_of_the_backups_date() {
         doubt(standing(&path, &retired(now() - 30 * HOUR))),
         Doubt::OtherCa { .. }
     ));
-    // Dated before and after the life of the certificate.
-    for (name, when) in [("b.qbackup", when - HOUR), ("c.qbackup", when + HOUR)] {
+    // Dated before and after the life of the certificate; a date in the future is no way around that.
+    let ahead = now() + 24 * HOUR;
+    for (name, when) in [
+        ("b.qbackup", when - HOUR),
+        ("c.qbackup", when + HOUR),
+        ("d.qbackup", ahead),
+    ] {
         let signer = operator(&ca, now() - 20 * HOUR);
         let path = shelf.put(name, Some(signer), taken(when, "etcd-1", "manual")).await;
         assert_eq!(doubt(standing(&path, &trust)), Doubt::Invalid { at: when });
