@@ -39,13 +39,7 @@ fn packages_and_programs_become_a_bundle_whose_programs_run_and_name_their_versi
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("etcd.qbundle");
     let sources: Vec<_> = by_version.values().flatten().cloned().collect();
-    let created = create(&out, &sources, CreateOptions::default()).unwrap();
-    let tried: Vec<_> = created
-        .notes
-        .iter()
-        .filter(|note| note.contains("was not tested"))
-        .collect();
-    assert!(tried.is_empty(), "{tried:?}");
+    create(&out, &sources, CreateOptions::default()).unwrap();
 
     let bundle = Bundle::open(&out).unwrap();
     bundle.verify().unwrap();
@@ -60,4 +54,158 @@ fn packages_and_programs_become_a_bundle_whose_programs_run_and_name_their_versi
         let said = Command::new(&etcd).arg("--version").output().unwrap().stdout;
         assert!(String::from_utf8_lossy(&said).starts_with(&format!("etcd Version: {version}\n")));
     }
+}
+
+/// A directory with a bundle of one real release, SSH keys, and an inventory.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        let (_, sources) = sources().into_iter().next_back().unwrap();
+        create(&desk.path("etcd.qbundle"), &sources, CreateOptions::default()).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// A shell line here: whether it succeeded, and all that it said.
+    fn sh(&self, line: &str) -> (bool, String) {
+        let quorate = env!("CARGO_BIN_EXE_quorate");
+        let output = Command::new("sh")
+            .args(["-c", &format!("quorate() {{ {quorate} \"$@\"; }}\n{line}")])
+            .current_dir(self.0.path())
+            .env("HOME", self.0.path())
+            .env_remove("SSH_AUTH_SOCK")
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    fn ok(&self, line: &str) -> String {
+        let (ok, said) = self.sh(line);
+        assert!(ok, "{line}\n{said}");
+        said
+    }
+
+    fn refused(&self, line: &str, why: &str) {
+        let (ok, said) = self.sh(line);
+        assert!(!ok && said.contains(why), "{line}\n{said}");
+    }
+}
+
+const BY_HAND: &str = "tar -xOf etcd.qbundle manifest.json | \
+                       ssh-keygen -Y verify -n quorate-bundle -f allowed -I alice -s etcd.qbundle.sig";
+
+#[test]
+fn what_quorate_signs_ssh_keygen_verifies_and_the_other_way_round() {
+    let desk = Desk::new();
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        desk.ok(&format!("ssh-keygen -q -t {kind} -N '' -C {kind} -f {kind}"));
+        desk.write("allowed", &format!("alice {}", desk.read(&format!("{kind}.pub"))));
+        desk.ok(&format!("quorate bundle sign etcd.qbundle --key {kind}"));
+        desk.ok(BY_HAND);
+        desk.ok("quorate bundle show --manifest etcd.qbundle >m; tar -xOf etcd.qbundle manifest.json | cmp - m");
+        let said = desk.ok("quorate bundle verify etcd.qbundle --allowed-signers allowed");
+        assert!(said.contains("signed by alice"), "{said}");
+
+        // The agent has the key, and this machine's file only its public half.
+        let agent = format!(
+            "eval $(ssh-agent -s) >/dev/null; trap 'kill $SSH_AGENT_PID' EXIT; ssh-add -q {kind}; rm etcd.qbundle.sig"
+        );
+        desk.ok(&format!("{agent}; quorate bundle sign etcd.qbundle"));
+        desk.ok(BY_HAND);
+        desk.ok(&format!("{agent}; quorate bundle sign etcd.qbundle --key {kind}.pub"));
+        desk.ok(BY_HAND);
+
+        desk.ok(&format!(
+            "ssh-keygen -q -Y sign -n quorate-bundle -f {kind} <m >etcd.qbundle.sig"
+        ));
+        desk.ok("quorate bundle verify etcd.qbundle --allowed-signers allowed");
+    }
+    desk.refused("quorate bundle sign etcd.qbundle", "no agent can sign");
+    desk.ok("ssh-keygen -q -t ed25519 -N secret -f locked");
+    desk.refused(
+        "quorate bundle sign etcd.qbundle --key locked </dev/null",
+        "cannot be used",
+    );
+}
+
+#[test]
+fn the_inventory_demands_a_signer_or_a_digest() {
+    let desk = Desk::new();
+    desk.ok("ssh-keygen -q -t ed25519 -N '' -C a -f a; ssh-keygen -q -t ed25519 -N '' -C b -f b");
+    let version = Bundle::open(&desk.path("etcd.qbundle"))
+        .unwrap()
+        .versions()
+        .into_keys()
+        .next_back()
+        .unwrap();
+    let inventory = |bundle: &str| {
+        desk.write(
+            "inventory.yml",
+            &format!("cluster: c\netcd: {{version: {version}}}\n{bundle}hosts:\n  - {{name: n1, address: 10.0.0.1}}\n"),
+        );
+    };
+    let check = "quorate check";
+    inventory("");
+    let said = desk.ok(check);
+    assert!(said.contains("the bundle is") && said.contains("not signed"), "{said}");
+
+    let digest = desk.ok("tar -xOf etcd.qbundle manifest.json | sha256sum | cut -d' ' -f1");
+    inventory(&format!("bundle: {{sha256: {}}}\n", digest.trim()));
+    desk.ok(check);
+    inventory(&format!("bundle: {{sha256: \"{}\"}}\n", "0".repeat(64)));
+    desk.refused(check, "and the inventory wants 0000");
+    inventory("bundle: {sha256: 12ab, signer: alice}\n");
+    desk.refused(check, "is not a SHA-256");
+
+    inventory("bundle: {signed_by: [alice, bob]}\n");
+    desk.refused(check, "cannot read");
+    desk.write("pki/allowed_signers", &format!("alice {}", desk.read("a.pub")));
+    desk.refused(check, "is not signed: there is no");
+    desk.ok("quorate bundle sign --key b");
+    desk.refused(check, "its key is not listed");
+    desk.ok("quorate bundle sign --key a");
+    let said = desk.ok(check);
+    assert!(said.contains("signed by alice"), "{said}");
+    let said = desk.ok("quorate bundle verify");
+    assert!(said.contains("signed by alice"), "{said}");
+    desk.write("pki/allowed_signers", &format!("carol {}", desk.read("a.pub")));
+    desk.refused(check, "is listed for `carol`");
+    desk.write(
+        "pki/allowed_signers",
+        &format!("alice valid-before=\"20200101\" {}", desk.read("a.pub")),
+    );
+    desk.refused(check, "its key counted until");
+    desk.write("pki/allowed_signers", "alice nonsense\n");
+    desk.refused(check, "line 1: ");
+    desk.write("pki/allowed_signers", &format!("alice {}", desk.read("a.pub")));
+    desk.ok("tar -xOf etcd.qbundle manifest.json | ssh-keygen -q -Y sign -n file -f a >etcd.qbundle.sig");
+    desk.refused(check, "it was made for `file`");
+    desk.ok(
+        "(tar -xOf etcd.qbundle manifest.json; echo) | ssh-keygen -q -Y sign -n quorate-bundle -f a >etcd.qbundle.sig",
+    );
+    desk.refused(check, "changed after it was signed");
+    desk.write("etcd.qbundle.sig", "nothing");
+    desk.refused(check, "is not a signature by an SSH key");
+
+    // An executable with the bundle inside takes the signature along.
+    desk.ok("quorate bundle sign --key a; quorate bundle embed --into airgap; rm etcd.qbundle*");
+    desk.ok("./airgap check");
+    desk.ok("rm airgap.sig");
+    desk.refused("./airgap check", "there is no");
 }

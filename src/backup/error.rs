@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::etcd::EtcdError;
-use crate::pki::Tried;
+use crate::pki::{SignerError, Tried};
 
 /// Why a backup could not be taken, written or read.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,12 @@ pub enum BackupError {
     /// A file of this name exists.
     #[error("{} exists already", path.display())]
     Exists { path: PathBuf },
+    /// It cannot be signed.
+    #[error("the backup cannot be signed")]
+    Sign {
+        #[from]
+        source: SignerError,
+    },
     /// The description of the cluster is longer than the file's head.
     #[error("the manifest is {bytes} bytes long; a backup has room for {}", super::format::HEAD)]
     ManifestTooLong { bytes: usize },
@@ -83,6 +89,7 @@ impl BackupError {
                 "add at least one age or SSH public key to `pki.recipients`, or pass --plain (readable by everyone who gets the \
                  file)"
             }
+            BackupError::Sign { .. } => "check the certificates with `quorate pki show`",
             BackupError::Seal { .. } => "check the keys in `pki.recipients`",
             BackupError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some space there, or pass another path with --out; nothing incomplete was kept"

@@ -4,9 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::error::BackupError;
 use super::manifest::Manifest;
 use super::source::{Kind, Source};
+use super::trust::{Standing, Trust};
 use super::write::manifest_beside;
 use crate::inventory::ClusterName;
 
@@ -21,6 +24,8 @@ pub struct Entry {
     pub sealed: bool,
     /// What it says of itself.
     pub manifest: Manifest,
+    /// Whether that counts.
+    pub standing: Standing,
 }
 
 impl Entry {
@@ -49,11 +54,18 @@ pub struct Listing {
     pub unusable: Vec<BackupError>,
 }
 
+impl Listing {
+    /// The newest one that is signed by this cluster's CA, and not dated in the future.
+    pub fn newest(self) -> Option<Entry> {
+        self.entries.into_iter().find(|entry| entry.standing.counts())
+    }
+}
+
 /// Looks through a directory for the backups of a cluster. One that does not exist holds none.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn list(directory: &Path, cluster: &ClusterName) -> Result<Listing, BackupError> {
+pub fn list(directory: &Path, cluster: &ClusterName, trust: &Trust, now: Timestamp) -> Result<Listing, BackupError> {
     let failed = |source| BackupError::Read {
         path: directory.to_owned(),
         source,
@@ -69,7 +81,7 @@ pub fn list(directory: &Path, cluster: &ClusterName) -> Result<Listing, BackupEr
         if !is_named_like_one(&path) {
             continue;
         }
-        match describe(&path) {
+        match describe(&path, trust, now) {
             Ok(Some(entry)) if entry.manifest.cluster == *cluster => listing.entries.push(entry),
             Ok(_) => {}
             Err(error) => listing.unusable.push(error),
@@ -83,7 +95,7 @@ pub fn list(directory: &Path, cluster: &ClusterName) -> Result<Listing, BackupEr
 }
 
 /// `None` for a plain snapshot that nobody described.
-fn describe(path: &Path) -> Result<Option<Entry>, BackupError> {
+fn describe(path: &Path, trust: &Trust, now: Timestamp) -> Result<Option<Entry>, BackupError> {
     let source = Source::open(path)?;
     let metadata = fs::metadata(path).map_err(|source| BackupError::Read {
         path: path.to_owned(),
@@ -94,6 +106,7 @@ fn describe(path: &Path) -> Result<Option<Entry>, BackupError> {
         bytes: metadata.len(),
         sealed: *source.kind() == Kind::Sealed,
         manifest: manifest.clone(),
+        standing: source.standing(trust, now),
     }))
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::{ClusterId, ClusterName, PeerUrl, Version};
 
-/// The number of this manifest's layout.
-pub const FORMAT: u32 = 1;
+/// The number of this manifest's layout. 1 had no signature, and is still read.
+pub const FORMAT: u32 = 2;
 
 /// A backup's description: one JSON object on one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`manifest`] | what a backup says of itself |
+//! | [`signature`], [`trust`] | who says so, and whether that counts |
 //! | [`format`] | how a `.qbackup` is laid out |
 //! | [`mod@write`] | the file as it grows: `.part`, synced, renamed |
 //! | [`mod@take`] | from a member's snapshot stream to a file |
@@ -25,20 +26,25 @@ pub mod manifest;
 pub mod place;
 pub mod retention;
 pub mod schedule;
+pub mod signature;
 pub mod source;
 pub mod take;
 pub mod tool;
+pub mod trust;
 pub mod write;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;
 
 pub use drill::{DrillError, Findings, Programs, drill};
 pub use error::BackupError;
 pub use list::{Entry, Listing, list};
 pub use manifest::{KeyspaceHash, Manifest, ManifestMember, SnapshotDigest};
-pub use retention::{Keep, expired};
+pub use retention::{Candidate, Keep, expired};
 pub use source::{Kind, Source, Unlocked, damage};
 pub use take::{About, take};
 pub use tool::RestoreTool;
+pub use trust::{Doubt, SignedBy, Standing, Trust};
 pub use write::{Seal, file_name};

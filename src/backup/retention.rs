@@ -1,18 +1,60 @@
 //! Which backups to keep. Pure: the same moments and rules give the same answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::format;
+use super::manifest::Manifest;
+use super::trust::{SignedBy, Standing, is_ahead};
 pub use crate::inventory::KeepPolicy as Keep;
 
 /// Tells which hour, day, week or month a moment falls into.
 type Calendar = fn(DateTime) -> (i16, i16);
 
-/// The position of every backup that no rule keeps, for the moments at which they were taken, in any order.
-pub fn expired(taken: &[Timestamp], keep: &Keep) -> Vec<usize> {
+/// A backup that may go.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// What it says of itself.
+    pub manifest: &'a Manifest,
+    /// Whether that counts.
+    pub standing: &'a Standing,
+}
+
+/// The position of every backup that no rule keeps.
+///
+/// Each signer's backups are counted by themselves: a member that lies about its own can displace nobody else's. What is
+/// not signed by this cluster's CA, or dated in the future, is neither counted nor goes; with `unsigned`, those without a
+/// signature are counted by themselves, too. Copies of one backup count once, and stay or go together.
+pub fn expired(candidates: &[Candidate<'_>], keep: &Keep, unsigned: bool, now: Timestamp) -> Vec<usize> {
+    let mut series: BTreeMap<Option<&SignedBy>, BTreeMap<Vec<u8>, Vec<usize>>> = BTreeMap::new();
+    for (index, Candidate { manifest, standing }) in candidates.iter().enumerate() {
+        let signer = match standing {
+            Standing::Signed(by) => Some(by),
+            Standing::Unsigned(_) if unsigned && !is_ahead(manifest, now) => None,
+            Standing::Ahead(_) | Standing::Unsigned(_) => continue,
+        };
+        // What cannot be told apart is not deleted.
+        let Ok(same) = format::json(manifest) else { continue };
+        series.entry(signer).or_default().entry(same).or_default().push(index);
+    }
+    let mut gone = Vec::new();
+    for copies in series.values() {
+        let copies: Vec<&Vec<usize>> = copies.values().collect();
+        let taken: Vec<Timestamp> = copies
+            .iter()
+            .map(|each| candidates[each[0]].manifest.taken_at)
+            .collect();
+        gone.extend(outside(&taken, keep).into_iter().flat_map(|index| copies[index]));
+    }
+    gone.sort_unstable();
+    gone
+}
+
+/// The position of every moment that no rule keeps, in any order.
+fn outside(taken: &[Timestamp], keep: &Keep) -> Vec<usize> {
     let mut newest_first: Vec<usize> = (0..taken.len()).collect();
     newest_first.sort_by_key(|&index| (std::cmp::Reverse(taken[index]), index));
     let mut kept: BTreeSet<usize> = newest_first.iter().take(keep.last).copied().collect();
@@ -50,7 +92,7 @@ mod tests {
     }
 
     fn kept<'a>(texts: &[&'a str], keep: Keep) -> Vec<&'a str> {
-        let gone = expired(&moments(texts), &keep);
+        let gone = outside(&moments(texts), &keep);
         (0..texts.len())
             .filter(|i| !gone.contains(i))
             .map(|i| texts[i])
@@ -105,11 +147,11 @@ mod tests {
         ) {
             let keep = Keep { last, hourly, daily, weekly, monthly };
             let taken: Vec<Timestamp> = seconds.iter().map(|s| Timestamp::from_second(*s).unwrap()).collect();
-            let gone = expired(&taken, &keep);
+            let gone = outside(&taken, &keep);
             let left: Vec<Timestamp> = (0..taken.len()).filter(|i| !gone.contains(i)).map(|i| taken[i]).collect();
             prop_assert!(left.contains(taken.iter().max().unwrap()));
             prop_assert!(left.len() <= last + hourly + daily + weekly + monthly);
-            prop_assert_eq!(expired(&left, &keep), Vec::<usize>::new());
+            prop_assert_eq!(outside(&left, &keep), Vec::<usize>::new());
         }
     }
 }

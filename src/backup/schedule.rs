@@ -38,6 +38,9 @@ pub struct Orders {
     pub to: Vec<BackupPlace>,
     /// Which stay; `None`: all.
     pub keep: Option<Keep>,
+    /// CAs of before, PEM, and until when each vouched for backups.
+    #[serde(default)]
+    pub retired: Vec<(String, Timestamp)>,
     /// SHA-256 (hex) of what the inventory meant.
     pub inventory_sha256: String,
     /// A directory to work in.
@@ -73,11 +76,11 @@ pub fn turns(answered: &BTreeMap<String, Answered>) -> Vec<&str> {
     names.into_iter().map(|(name, _)| name.as_str()).collect()
 }
 
-/// Whether a place holds a backup of the round that began at `begun`.
+/// Whether a place holds a backup of the round that began at `begun`; what is not signed is none.
 pub fn has_this_round(kept: &[Kept], begun: Timestamp) -> bool {
     let earliest = begun - SAME_ROUND;
     kept.iter()
-        .any(|kept| kept.manifest.reason == REASON && kept.manifest.taken_at >= earliest)
+        .any(|kept| kept.standing.counts() && kept.manifest.reason == REASON && kept.manifest.taken_at >= earliest)
 }
 
 /// How a run on a host ended: what `status` reads.

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::check::{CheckedSeal, CheckedSnapshot, Damage};
@@ -14,6 +15,8 @@ use super::database::{Shape, shape};
 use super::error::BackupError;
 use super::format::{self, HEAD, MAGIC};
 use super::manifest::{FORMAT, Manifest, SnapshotDigest};
+use super::signature::Signature;
+use super::trust::{Doubt, Standing, Trust};
 use super::write::manifest_beside;
 use crate::pki::{AskPassphrase, FittingKey, OpenError};
 
@@ -29,7 +32,15 @@ const BUFFER: usize = 1 << 20;
 pub struct Source {
     path: PathBuf,
     kind: Kind,
-    manifest: Option<Manifest>,
+    bytes: u64,
+    manifest: Option<Described>,
+}
+
+/// What a backup says of itself, and who says so.
+#[derive(Debug, Clone)]
+pub(super) struct Described {
+    pub manifest: Manifest,
+    pub signature: Option<Signature>,
 }
 
 /// What kind of file it is.
@@ -93,6 +104,7 @@ impl Source {
             return Ok(Self {
                 path: path.to_owned(),
                 kind: Kind::Sealed,
+                bytes: size,
                 manifest: Some(manifest),
             });
         }
@@ -115,6 +127,7 @@ impl Source {
         Ok(Self {
             path: path.to_owned(),
             kind,
+            bytes: size,
             manifest: read_beside(path)?,
         })
     }
@@ -131,7 +144,15 @@ impl Source {
 
     /// What it says of itself. For a sealed file this is proven only once it has been read to its end.
     pub fn manifest(&self) -> Option<&Manifest> {
-        self.manifest.as_ref()
+        self.manifest.as_ref().map(|described| &described.manifest)
+    }
+
+    /// What its signature says.
+    pub fn standing(&self, trust: &Trust, now: Timestamp) -> Standing {
+        match &self.manifest {
+            Some(described) => described.standing(self.bytes, trust, now),
+            None => Standing::Unsigned(Doubt::Missing),
+        }
     }
 
     /// Finds the key for a sealed file among the operator's; asks for a passphrase at most here.
@@ -139,7 +160,7 @@ impl Source {
     /// # Errors
     /// When none of them opens it.
     pub fn unlock(self, identities: &[PathBuf], ask: &mut AskPassphrase<'_>) -> Result<Unlocked, BackupError> {
-        let key = match (&self.kind, &self.manifest) {
+        let key = match (&self.kind, self.manifest()) {
             (Kind::Sealed, Some(manifest)) => {
                 let seal = self.read_seal()?;
                 self.whole(&seal, manifest)?;
@@ -202,7 +223,7 @@ impl Source {
         match error {
             OpenError::NoKey { tried } => BackupError::NotYours {
                 path: self.path.clone(),
-                sealed_to: self.manifest.as_ref().map(|m| m.sealed_to.clone()).unwrap_or_default(),
+                sealed_to: self.manifest().map(|m| m.sealed_to.clone()).unwrap_or_default(),
                 tried,
             },
             OpenError::Damaged { why } => BackupError::Damaged {
@@ -233,7 +254,7 @@ impl Unlocked {
     /// When the file cannot be opened.
     pub fn reader(&self) -> io::Result<Box<dyn Read + Send>> {
         let mut file = File::open(&self.source.path)?;
-        match (&self.source.kind, &self.key, &self.source.manifest) {
+        match (&self.source.kind, &self.key, self.source.manifest()) {
             (Kind::Sealed, Some(key), Some(manifest)) => {
                 file.seek(SeekFrom::Start(HEAD as u64))?;
                 let opened = key
@@ -271,7 +292,7 @@ impl Unlocked {
             }
         };
         let digest = read().map_err(|error| damage(path, error))?;
-        match &self.source.manifest {
+        match self.source.manifest() {
             Some(manifest) if manifest.snapshot != digest => Err(BackupError::Damaged {
                 path: path.clone(),
                 why: format!("it does not match its manifest ({})", manifest.snapshot.sha256),
@@ -305,7 +326,7 @@ fn header_length(seal: &[u8]) -> Option<u64> {
     Some((last + end + 1) as u64)
 }
 
-fn read_manifest(path: &Path, file: &File, size: u64) -> Result<Manifest, BackupError> {
+fn read_manifest(path: &Path, file: &File, size: u64) -> Result<Described, BackupError> {
     if size < HEAD as u64 {
         return Err(BackupError::Truncated { path: path.to_owned() });
     }
@@ -318,7 +339,7 @@ fn read_manifest(path: &Path, file: &File, size: u64) -> Result<Manifest, Backup
 }
 
 /// The manifest beside a plain snapshot, when there is one.
-fn read_beside(snapshot: &Path) -> Result<Option<Manifest>, BackupError> {
+fn read_beside(snapshot: &Path) -> Result<Option<Described>, BackupError> {
     let path = manifest_beside(snapshot);
     match std::fs::read(&path) {
         Ok(text) => parse(&path, &text).map(Some),
@@ -331,7 +352,7 @@ fn read_beside(snapshot: &Path) -> Result<Option<Manifest>, BackupError> {
 ///
 /// # Errors
 /// When there is none that this quorate can read.
-pub(super) fn manifest_of(path: &Path, head: &[u8]) -> Result<Manifest, BackupError> {
+pub(super) fn manifest_of(path: &Path, head: &[u8]) -> Result<Described, BackupError> {
     if !head.starts_with(MAGIC) {
         return Err(BackupError::NotABackup {
             path: path.to_owned(),
@@ -341,21 +362,37 @@ pub(super) fn manifest_of(path: &Path, head: &[u8]) -> Result<Manifest, BackupEr
     parse(path, head)
 }
 
-fn parse(path: &Path, text: &[u8]) -> Result<Manifest, BackupError> {
+fn parse(path: &Path, text: &[u8]) -> Result<Described, BackupError> {
     #[derive(serde::Deserialize)]
     struct Format {
         quorate_backup: u32,
+    }
+    #[derive(serde::Deserialize)]
+    struct Signed {
+        signature: Option<Signature>,
     }
     let failed = |error: serde_json::Error| BackupError::Manifest {
         path: path.to_owned(),
         why: error.to_string(),
     };
     let Format { quorate_backup } = serde_json::from_slice(text).map_err(failed)?;
-    if quorate_backup != FORMAT {
+    if quorate_backup > FORMAT {
         return Err(BackupError::TooNew {
             path: path.to_owned(),
             format: quorate_backup,
         });
     }
-    serde_json::from_slice(text).map_err(failed)
+    let manifest = serde_json::from_slice(text).map_err(failed)?;
+    // Something else in its place is no signature, and not a reason to hide the backup.
+    let signature = serde_json::from_slice(text)
+        .ok()
+        .and_then(|Signed { signature }| signature);
+    Ok(Described { manifest, signature })
+}
+
+impl Described {
+    /// What the signature says of a file of so many bytes.
+    pub(super) fn standing(&self, bytes: u64, trust: &Trust, now: Timestamp) -> Standing {
+        trust.judge(&self.manifest, self.signature.as_ref(), bytes, now)
+    }
 }

@@ -10,7 +10,7 @@ use super::manifest::{FORMAT, KeyspaceHash, Manifest, ManifestMember, SnapshotDi
 use super::write::{BackupWriter, Seal};
 use crate::etcd::{EtcdClient, EtcdError, SnapshotStream};
 use crate::inventory::{ClusterName, Version};
-use crate::pki::Recipient;
+use crate::pki::{Recipient, Signer};
 
 /// A member that is well answers its status within milliseconds.
 const STATUS_LIMIT: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ pub struct About {
 }
 
 /// Streams the snapshot of the member behind `client` into the new file `path`; `progress` is told bytes so far and in
-/// all. The file appears only when all of it is there, checked against the checksum that etcd sends, and on disk.
+/// all. It is signed by `signer`. The file appears only when all of it is there, checked against the checksum that etcd sends, and on disk.
 ///
 /// # Errors
 /// When the member breaks off, its checksum does not hold, or the file cannot be sealed or written. Nothing is left
@@ -47,6 +47,7 @@ pub async fn take(
     client: &EtcdClient,
     about: About,
     seal: Seal,
+    signer: Signer,
     path: &Path,
     progress: &(dyn Fn(u64, Option<u64>) + Send + Sync),
 ) -> Result<Manifest, BackupError> {
@@ -57,7 +58,7 @@ pub async fn take(
     };
     let mut manifest = begin(client, about, &seal).await.map_err(failed)?;
     let stream = client.snapshot().await.map_err(failed)?;
-    let writer = BackupWriter::begin(path, seal);
+    let writer = BackupWriter::begin(path, seal, Some(signer));
     // The hash is asked for once the snapshot has begun: whatever is compacted in between is then compacted in the
     // hash, too, and a restored copy can be brought to the same state to compare.
     let (copied, hash) = tokio::join!(copy(stream, &writer, progress), client.hash_kv(manifest.revision));

@@ -44,7 +44,7 @@ impl Bench {
     }
 
     async fn write(&self, path: &Path, seal: Seal, snapshot: &[u8]) -> Result<Manifest, BackupError> {
-        let writer = BackupWriter::begin(path, seal);
+        let writer = BackupWriter::begin(path, seal, None);
         for chunk in snapshot.chunks(32 * 1024) {
             writer.chunk(Bytes::copy_from_slice(chunk)).await;
         }
@@ -75,7 +75,7 @@ impl Bench {
     }
 }
 
-fn manifest() -> Manifest {
+pub(super) fn manifest() -> Manifest {
     Manifest {
         quorate_backup: FORMAT,
         cluster: "prod-a".parse().unwrap(),
@@ -124,7 +124,7 @@ fn with_metas(pages: u64, metas: [(u64, u64); 2]) -> Vec<u8> {
 }
 
 /// As etcd sends it: the database and its checksum.
-fn snapshot(pages: u64) -> Vec<u8> {
+pub(super) fn snapshot(pages: u64) -> Vec<u8> {
     let mut bytes = with_metas(pages, [(5, 9), (5, 8)]);
     let sum = Sha256::digest(&bytes);
     bytes.extend_from_slice(&sum);
@@ -171,7 +171,7 @@ async fn a_sealed_file_shows_its_first_line_and_nothing_of_the_snapshot() {
 #[tokio::test]
 async fn a_backup_that_was_given_up_or_has_no_recipient_leaves_nothing_behind() {
     let bench = Bench::new();
-    let writer = BackupWriter::begin(&bench.path("a.qbackup"), Seal::To(bench.recipients.clone()));
+    let writer = BackupWriter::begin(&bench.path("a.qbackup"), Seal::To(bench.recipients.clone()), None);
     writer.chunk(Bytes::from_static(b"half")).await;
     writer.give_up().await;
     let error = bench

@@ -16,8 +16,9 @@ use tokio::task::JoinHandle;
 use super::error::BackupError;
 use super::format;
 use super::manifest::Manifest;
+use super::signature::Signature;
 use crate::inventory::ClusterName;
-use crate::pki::Recipient;
+use crate::pki::{Recipient, Signer};
 
 /// Chunks of 32 KiB on their way from the network to the disk: 8 MiB, whatever the snapshot's size.
 const UNDER_WAY: usize = 256;
@@ -65,11 +66,11 @@ pub(super) struct BackupWriter {
 }
 
 impl BackupWriter {
-    /// Begins a file that will be `path`.
-    pub(super) fn begin(path: &Path, seal: Seal) -> Self {
+    /// Begins a file that will be `path`. Only tests leave it unsigned.
+    pub(super) fn begin(path: &Path, seal: Seal, signer: Option<Signer>) -> Self {
         let (sender, receiver) = mpsc::channel(UNDER_WAY);
         let path = path.to_owned();
-        let thread = tokio::task::spawn_blocking(move || write(&path, &seal, receiver));
+        let thread = tokio::task::spawn_blocking(move || write(&path, &seal, signer.as_ref(), receiver));
         Self { sender, thread }
     }
 
@@ -98,7 +99,12 @@ impl BackupWriter {
 }
 
 /// The body of the writing thread. Without a manifest at the end the backup was given up, and no file is left.
-fn write(path: &Path, seal: &Seal, mut receiver: mpsc::Receiver<Message>) -> Result<(), BackupError> {
+fn write(
+    path: &Path,
+    seal: &Seal,
+    signer: Option<&Signer>,
+    mut receiver: mpsc::Receiver<Message>,
+) -> Result<(), BackupError> {
     let failed = |source| BackupError::Write {
         path: path.to_owned(),
         source,
@@ -126,8 +132,15 @@ fn write(path: &Path, seal: &Seal, mut receiver: mpsc::Receiver<Message>) -> Res
         }
     };
     let json = format::json(&manifest).map_err(|e| failed(e.into()))?;
-    let head = format::head(&json).ok_or(BackupError::ManifestTooLong { bytes: json.len() })?;
-    output.end(&json, &head).map_err(failed)?;
+    let file = output.end(&json).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    let signature = signer.map(|signer| Signature::make(signer, &json, bytes)).transpose()?;
+    let json = format::signed_json(&manifest, signature.as_ref()).map_err(|e| failed(e.into()))?;
+    if matches!(seal, Seal::To(_)) {
+        let head = format::head(&json).ok_or(BackupError::ManifestTooLong { bytes: json.len() })?;
+        file.write_all_at(&head, 0).map_err(failed)?;
+    }
+    file.sync_all().map_err(failed)?;
     keep(temporary, path).map_err(failed)?;
     if matches!(seal, Seal::Plain) {
         write_beside(path, &json)?;
@@ -171,16 +184,14 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Ends the stream; a sealed file gets its manifest twice, inside and in front.
-    fn end(self, json: &[u8], head: &[u8]) -> io::Result<()> {
+    /// Ends the stream; a sealed one with its manifest.
+    fn end(self, json: &[u8]) -> io::Result<&'a File> {
         match self {
             Output::Sealed(mut stream) => {
                 stream.write_all(json)?;
-                let file = stream.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-                file.write_all_at(head, 0)?;
-                file.sync_all()
+                stream.finish()?.into_inner().map_err(io::IntoInnerError::into_error)
             }
-            Output::Plain(file) => file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all(),
+            Output::Plain(file) => file.into_inner().map_err(io::IntoInnerError::into_error),
         }
     }
 }

@@ -15,7 +15,6 @@ use super::layout;
 use super::manifest::{FORMAT, Manifest, PackedFile, Program, ProgramFile, Release};
 use super::packing::Packing;
 use super::source::{self, Source, Unpacked};
-use super::trial::{self, Trial};
 use crate::inventory::{Arch, Version};
 
 /// How a bundle is made.
@@ -23,8 +22,6 @@ use crate::inventory::{Arch, Version};
 pub struct CreateOptions<'a> {
     /// Take releases that are known to lose data.
     pub allow_known_bad: bool,
-    /// Run programs that are made for this machine once, to compare the version they print with the one read from them.
-    pub run_programs: bool,
     /// Told what is being done; called from several threads.
     pub progress: &'a (dyn Fn(Progress<'_>) + Sync),
 }
@@ -33,7 +30,6 @@ impl Default for CreateOptions<'_> {
     fn default() -> Self {
         Self {
             allow_known_bad: false,
-            run_programs: true,
             progress: &|_| {},
         }
     }
@@ -90,7 +86,7 @@ pub fn create(out: &Path, sources: &[PathBuf], options: CreateOptions<'_>) -> Re
         let place = work.path().join(index.to_string());
         fs::create_dir(&place).map_err(BundleError::write(&place))?;
         let source = source::read(path, &place)?;
-        let identity = identify_all(&source, options, &mut notes)?;
+        let identity = identify_all(&source)?;
         notes.extend(source.note.clone());
         add(&mut drafts, identity, source)?;
     }
@@ -127,8 +123,8 @@ struct Draft {
     programs: BTreeMap<Program, (Unpacked, String)>,
 }
 
-/// Identifies every program of a source; they must agree.
-fn identify_all(source: &Source, options: CreateOptions<'_>, notes: &mut Vec<String>) -> Result<Identity, BundleError> {
+/// Identifies every program of a source; they must agree. None of them is run: where they come from is not known yet.
+fn identify_all(source: &Source) -> Result<Identity, BundleError> {
     let mut identities = Vec::new();
     for unpacked in &source.programs {
         let program = unpacked.program;
@@ -139,22 +135,6 @@ fn identify_all(source: &Source, options: CreateOptions<'_>, notes: &mut Vec<Str
         };
         let file = File::open(&unpacked.path).map_err(BundleError::read(&unpacked.path))?;
         let identity = identify(&file, program).map_err(refuse)?;
-        if options.run_programs && trial::is_native(identity.arch) {
-            match trial::ask(&unpacked.path, program) {
-                Trial::Said(version) if version == identity.version => {}
-                Trial::Said(version) => {
-                    let read = identity.version;
-                    return Err(refuse(format!(
-                        "it contains version {read}, but reports {version} when run here"
-                    )));
-                }
-                Trial::Mute(why) => notes.push(format!(
-                    "{}: {program} {} was not tested on this machine: {why}",
-                    source.path.display(),
-                    identity.version
-                )),
-            }
-        }
         identities.push((program, identity));
     }
     let mut distinct = identities.iter().map(|(_, identity)| *identity);

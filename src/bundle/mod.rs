@@ -12,9 +12,11 @@
 //! | push a program | [`Bundle::open_packed`], [`Bundle::open_program`] |
 //! | run a program here | [`Bundle::extract`] |
 //! | check every byte | [`Bundle::verify`] |
+//! | check who made it | [`signature`], [`AllowedSigners`] |
 //! | make one executable of program and bundle | [`embed()`] |
 //! | judge a release | [`known_bad()`], [`entry()`], [`advice()`] |
 
+mod allowed_signers;
 mod archive;
 mod atomic;
 mod budget;
@@ -32,18 +34,20 @@ mod manifest;
 mod open;
 mod packing;
 mod section;
+pub mod signature;
 mod source;
-mod trial;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
+pub use allowed_signers::{AllowedSigners, BadLine, Stranger};
 pub use archive::ArchiveError;
 pub use create::{CreateOptions, Created, Progress, create};
 pub use digest::Digest;
 pub use embed::embed;
 pub use error::BundleError;
+pub use find::Found;
 pub use known_bad::{Entry, KnownBad, USUAL, advice, before_the_next_minor, entry, known_bad};
 pub use manifest::{Manifest, PackedFile, Program, ProgramFile, Release};
 pub use open::Bundle;

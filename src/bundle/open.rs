@@ -176,6 +176,12 @@ impl Bundle {
         &self.inner.manifest
     }
 
+    /// `manifest.json`, byte for byte: what is signed.
+    pub fn manifest_json(&self) -> Vec<u8> {
+        // A manifest has one spelling, which was compared when it was read.
+        self.inner.manifest.to_json().unwrap_or_default()
+    }
+
     /// Identifies the content: the SHA-256 of `manifest.json`, which holds the SHA-256 of everything else.
     pub fn digest(&self) -> Digest {
         self.inner.digest

@@ -82,9 +82,8 @@ pub(super) fn read(path: &Path, work: &Path) -> Result<Source, BundleError> {
     })
 }
 
-/// Executable, so that it can be tried out.
 fn create_program(path: &Path) -> io::Result<File> {
-    File::options().write(true).create_new(true).mode(0o700).open(path)
+    File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Judges by the first bytes, not by the name.

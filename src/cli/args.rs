@@ -398,11 +398,31 @@ pub enum BundleCommand {
     Show {
         /// The bundle [default: see --bundle]
         file: Option<PathBuf>,
+        /// Print its manifest instead, byte for byte: what a signature is made of
+        #[arg(long)]
+        manifest: bool,
     },
-    /// Verify every byte of a bundle against its manifest
+    /// Sign a bundle with an SSH key: BUNDLE.sig beside it
+    #[command(
+        after_help = "The signature is one of `ssh-keygen -Y` over the bundle's manifest, for the namespace `quorate-bundle`.\n\nExamples:\n  quorate bundle sign etcd.qbundle                                 the only key of the agent\n  quorate bundle sign etcd.qbundle --key ~/.ssh/id_ed25519.pub     that key of the agent\n  quorate bundle sign etcd.qbundle --key ~/.ssh/release_ed25519    a key file\n\nWithout quorate:\n  quorate bundle show --manifest etcd.qbundle | ssh-keygen -Y sign -n quorate-bundle -f KEY - >etcd.qbundle.sig"
+    )]
+    Sign {
+        /// The bundle [default: see --bundle]
+        file: Option<PathBuf>,
+        /// A private key, or the public half of one that the agent holds [default: the only one that the agent holds]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Verify every byte of a bundle against its manifest, and its signature
+    #[command(
+        after_help = "The signature lies beside the bundle, in BUNDLE.sig. Without --allowed-signers it is checked where both it and\npki/allowed_signers beside the inventory are there.\n\nWithout quorate:\n  tar -xOf etcd.qbundle manifest.json |\n    ssh-keygen -Y verify -n quorate-bundle -f pki/allowed_signers -I alice@example.com -s etcd.qbundle.sig"
+    )]
     Verify {
         /// The bundle [default: see --bundle]
         file: Option<PathBuf>,
+        /// Demand the signature of somebody whom this file lists, in the format of ssh-keygen(1)
+        #[arg(long, value_name = "FILE")]
+        allowed_signers: Option<PathBuf>,
     },
     /// Create one executable that contains this program and the bundle
     #[command(

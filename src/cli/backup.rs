@@ -1,19 +1,24 @@
 //! `backup create`, `list`, `verify`, `prune`.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::args::{BackupCommand, CreateArgs, Global, PruneArgs};
 use super::backup_schedule::schedule;
+use super::backup_trust::vouch;
 use super::error::{Exit, Failure};
+use super::interrupt::Endings;
+use super::scratch::Scratch;
 use super::session::Session;
 use super::{backup_places as places, backup_run};
 use super::{closed, confirm, sight};
 use crate::backup::place::Address;
+use crate::backup::trust::is_ahead;
 use crate::backup::{
-    BackupError, DrillError, Entry, Findings, Keep, Manifest, Programs, RestoreTool, Seal, Source, drill, expired, list,
+    BackupError, Candidate, DrillError, Entry, Findings, Keep, Manifest, Programs, RestoreTool, Seal, Source, Standing,
+    Unlocked, drill, expired, list,
 };
 use crate::bundle::{Bundle, BundleError, Program};
 use crate::inventory::{Arch, Version};
@@ -36,8 +41,17 @@ pub async fn backup(global: &Global, command: &BackupCommand) -> Result<Exit, Fa
         } => show_at(&open()?, at).await,
         BackupCommand::List { dir, .. } => show(&open()?, dir.as_deref()),
         BackupCommand::Fetch { name, at, out } => places::fetch(&open()?, name.as_deref(), at, out.as_deref()).await,
-        BackupCommand::Verify { file, scratch, bare } => {
-            verify(&open()?, file.as_deref(), scratch.as_deref(), *bare).await
+        BackupCommand::Verify {
+            file,
+            scratch,
+            bare,
+            unsigned,
+        } => {
+            let session = open()?;
+            let path = file.clone().map_or_else(|| newest(&session), Ok)?;
+            let backup = session.vault().unlock(self::open(&path, *bare)?).await?;
+            vouch(&session, backup.source(), *unsigned)?;
+            verify(&session, backup, scratch.as_deref()).await
         }
         BackupCommand::Schedule(args) => schedule(&open()?, args).await,
         // On a host, where there is no inventory.
@@ -143,13 +157,14 @@ fn directory(session: &Session, dir: Option<&Path>) -> PathBuf {
 
 fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
     let dir = directory(session, dir);
-    let listing = list(&dir, &session.desired().cluster)?;
+    let now = Timestamp::now();
+    let listing = list(&dir, &session.desired().cluster, &session.vault().trust()?, now)?;
     warn_about(session, &listing.unusable);
     if session.json() {
         let rows = listing
             .entries
             .iter()
-            .map(|e| json!({ "file": e.path, "bytes": e.bytes, "manifest": e.manifest }));
+            .map(|e| row(json!(e.path), e.bytes, (&e.manifest, &e.standing), now));
         println!("{}", json!({ "backups": rows.collect::<Vec<_>>() }));
     } else if listing.entries.is_empty() {
         println!("{} contains no backup of {}", dir.display(), session.desired().cluster);
@@ -157,39 +172,74 @@ fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
         let rows = listing
             .entries
             .iter()
-            .map(|e| (places::name_of(&e.path), e.sealed, &e.manifest));
-        anstream::println!("{}", table(rows));
+            .map(|e| (places::name_of(&e.path), e.sealed, &e.manifest, &e.standing));
+        anstream::println!("{}", table(rows, now));
     }
     Ok(Exit::Done)
 }
 
 /// The same for a place that is not a directory here.
 async fn show_at(session: &Session, at: &Address) -> Result<Exit, Failure> {
+    let now = Timestamp::now();
     let kept = places::list(session, at).await?;
     if session.json() {
         let rows = kept
             .iter()
-            .map(|k| json!({ "file": k.file.name, "bytes": k.file.bytes, "manifest": k.manifest }));
+            .map(|k| row(json!(k.file.name), k.file.bytes, (&k.manifest, &k.standing), now));
         println!("{}", json!({ "backups": rows.collect::<Vec<_>>() }));
     } else if kept.is_empty() {
         println!("{at} contains no backup of {}", session.desired().cluster);
     } else {
         anstream::println!(
             "{}",
-            table(kept.iter().map(|k| (k.file.name.clone(), true, &k.manifest)))
+            table(
+                kept.iter()
+                    .map(|k| (k.file.name.clone(), true, &k.manifest, &k.standing)),
+                now
+            )
         );
     }
     Ok(Exit::Done)
 }
 
-fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest)>) -> String {
+/// A backup as `--output json` tells it.
+fn row(file: Value, bytes: u64, (manifest, standing): (&Manifest, &Standing), now: Timestamp) -> Value {
+    json!({
+        "file": file,
+        "bytes": bytes,
+        "signed_by": standing.signed_by().map(ToString::to_string),
+        "counts": standing.counts(),
+        "finding": standing.finding(manifest, now),
+        "manifest": manifest,
+    })
+}
+
+fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest, &'a Standing)>, now: Timestamp) -> String {
     let columns = [
-        "TAKEN", "REASON", "REVISION", "KEYS", "SNAPSHOT", "FROM", "ETCD", "FILE",
+        "TAKEN",
+        "REASON",
+        "REVISION",
+        "KEYS",
+        "SNAPSHOT",
+        "FROM",
+        "ETCD",
+        "SIGNED BY",
+        "FILE",
     ];
     let mut table = Table::new(columns)
         .right(["REVISION", "KEYS", "SNAPSHOT"])
         .spare(["KEYS", "ETCD", "REVISION", "FROM", "REASON"]);
-    for (file, sealed, manifest) in rows {
+    let mut findings = Vec::new();
+    for (file, sealed, manifest, standing) in rows {
+        let finding = standing.finding(manifest, now);
+        let signer = standing
+            .signed_by()
+            .map_or_else(|| "UNSIGNED".to_owned(), ToString::to_string);
+        let signer = match &finding {
+            None => Cell::new(signer),
+            Some(_) => Cell::new(signer).tone(Tone::Bad),
+        };
+        findings.extend(finding.map(|text| format!("{file}: {text}")));
         let file = if sealed {
             Cell::new(file)
         } else {
@@ -203,10 +253,16 @@ fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest)>) -> String
             Cell::new(human_bytes(manifest.snapshot.size)),
             Cell::new(manifest.taken_from.clone()),
             Cell::new(manifest.etcd_version.to_string()),
+            signer,
             file,
         ]);
     }
-    table.render(terminal_width(), true)
+    let mut text = table.render(terminal_width(), true);
+    for finding in findings {
+        text.push('\n');
+        text.push_str(&finding);
+    }
+    text
 }
 
 fn warn_about(session: &Session, unusable: &[BackupError]) {
@@ -219,17 +275,22 @@ fn warn_about(session: &Session, unusable: &[BackupError]) {
     }
 }
 
-async fn verify(session: &Session, file: Option<&Path>, scratch: Option<&Path>, bare: bool) -> Result<Exit, Failure> {
-    let path = match file {
-        Some(path) => path.to_owned(),
-        None => newest(session)?,
-    };
-    let backup = session.vault().unlock(open(&path, bare)?).await?;
+async fn verify(session: &Session, backup: Unlocked, scratch: Option<&Path>) -> Result<Exit, Failure> {
+    let path = backup.source().path().to_owned();
     let manifest = backup.source().manifest().cloned();
-    let scratch = scratch_directory(scratch)?;
+    let mut endings = Endings::listen()?;
+    let scratch = match scratch {
+        Some(place) => Scratch::below(place)?,
+        None => Scratch::below(&std::env::temp_dir())?,
+    };
     let version = manifest.as_ref().map_or(session.desired().version, |m| m.etcd_version);
     let programs = extract(&session.bundle()?, version, scratch.path())?;
-    let found = session.phase("drill", drill(backup, &programs, scratch.path())).await?;
+    let held = session.phase("drill", drill(backup, &programs, scratch.path()));
+    let found = tokio::select! {
+        found = held => found?,
+        // What was restored is the whole database in the clear: it goes before we do.
+        () = endings.next() => return Ok(Exit::Interrupted),
+    };
     print(session, &path, manifest.as_ref(), &found);
     Ok(if found.contradictions.is_empty() {
         Exit::Done
@@ -248,30 +309,23 @@ pub(super) fn open(path: &Path, bare: bool) -> Result<Source, BackupError> {
 
 fn newest(session: &Session) -> Result<PathBuf, Failure> {
     let dir = directory(session, None);
-    let listing = list(&dir, &session.desired().cluster)?;
-    let newest = listing.entries.into_iter().next().map(|entry| entry.path);
+    let listing = list(
+        &dir,
+        &session.desired().cluster,
+        &session.vault().trust()?,
+        Timestamp::now(),
+    )?;
+    let newest = listing.newest().map(|entry| entry.path);
     newest.ok_or_else(|| {
         Failure::new(
             Exit::Usage,
-            format!("{} contains no backup of {}", dir.display(), session.desired().cluster),
+            format!(
+                "{} contains no signed backup of {}",
+                dir.display(),
+                session.desired().cluster
+            ),
         )
-        .hint("pass one, or take one with `quorate backup create`")
-    })
-}
-
-/// Removed with everything in it when it is dropped; nobody else can look inside.
-fn scratch_directory(place: Option<&Path>) -> Result<tempfile::TempDir, Failure> {
-    let mut builder = tempfile::Builder::new();
-    builder
-        .prefix("quorate-drill-")
-        .permissions(std::fs::Permissions::from_mode(0o700));
-    let made = match place {
-        Some(place) => builder.tempdir_in(place),
-        None => builder.tempdir(),
-    };
-    made.map_err(|e| {
-        Failure::new(Exit::Usage, format!("cannot create a scratch directory: {e}"))
-            .hint("pass a directory with --scratch")
+        .hint("see `quorate backup list` and pass one, or take one with `quorate backup create`")
     })
 }
 
@@ -373,11 +427,43 @@ fn rules(args: &PruneArgs) -> Result<Keep, Failure> {
     Ok(keep)
 }
 
-async fn prune_at(session: &Session, args: &PruneArgs, at: &Address) -> Result<Exit, Failure> {
+/// What no rule keeps; says what has no part in it.
+fn outside<'a>(
+    session: &Session,
+    args: &PruneArgs,
+    all: impl Iterator<Item = Candidate<'a>>,
+) -> Result<Vec<usize>, Failure> {
     let keep = rules(args)?;
+    let (all, now) = (all.collect::<Vec<_>>(), Timestamp::now());
+    let out = |one: &&Candidate<'_>| match one.standing {
+        Standing::Signed(_) => false,
+        Standing::Ahead(_) => true,
+        Standing::Unsigned(_) => !args.unsigned || is_ahead(one.manifest, now),
+    };
+    let held = all.iter().filter(out).count();
+    if held > 0 {
+        session.reporter.event(&Event::Warning {
+            node: None,
+            text: format!(
+                "{held} not signed by this cluster's CA, or dated in the future: neither counted nor deleted"
+            ),
+            hint: Some("`quorate backup list` says which and why; --unsigned prunes the unsigned ones, too".to_owned()),
+        });
+    }
+    Ok(expired(&all, &keep, args.unsigned, now))
+}
+
+async fn prune_at(session: &Session, args: &PruneArgs, at: &Address) -> Result<Exit, Failure> {
+    rules(args)?;
     let kept = places::list(session, at).await?;
-    let taken: Vec<_> = kept.iter().map(|k| k.manifest.taken_at).collect();
-    let gone: Vec<_> = expired(&taken, &keep).into_iter().map(|index| &kept[index]).collect();
+    let all = kept.iter().map(|k| Candidate {
+        manifest: &k.manifest,
+        standing: &k.standing,
+    });
+    let gone: Vec<_> = outside(session, args, all)?
+        .into_iter()
+        .map(|index| &kept[index])
+        .collect();
     for one in &gone {
         let text = format!("{} is not kept ({})", one.file.name, human_bytes(one.file.bytes));
         session.note(&text);
@@ -403,11 +489,19 @@ async fn prune_at(session: &Session, args: &PruneArgs, at: &Address) -> Result<E
 }
 
 fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
-    let keep = rules(args)?;
-    let listing = list(&directory(session, args.dir.as_deref()), &session.desired().cluster)?;
+    rules(args)?;
+    let listing = list(
+        &directory(session, args.dir.as_deref()),
+        &session.desired().cluster,
+        &session.vault().trust()?,
+        Timestamp::now(),
+    )?;
     warn_about(session, &listing.unusable);
-    let taken: Vec<_> = listing.entries.iter().map(|entry| entry.manifest.taken_at).collect();
-    let gone: Vec<&Entry> = expired(&taken, &keep)
+    let all = listing.entries.iter().map(|entry| Candidate {
+        manifest: &entry.manifest,
+        standing: &entry.standing,
+    });
+    let gone: Vec<&Entry> = outside(session, args, all)?
         .into_iter()
         .map(|index| &listing.entries[index])
         .collect();

@@ -53,10 +53,13 @@ pub enum BackupCommand {
         /// The file is the member/snap/db of a stopped member, although it looks like a snapshot without its checksum
         #[arg(long)]
         bare: bool,
+        /// Accept a file that this cluster's CA did not sign: a snapshot of etcdctl, an old backup, another cluster's
+        #[arg(long)]
+        unsigned: bool,
     },
     /// Delete backups that no rule keeps
     #[command(
-        after_help = "Example:\n  quorate backup prune --keep-last 3 --keep-hourly 24 --keep-daily 7 --keep-weekly 5 --keep-monthly 12\n\nTimes are UTC. Files that are not backups of this cluster are never touched."
+        after_help = "Example:\n  quorate backup prune --keep-last 3 --keep-hourly 24 --keep-daily 7 --keep-weekly 5 --keep-monthly 12\n\nTimes are UTC. Each signer's backups are counted separately. Backups that this cluster's CA did not sign, or that are dated\nin the future, are neither counted nor deleted; files that are not backups of this cluster are never touched."
     )]
     Prune(PruneArgs),
     /// Set up scheduled backups on the hosts as in `backup` of the inventory, and take a first one
@@ -122,6 +125,9 @@ pub struct PruneArgs {
     /// What to keep
     #[command(flatten)]
     pub keep: KeepArgs,
+    /// Also delete backups that this cluster's CA did not sign, counted separately
+    #[arg(long)]
+    pub unsigned: bool,
     /// Only show what would be deleted
     #[arg(long)]
     pub dry_run: bool,
@@ -163,7 +169,7 @@ impl From<KeepArgs> for Keep {
 /// `restore`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Stops all members, moves their data aside, restores the same snapshot on each, and starts them together. Interrupted?\nRun it again to continue. No other run touches the cluster meanwhile.\n\nKubernetes: stop all API servers first, start them again afterwards.\n\nExamples:\n  quorate restore backups/prod-a-20261121T113700Z-manual.qbackup --accept-data-loss\n  quorate restore snapshot.db --accept-data-loss        a file from `etcdctl snapshot save`\n  quorate restore db --without etcd-3 --accept-data-loss   a bare member/snap/db; etcd-3 is gone"
+    after_help = "Stops all members, moves their data aside, restores the same snapshot on each, and starts them together. Interrupted?\nRun it again to continue. No other run touches the cluster meanwhile.\n\nKubernetes: stop all API servers first, start them again afterwards.\n\nExamples:\n  quorate restore backups/prod-a-20261121T113700Z-manual.qbackup --accept-data-loss\n  quorate restore snapshot.db --unsigned --accept-data-loss        a file from `etcdctl snapshot save`\n  quorate restore db --unsigned --without etcd-3 --accept-data-loss   a bare member/snap/db; etcd-3 is gone"
 )]
 pub struct Restore {
     /// A sealed backup, a snapshot of etcdctl, or the member/snap/db of a stopped member
@@ -180,6 +186,9 @@ pub struct Restore {
     /// Accept a backup of a cluster with another name
     #[arg(long)]
     pub from_another_cluster: bool,
+    /// Accept a file that this cluster's CA did not sign: a snapshot of etcdctl, an old backup, another cluster's
+    #[arg(long)]
+    pub unsigned: bool,
 }
 
 /// `recover`

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -29,6 +30,7 @@ pub(super) struct Package {
     recipients: Vec<String>,
     credentials: Vec<Credential>,
     inventory_sha256: String,
+    retired: Vec<(String, Timestamp)>,
     patience: u64,
 }
 
@@ -61,6 +63,7 @@ impl Package {
             recipients: recipients.iter().map(Recipient::public_line).collect(),
             credentials,
             inventory_sha256: digest(session.desired()),
+            retired: retired(session)?,
             patience: args.patience.as_secs(),
         })
     }
@@ -171,8 +174,16 @@ impl Package {
             report: paths.report.to_string(),
             ssh,
             patience: self.patience,
+            retired: self.retired.clone(),
         }
     }
+}
+
+/// CAs of before, as the hosts are told of them.
+fn retired(session: &Session) -> Result<Vec<(String, Timestamp)>, Failure> {
+    let trust = session.vault().trust()?;
+    let each = trust.retired().iter();
+    Ok(each.map(|ca| (ca.certificate.to_pem(), ca.until)).collect())
 }
 
 fn public(file: RenderedFile) -> PushFile {

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::error::{Exit, Failure};
 use super::session::{Session, home};
 use crate::backup::place::{Address, Kept, Limits, Place, PlaceError, RemoteDirectory, StorePlace, backups};
@@ -131,7 +133,12 @@ pub(super) fn name_of(file: &Path) -> String {
 /// When it cannot be inspected.
 pub(super) async fn list(session: &Session, address: &Address) -> Result<Vec<Kept>, Failure> {
     let place = Reach::of(session).open(address).await?;
-    Ok(backups(place.as_ref(), &session.desired().cluster).await?)
+    in_place(session, place.as_ref()).await
+}
+
+async fn in_place(session: &Session, place: &dyn Place) -> Result<Vec<Kept>, Failure> {
+    let trust = session.vault().trust()?;
+    Ok(backups(place, &session.desired().cluster, &trust, Timestamp::now()).await?)
 }
 
 /// `backup fetch`: a backup from a place into a file here.
@@ -148,13 +155,15 @@ pub(super) async fn fetch(
     let name = match name {
         Some(name) => name.to_owned(),
         None => {
-            let kept = backups(place.as_ref(), &session.desired().cluster).await?;
-            let newest = kept.into_iter().next().map(|kept| kept.file.name);
+            let kept = in_place(session, place.as_ref()).await?;
+            let newest = kept.into_iter().find(|kept| kept.standing.counts());
+            let newest = newest.map(|kept| kept.file.name);
             newest.ok_or_else(|| {
                 Failure::new(
                     Exit::Usage,
-                    format!("{at} contains no backup of {}", session.desired().cluster),
+                    format!("{at} contains no signed backup of {}", session.desired().cluster),
                 )
+                .hint(format!("see `quorate backup list --at {at}` and pass one"))
             })?
         }
     };

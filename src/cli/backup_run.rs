@@ -7,19 +7,22 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
 
 use super::backup_places::{Reach, name_of};
 use super::error::{Exit, Failure};
 use crate::backup::place::{Kept, Place, PlaceError, backups};
 use crate::backup::schedule::{Answered, End, Orders, REASON, Report, has_this_round, turns};
-use crate::backup::{About, Manifest, ManifestMember, Seal, expired, file_name, take};
+use crate::backup::{
+    About, Candidate, Manifest, ManifestMember, Seal, Source, Standing, Trust, expired, file_name, take,
+};
 use crate::etcd::{ClientTls, Endpoint, EtcdClient, EtcdError, Member, TcpDial};
 use crate::host::Secrets;
 use crate::host::ssh::SshEnvironment;
 use crate::inventory::{BackupPlace, Version};
-use crate::pki::Recipient;
+use crate::pki::{CertError, Certificate, Recipient, Retired, SecretPem, Signer};
 use crate::report::{chain, human_bytes};
 
 /// A member that is well answers within milliseconds.
@@ -61,17 +64,18 @@ async fn round(orders: &Orders, begun: Timestamp) -> Result<End, Failure> {
     std::fs::create_dir_all(work)
         .map_err(|error| Failure::new(Exit::StepFailed, format!("cannot create {}: {error}", work.display())))?;
     let tls = tls(orders)?;
+    let trust = trust(orders, &tls)?;
     let cluster = Cluster::ask(orders, &tls).await?;
     let before_us = cluster.turn(orders)?;
     let mut places = Places::of(orders);
-    if before_us > 0 && others_did(orders, &mut places, begun, before_us).await {
+    if before_us > 0 && others_did(orders, &mut places, &trust, (begun, before_us)).await {
         return Ok(End::Others);
     }
-    let (file, manifest) = snapshot(orders, &tls, &cluster).await?;
+    let (file, manifest) = snapshot(orders, &tls, &trust, &cluster).await?;
     let put = put(&mut places, &file).await;
     let _ = std::fs::remove_file(&file);
     put?;
-    prune(orders, &mut places).await?;
+    prune(orders, &mut places, &trust).await?;
     Ok(End::Taken {
         file: name_of(&file),
         bytes: manifest.snapshot.size,
@@ -97,6 +101,28 @@ fn tls(orders: &Orders) -> Result<ClientTls, Failure> {
         ca_pem: read(&orders.ca)?,
         cert_pem: read(&orders.certificate)?,
         key_pem: SecretString::from(read(&orders.key)?),
+    })
+}
+
+/// Whose backups count: the CAs that members trust now, and those of before that the orders name.
+fn trust(orders: &Orders, tls: &ClientTls) -> Result<Trust, Failure> {
+    let unusable = |error: CertError| Failure::new(Exit::StepFailed, chain(&error)).hint(error.hint());
+    let current = Certificate::bundle_from_pem(&tls.ca_pem).map_err(unusable)?;
+    let retired = orders.retired.iter().map(|(pem, until)| {
+        Ok(Retired {
+            certificate: Certificate::from_pem(pem)?,
+            until: *until,
+        })
+    });
+    let retired = retired.collect::<Result<_, CertError>>().map_err(unusable)?;
+    Ok(Trust::new(current, retired))
+}
+
+/// What signs the backup: the member's own certificate.
+fn signer(tls: &ClientTls) -> Result<Signer, Failure> {
+    let key = SecretPem::new(Zeroizing::new(tls.key_pem.expose_secret().to_owned()));
+    Signer::new(&tls.cert_pem, &key).map_err(|error| {
+        Failure::new(Exit::StepFailed, chain(&error)).hint("`quorate pki renew` makes new certificates")
     })
 }
 
@@ -209,12 +235,17 @@ fn silent(error: EtcdError) -> Failure {
 }
 
 /// Whether a backup of this round is in every place before the patience with those before us ends.
-async fn others_did(orders: &Orders, places: &mut Places<'_>, begun: Timestamp, before_us: usize) -> bool {
+async fn others_did(
+    orders: &Orders,
+    places: &mut Places<'_>,
+    trust: &Trust,
+    (begun, before_us): (Timestamp, usize),
+) -> bool {
     let patience = Duration::from_secs(orders.patience).saturating_mul(u32::try_from(before_us).unwrap_or(u32::MAX));
     let until = Instant::now() + patience;
     loop {
         let kept = places
-            .in_each(async |place| backups(place, &orders.cluster).await)
+            .in_each(async |place| backups(place, &orders.cluster, trust, Timestamp::now()).await)
             .await;
         // A place that cannot be inspected may lack it.
         let is_there =
@@ -230,7 +261,12 @@ async fn others_did(orders: &Orders, places: &mut Places<'_>, begun: Timestamp, 
     }
 }
 
-async fn snapshot(orders: &Orders, tls: &ClientTls, cluster: &Cluster) -> Result<(PathBuf, Manifest), Failure> {
+async fn snapshot(
+    orders: &Orders,
+    tls: &ClientTls,
+    trust: &Trust,
+    cluster: &Cluster,
+) -> Result<(PathBuf, Manifest), Failure> {
     let recipients = Recipient::parse_all(&orders.recipients, Path::new("/")).map_err(|errors| {
         let why: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Exit::StepFailed, why.join("; "))
@@ -252,8 +288,16 @@ async fn snapshot(orders: &Orders, tls: &ClientTls, cluster: &Cluster) -> Result
     let name = file_name(&about.cluster, about.taken_at, REASON, &seal);
     let path = Path::new(&orders.scratch).join(name);
     let client = client(&orders.url, tls)?;
-    let manifest = take(&client, about, seal, &path, &|_, _| {}).await?;
-    Ok((path, manifest))
+    let manifest = take(&client, about, seal, signer(tls)?, &path, &|_, _| {}).await?;
+    // A backup that nobody would count is found now, and not when it is needed.
+    match Source::open(&path)?.standing(trust, Timestamp::now()) {
+        Standing::Unsigned(doubt) => Err(Failure::new(
+            Exit::StepFailed,
+            format!("the backup would count as unsigned: {doubt}"),
+        )
+        .hint("look at the clock of this host, and at `quorate pki show`")),
+        _ => Ok((path, manifest)),
+    }
 }
 
 /// Into every place; one that fails does not keep the others from getting theirs.
@@ -273,13 +317,20 @@ async fn put(places: &mut Places<'_>, file: &Path) -> Result<(), Failure> {
 }
 
 /// Deletes scheduled backups that no rule keeps; never others.
-async fn prune(orders: &Orders, places: &mut Places<'_>) -> Result<(), Failure> {
+async fn prune(orders: &Orders, places: &mut Places<'_>, trust: &Trust) -> Result<(), Failure> {
     let Some(keep) = &orders.keep else { return Ok(()) };
     let pruned = places.in_each(async |place| {
-        let mut kept = backups(place, &orders.cluster).await?;
+        let now = Timestamp::now();
+        let mut kept = backups(place, &orders.cluster, trust, now).await?;
         kept.retain(|kept| kept.manifest.reason == REASON);
-        let taken: Vec<_> = kept.iter().map(|kept| kept.manifest.taken_at).collect();
-        for index in expired(&taken, keep) {
+        let candidates: Vec<_> = kept
+            .iter()
+            .map(|kept| Candidate {
+                manifest: &kept.manifest,
+                standing: &kept.standing,
+            })
+            .collect();
+        for index in expired(&candidates, keep, false, now) {
             place.delete(&kept[index].file.name).await?;
         }
         Ok(())

@@ -18,7 +18,7 @@ use crate::inventory::{BackupPlace, BackupPolicy, Desired, DesiredHost, NodeName
 use crate::ops::model::{Fact, Membership, Observed, why_and_help};
 use crate::ops::observe::observe_hosts;
 use crate::render::SchedulePaths;
-use crate::report::human_bytes;
+use crate::report::{Event, human_bytes};
 
 /// Brings the hosts in line with `backup` in the inventory, or takes it all away.
 ///
@@ -172,9 +172,34 @@ fn announce(session: &Session, policy: &BackupPolicy, hosts: &[&DesiredHost]) {
     if policy.s3_credentials.is_some() || policy.identity.is_some() {
         session.note("each host gets the credentials for that, readable only by etcd's account");
     }
+    let deletable: Vec<String> = policy
+        .to
+        .iter()
+        .filter(|place| is_elsewhere(place))
+        .map(ToString::to_string)
+        .collect();
+    if policy.keep.is_some() && !deletable.is_empty() {
+        session.reporter.event(&Event::Warning {
+            node: None,
+            text: format!(
+                "`keep` takes credentials on the hosts that can delete: whoever takes over a member can delete every backup in {}",
+                deletable.join(", ")
+            ),
+            hint: Some(
+                "give the hosts credentials that can only add (docs/backups.md), leave `keep` out, and run `quorate backup \
+                 prune --at PLACE` here"
+                    .to_owned(),
+            ),
+        });
+    }
     if unshared(policy) {
         session.note("a directory that is not shared contains only the backups that its own host took");
     }
+}
+
+/// Its storage can tell adding from deleting, which a directory of the host itself cannot.
+fn is_elsewhere(place: &BackupPlace) -> bool {
+    !matches!(place, BackupPlace::Directory(_))
 }
 
 /// Others cannot see there what one has taken.

@@ -1,10 +1,13 @@
-//! `bundle create`, `show`, `verify`, `embed`.
+//! `bundle create`, `show`, `verify`, `embed`; `sign` is in `bundle_sign.rs`.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::args::{Global, OutputFormat};
+use super::bundle_trust::ALLOWED_SIGNERS;
 use super::error::{Exit, Failure};
 use super::session::reporter_for;
+use super::{bundle_sign, bundle_trust};
 use crate::bundle::{self, Bundle, CreateOptions, Manifest, Progress};
 use crate::report::{Cell, Event, Table, human_bytes, terminal_width};
 
@@ -56,8 +59,17 @@ pub fn create(global: &Global, out: &Path, sources: &[PathBuf]) -> Result<Exit, 
 ///
 /// # Errors
 /// When there is no readable bundle.
-pub fn show(global: &Global, file: Option<&Path>) -> Result<Exit, Failure> {
+pub fn show(global: &Global, file: Option<&Path>, manifest: bool) -> Result<Exit, Failure> {
     let bundle = find(global, file)?;
+    if manifest {
+        let written = std::io::stdout().write_all(&bundle.manifest_json());
+        return written
+            .map(|()| Exit::Done)
+            .map_err(|error| Failure::unexpected("cannot print the manifest", error));
+    }
+    if global.output == OutputFormat::Human {
+        println!("SHA-256 {}", bundle.digest());
+    }
     print(global, bundle.manifest(), bundle.path(), bundle.size())?;
     Ok(Exit::Done)
 }
@@ -66,13 +78,17 @@ pub fn show(global: &Global, file: Option<&Path>) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// Everything that is damaged.
-pub fn verify(global: &Global, file: Option<&Path>) -> Result<Exit, Failure> {
+pub fn verify(global: &Global, file: Option<&Path>, allowed: Option<&Path>) -> Result<Exit, Failure> {
     let bundle = find(global, file)?;
     let report = bundle.verify()?;
+    let signer = bundle_trust::signer(&bundle, allowed, &base(global).join("pki").join(ALLOWED_SIGNERS))?;
     if global.output == OutputFormat::Json {
         println!(
             "{}",
-            serde_json::json!({ "ok": true, "programs": report.programs, "bytes": report.unpacked })
+            serde_json::json!({
+                "ok": true, "programs": report.programs, "bytes": report.unpacked,
+                "sha256": bundle.digest(), "signed_by": signer,
+            })
         );
     } else {
         println!(
@@ -81,6 +97,10 @@ pub fn verify(global: &Global, file: Option<&Path>) -> Result<Exit, Failure> {
             report.programs,
             human_bytes(report.unpacked)
         );
+        match signer {
+            Some(signer) => println!("SHA-256 {}, signed by {signer}", bundle.digest()),
+            None => println!("SHA-256 {}; no signature was checked", bundle.digest()),
+        }
     }
     Ok(Exit::Done)
 }
@@ -93,6 +113,7 @@ pub fn embed(global: &Global, into: &Path) -> Result<Exit, Failure> {
     let bundle = find(global, None)?;
     let program = std::env::current_exe().map_err(|e| Failure::unexpected("cannot find this program's own file", e))?;
     let carried = bundle::embed(&program, bundle.path(), into)?;
+    bundle_sign::carry(bundle.path(), into)?;
     println!(
         "wrote {}: this program with {}",
         into.display(),
@@ -101,13 +122,14 @@ pub fn embed(global: &Global, into: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn find(global: &Global, file: Option<&Path>) -> Result<Bundle, Failure> {
-    let base = global
-        .inventory
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    Ok(Bundle::find(file.or(global.bundle.as_deref()), base)?)
+pub(super) fn find(global: &Global, file: Option<&Path>) -> Result<Bundle, Failure> {
+    Ok(Bundle::find(file.or(global.bundle.as_deref()), base(global))?.0)
+}
+
+/// The directory of the inventory, whether there is one or not.
+fn base(global: &Global) -> &Path {
+    let parent = global.inventory.parent();
+    parent.filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn releases(manifest: &Manifest) -> String {

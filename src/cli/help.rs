@@ -57,7 +57,7 @@ const CHANGING: [&str; 17] = [
 ];
 
 /// Commands that reach no host.
-const OFFLINE: [&str; 25] = [
+const OFFLINE: [&str; 26] = [
     "init",
     "check",
     "render",
@@ -65,6 +65,7 @@ const OFFLINE: [&str; 25] = [
     "bundle show",
     "bundle verify",
     "bundle embed",
+    "bundle sign",
     "backup list",
     "backup fetch",
     "backup verify",

@@ -1,5 +1,7 @@
-//! Ctrl-C: the first one stops between two steps, the second one at once.
+//! Ctrl-C: the first one stops between two steps, the second one at once. Where a command has left something to clear away,
+//! the end of the terminal counts as one.
 
+use tokio::signal::unix::{Signal, SignalKind, signal as signal_of};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Exit, Failure};
@@ -28,23 +30,41 @@ pub async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = Resu
     }
 }
 
-/// Ends when the operator has had enough: Ctrl-C, SIGTERM, or a terminal that was closed.
-pub async fn asked_to_stop() {
-    let hung_up = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
-            Ok(mut hangup) => hangup.recv().await,
-            Err(_) => std::future::pending().await,
+/// Everything that asks this program to end: Ctrl-C, SIGTERM, the end of its terminal.
+pub struct Endings {
+    each: [Signal; 3],
+}
+
+impl Endings {
+    /// From now on they are told here, and no longer end the program by themselves.
+    ///
+    /// # Errors
+    /// When the system gives no way to hear of them.
+    pub fn listen() -> Result<Self, Failure> {
+        let on = |kind| signal_of(kind).map_err(|error| Failure::unexpected("cannot wait for signals", error));
+        Ok(Self {
+            each: [
+                on(SignalKind::interrupt())?,
+                on(SignalKind::terminate())?,
+                on(SignalKind::hangup())?,
+            ],
+        })
+    }
+
+    /// Waits for one.
+    pub async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.each;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
-    };
-    tokio::select! {
-        () = signal() => {}
-        _ = hung_up => {}
     }
 }
 
 async fn signal() {
     let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        match signal_of(SignalKind::terminate()) {
             Ok(mut terminate) => terminate.recv().await,
             Err(_) => std::future::pending().await,
         }

@@ -7,7 +7,10 @@ mod backup_package;
 mod backup_places;
 mod backup_run;
 mod backup_schedule;
+mod backup_trust;
 mod bundle;
+mod bundle_sign;
+mod bundle_trust;
 mod closed;
 mod confirm;
 mod converge;
@@ -19,6 +22,7 @@ mod env;
 mod error;
 mod files;
 mod firewall;
+mod gate;
 mod help;
 mod hosts;
 mod interrupt;
@@ -33,6 +37,7 @@ mod plan_json;
 mod probe;
 mod recover;
 mod restore;
+mod scratch;
 mod session;
 mod settle;
 mod show;
@@ -96,8 +101,13 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Health => status::health(global).await,
         Command::Doctor => doctor::doctor(global).await,
         Command::Bundle(BundleCommand::Create { out, sources }) => bundle::create(global, out, sources),
-        Command::Bundle(BundleCommand::Show { file }) => bundle::show(global, file.as_deref()),
-        Command::Bundle(BundleCommand::Verify { file }) => bundle::verify(global, file.as_deref()),
+        Command::Bundle(BundleCommand::Show { file, manifest }) => bundle::show(global, file.as_deref(), *manifest),
+        Command::Bundle(BundleCommand::Sign { file, key }) => {
+            bundle_sign::sign(global, file.as_deref(), key.as_deref()).await
+        }
+        Command::Bundle(BundleCommand::Verify { file, allowed_signers }) => {
+            bundle::verify(global, file.as_deref(), allowed_signers.as_deref())
+        }
         Command::Bundle(BundleCommand::Embed { into }) => bundle::embed(global, into),
         Command::Backup(command) => backup::backup(global, command).await,
         Command::Restore(args) => restore::restore(global, args).await,

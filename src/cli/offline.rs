@@ -8,7 +8,7 @@ use super::args::{Check, Cli, Global, Init, Render};
 use super::error::{Exit, Failure};
 use super::session::Session;
 use super::trial;
-use crate::bundle::{Bundle, BundleError, USUAL, advice, known_bad};
+use crate::bundle::{Bundle, USUAL, advice, known_bad};
 use crate::inventory::{self, Problem};
 use crate::ops::plan::{count, initial_new};
 use crate::render::render_host;
@@ -25,7 +25,7 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
         .unwrap_or(Path::new("."));
     let newest = Bundle::find(global.bundle.as_deref(), base)
         .ok()
-        .and_then(|b| b.versions().into_keys().rfind(|version| known_bad(*version).is_none()));
+        .and_then(|(b, _)| b.versions().into_keys().rfind(|version| known_bad(*version).is_none()));
     let version = args.version.or(newest).unwrap_or(USUAL);
     let text = inventory::init::starter(&args.hosts, version, &args.cluster);
     let mut file = std::fs::OpenOptions::new()
@@ -78,7 +78,10 @@ fn beside(base: &Path, name: &str, text: &str) -> Result<bool, Failure> {
 pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let desired = session.desired();
-    let bundle = bundle_if_any(&session, args)?;
+    let bundle = match args.ask_etcd {
+        true => Some(session.bundle()?),
+        false => session.bundle_if_any()?,
+    };
     let report = bundle.as_ref().map(Bundle::verify).transpose()?;
     let version = desired.version;
     if let Some(bad) = known_bad(version) {
@@ -132,15 +135,6 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
         println!("note       {advice}");
     }
     Ok(Exit::Done)
-}
-
-/// The bundle; `None` where there is none and nothing that was asked for needs it.
-fn bundle_if_any(session: &Session, args: &Check) -> Result<Option<Bundle>, Failure> {
-    match Bundle::find(session.global.bundle.as_deref(), session.base()) {
-        Ok(bundle) => Ok(Some(bundle)),
-        Err(BundleError::NotFound { .. }) if !args.ask_etcd => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Whether etcd starts with what the hosts would get; every option that keeps it from it, in its place.

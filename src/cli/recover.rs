@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 
 use super::args::{Global, Recover};
 use super::converge::{Parts, bring_about};
@@ -55,6 +56,7 @@ pub async fn recover(global: &Global, args: &Recover) -> Result<Exit, Failure> {
         bump: !args.no_bump,
         snapshot_first: false,
         any_cluster: false,
+        unsigned: false,
     };
     let order = session
         .phase("check the backup", restore::order(&terms, backup.clone()))
@@ -100,13 +102,19 @@ fn begun(session: &Session, seen: &Observed) -> Result<Option<Entry>, Failure> {
 }
 
 fn newest(session: &Session) -> Result<Entry, Failure> {
-    let newest = recoveries(session)?.into_iter().next();
+    let newest = recoveries(session)?.into_iter().find(|entry| entry.standing.counts());
     newest.ok_or_else(|| Failure::new(Exit::Unexpected, "the backup of the survivor's data is not in backups/"))
 }
 
 /// The backups that recoveries took, newest first.
 fn recoveries(session: &Session) -> Result<Vec<Entry>, Failure> {
-    let listing = list(&session.base().join("backups"), &session.desired().cluster)?;
+    let trust = session.vault().trust()?;
+    let listing = list(
+        &session.base().join("backups"),
+        &session.desired().cluster,
+        &trust,
+        Timestamp::now(),
+    )?;
     let ours = listing
         .entries
         .into_iter()

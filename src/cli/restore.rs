@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::args::{Global, Restore};
 use super::backup::{open, take};
+use super::backup_trust::vouch;
 use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::session::Session;
@@ -33,11 +34,13 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
     }
     let vault = session.vault();
     let backup = vault.unlock(open(&args.file, args.bare)?).await?;
+    vouch(&session, backup.source(), args.unsigned)?;
     let terms = Terms {
         without: args.without.clone(),
         bump: !args.no_bump,
         snapshot_first: !global.no_snapshot,
         any_cluster: args.from_another_cluster,
+        unsigned: args.unsigned,
     };
     let order = session.phase("check the backup", order(&terms, backup.clone())).await?;
     let size = human_bytes(order.snapshot.size);
@@ -120,6 +123,8 @@ pub(super) struct Terms {
     pub snapshot_first: bool,
     /// Take a backup of another cluster.
     pub any_cluster: bool,
+    /// Take what this cluster's CA did not sign.
+    pub unsigned: bool,
 }
 
 /// Reads the whole backup before anything is stopped for it.
@@ -145,5 +150,6 @@ pub(super) async fn order(terms: &Terms, backup: Unlocked) -> Result<RestoreOrde
         without: terms.without.clone(),
         snapshot_first: terms.snapshot_first,
         any_cluster: terms.any_cluster,
+        unsigned: terms.unsigned,
     })
 }

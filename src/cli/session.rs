@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Global, OutputFormat};
 use super::draft::{self, Draft};
 use super::error::{Detail, Exit, Failure};
-use super::probe;
-use crate::bundle::Bundle;
+use super::{bundle_trust, probe, scratch};
+use crate::bundle::{Bundle, BundleError, Found};
 use crate::etcd::ClientTls;
 use crate::host::ssh::{SshEnvironment, connect};
 use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets, Transport};
@@ -50,6 +50,8 @@ pub struct Session {
     /// Whether Ctrl-C stops instead of ending the program.
     stops: OnceLock<()>,
     secrets: Arc<dyn SecretSource>,
+    /// Whether it was told which bundle lay beside the inventory.
+    bundle_told: OnceLock<()>,
     fleet: OnceLock<Arc<Fleet>>,
 }
 
@@ -75,6 +77,7 @@ impl Session {
     /// # Errors
     /// As [`Session::open`].
     pub fn open_with(global: &Global, reporter: Arc<dyn Reporter>) -> Result<Self, Failure> {
+        scratch::clear_dead();
         let loaded = inventory::load(&global.inventory)?;
         warn(global, reporter.as_ref(), &loaded, &[]);
         for name in &global.limit {
@@ -97,6 +100,7 @@ impl Session {
             stop: Default::default(),
             stops: Default::default(),
             secrets,
+            bundle_told: Default::default(),
             fleet: OnceLock::new(),
         })
     }
@@ -246,12 +250,41 @@ impl Session {
         }
     }
 
-    /// The bundle, wherever it is.
+    /// The bundle, wherever it is, if the inventory allows it.
     ///
     /// # Errors
-    /// When there is none or it is damaged.
+    /// When there is none, it is damaged, or not the one that the inventory wants.
     pub fn bundle(&self) -> Result<Bundle, Failure> {
-        Ok(Bundle::find(self.global.bundle.as_deref(), self.base())?)
+        self.admitted(Bundle::find(self.global.bundle.as_deref(), self.base())?)
+    }
+
+    /// The same; `None` where there is none.
+    ///
+    /// # Errors
+    /// When there is one that is damaged, or not the one that the inventory wants.
+    pub fn bundle_if_any(&self) -> Result<Option<Bundle>, Failure> {
+        match Bundle::find(self.global.bundle.as_deref(), self.base()) {
+            Ok(found) => self.admitted(found).map(Some),
+            Err(BundleError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn admitted(&self, (bundle, found): (Bundle, Found)) -> Result<Bundle, Failure> {
+        let told = bundle_trust::admit(self.desired(), &bundle)?;
+        if found == Found::Beside {
+            self.bundle_told.get_or_init(|| self.name_bundle(&told));
+        }
+        Ok(bundle)
+    }
+
+    /// Which file it is that merely lay there, once a run. Beside the inventory anybody may have put it.
+    fn name_bundle(&self, told: &str) {
+        match self.json() {
+            // Standard output is one document of some commands.
+            true => eprintln!("note: {told}"),
+            false => self.note(told),
+        }
     }
 
     /// The CA of this cluster.

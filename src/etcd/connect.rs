@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{Dial, Stream};
+use super::tls::HTTP2;
+use super::{ClientTls, Dial, Endpoint, Stream};
 
 /// How long dialling and the handshake may take together. Before quorum etcd's client port accepts TCP and stays silent.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -28,6 +29,17 @@ pub(super) enum ConnectFailure {
     /// Nothing came back within [`CONNECT_LIMIT`].
     #[error("no answer within {} s", CONNECT_LIMIT.as_secs())]
     Silent,
+}
+
+/// A stream to etcd's gRPC on which TLS is done already: whoever uses it speaks plain HTTP/2.
+///
+/// # Errors
+/// When the port cannot be reached, or one side does not take the other's certificate; the text is for the operator.
+pub async fn open_stream(dial: &dyn Dial, endpoint: &Endpoint, tls: &ClientTls) -> io::Result<Box<dyn Stream>> {
+    let config = tls.config(endpoint, HTTP2).map_err(io::Error::other)?;
+    let name = endpoint.server_name().map_err(io::Error::other)?;
+    let opened = secured(dial, config, name).await.map_err(io::Error::other)?;
+    Ok(Box::new(opened))
 }
 
 /// Dials and shakes hands.

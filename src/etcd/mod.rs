@@ -36,6 +36,7 @@ mod pb {
 }
 
 pub use client::{DowngradeStep, EtcdClient, RAFT_LIMIT};
+pub use connect::open_stream;
 pub use dial::{Dial, Stream, TcpDial};
 pub use http::{EtcdHttp, Health, PeerMembers, ServerVersion};
 pub use ids::{bootstrap_cluster_id, bootstrap_member_id};

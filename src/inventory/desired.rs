@@ -25,6 +25,9 @@ pub struct Desired {
     /// etcd's own authentication.
     #[serde(default)]
     pub auth: AuthPolicy,
+    /// Which bundle is used, where that matters.
+    #[serde(default)]
+    pub bundle: BundlePolicy,
     /// Backups that the members take by themselves, where that is wanted.
     #[serde(default)]
     pub backup: Option<BackupPolicy>,
@@ -56,6 +59,15 @@ impl Desired {
         }
         cluster
     }
+}
+
+/// Which bundle is used: any, where nothing is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundlePolicy {
+    /// The one with this SHA-256 (hex) of its manifest.
+    pub sha256: Option<String>,
+    /// One that any of these signed.
+    pub signed_by: Vec<String>,
 }
 
 /// What certificates the cluster should have.

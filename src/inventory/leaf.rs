@@ -291,6 +291,25 @@ choice_leaf! {
     "read" => Access::Read, "write" => Access::Write, "readwrite" => Access::ReadWrite
 }
 
+/// A SHA-256 in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sha256Text(pub String);
+impl Leaf for Sha256Text {
+    fn read(text: &str) -> Result<Self, Refusal> {
+        match text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            true => Ok(Sha256Text(text.to_ascii_lowercase())),
+            false => Err(Refusal::new(
+                text,
+                "is not a SHA-256",
+                "write its 64 hexadecimal digits, as `quorate bundle show` prints them",
+            )),
+        }
+    }
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"})
+    }
+}
+
 /// The name of one of etcd's users or roles. A user's is the common name of its certificate, and that has its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrincipalName(pub String);

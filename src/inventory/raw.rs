@@ -14,7 +14,7 @@ use super::authorization::Access;
 use super::desired::{Jump, KeyType, ServiceManager, Sudo};
 use super::leaf::{
     Calendar, ConnectionKind, Count, KeyText, Leaf, LocalPath, Login, Period, Plain, Port, PrincipalName, Recipient,
-    SshName,
+    Sha256Text, SshName,
 };
 use super::names::{Address, ClusterName, HostPath, NodeName, ServiceName, UserName, Version};
 use super::place::BackupPlace;
@@ -94,6 +94,8 @@ pub struct RawInventory {
     pub users: Option<Vec<RawUser>>,
     /// etcd's roles, with `etcd.auth: true`.
     pub roles: Option<Vec<RawRole>>,
+    /// Which bundle of etcd releases is used.
+    pub bundle: Option<RawBundle>,
     /// Scheduled backups, taken by the members. `quorate backup schedule` applies changes to the hosts.
     pub backup: Option<RawBackup>,
     /// The hosts, one member on each. 3 or 5 for production.
@@ -102,6 +104,17 @@ pub struct RawInventory {
     /// Where `hosts` stands.
     #[schemars(skip)]
     pub hosts_at: Place,
+}
+
+/// Which bundle of etcd releases is used; any other is refused before a byte of it is.
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RawBundle {
+    /// The one with this SHA-256, as `quorate bundle show` prints it (that of its `manifest.json`).
+    pub sha256: Option<Field<Sha256Text>>,
+    /// One that any of these has signed (`quorate bundle sign`), by their names in `allowed_signers` beside the CA. A
+    /// single one or a list.
+    pub signed_by: Option<OneOrMany<PrincipalName>>,
 }
 
 /// Scheduled backups, taken by the members.

@@ -4,8 +4,8 @@
 use super::leaf::{Leaf, all_of, nearest};
 use super::problem::{Place, Problem};
 use super::raw::{
-    Field, OneOrMany, RawBackup, RawEtcd, RawHost, RawInventory, RawKeep, RawOptions, RawPaths, RawPermission, RawPki,
-    RawRole, RawSsh, RawUser,
+    Field, OneOrMany, RawBackup, RawBundle, RawEtcd, RawHost, RawInventory, RawKeep, RawOptions, RawPaths,
+    RawPermission, RawPki, RawRole, RawSsh, RawUser,
 };
 use super::tree::{Entry, Kind, Node};
 
@@ -165,6 +165,7 @@ impl FromNode for RawInventory {
             pki: section.optional("pki"),
             ssh: section.optional("ssh"),
             users: section.optional("users"),
+            bundle: section.optional("bundle"),
             backup: section.optional("backup"),
             roles: section.optional("roles"),
             hosts: section.required("hosts", "[{name: etcd-1, address: 10.0.0.11}]"),
@@ -221,6 +222,18 @@ impl FromNode for RawPki {
             renew_before: section.optional("renew_before"),
             crl: section.optional("crl"),
             recipients: section.optional("recipients"),
+        };
+        section.finish();
+        Some(raw)
+    }
+}
+
+impl FromNode for RawBundle {
+    fn from_node(node: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut section = Section::open(node, "`bundle`", problems)?;
+        let raw = Self {
+            sha256: section.optional("sha256"),
+            signed_by: section.optional("signed_by"),
         };
         section.finish();
         Some(raw)

@@ -51,6 +51,7 @@ pub fn reference_markdown() -> String {
         ("users", &["users"]),
         ("roles", &["roles"]),
         ("permissions (below a role)", &["roles", "permissions"]),
+        ("bundle", &["bundle"]),
         ("backup", &["backup"]),
         ("keep (below backup)", &["backup", "keep"]),
         ("hosts", &["hosts"]),

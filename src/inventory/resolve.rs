@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::checks;
 use super::desired::{
-    Connection, Desired, DesiredHost, KeyType, MetricsListen, PkiPolicy, ServiceManager, SshTarget, Sudo,
+    BundlePolicy, Connection, Desired, DesiredHost, KeyType, MetricsListen, PkiPolicy, ServiceManager, SshTarget, Sudo,
 };
 use super::leaf::{ConnectionKind, LocalPath, Period, Recipient};
 use super::names::{Address, NodeName, ServiceName, UserName, Version};
@@ -15,7 +15,7 @@ use super::options::{self, Half};
 use super::parse::Environment;
 use super::paths;
 use super::problem::{Place, Problem, Severity};
-use super::raw::{Field, OneOrMany, RawEtcd, RawHost, RawInventory, RawOptions, RawPki, RawSsh};
+use super::raw::{Field, OneOrMany, RawBundle, RawEtcd, RawHost, RawInventory, RawOptions, RawPki, RawSsh};
 use super::{resolve_auth, resolve_backup};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -62,10 +62,23 @@ pub fn resolve(raw: &RawInventory, env: &Environment, problems: &mut Vec<Problem
         options,
         pki,
         auth: resolve_auth::auth(raw, etcd, problems),
+        bundle: raw.bundle.as_ref().map(bundle).unwrap_or_default(),
         backup,
         order: sited.iter().map(|s| s.host.name.clone()).collect(),
         hosts: sited.into_iter().map(|s| (s.host.name.clone(), s.host)).collect(),
     })
+}
+
+fn bundle(raw: &RawBundle) -> BundlePolicy {
+    BundlePolicy {
+        sha256: raw.sha256.as_ref().map(|sum| sum.value.0.clone()),
+        signed_by: raw
+            .signed_by
+            .iter()
+            .flat_map(|names| &names.0)
+            .map(|name| name.value.0.clone())
+            .collect(),
+    }
 }
 
 /// etcd's options in the form it reads; what is wrong with them is reported where it stands.

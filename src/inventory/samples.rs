@@ -28,6 +28,7 @@ pub fn cluster_of(version: Version, hosts: Vec<DesiredHost>) -> Desired {
         options: Default::default(),
         pki: pki_policy(),
         auth: Default::default(),
+        bundle: Default::default(),
         backup: None,
         order: hosts.iter().map(|host| host.name.clone()).collect(),
         hosts: hosts.into_iter().map(|host| (host.name.clone(), host)).collect(),

@@ -163,8 +163,9 @@ impl LastResort {
     /// A restore that was begun.
     pub fn finish(note: &RestoreNote) -> Self {
         Self::instead(format!(
-            "finish it: `quorate restore {} --accept-data-loss` (the same backup, under any name)",
-            note.file
+            "finish it: `quorate restore {}{} --accept-data-loss` (the same backup, under any name)",
+            note.file,
+            note.by_name.flags()
         ))
     }
 

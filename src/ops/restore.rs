@@ -32,6 +32,9 @@ pub struct RestoreOrder {
     pub snapshot_first: bool,
     /// Take a backup of another cluster.
     pub any_cluster: bool,
+    /// Take what this cluster's CA did not sign.
+    #[serde(default)]
+    pub unsigned: bool,
 }
 
 /// As etcd's own guide has it, for a snapshot of a few days: more than most clusters write in a week
@@ -72,6 +75,32 @@ pub struct RestoreNote {
     pub bump: Option<u64>,
     /// Who takes part.
     pub hosts: BTreeSet<NodeName>,
+    /// What the file had to be called by name for, and has to be again by whoever finishes it.
+    #[serde(default)]
+    pub by_name: ByName,
+}
+
+/// What a file may be only where that was said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByName {
+    /// `--unsigned`
+    pub unsigned: bool,
+    /// `--bare`
+    pub bare: bool,
+    /// `--from-another-cluster`
+    pub any_cluster: bool,
+}
+
+impl ByName {
+    /// The flags, each with a blank before it.
+    pub fn flags(self) -> String {
+        let flags = [
+            (self.unsigned, " --unsigned"),
+            (self.bare, " --bare"),
+            (self.any_cluster, " --from-another-cluster"),
+        ];
+        flags.iter().filter(|(said, _)| *said).map(|(_, flag)| *flag).collect()
+    }
 }
 
 impl RestoreNote {

@@ -216,6 +216,7 @@ pub fn backup() -> RestoreOrder {
         without: Vec::new(),
         snapshot_first: true,
         any_cluster: false,
+        unsigned: false,
     }
 }
 

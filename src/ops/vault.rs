@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
-use crate::backup::{BackupError, Source, Unlocked};
+use crate::backup::{BackupError, Source, Trust, Unlocked};
 use crate::etcd::ClientTls;
 use crate::inventory::{ClusterName, Desired, DesiredHost, PkiPolicy};
 use crate::ops::exec::StepError;
@@ -16,7 +16,7 @@ use crate::ops::model::NextCa;
 use crate::ops::plan::AuthorityTurn;
 use crate::pki::{
     Authority, AuthorityError, CaStatus, Certificate, Expectations, Imported, Issued, IssuedRecord, LeafSpec, PkiDir,
-    Recipient, StoreError, bundle_pem, operator_spec, peer_spec, server_spec,
+    Recipient, Signer, StoreError, bundle_pem, operator_spec, peer_spec, server_spec, signer_spec,
 };
 
 /// Asks for the passphrase of a key file; `None` when nobody can answer.
@@ -234,6 +234,29 @@ impl Vault {
         self.operator().await.map(Some)
     }
 
+    /// What the operator signs one backup with, made now and in memory only.
+    ///
+    /// # Errors
+    /// As [`Vault::authority`].
+    pub async fn signer(&self) -> Result<Signer, StepError> {
+        let authority = self.authority().await?;
+        let issued = authority.issue(&signer_spec(self.policy.key_type), Timestamp::now())?;
+        Signer::new(&issued.cert_pem, &issued.key).map_err(|error| StepError::new(crate::report::chain(&error)))
+    }
+
+    /// Who may have signed this cluster's backups: members and operators of the CA, and of those before it. No key is
+    /// needed. Where there is no CA, nobody.
+    ///
+    /// # Errors
+    /// When a file of the CA cannot be read.
+    pub fn trust(&self) -> Result<Trust, StoreError> {
+        let trusted = match self.dir.status()?.trusted.is_empty() {
+            true => Vec::new(),
+            false => self.dir.trusted()?,
+        };
+        Ok(Trust::new(trusted, self.dir.retired()?))
+    }
+
     /// A certificate for a client, remembered in `issued.yml` before it is handed out under `name`; with what the client
     /// should trust.
     ///
@@ -348,8 +371,12 @@ impl Vault {
                 "certificates are issued by the new CA".into()
             }
             AuthorityTurn::Retire => {
-                self.dir.retire_previous()?;
-                "the old CA is removed from ca.crt".into()
+                self.dir.retire_previous(Some(Timestamp::now()))?;
+                "the old CA is removed from ca.crt; it still vouches for backups of its time".into()
+            }
+            AuthorityTurn::Disown => {
+                self.dir.retire_previous(None)?;
+                "the old CA is removed from ca.crt; backups that it vouched for count as unsigned".into()
             }
         };
         *self.authority.lock().await = None;

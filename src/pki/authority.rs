@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::certificate::{CertError, Certificate};
-use super::facts::CertFacts;
+use super::facts::{CertFacts, DOCUMENT_SIGNING};
 use super::secret::SecretPem;
 use super::spec::LeafSpec;
 use crate::inventory::{Address, ClusterName, KeyType, PkiPolicy};
@@ -295,7 +295,7 @@ fn generate_key(key_type: KeyType) -> Result<Zeroizing<KeyPair>, AuthorityError>
     key.map(Zeroizing::new).map_err(AuthorityError::Generate)
 }
 
-fn read_key(key: &SecretPem) -> Result<Zeroizing<KeyPair>, AuthorityError> {
+pub(super) fn read_key(key: &SecretPem) -> Result<Zeroizing<KeyPair>, AuthorityError> {
     let refuse = |why: &str| AuthorityError::Key { why: why.to_owned() };
     let text = key.expose_pem();
     if text.contains("ENCRYPTED") {
@@ -364,6 +364,9 @@ fn extended_usages(spec: &LeafSpec) -> Vec<ExtendedKeyUsagePurpose> {
     }
     if spec.role.needs_client_auth() {
         usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+    }
+    if spec.role.signs_documents() {
+        usages.push(ExtendedKeyUsagePurpose::Other(DOCUMENT_SIGNING.to_vec()));
     }
     usages
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use x509_parser::der_parser::Oid;
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_SIG_ED25519};
 use x509_parser::prelude::X509Certificate;
@@ -13,6 +14,9 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::inventory::{Address, KeyType};
+
+/// The extended key usage of certificates that sign documents (RFC 9336, `id-kp-documentSigning`).
+pub(super) const DOCUMENT_SIGNING: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 3, 36];
 
 /// What a certificate says. Holds nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +37,12 @@ pub struct CertFacts {
     pub server_auth: bool,
     /// May be shown by a TLS client. Also true without the extension.
     pub client_auth: bool,
+    /// Was made to sign documents. False without the extension: this is never given by accident.
+    #[serde(default)]
+    pub document_signing: bool,
+    /// May make signatures at all (key usage digitalSignature). Also true without the extension.
+    #[serde(default)]
+    pub digital_signature: bool,
     /// May sign certificates.
     pub ca: bool,
     /// Start of its validity.
@@ -53,6 +63,10 @@ impl CertFacts {
     pub(super) fn read(x509: &X509Certificate<'_>, der: &[u8]) -> Option<CertFacts> {
         let usages = x509.extended_key_usage().ok()?.map(|extension| extension.value);
         let (dns_names, ip_addresses) = sans(x509)?;
+        let makes_signatures = x509
+            .key_usage()
+            .ok()?
+            .is_none_or(|usage| usage.value.digital_signature());
         let signs = x509.key_usage().ok()?.is_none_or(|usage| usage.value.key_cert_sign());
         Some(CertFacts {
             common_name: common_name(x509),
@@ -63,6 +77,8 @@ impl CertFacts {
             ip_addresses,
             server_auth: usages.is_none_or(|u| u.any || u.server_auth),
             client_auth: usages.is_none_or(|u| u.any || u.client_auth),
+            document_signing: usages.is_some_and(|u| u.other.iter().any(is_document_signing)),
+            digital_signature: makes_signatures,
             ca: x509.is_ca() && signs,
             not_before: Timestamp::from_second(x509.validity().not_before.timestamp()).ok()?,
             not_after: Timestamp::from_second(x509.validity().not_after.timestamp()).ok()?,
@@ -93,6 +109,10 @@ pub fn key_type_name(key_type: KeyType) -> &'static str {
         KeyType::Ed25519 => "ed25519",
         KeyType::Rsa3072 => "rsa-3072",
     }
+}
+
+fn is_document_signing(usage: &Oid<'_>) -> bool {
+    usage.iter().is_some_and(|mut arcs| arcs.by_ref().eq(DOCUMENT_SIGNING))
 }
 
 fn common_name(x509: &X509Certificate<'_>) -> String {

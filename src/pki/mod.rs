@@ -4,7 +4,8 @@
 //! [`layout`] says which files a host gets. The CA key is sealed ([`sealed`]) to [`recipient`]s, opened with
 //! the operator's own key files ([`identity`], [`ssh_key`]) and kept beside the inventory ([`store`]). A CA gives way to
 //! the next in three turns ([`rotation`]); [`issued`] remembers what clients got, [`crl`] takes it back; [`external`]
-//! puts a company's CA above it.
+//! puts a company's CA above it. [`signing`] signs what has to be told from forgeries later, [`retired`]
+//! remembers the CAs that such signatures may come from.
 //! The clock is always handed in.
 
 pub mod audit;
@@ -18,9 +19,11 @@ pub mod issued;
 pub mod layout;
 pub mod operators;
 pub mod recipient;
+pub mod retired;
 pub mod rotation;
 pub mod sealed;
 pub mod secret;
+pub mod signing;
 pub mod spec;
 pub mod ssh_key;
 pub mod store;
@@ -29,6 +32,8 @@ mod trial;
 
 #[cfg(test)]
 mod handshake_tests;
+#[cfg(test)]
+mod retired_tests;
 #[cfg(test)]
 mod rotation_tests;
 #[cfg(test)]
@@ -45,8 +50,13 @@ pub use identity::{AskPassphrase, FittingKey, OpenError, Tried};
 pub use issued::{IssuedList, IssuedRecord};
 pub use layout::{FileContent, HOST_FILES, PkiFile, host_bundle, host_files};
 pub use recipient::{Recipient, RecipientError};
+pub use retired::Retired;
 pub use rotation::{Rotation, Stage};
 pub use secret::SecretPem;
-pub use spec::{LeafRole, LeafSpec, SpecError, client_spec, operator_spec, peer_spec, server_spec};
+pub use signing::{Signer, SignerError};
+pub use spec::{
+    LeafRole, LeafSpec, OPERATOR_SIGNER, SpecError, client_spec, operator_spec, peer_common_name, peer_spec,
+    server_spec, signer_spec,
+};
 pub use store::{CaStatus, PkiDir, StoreError};
 pub use throwaway::Throwaway;

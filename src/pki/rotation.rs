@@ -130,15 +130,20 @@ impl PkiDir {
         Ok(next)
     }
 
-    /// Third turn: the old CA is trusted no longer. Other CAs in `ca.crt` stay.
+    /// Third turn: the old CA is trusted no longer. Other CAs in `ca.crt` stay. Backups that were signed in its time keep
+    /// their signers ([`super::retired`]), unless its key may be in strange hands: then `after` is `None`, and it vouches
+    /// for nothing, because whoever has the key can sign with any date.
     ///
     /// # Errors
     /// When the new CA does not sign yet, or a file cannot be written.
-    pub fn retire_previous(&self) -> Result<(), StoreError> {
+    pub fn retire_previous(&self, after: Option<Timestamp>) -> Result<(), StoreError> {
         let rotation = self.rotation()?.filter(|rotation| rotation.stage == Stage::Reissue);
         let Some(Rotation { old, .. }) = rotation else {
             return Err(StoreError::NotRotating { dir: self.dir.clone() });
         };
+        if let Some(now) = after {
+            self.remember(&old, now)?;
+        }
         let mut trusted = self.trusted()?;
         trusted.retain(|ca| *ca != old);
         self.write_trusted(&trusted)?;

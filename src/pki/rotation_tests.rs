@@ -85,7 +85,7 @@ fn three_turns_lead_from_the_old_ca_to_the_new_one() {
     assert_eq!(desk.pki().trusted().unwrap(), [new.clone(), old]);
     assert_eq!(desk.signer(), new);
 
-    desk.pki().retire_previous().unwrap();
+    desk.pki().retire_previous(Some(now())).unwrap();
     assert_eq!(desk.stage(), None);
     assert_eq!(desk.pki().trusted().unwrap(), std::slice::from_ref(&new));
     assert_eq!(desk.signer(), new);
@@ -127,7 +127,7 @@ fn a_turn_that_was_cut_off_is_done_again() {
             stage: Stage::Reissue
         })
     );
-    desk.pki().retire_previous().unwrap();
+    desk.pki().retire_previous(Some(now())).unwrap();
     assert_eq!(desk.stage(), None);
     assert_eq!(desk.pki().trusted().unwrap(), [new]);
 }
@@ -167,9 +167,9 @@ fn a_turn_out_of_order_is_refused() {
         assert!(error.hint().contains("rotate-ca"));
     };
     refused(desk.pki().switch_to_next().map(drop));
-    refused(desk.pki().retire_previous());
+    refused(desk.pki().retire_previous(Some(now())));
     desk.prepare().unwrap();
-    refused(desk.pki().retire_previous());
+    refused(desk.pki().retire_previous(Some(now())));
 }
 
 #[test]
@@ -181,9 +181,9 @@ fn a_ca_that_has_nothing_to_do_with_the_rotation_stays_trusted_wherever_it_is_cu
     let new = desk.prepare().unwrap();
     desk.pki().switch_to_next().unwrap();
     let next = fs::read(desk.file("ca-next.crt")).unwrap();
-    desk.pki().retire_previous().unwrap();
+    desk.pki().retire_previous(Some(now())).unwrap();
     fs::write(desk.file("ca-next.crt"), next).unwrap();
-    desk.pki().retire_previous().unwrap();
+    desk.pki().retire_previous(Some(now())).unwrap();
     assert_eq!(desk.pki().trusted().unwrap(), [new, other]);
 }
 

@@ -18,6 +18,12 @@ const LONGEST_COMMON_NAME: usize = 64;
 /// How long the operator's in-memory certificate lives: longer than any run, shorter than a stolen copy is of use.
 const OPERATOR_VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long the certificate lives that a backup is signed with: for the beginning of one backup, at which it is judged.
+const SIGNER_VALIDITY: Duration = Duration::from_secs(10 * 60);
+
+/// The common name of the operator's certificate for signatures.
+pub const OPERATOR_SIGNER: &str = "quorate:operator";
+
 /// What a leaf certificate is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -28,17 +34,24 @@ pub enum LeafRole {
     Peer,
     /// Shown by a client of etcd; the common name is the etcd user.
     Client,
+    /// Shown to nobody: it signs backups for the operator. No TLS server and no etcd takes it.
+    Signer,
 }
 
 impl LeafRole {
     /// Whether the certificate must be usable by a TLS server.
     pub fn needs_server_auth(self) -> bool {
-        self != LeafRole::Client
+        matches!(self, LeafRole::Server | LeafRole::Peer)
     }
 
-    /// Whether the certificate must be usable by a TLS client: all of them.
+    /// Whether the certificate must be usable by a TLS client: every one that is used for TLS.
     pub fn needs_client_auth(self) -> bool {
-        true
+        self != LeafRole::Signer
+    }
+
+    /// Whether it signs documents: nothing that a client or a member is given does.
+    pub fn signs_documents(self) -> bool {
+        self == LeafRole::Signer
     }
 }
 
@@ -111,6 +124,19 @@ pub fn client_spec(common_name: &str, validity: Duration, key_type: KeyType) -> 
 /// nothing changes when etcd's authentication is switched on.
 pub fn operator_spec(key_type: KeyType) -> LeafSpec {
     client("root", OPERATOR_VALIDITY, key_type)
+}
+
+/// What the operator signs a backup with. Made in memory for one backup, its key is gone with the run.
+pub fn signer_spec(key_type: KeyType) -> LeafSpec {
+    LeafSpec {
+        role: LeafRole::Signer,
+        ..client(OPERATOR_SIGNER, SIGNER_VALIDITY, key_type)
+    }
+}
+
+/// The common name that a member's peer certificate has.
+pub fn peer_common_name(node: &str) -> String {
+    member_common_name("etcd-peer", node)
 }
 
 fn client(common_name: &str, validity: Duration, key_type: KeyType) -> LeafSpec {

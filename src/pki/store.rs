@@ -6,6 +6,7 @@
 //! | `ca.key.age` | the signing CA's key, sealed | 0644: who may read it gains nothing, and git keeps no other mode |
 //! | `ca.key` | a key brought along in the clear, until it is sealed | the operator's |
 //! | `ca-next.crt`, `ca-next.key.age` | only during a CA rotation, see [`super::rotation`] | 0644 |
+//! | `ca-previous.crt` | CAs of before, for signatures of backups, see [`super::retired`] | 0644 |
 //! | `issued.yml` | what was issued to clients, see [`super::issued`] | 0644 |
 //! | `crl.der` | what of it was revoked, see [`super::crl`] | 0644 |
 //! | `ca-request.csr`, `ca-request.key.age` | a request that waits for a company's CA, see [`super::external`] | 0644 |

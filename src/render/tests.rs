@@ -27,6 +27,7 @@ fn cluster(version: Version, hosts: Vec<DesiredHost>) -> Desired {
             identities: vec![],
         },
         auth: Default::default(),
+        bundle: Default::default(),
         backup: None,
         order: hosts.iter().map(|h| h.name.clone()).collect(),
         hosts: hosts.into_iter().map(|h| (h.name.clone(), h)).collect(),

@@ -84,11 +84,15 @@ impl Keys {
                 signs: next,
                 change: Some((Stage::Reissue, self.signs)),
             }),
-            (AuthorityTurn::Retire, Some((Stage::Reissue, _))) => Ok(Self { change: None, ..self }),
+            (AuthorityTurn::Retire | AuthorityTurn::Disown, Some((Stage::Reissue, _))) => {
+                Ok(Self { change: None, ..self })
+            }
             (AuthorityTurn::Prepare, Some(_))
             | (AuthorityTurn::Switch, Some((Stage::Reissue, _)))
-            | (AuthorityTurn::Retire, None) => Ok(self),
-            (AuthorityTurn::Switch, None) | (AuthorityTurn::Retire, Some(_)) => Err(format!("{turn:?} is not due")),
+            | (AuthorityTurn::Retire | AuthorityTurn::Disown, None) => Ok(self),
+            (AuthorityTurn::Switch, None) | (AuthorityTurn::Retire | AuthorityTurn::Disown, Some(_)) => {
+                Err(format!("{turn:?} is not due"))
+            }
         }
     }
 }

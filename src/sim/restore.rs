@@ -49,6 +49,7 @@ pub fn order(desired: &Desired, without: Vec<NodeName>) -> RestoreOrder {
         without,
         snapshot_first: true,
         any_cluster: false,
+        unsigned: false,
     }
 }
 

@@ -116,7 +116,7 @@ fn damaged_foreign_and_too_new_files_fail_the_drill_and_are_never_restored() {
     write("flipped.qbackup", &flipped(&sealed));
     write("cut.qbackup", &sealed[..sealed.len() - 1]);
     write("half.qbackup", &sealed[..sealed.len() / 2]);
-    let newer = String::from_utf8_lossy(&sealed[..24]).replacen(":1,", ":9,", 1);
+    let newer = String::from_utf8_lossy(&sealed[..24]).replacen(":2,", ":9,", 1);
     write("newer.qbackup", &[newer.as_bytes(), &sealed[24..]].concat());
     write("flipped.db", &flipped(&plain));
     write("cut.db", &plain[..plain.len() - 4096]);
@@ -134,11 +134,13 @@ fn damaged_foreign_and_too_new_files_fail_the_drill_and_are_never_restored() {
         ("none.qbackup", 2, "cannot read"),
     ];
     for (file, code, why) in refusals {
-        lab.quorate(&["backup", "verify", file]).code(code).says(&[why]);
+        lab.quorate(&["backup", "verify", file, "--unsigned"])
+            .code(code)
+            .says(&[why]);
     }
     lab.stops_nothing(|lab| {
         for (file, code, why) in refusals {
-            lab.quorate(&["restore", file, "--yes", "--accept-data-loss"])
+            lab.quorate(&["restore", file, "--unsigned", "--yes", "--accept-data-loss"])
                 .code(code)
                 .says(&[why]);
         }

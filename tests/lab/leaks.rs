@@ -181,6 +181,7 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     run(&["man", "--out", "man"], 0);
     run(&["bundle", "create", "--out", "own.qbundle", binaries], 0);
     run(&["bundle", "show", "own.qbundle"], 0);
+    run(&["bundle", "sign", "own.qbundle", "--key", "home/.ssh/id_ed25519"], 0);
     run(&["bundle", "verify", "own.qbundle"], 0);
     run(&["bundle", "embed", "--bundle", "own.qbundle", "--into", "embedded"], 0);
     fs::remove_file(lab.dir().join("embedded")).unwrap();

@@ -323,7 +323,11 @@ fn a_snapshot_of_etcdctl_and_a_bare_database_are_restored_too() {
     scene.backup = scene.lab.dir().join("plain.db");
     fs::write(&scene.backup, scene.lab.fetch("n1", "/run/plain.db")).expect("the snapshot");
     scene.go_on();
-    scene.restore(&[]).ok();
+    scene
+        .restore(&[])
+        .code(4)
+        .says(&["it is a plain snapshot of etcd", "--unsigned"]);
+    scene.restore(&["--unsigned"]).ok();
     scene.is_restored(3);
 
     scene.lab.host("n1").sh("systemctl stop etcd");
@@ -333,7 +337,10 @@ fn a_snapshot_of_etcdctl_and_a_bare_database_are_restored_too() {
     fs::write(&scene.backup, bytes).expect("a bare database");
     let raised = scene.revision();
     scene.go_on();
-    scene.restore(&["--no-bump", "--bare"]).ok().says(&["no checksum"]);
+    scene
+        .restore(&["--no-bump", "--bare", "--unsigned"])
+        .ok()
+        .says(&["no checksum"]);
     scene.is_restored(3);
     assert!(scene.revision() < raised + 10, "not raised again");
 }
@@ -353,6 +360,11 @@ fn a_backup_of_three_is_restored_onto_five_fresh_hosts_and_onto_one() {
             &format!("{text}ssh:\n  identity: [~/.ssh/id_ed25519, key]\n"),
         );
         let mut words = vec!["restore", "moved.qbackup", "--yes"];
+        // The fresh hosts have a CA of their own, or none yet.
+        other
+            .refuses(&words, 4)
+            .says(&["is not from a CA of this cluster", "--unsigned"]);
+        words.push("--unsigned");
         if hosts == 1 {
             // Of another cluster: a file that was taken by mistake, or a copy that is meant to be one.
             let cluster = text

@@ -4,9 +4,11 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
 use serde_json::Value;
 
 use crate::harness::{Host, Lab, S3_PORT, current, plain_inventory, s3, wait_until};
+use crate::signatures::forged;
 
 /// Three members; n4 keeps backups and is reached over SSH, as from any host of a company.
 fn lab() -> (Lab, String) {
@@ -32,7 +34,12 @@ fn scheduled(lab: &Lab, place: &str) -> Vec<Value> {
         .ok()
         .json();
     let backups = listed["backups"].as_array().expect("a list").iter();
-    backups.map(|backup| backup["manifest"].clone()).collect()
+    let real = backups.filter(|backup| backup["counts"] == true);
+    real.map(|backup| {
+        assert_eq!(backup["signed_by"], backup["manifest"]["taken_from"], "{backup}");
+        backup["manifest"].clone()
+    })
+    .collect()
 }
 
 fn findings(lab: &Lab) -> String {
@@ -68,9 +75,11 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
     lab.edit("hosts:", &section);
     assert!(findings(&lab).contains("no scheduled backup has been taken yet"));
 
-    lab.quorate(&schedule)
-        .ok()
-        .says(&["the timer is enabled", "the first one was taken"]);
+    lab.quorate(&schedule).ok().says(&[
+        "the timer is enabled",
+        "the first one was taken",
+        "`keep` takes credentials on the hosts that can delete",
+    ]);
     let first = scheduled(&lab, &place);
     let by = first[0]["taken_from"].as_str().expect("a name").to_owned();
     assert_ne!(by, lab.leader(), "a follower takes it");
@@ -95,6 +104,13 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
         .ok();
     lab.quorate(&["backup", "verify", "fetched.qbackup"]).ok();
 
+    // Put there by whoever may add files: it neither ends a round nor takes a real one's place.
+    let forged = forged(&fs::read(lab.dir().join("fetched.qbackup")).expect("a backup"));
+    let text = base64::engine::general_purpose::STANDARD.encode(forged);
+    lab.host("n4").sh(&format!(
+        "for n in 0 1 2; do printf %s '{text}' | base64 -d >/srv/backups/forged-$n.qbackup; done"
+    ));
+
     wait_until("three more rounds", Duration::from_secs(120), || {
         let kept = scheduled(&lab, &place);
         kept.len() == 3 && !kept.contains(&first[0])
@@ -114,6 +130,12 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
         "one a round: {moments:?}"
     );
 
+    assert_eq!(
+        lab.host("n4").sh("ls /srv/backups/forged-*").lines().count(),
+        3,
+        "nor is it deleted"
+    );
+    assert_eq!(findings(&lab), "[]");
     lab.host(&by).crash();
     wait_until("another member takes over", Duration::from_secs(120), || {
         scheduled(&lab, &place)

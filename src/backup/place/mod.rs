@@ -15,6 +15,7 @@ mod store;
 use std::path::Path;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 pub use error::PlaceError;
 pub use store::{Limits, StorePlace};
@@ -22,6 +23,7 @@ pub use store::{Limits, StorePlace};
 use super::format::HEAD;
 use super::manifest::Manifest;
 use super::source::manifest_of;
+use super::trust::{Standing, Trust};
 use crate::inventory::ClusterName;
 pub use crate::inventory::{BackupPlace as Address, RemoteDirectory};
 
@@ -41,6 +43,8 @@ pub struct Kept {
     pub file: Stored,
     /// What it says of itself.
     pub manifest: Manifest,
+    /// Whether that counts.
+    pub standing: Standing,
 }
 
 /// Told bytes so far, and in all.
@@ -84,7 +88,12 @@ pub trait Place: Send + Sync {
 ///
 /// # Errors
 /// When the place cannot be inspected.
-pub async fn backups(place: &dyn Place, cluster: &ClusterName) -> Result<Vec<Kept>, PlaceError> {
+pub async fn backups(
+    place: &dyn Place,
+    cluster: &ClusterName,
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<Vec<Kept>, PlaceError> {
     let mut kept = Vec::new();
     for file in place.list().await? {
         let head = match place.begins(&file.name, HEAD as u64).await {
@@ -94,10 +103,14 @@ pub async fn backups(place: &dyn Place, cluster: &ClusterName) -> Result<Vec<Kep
             Err(error) => return Err(error),
         };
         // Something else under the name of a backup is not ours to list, nor to delete.
-        if let Ok(manifest) = manifest_of(Path::new(&file.name), &head)
-            && manifest.cluster == *cluster
+        if let Ok(described) = manifest_of(Path::new(&file.name), &head)
+            && described.manifest.cluster == *cluster
         {
-            kept.push(Kept { file, manifest });
+            kept.push(Kept {
+                standing: described.standing(file.bytes, trust, now),
+                manifest: described.manifest,
+                file,
+            });
         }
     }
     kept.sort_by(|a, b| (b.manifest.taken_at, &b.file.name).cmp(&(a.manifest.taken_at, &a.file.name)));

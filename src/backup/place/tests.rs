@@ -98,6 +98,11 @@ async fn a_backup_that_goes_while_it_is_listed_is_left_out() {
     let place = Pruned(StorePlace::directory(&dir.path().join("far")).unwrap());
     place.put(&file, "old.qbackup", &quiet).await.unwrap();
     let cluster = "prod-a".parse().unwrap();
-    assert!(backups(&place, &cluster).await.unwrap().is_empty());
+    assert!(
+        backups(&place, &cluster, &Trust::default(), Timestamp::now())
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(place.list().await.unwrap().is_empty());
 }

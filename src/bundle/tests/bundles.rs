@@ -197,7 +197,7 @@ fn the_bundle_to_use_is_the_named_one_or_the_only_one_beside_the_inventory() {
     assert!(error.hint().unwrap().contains("quorate bundle create --out"));
 
     let bundle = place.bundle();
-    assert_eq!(Bundle::find(None, place.path()).unwrap().digest(), bundle.digest());
+    assert_eq!(Bundle::find(None, place.path()).unwrap().0.digest(), bundle.digest());
 
     let second = place.path().join("another.qbundle");
     fs::copy(place.out(), &second).unwrap();
@@ -210,5 +210,5 @@ fn the_bundle_to_use_is_the_named_one_or_the_only_one_beside_the_inventory() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(Bundle::find(Some(&second), place.path()).unwrap().path(), second);
+    assert_eq!(Bundle::find(Some(&second), place.path()).unwrap().0.path(), second);
 }

@@ -208,13 +208,9 @@ impl Place {
         self.path().join("etcd.qbundle")
     }
 
-    /// `create`, without running the stand-ins.
+    /// `create` from these.
     pub(super) fn create(&self, sources: &[PathBuf]) -> Result<Created, BundleError> {
-        let options = CreateOptions {
-            run_programs: false,
-            ..CreateOptions::default()
-        };
-        create(&self.out(), sources, options)
+        create(&self.out(), sources, CreateOptions::default())
     }
 
     /// What is left in the place, by name.

@@ -4,4 +4,5 @@ mod archives;
 mod bundles;
 mod executables;
 mod fixtures;
+mod signatures;
 mod sources;

@@ -197,7 +197,6 @@ fn a_release_that_loses_data_is_refused_unless_it_is_asked_for() {
 
     let options = CreateOptions {
         allow_known_bad: true,
-        run_programs: false,
         ..CreateOptions::default()
     };
     let created = create(&place.out(), &[bad], options).unwrap();

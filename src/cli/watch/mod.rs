@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use self::display::Display;
 use super::args::{Global, OutputFormat};
 use super::error::{Exit, Failure};
-use super::interrupt;
+use super::interrupt::Endings;
 use super::session::{Session, reporter_for};
 use super::status::{Glance, glance, text};
 use crate::host::HostFacts;
@@ -123,8 +123,7 @@ pub async fn watch(global: &Global) -> Result<Exit, Failure> {
         };
         tokio::spawn(round.forever(tell.clone()));
     }
-    let stop = interrupt::asked_to_stop();
-    tokio::pin!(stop);
+    let mut endings = Endings::listen()?;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut printer = Printer::default();
@@ -132,7 +131,7 @@ pub async fn watch(global: &Global) -> Result<Exit, Failure> {
         tokio::select! {
             Some((name, heard, begun)) = told.recv() => board.hear(&name, heard, begun),
             _ = tick.tick() => {}
-            () = &mut stop => return Ok(Exit::Interrupted),
+            () = endings.next() => return Ok(Exit::Interrupted),
         }
         let now = now();
         listen.store(board.in_the_dark(now), Ordering::Relaxed);

@@ -253,7 +253,11 @@ impl<'a> Scene<'a> {
             draft.wave("verify", Effect::None, vec![self.look_again(membership)]);
         }
         if retire {
-            let step = self.all_new(turn_authority(AuthorityTurn::Retire, Risk::Reversible));
+            let turn = match self.compromised {
+                true => AuthorityTurn::Disown,
+                false => AuthorityTurn::Retire,
+            };
+            let step = self.all_new(turn_authority(turn, Risk::Reversible));
             draft.wave("remove the old CA from ca.crt", Effect::None, vec![step]);
         }
         let old = self.situation.supplies.next_ca.as_ref().map(|next| &next.old);

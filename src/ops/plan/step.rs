@@ -305,8 +305,10 @@ pub enum AuthorityTurn {
     Prepare,
     /// From now on the new CA signs.
     Switch,
-    /// The old CA is trusted no longer.
+    /// The old CA is trusted no longer, but for signatures of backups from its time.
     Retire,
+    /// The old CA is trusted no longer, for nothing: its key may be in strange hands.
+    Disown,
 }
 
 /// What is installed on one host.
@@ -420,6 +422,9 @@ impl Action {
                 AuthorityTurn::Prepare => "create the new CA and seal its key to the operators".into(),
                 AuthorityTurn::Switch => "sign with the new CA from now on".into(),
                 AuthorityTurn::Retire => "remove the old CA from ca.crt".into(),
+                AuthorityTurn::Disown => {
+                    "remove the old CA from ca.crt, and no longer trust backups signed under it".into()
+                }
             },
             Action::Provision { change } => change.describe(),
             Action::ClearAborted => "move the remains of an aborted start aside".into(),

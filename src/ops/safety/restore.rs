@@ -9,7 +9,7 @@ use crate::host::{Client, DataState, HostFacts};
 use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Observed, Policy, host_of, label, why_and_help};
-use crate::ops::restore::{RestoreNote, RestoreOrder};
+use crate::ops::restore::{ByName, RestoreNote, RestoreOrder};
 use crate::ops::sight::MEND;
 
 /// Free bytes a host keeps besides the snapshot, what becomes of it, and two WAL segments.
@@ -158,6 +158,11 @@ fn begin(desired: &Desired, order: &RestoreOrder) -> RestoreNote {
         token: order.token(&desired.cluster),
         bump: order.bump,
         hosts: hosts.cloned().collect(),
+        by_name: ByName {
+            unsigned: order.unsigned,
+            bare: order.bare,
+            any_cluster: order.any_cluster,
+        },
     }
 }
 

@@ -189,6 +189,26 @@ fn a_note_that_cannot_be_read_or_two_that_differ_keep_everybody_out() {
 }
 
 #[test]
+fn whoever_finishes_a_restore_is_told_all_that_has_to_be_said_again() {
+    let order = RestoreOrder {
+        unsigned: true,
+        bare: true,
+        any_cluster: true,
+        ..backup()
+    };
+    let wanted = desired(1);
+    let mut seen = observed(&wanted);
+    let (note, _) = may_restore(&wanted, &seen, &order, ACCEPTED).unwrap();
+    noted(&wanted, &mut seen, 1, note.to_text());
+    let refusal = no_restore_under_way(&wanted, &seen.hosts).unwrap_err();
+    let said = format!("{refusal:?}");
+    assert!(
+        said.contains("--unsigned --bare --from-another-cluster --accept-data-loss"),
+        "{said}"
+    );
+}
+
+#[test]
 fn all_left_out_is_nothing_to_restore_onto() {
     let wanted = desired(1);
     let mut seen = observed(&wanted);

@@ -73,6 +73,7 @@ impl RealWorld {
         reporter: &dyn Reporter,
     ) -> Result<String, StepError> {
         let seal = Seal::To(self.vault.recipients()?);
+        let signer = self.vault.signer().await?;
         let about = About {
             cluster: self.desired().cluster.clone(),
             reason: REASON.to_owned(),
@@ -96,7 +97,7 @@ impl RealWorld {
                 total,
             });
         };
-        let manifest = take(client, about, seal, &path, &progress).await?;
+        let manifest = take(client, about, seal, signer, &path, &progress).await?;
         Ok(format!(
             "{}: {} at revision {}, {} keys",
             path.display(),

@@ -77,10 +77,11 @@ impl RealWorld {
         let spec =
             host_of(self.desired(), source).ok_or_else(|| StepError::new("the member has left the inventory"))?;
         let client = self.client(spec).await?;
+        let signer = self.vault.signer().await?;
         let about = self.about(&membership, source, reason);
         let name = file_name(&about.cluster, about.taken_at, reason, &seal);
         let path = to.unwrap_or_else(|| self.vault.base().join("backups").join(name));
-        let manifest = take(&client, about, seal, &path, progress).await?;
+        let manifest = take(&client, about, seal, signer, &path, progress).await?;
         Ok(Taken { path, manifest })
     }
 

@@ -216,7 +216,7 @@ impl World {
         (self.trusted, self.stage) = match turn {
             AuthorityTurn::Prepare => (vec![old, new], Some(Stage::TrustBoth)),
             AuthorityTurn::Switch => (vec![new, old], Some(Stage::Reissue)),
-            AuthorityTurn::Retire => (vec![new], None),
+            AuthorityTurn::Retire | AuthorityTurn::Disown => (vec![new], None),
         };
     }
 
