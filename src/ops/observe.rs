@@ -23,7 +23,7 @@ use self::streams::{heard_at, with_streams};
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::ssh::FORWARDING_FORBIDDEN;
 use crate::host::{DataState, FactsQuery, HostError, HostFacts, ServiceState};
-use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, NodeName, Version};
+use crate::inventory::{AuthMode, ClusterId, DesiredHost, HostPath, MemberId, NodeName, ServiceManager, Version};
 use crate::ops::authorization::AuthState;
 use crate::ops::check::{Depth, Look};
 use crate::ops::fleet::Fleet;
@@ -217,7 +217,26 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
         .collect(),
         disks: written_to(spec),
         releases: [version].into(),
+        roots: roots(spec),
     }
+}
+
+/// What must be root's, so that etcd's account cannot put something else into it. Where members run as the operator there is
+/// no such account.
+fn roots(spec: &DesiredHost) -> Vec<HostPath> {
+    if spec.service_manager != ServiceManager::Systemd {
+        return Vec::new();
+    }
+    let paths = &spec.paths;
+    let asides = std::iter::once(paths.data_aside()).chain(paths.wal_aside());
+    [
+        paths.pki.clone(),
+        paths.pki.join("current"),
+        SchedulePaths::of(spec).config,
+    ]
+    .into_iter()
+    .chain(asides)
+    .collect()
 }
 
 /// The directories and files below which something is put.

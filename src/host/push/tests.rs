@@ -369,7 +369,7 @@ fn generation(bed: &Testbed, serial: u32, key: Content) -> (Generation, Push) {
     };
     let set = Generation {
         dir: bed.path("pki"),
-        owner: None,
+        readers: None,
         files: vec![
             named(
                 "server.crt",

@@ -80,6 +80,7 @@ pub fn drift(
     drift.certificates = certificates(situation, host, facts)?;
     drift.now.certificates = !drift.certificates.is_empty();
     drift.now.crl = crl_is_due(situation, host, facts);
+    drift.now.ownership.clone_from(&facts.loose);
     if running && drift.restart.is_empty() {
         if let Verdict::Fails(why) = runs_current(facts, Some(situation.desired.version)) {
             drift.restart.push(why);
@@ -296,7 +297,9 @@ fn leaf(
         .filter(|f| f.is_due())
         .map(|f| format!("{name} certificate: {f}"))
         .collect();
-    if key_facts.mode & 0o077 != 0 {
+    // Root's may be read by the group of etcd's account.
+    let others = if key_facts.owner == "root" { 0o037 } else { 0o077 };
+    if key_facts.mode & others != 0 {
         due.push(format!("{key} can be read by others (mode {:o})", key_facts.mode));
     }
     due

@@ -326,7 +326,11 @@ pub struct HostChange {
     /// The revocation list, beside the certificates that are there. etcd reads it at every handshake.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub crl: bool,
-    /// What to write beside the data directory.
+    /// Directories that belong to etcd's account and become root's, as earlier versions left them; a running etcd takes no
+    /// notice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ownership: Vec<HostPath>,
+    /// What to write into the data directory.
     pub marker: Option<Marker>,
     /// Make the unit start at boot (also: it is not yet).
     pub enable: bool,
@@ -357,7 +361,7 @@ impl HostChange {
     /// Whether it goes to where only quorate's account and directories are; what is added beside a member finds them.
     pub fn breaks_ground(&self) -> bool {
         let files = self.trust.iter().chain(&self.files).next().is_some();
-        files || self.certificates || self.crl || self.marker.as_ref().is_some_and(|marker| !marker.complete)
+        files || self.certificates || self.crl || !self.ownership.is_empty() || self.marker.as_ref().is_some_and(|marker| !marker.complete)
     }
 }
 
@@ -491,6 +495,10 @@ impl HostChange {
         }
         if self.crl {
             parts.push("the revocation list".into());
+        }
+        if !self.ownership.is_empty() {
+            let paths: Vec<&str> = self.ownership.iter().map(HostPath::as_str).collect();
+            parts.push(format!("root as the owner of {}", paths.join(" and ")));
         }
         parts.extend(
             self.trust

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::RealWorld;
 use crate::host::{Content, Generation, GenerationFile, HostFacts};
-use crate::inventory::{DesiredHost, UserName};
+use crate::inventory::{DesiredHost, HostPath, ServiceManager, UserName};
 use crate::ops::exec::StepError;
 use crate::ops::model::Fact;
 use crate::ops::plan::HostChange;
@@ -19,7 +19,7 @@ impl RealWorld {
         &self,
         spec: &DesiredHost,
         change: &HostChange,
-        owner: Option<UserName>,
+        readers: Option<UserName>,
     ) -> Result<Option<Generation>, StepError> {
         let mut files = match (&change.trust, change) {
             (_, HostChange { certificates: true, .. }) => self.new_certificates(spec).await?,
@@ -33,14 +33,14 @@ impl RealWorld {
                 files.extend(self.existing(spec, &HOST_FILES[1..]).await?);
                 files
             }
-            (None, HostChange { crl: true, .. }) => self.existing(spec, &HOST_FILES).await?,
+            (None, change) if change.crl || touches(&change.ownership, &spec.paths.pki) => self.existing(spec, &HOST_FILES).await?,
             _ => return Ok(None),
         };
         files.extend(self.revocation_list(spec, change).await?);
         Ok(Some(Generation {
             dir: spec.paths.pki.clone(),
-            owner,
-            files,
+            readers,
+            files: files.into_iter().map(|file| as_kept(spec, file)).collect(),
         }))
     }
 
@@ -107,4 +107,18 @@ impl RealWorld {
             _ => Err(StepError::new("the host was not inspected")),
         }
     }
+}
+
+fn touches(ownership: &[HostPath], pki: &HostPath) -> bool {
+    ownership.iter().any(|path| path.is_within(pki))
+}
+
+/// Root's, for etcd's group to read; where members run as the operator, keys are for that account alone.
+fn as_kept(spec: &DesiredHost, file: GenerationFile) -> GenerationFile {
+    let mode = match spec.service_manager {
+        ServiceManager::Systemd => 0o640,
+        ServiceManager::Process if file.name.ends_with(".key") => 0o600,
+        ServiceManager::Process => 0o644,
+    };
+    GenerationFile { mode, ..file }
 }
