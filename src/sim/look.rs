@@ -225,7 +225,7 @@ fn facts(host: &SimHost, spec: &DesiredHost) -> HostFacts {
         data: data(host, spec),
         releases: host.releases.clone(),
         lock: None,
-        loose: Vec::new(),
+        loose: host.loose.clone(),
         exposed: Vec::new(),
     }
 }

@@ -42,5 +42,6 @@ mod schedule;
 mod signatures;
 mod ssh;
 mod streams;
+mod taken_over;
 mod up;
 mod upkeep;

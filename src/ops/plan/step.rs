@@ -358,10 +358,15 @@ impl HostChange {
         }
     }
 
+    /// Whether what etcd shows and trusts is put in place anew.
+    pub fn touches_certificates(&self) -> bool {
+        self.certificates || self.crl || !self.ownership.is_empty()
+    }
+
     /// Whether it goes to where only quorate's account and directories are; what is added beside a member finds them.
     pub fn breaks_ground(&self) -> bool {
         let files = self.trust.iter().chain(&self.files).next().is_some();
-        files || self.certificates || self.crl || !self.ownership.is_empty() || self.marker.as_ref().is_some_and(|marker| !marker.complete)
+        files || self.touches_certificates() || self.marker.as_ref().is_some_and(|marker| !marker.complete)
     }
 }
 
