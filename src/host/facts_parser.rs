@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::observe::{FactsQuery, Sent};
 use super::service_parser::service;
 use super::{
-    DataFacts, DataState, DiskFacts, Elsewhere, Exposed, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts, SystemFacts,
+    DataFacts, DataState, DiskFacts, Elsewhere, Exposed, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts,
+    SystemFacts,
 };
 use crate::inventory::{Arch, HostPath, Version};
 
@@ -118,7 +119,9 @@ pub(super) fn member_facts(text: &str, bin: &HostPath) -> Result<(ServiceFacts, 
 
 /// What was said as the account of the member's data: of what it is asked about, and of nothing else.
 fn inside(answer: &Answer<'_>) -> Result<String, String> {
-    let lines = answer.block("inside").ok_or("the host did not say what is in the data directory")?;
+    let lines = answer
+        .block("inside")
+        .ok_or("the host did not say what is in the data directory")?;
     let bytes = STANDARD
         .decode(lines.concat())
         .map_err(|_| "what is in the data directory arrived damaged")?;

@@ -35,9 +35,8 @@ fn inside(said: &str) -> String {
 
 /// What a host with a running member answers.
 fn healthy() -> String {
-    let inside = inside(
-        "data 1 0 1\nused_kb 12\t/var/lib/etcd/member\nused_kb 3\t/wal\nmarker\nY2x1c3Rlcg==\n.\ndone\n",
-    );
+    let inside =
+        inside("data 1 0 1\nused_kb 12\t/var/lib/etcd/member\nused_kb 3\t/wal\nmarker\nY2x1c3Rlcg==\n.\ndone\n");
     let zeros = "0".repeat(64);
     let ones = "1".repeat(64);
     format!(
@@ -110,12 +109,22 @@ fn what_is_said_inside_passes_for_nothing_else() {
     let lines = healthy();
     let (before, rest) = lines.split_once("inside\n").unwrap();
     let (_, after) = rest.split_once("\n.\n").unwrap();
-    let text = format!("{before}apart /var/lib/etcd-backup/last-run.json\n{}{after}", inside(&claims));
+    let text = format!(
+        "{before}apart /var/lib/etcd-backup/last-run.json\n{}{after}",
+        inside(&claims)
+    );
     let facts = parse(&text).unwrap();
     assert!(facts.system.root && facts.loose.is_empty() && facts.exposed.is_empty());
-    assert_eq!(facts.lock.as_ref().map(|lock| lock.who.as_str()), Some("somebody unknown"));
+    assert_eq!(
+        facts.lock.as_ref().map(|lock| lock.who.as_str()),
+        Some("somebody unknown")
+    );
     assert_eq!(facts.releases.len(), 1);
-    let files: Vec<(&str, u32)> = facts.files.iter().map(|(path, file)| (path.as_str(), file.mode)).collect();
+    let files: Vec<(&str, u32)> = facts
+        .files
+        .iter()
+        .map(|(path, file)| (path.as_str(), file.mode))
+        .collect();
     assert_eq!(
         files,
         [

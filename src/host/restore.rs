@@ -53,9 +53,15 @@ impl Host {
             args.push("--skip-hash-check".to_owned());
         }
         let operation = "restoring the snapshot";
-        self.call_as_owner(operation, Idle::Required, scripts::RESTORE, &args, input(restore.marker))
-            .await
-            .map(drop)
+        self.call_as_owner(
+            operation,
+            Idle::Required,
+            scripts::RESTORE,
+            &args,
+            input(restore.marker),
+        )
+        .await
+        .map(drop)
     }
 
     /// Removes what a restore worked with: its directory below the data, that of its tool, and then its note.

@@ -172,7 +172,9 @@ impl HostPath {
 
     /// Whether it is `outer` or below it.
     pub fn is_within(&self, outer: &HostPath) -> bool {
-        self.0.strip_prefix(outer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        self.0
+            .strip_prefix(outer.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The name of the directory right below this one in which the file `path` is; `None` for a file elsewhere.

@@ -218,6 +218,7 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
         disks: written_to(spec),
         releases: [version].into(),
         roots: roots(spec),
+        account: (spec.service_manager == ServiceManager::Systemd).then(|| spec.user.clone()),
     }
 }
 

@@ -147,7 +147,7 @@ impl SimHost {
             moved: false,
             back_at: None,
             staged: None,
-        loose: Vec::new(),
+            loose: Vec::new(),
         }
     }
 

@@ -29,7 +29,11 @@ pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order>
         orders.push(Order::line(format!("account {} {}", account.name, account.home)));
     }
     orders.extend(push.directories.iter().map(directory));
-    orders.extend(push.adopt.iter().map(|(dir, of)| Order::line(format!("adopt {dir} :{of}"))));
+    orders.extend(
+        push.adopt
+            .iter()
+            .map(|(dir, of)| Order::line(format!("adopt {dir} :{of}"))),
+    );
     orders.extend(push.note.iter().map(note));
     orders.extend(push.gauge.iter().map(|dir| Order::line(format!("gauge {dir}"))));
     // The last one has no next file to be unpacked beside.

@@ -26,5 +26,5 @@ managed_files() {
     done <<END
 $seen
 END
-    timeout 60 sha256sum $present || :
+    timeout 20 sha256sum $present || :
 }

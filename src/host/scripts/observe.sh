@@ -1,19 +1,21 @@
 # Reads everything a plan needs, changes nothing. One `key value` per line; blocks end with a line of one dot.
 # Arguments: manager unit data wal(- for none) bin run lock marker config look_inside.sh, then items:
-#   h:PATH hash, c:PATH hash and content, o:PATH a directory that must be root's, p:PORT:HEX, d:PATH disk, r:VERSION release.
+#   h:PATH hash, c:PATH hash and content, o:PATH a directory that must be root's, u:NAME the member's account,
+#   p:PORT:HEX, d:PATH disk, r:VERSION release.
 # Forks cost more than anything else here: what the shell can read by itself, it reads by itself.
 echo "clock $(date +%s.%N)"
 manager=$1 unit=$2 data=$3 wal=$4 bin=$5 run=$6 lock=$7 marker=$8 config=$9
 shift 9
 inside=$1
 shift
-roots=
+roots= account= danger=
 files= contents=' ' ports= disks= releases=
 for item; do
     value=${item#?:}
     case $item in
     h:*) files="$files $value" ;;
     c:*) files="$files $value" contents="$contents$value " ;;
+    u:*) account=$value ;;
     o:*) roots="$roots $value" ;;
     p:*) ports="$ports $value" ;;
     d:*) disks="$disks $value" ;;
@@ -118,8 +120,12 @@ END
     for path in "$data" "$wal"; do
         [ "$path" != - ] || continue
         keeper "$path"
+        if [ ! -e "$path" ] && id -u "$account" >/dev/null 2>&1; then keeper=$(id -u "$account"):$(id -g "$account"); fi
         exposed "$path" "$keeper"
-        if [ -n "$exposed" ]; then echo "exposed $exposed $path"; fi
+        if [ -n "$exposed" ]; then
+            echo "exposed $exposed $path"
+            danger=$keeper
+        fi
     done
 }
 

@@ -113,13 +113,13 @@ adopt() {
     readers "${2#:}"
     owner=$(id -u "${2#:}"):$group
     set +f
-    for old in "$1"/* "$1"/.*; do
-        [ -f "$old" ] || continue
+    for entry in "$1"/* "$1"/.*; do
+        [ -f "$entry" ] || continue
         set -f
-        stage "$old"
-        create 0640 apart "$owner" timeout 60 head -c 1048576 "$old" || fail "cannot read $old"
-        chown -h "0:$group" "$staging" || fail "cannot give $old to root"
-        sync "$staging" && mv -fT "$staging" "$old" || fail "cannot replace $old"
+        stage "$entry"
+        create 0640 apart "$owner" timeout 60 head -c 1048576 "$entry" || fail "cannot read $entry"
+        chown -h "0:$group" "$staging" || fail "cannot give $entry to root"
+        sync "$staging" && mv -fT "$staging" "$entry" || fail "cannot replace $entry"
         staging=
         set +f
     done

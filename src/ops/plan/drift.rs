@@ -80,7 +80,9 @@ pub fn drift(
     drift.certificates = certificates(situation, host, facts)?;
     drift.now.certificates = !drift.certificates.is_empty();
     drift.now.crl = crl_is_due(situation, host, facts);
-    drift.now.ownership.clone_from(&facts.loose);
+    // A directory brings those below it.
+    let below = |path: &HostPath| facts.loose.iter().any(|outer| outer != path && path.is_within(outer));
+    drift.now.ownership = facts.loose.iter().filter(|path| !below(path)).cloned().collect();
     if running && drift.restart.is_empty() {
         if let Verdict::Fails(why) = runs_current(facts, Some(situation.desired.version)) {
             drift.restart.push(why);

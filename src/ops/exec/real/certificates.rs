@@ -33,7 +33,9 @@ impl RealWorld {
                 files.extend(self.existing(spec, &HOST_FILES[1..]).await?);
                 files
             }
-            (None, change) if change.crl || touches(&change.ownership, &spec.paths.pki) => self.existing(spec, &HOST_FILES).await?,
+            (None, change) if change.crl || touches(&change.ownership, &spec.paths.pki) => {
+                self.existing(spec, &HOST_FILES).await?
+            }
             _ => return Ok(None),
         };
         files.extend(self.revocation_list(spec, change).await?);

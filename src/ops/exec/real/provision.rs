@@ -106,7 +106,8 @@ impl RealWorld {
                 text: marker.to_text(),
             });
         }
-        push.generations.extend(self.generation(spec, change, account(spec)).await?);
+        push.generations
+            .extend(self.generation(spec, change, account(spec)).await?);
         if spec.service_manager == ServiceManager::Systemd {
             push.daemon_reload = change
                 .files
