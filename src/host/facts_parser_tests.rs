@@ -115,10 +115,7 @@ fn what_is_said_inside_passes_for_nothing_else() {
     );
     let facts = parse(&text).unwrap();
     assert!(facts.system.root && facts.loose.is_empty() && facts.exposed.is_empty());
-    assert_eq!(
-        facts.lock.as_ref().map(|lock| lock.who.as_str()),
-        Some("somebody unknown")
-    );
+    assert_eq!(facts.lock.as_ref().map(|lock| lock.who.as_str()), Some("unknown"));
     assert_eq!(facts.releases.len(), 1);
     let files: Vec<(&str, u32)> = facts
         .files

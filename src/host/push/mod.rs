@@ -122,6 +122,8 @@ pub struct Generation {
     pub dir: HostPath,
     /// Who may read it besides root, as in [`Owner::Readers`]; `None` where it is the operator's own.
     pub readers: Option<UserName>,
+    /// Goes into its name: for one that must not have the name of another with the same content. Else empty.
+    pub salt: String,
     /// All files of the set, also those that do not change ([`Content::Existing`]).
     pub files: Vec<GenerationFile>,
 }
@@ -143,6 +145,7 @@ impl Generation {
     /// The directory's name within `dir`: the same files with the same content have the same name.
     pub fn name(&self) -> String {
         let mut digest = Sha256::new();
+        digest.update(&self.salt);
         for file in &self.files {
             digest.update(format!("{} {:o} {}\n", file.sha256, file.mode, file.name));
         }

@@ -370,6 +370,7 @@ fn generation(bed: &Testbed, serial: u32, key: Content) -> (Generation, Push) {
     let set = Generation {
         dir: bed.path("pki"),
         readers: None,
+        salt: String::new(),
         files: vec![
             named(
                 "server.crt",

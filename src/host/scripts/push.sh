@@ -99,6 +99,7 @@ fresh() {
     if [ "$me" = 0 ] && [ -d "$1" ]; then
         keeper "$1"
         if [ -L "$1" ] || [ -n "$keeper" ]; then
+            [ "$(readlink "${1%/*}/current" || :)" != "${1##*/}" ] || fail "$1 is in use, and is not root's"
             mv -T "$1" "${1%/*}/.gone$suffix.$$" || fail "cannot move $1 out of the way"
             discard "${1%/*}/.gone$suffix.$$"
         fi

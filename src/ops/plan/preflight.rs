@@ -126,7 +126,7 @@ fn ground(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
         blocked.push(refuse(
             host,
             format!(
-                "the account {} may write to {}, and could put something else in the place of {}",
+                "{} can write to {} and could replace {}",
                 host.user, exposed.above, exposed.path
             ),
             &format!("give {0} to root: `chown root {0}; chmod go-w {0}`", exposed.above),

@@ -358,7 +358,7 @@ impl HostChange {
         }
     }
 
-    /// Whether what etcd shows and trusts is put in place anew.
+    /// Whether what etcd shows and trusts is installed anew.
     pub fn touches_certificates(&self) -> bool {
         self.certificates || self.crl || !self.ownership.is_empty()
     }
@@ -501,10 +501,6 @@ impl HostChange {
         if self.crl {
             parts.push("the revocation list".into());
         }
-        if !self.ownership.is_empty() {
-            let paths: Vec<&str> = self.ownership.iter().map(HostPath::as_str).collect();
-            parts.push(format!("root as the owner of {}", paths.join(" and ")));
-        }
         parts.extend(
             self.trust
                 .iter()
@@ -513,7 +509,9 @@ impl HostChange {
         );
         let files = (!parts.is_empty()).then(|| format!("install {}", parts.join(", ")));
         let enable = self.enable.then(|| "enable etcd at boot".to_owned());
-        let did: Vec<String> = files.into_iter().chain(enable).collect();
+        let paths: Vec<&str> = self.ownership.iter().map(HostPath::as_str).collect();
+        let ownership = (!paths.is_empty()).then(|| format!("make root the owner of {}", paths.join(", ")));
+        let did: Vec<String> = files.into_iter().chain(ownership).chain(enable).collect();
         match did.is_empty() && self.marker.is_some() {
             true => "mark the member as complete".to_owned(),
             false => did.join("; "),

@@ -2,6 +2,7 @@
 //! Whatever a change does not touch is copied from what is there, keys among it, which never leave the host.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::RealWorld;
@@ -42,6 +43,11 @@ impl RealWorld {
         Ok(Some(Generation {
             dir: spec.paths.pki.clone(),
             readers,
+            // What is current now may be etcd's, and stays in use until the new one is complete.
+            salt: match touches(&change.ownership, &spec.paths.pki) {
+                true => Timestamp::now().to_string(),
+                false => String::new(),
+            },
             files: files.into_iter().map(|file| as_kept(spec, file)).collect(),
         }))
     }
