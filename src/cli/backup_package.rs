@@ -17,7 +17,7 @@ use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::backup::schedule::{Orders, SshKeys};
 use crate::host::ssh::pinned;
-use crate::host::{Content, Directory, Host, HostError, HostFacts, Push, PushFile, Unpacker};
+use crate::host::{Content, Directory, Host, HostError, HostFacts, Owner, Push, PushFile, Unpacker};
 use crate::inventory::{BackupPlace, BackupPolicy, DesiredHost, HostPath};
 use crate::ops::plan::digest;
 use crate::pki::Recipient;
@@ -135,8 +135,8 @@ impl Package {
         files.push(public(RenderedFile::new(paths.orders.clone(), spec, orders)));
         files.extend(self.credentials.iter().map(|credential| PushFile {
             path: (credential.path)(&paths).clone(),
-            mode: 0o600,
-            owner: Some(spec.user.clone()),
+            mode: 0o640,
+            owner: Some(Owner::Readers(spec.user.clone())),
             sha256: credential.sha256.clone(),
             content: Content::Secret(credential.content.clone()),
             keep_previous: false,
@@ -144,8 +144,8 @@ impl Package {
         Ok(Push {
             directories: vec![Directory {
                 path: paths.config,
-                mode: 0o700,
-                owner: Some(spec.user.clone()),
+                mode: 0o750,
+                owner: Some(Owner::Readers(spec.user.clone())),
             }],
             files,
             ..Push::default()

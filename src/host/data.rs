@@ -4,8 +4,17 @@ use jiff::Timestamp;
 
 use super::trouble::not_understood;
 use super::verbs::{input, no_input};
-use super::{Host, HostError, Output, scripts};
-use crate::inventory::MARKER;
+use super::{Host, HostError, Output, Script, Stdin, scripts};
+use crate::inventory::{HostPath, MARKER};
+
+/// Whether anything may have the data open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// Refused while something has.
+    Required,
+    /// It does not matter.
+    NotNeeded,
+}
 
 impl Host {
     /// Moves what is in the data directory (and the WAL directory) to `DATA.quorate-aside/STAMP-REASON` beside it, or
@@ -22,9 +31,9 @@ impl Host {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
             .collect();
-        let output = self
-            .change_data(operation, "set-aside", &format!("{stamp}-{word}"))
-            .await?;
+        let mut args = self.about_data();
+        args.extend([format!("{stamp}-{word}"), scripts::DATA_ENTRIES.to_owned()]);
+        let output = self.call(operation, scripts::DATA, args, no_input()).await?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         if said.lines().last() != Some("done") {
             return Err(not_understood(
@@ -44,26 +53,72 @@ impl Host {
     /// # Errors
     /// As [`Host::set_aside`]; also, before anything is deleted, when there is something that is not etcd's.
     pub async fn wipe_contents(&self) -> Result<(), HostError> {
-        self.change_data("wiping the data", "wipe", "-").await.map(drop)
+        let args = [
+            "wipe".to_owned(),
+            self.paths.data.to_string(),
+            self.wal_word(),
+            MARKER.to_owned(),
+        ];
+        self.call_as_owner(
+            "wiping the data",
+            Idle::Required,
+            scripts::DATA_ENTRIES,
+            &args,
+            no_input(),
+        )
+        .await
+        .map(drop)
     }
 
-    /// The arguments that every script which touches a member's data begins with.
-    pub(super) fn about_data(&self, verb: &str) -> Vec<String> {
+    /// Removes a directory that a command worked with below the data.
+    ///
+    /// # Errors
+    /// When it is still there.
+    pub async fn remove_work(&self, work: &HostPath) -> Result<(), HostError> {
+        let args = [work.to_string()];
+        self.call_as_owner("tidying up", Idle::NotNeeded, scripts::REMOVE, &args, no_input())
+            .await
+            .map(drop)
+    }
+
+    fn about_data(&self) -> Vec<String> {
         vec![
-            verb.to_owned(),
             self.manager_word(),
             self.unit(),
             self.paths.run.to_string(),
             self.paths.data.to_string(),
             self.wal_word(),
-            MARKER.to_owned(),
         ]
     }
 
-    async fn change_data(&self, operation: &str, verb: &str, name: &str) -> Result<Output, HostError> {
-        let mut args = self.about_data(verb);
-        args.push(name.to_owned());
-        self.call(operation, scripts::DATA, args, no_input()).await
+    /// A script that works below the data, as the account that they belong to: root never does, because that account could
+    /// exchange what is there for a link to anywhere else. Refused where it could exchange the directory itself.
+    pub(super) fn as_owner(&self, idle: Idle, text: &'static str, args: &[String]) -> Script {
+        let idle = match idle {
+            Idle::Required => "1",
+            Idle::NotNeeded => "0",
+        };
+        let mut all = vec![idle.to_owned()];
+        all.extend(self.about_data());
+        all.push(text.to_owned());
+        all.extend_from_slice(args);
+        Script {
+            text: scripts::AS_OWNER,
+            args: all,
+        }
+    }
+
+    /// Runs such a script; anything but exit status 0 is an error.
+    pub(super) async fn call_as_owner(
+        &self,
+        operation: &str,
+        idle: Idle,
+        text: &'static str,
+        args: &[String],
+        stdin: Stdin,
+    ) -> Result<Output, HostError> {
+        let Script { text, args } = self.as_owner(idle, text, args);
+        self.call(operation, text, args, stdin).await
     }
 
     /// Writes quorate's marker into the data directory: whose data this is, for [`super::DataFacts::marker`].
@@ -71,8 +126,9 @@ impl Host {
     /// # Errors
     /// When the directory is missing or cannot be written.
     pub async fn write_marker(&self, text: &str) -> Result<(), HostError> {
-        let args = vec![self.paths.data.to_string(), MARKER.to_owned()];
-        self.call("marking the data", scripts::MARKER, args, input(text))
+        let args = [self.paths.data.to_string(), MARKER.to_owned()];
+        let operation = "marking the data";
+        self.call_as_owner(operation, Idle::NotNeeded, scripts::MARKER, &args, input(text))
             .await
             .map(drop)
     }

@@ -21,6 +21,21 @@ pub struct HostFacts {
     pub releases: BTreeMap<Version, BTreeMap<String, String>>,
     /// Who holds the lock, when somebody does.
     pub lock: Option<LockHolder>,
+    /// Directories that must be root's ([`super::FactsQuery::roots`]) and belong to somebody else.
+    #[serde(default)]
+    pub loose: Vec<HostPath>,
+    /// Where the account of the member's data may exchange what leads to them.
+    #[serde(default)]
+    pub exposed: Vec<Exposed>,
+}
+
+/// A directory that its own account could replace by something else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exposed {
+    /// The directory above it that the account may write to.
+    pub above: String,
+    /// The directory.
+    pub path: HostPath,
 }
 
 impl HostFacts {

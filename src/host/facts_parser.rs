@@ -1,6 +1,6 @@
 //! Turns what `observe.sh` prints into facts. Pure; survives any input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use base64::Engine;
@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::observe::{FactsQuery, Sent};
 use super::service_parser::service;
 use super::{
-    DataFacts, DataState, DiskFacts, Elsewhere, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts, SystemFacts,
+    DataFacts, DataState, DiskFacts, Elsewhere, Exposed, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts,
+    SystemFacts,
 };
 use crate::inventory::{Arch, HostPath, Version};
 
@@ -30,7 +31,7 @@ impl<'a> Answer<'a> {
         while let Some(line) = lines.next() {
             let (key, value) = line.split_once(' ').unwrap_or((line, ""));
             match key {
-                "content" | "df" | "marker" | "show" => {
+                "content" | "df" | "inside" | "marker" | "show" => {
                     let block = lines.by_ref().take_while(|line| *line != ".").collect();
                     answer.blocks.push((line, block));
                 }
@@ -92,13 +93,17 @@ pub(super) fn is_sha256(text: &str) -> bool {
 /// When the answer was cut off, or something that is there could not be read.
 pub(super) fn host_facts(text: &str, bin: &HostPath, query: &FactsQuery, sent: Sent) -> Result<HostFacts, String> {
     let answer = Answer::read(text)?;
+    let inside = inside(&answer)?;
+    let told_inside = Answer::read(&inside)?;
     Ok(HostFacts {
         system: system(&answer, query, sent)?,
-        files: files(&answer)?,
+        files: all_files(&answer, &told_inside)?,
         service: service(&answer, bin),
-        data: data(&answer),
+        data: data(&told_inside),
         releases: releases(&answer, bin),
         lock: lock(&answer),
+        loose: answer.all("loose").filter_map(|path| path.parse().ok()).collect(),
+        exposed: answer.all("exposed").filter_map(exposed).collect(),
     })
 }
 
@@ -108,7 +113,37 @@ pub(super) fn host_facts(text: &str, bin: &HostPath, query: &FactsQuery, sent: S
 /// When the answer was cut off.
 pub(super) fn member_facts(text: &str, bin: &HostPath) -> Result<(ServiceFacts, DataFacts), String> {
     let answer = Answer::read(text)?;
-    Ok((service(&answer, bin), data(&answer)))
+    let inside = inside(&answer)?;
+    Ok((service(&answer, bin), data(&Answer::read(&inside)?)))
+}
+
+/// What was said as the account of the member's data: of what it is asked about, and of nothing else.
+fn inside(answer: &Answer<'_>) -> Result<String, String> {
+    let lines = answer
+        .block("inside")
+        .ok_or("the host did not say what is in the data directory")?;
+    let bytes = STANDARD
+        .decode(lines.concat())
+        .map_err(|_| "what is in the data directory arrived damaged")?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Those in root's directories by root's word; those that the member's account could exchange by its own.
+fn all_files(answer: &Answer<'_>, inside: &Answer<'_>) -> Result<BTreeMap<HostPath, FileFacts>, String> {
+    let apart: BTreeSet<&str> = answer.all("apart").collect();
+    let mut files = files(inside)?;
+    files.retain(|path, _| apart.contains(path.as_str()));
+    files.extend(self::files(answer)?);
+    Ok(files)
+}
+
+/// `ABOVE PATH`.
+fn exposed(line: &str) -> Option<Exposed> {
+    let (above, path) = line.split_once(' ')?;
+    Some(Exposed {
+        above: above.to_owned(),
+        path: path.parse().ok()?,
+    })
 }
 
 fn system(answer: &Answer<'_>, query: &FactsQuery, sent: Sent) -> Result<SystemFacts, String> {

@@ -28,8 +28,15 @@ fn parse(text: &str) -> Result<HostFacts, String> {
     host_facts(text, &bin(), &query(), sent())
 }
 
+/// What is said as the account of the member's data.
+fn inside(said: &str) -> String {
+    format!("inside\n{}\n.\n", STANDARD.encode(said))
+}
+
 /// What a host with a running member answers.
 fn healthy() -> String {
+    let inside =
+        inside("data 1 0 1\nused_kb 12\t/var/lib/etcd/member\nused_kb 3\t/wal\nmarker\nY2x1c3Rlcg==\n.\ndone\n");
     let zeros = "0".repeat(64);
     let ones = "1".repeat(64);
     format!(
@@ -43,8 +50,7 @@ fn healthy() -> String {
          uptime 100.5\nfile 600 UNKNOWN 998 /etc/etcd/pki/server.key\n{ones}  /etc/etcd/pki/server.key\nrelease 3.5.30\n\
          release tmp\n{zeros}  /opt/quorate/etcd/3.5.30/etcd\ndisk 1 /var/lib/etcd\ndf\nFilesystem Type 1024-blocks Used \
          Available Capacity Mounted on\n/dev/vda ext4 100 60 40 60% /\n.\nlisten 2379 0100007F ours\n\
-         listen 2380 00000000000000000000000001000000 other nginx (pid 4)\netcd 5 etcd --name x \ndata 1 0 1\n\
-         used_kb 12\t/var/lib/etcd/member\nused_kb 3\t/wal\nmarker\nY2x1c3Rlcg==\n.\nlock 1 {{\"broken\nclock_end 1010.600000000\n\
+         listen 2380 00000000000000000000000001000000 other nginx (pid 4)\netcd 5 etcd --name x \n{inside}lock 1 {{\"broken\nclock_end 1010.600000000\n\
          done\n"
     )
 }
@@ -88,6 +94,44 @@ fn a_running_member_is_read_in_full() {
     assert_eq!(facts.data.marker.as_deref(), Some("cluster"));
     // Unreadable, but somebody's.
     assert!(facts.lock.unwrap().alive);
+}
+
+/// The account of the data may have put there whatever it likes, and may stop and continue whoever looks as that account.
+#[test]
+fn what_is_said_inside_passes_for_nothing_else() {
+    let ones = "1".repeat(64);
+    let claims = format!(
+        "data 1 0 1\nuid 1000\nlock 1 {{}}\nloose /etc\nexposed /etc /etc\nrelease 9.9.9\nclock_end soon\n\
+         file 644 root 0 /etc/etcd/pki/ca.crt\n{ones}  /etc/etcd/pki/ca.crt\n\
+         file 644 root 0 /var/lib/etcd-backup/last-run.json\n{ones}  /var/lib/etcd-backup/last-run.json\n\
+         file 777 etcd 998 /etc/etcd/pki/server.key\n{ones}  /etc/etcd/pki/server.key\ndone\n"
+    );
+    let lines = healthy();
+    let (before, rest) = lines.split_once("inside\n").unwrap();
+    let (_, after) = rest.split_once("\n.\n").unwrap();
+    let text = format!(
+        "{before}apart /var/lib/etcd-backup/last-run.json\n{}{after}",
+        inside(&claims)
+    );
+    let facts = parse(&text).unwrap();
+    assert!(facts.system.root && facts.loose.is_empty() && facts.exposed.is_empty());
+    assert_eq!(facts.lock.as_ref().map(|lock| lock.who.as_str()), Some("unknown"));
+    assert_eq!(facts.releases.len(), 1);
+    let files: Vec<(&str, u32)> = facts
+        .files
+        .iter()
+        .map(|(path, file)| (path.as_str(), file.mode))
+        .collect();
+    assert_eq!(
+        files,
+        [
+            ("/etc/etcd/pki/server.key", 0o600),
+            ("/var/lib/etcd-backup/last-run.json", 0o644),
+        ]
+    );
+    // Without its last line it was cut off.
+    let cut = text.replace(&inside(&claims), &inside(claims.trim_end_matches("done\n")));
+    assert!(parse(&cut).is_err());
 }
 
 #[test]

@@ -14,7 +14,7 @@
 //! | [`data`] | `set_aside`, `wipe_contents`, `write_marker` |
 //! | [`timer`] | `enable_timer`, `disable_timer`, `run_timer_now` |
 //! | [`lock`] | `lock`, `steal_lock` |
-//! | [`program`] | `run_program`, `stream_program`, `receive_file` |
+//! | [`program`] | `run_program`, `receive_file` |
 //! | [`trial`] | not of a host: an etcd on scratch data, on whatever machine |
 
 pub mod clients;

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::trouble::not_understood;
 use super::verbs::no_input;
 use super::{Host, HostError, HostFacts, facts_parser, scripts};
-use crate::inventory::{HostPath, MARKER, Version};
+use crate::inventory::{HostPath, MARKER, UserName, Version};
 
 /// What to look at besides the machine, the unit, the data directory and the lock, which are always looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub struct FactsQuery {
     pub contents: Vec<HostPath>,
     /// Managed files of which hash, mode and owner are enough.
     pub hashes: Vec<HostPath>,
+    /// Directories that must be root's, where they exist and root is who scripts run as.
+    pub roots: Vec<HostPath>,
+    /// The account that the data will belong to, where that is not who scripts run as.
+    pub account: Option<UserName>,
     /// TCP ports to look for listeners on.
     pub ports: Vec<u16>,
     /// Paths whose file system's free space is wanted; they need not exist yet.
@@ -62,12 +66,15 @@ impl Host {
             paths.lock.to_string(),
             MARKER.to_owned(),
             paths.config.to_string(),
+            scripts::LOOK_INSIDE.to_owned(),
         ];
         for path in &query.contents {
             let kind = if path.as_str().ends_with(".key") { 'h' } else { 'c' };
             args.push(format!("{kind}:{path}"));
         }
         args.extend(query.hashes.iter().map(|path| format!("h:{path}")));
+        args.extend(query.account.iter().map(|name| format!("u:{name}")));
+        args.extend(query.roots.iter().map(|path| format!("o:{path}")));
         args.extend(query.ports.iter().map(|port| format!("p:{port}:{port:04X}")));
         args.extend(query.disks.iter().map(|path| format!("d:{path}")));
         args.extend(query.releases.iter().map(|version| format!("r:{version}")));

@@ -16,14 +16,6 @@ impl Host {
         self.transport.run(&program(argv), stdin).await
     }
 
-    /// Starts a program and leaves it running, its input and output as streams.
-    ///
-    /// # Errors
-    /// When the host cannot be reached.
-    pub async fn stream_program(&self, argv: &[String]) -> Result<Running, HostError> {
-        self.transport.spawn(&program(argv)).await
-    }
-
     /// Copies a file of the host to `to`; returns how many bytes there were.
     ///
     /// # Errors
@@ -39,7 +31,11 @@ impl Host {
             operation: operation.clone(),
             why: format!("cannot write it locally: {error}"),
         };
-        let mut running = self.stream_program(&["cat".to_owned(), path.to_string()]).await?;
+        let script = Script {
+            text: scripts::READ,
+            args: vec![path.to_string()],
+        };
+        let mut running = self.transport.spawn(&script).await?;
         let mut received = 0;
         while let Some(chunk) = running.stdout.recv().await {
             to.write_all(&chunk).await.map_err(local)?;

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use flate2::bufread::GzDecoder;
 
+use super::data::Idle;
 use super::trouble::not_understood;
 use super::verbs::no_input;
 use super::{Host, HostError, scripts};
@@ -32,12 +33,14 @@ impl Host {
     pub async fn raft_tail(&self) -> Result<Option<RaftTail>, HostError> {
         let operation = "reading the raft log";
         let snapshots = self.paths.data.join("member/snap");
-        let args = vec![
+        let args = [
             self.paths.wal_files().to_string(),
             snapshots.to_string(),
             MOST_SEGMENTS.to_string(),
         ];
-        let output = self.call(operation, scripts::REPLAY, args, no_input()).await?;
+        let output = self
+            .call_as_owner(operation, Idle::NotNeeded, scripts::REPLAY, &args, no_input())
+            .await?;
         let odd = |why: &str| not_understood(&self.node, operation, why);
         let mut parts = output.stdout.splitn(3, |byte| *byte == b'\n');
         let mut line = || Some(String::from_utf8_lossy(parts.next()?).into_owned());

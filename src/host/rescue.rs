@@ -4,9 +4,10 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
+use super::data::Idle;
 use super::trouble::not_understood;
 use super::verbs::no_input;
-use super::{Host, HostError, Running, Script, scripts};
+use super::{Host, HostError, Running, scripts};
 use crate::inventory::{HostPath, NodeName};
 
 /// No segment is longer (64 MB and the last entries); more is not read.
@@ -41,8 +42,10 @@ impl Host {
     /// When there is none.
     pub async fn newest_wal(&self) -> Result<WalSegment, HostError> {
         let operation = "reading the raft log";
-        let args = vec![self.paths.wal_files().to_string()];
-        let output = self.call(operation, scripts::WAL, args, no_input()).await?;
+        let args = [self.paths.wal_files().to_string()];
+        let output = self
+            .call_as_owner(operation, Idle::NotNeeded, scripts::WAL, &args, no_input())
+            .await?;
         let odd = |why: &str| not_understood(&self.node, operation, why);
         let mut parts = output.stdout.splitn(3, |byte| *byte == b'\n');
         let (Some(name), Some(packing), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
@@ -67,10 +70,7 @@ impl Host {
     /// # Errors
     /// When the host cannot be reached. What keeps it from running is the script's own end.
     pub async fn start_private(&self, private: &PrivateMember<'_>) -> Result<Running, HostError> {
-        let script = Script {
-            text: scripts::RESCUE,
-            args: self.private_args(private),
-        };
+        let script = self.as_owner(Idle::Required, scripts::RESCUE, &self.private_args(private));
         self.transport.spawn(&script).await
     }
 
@@ -78,9 +78,6 @@ impl Host {
         let url = |port: u16| format!("https://127.0.0.1:{port}");
         let (client, peer) = (url(private.ports.0), url(private.ports.1));
         let mut args = vec![
-            self.manager_word(),
-            self.unit(),
-            self.paths.run.to_string(),
             self.paths.data.to_string(),
             self.wal_word(),
             private.work.to_string(),

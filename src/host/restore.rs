@@ -1,13 +1,14 @@
 //! From a snapshot that lies on the host to the member's data directory.
 
+use super::data::Idle;
 use super::verbs::{input, no_input};
 use super::{Host, HostError, scripts};
-use crate::inventory::{HostPath, PeerUrl, UserName};
+use crate::inventory::{HostPath, MARKER, PeerUrl};
 
 /// What a member's restored data is made from.
 #[derive(Debug, Clone)]
 pub struct Restore<'a> {
-    /// The directory with `snapshot.db`, on the file system of the data directory.
+    /// The directory with `snapshot.db`, below the data.
     pub work: &'a HostPath,
     /// etcdutl, or the etcdctl of 3.4.
     pub tool: &'a HostPath,
@@ -21,8 +22,6 @@ pub struct Restore<'a> {
     pub bump: Option<u64>,
     /// Whether the snapshot ends with its checksum.
     pub checksum: bool,
-    /// Who the data belongs to; `None` for the account that scripts run as.
-    pub owner: Option<&'a UserName>,
     /// The text of quorate's marker.
     pub marker: &'a str,
 }
@@ -34,9 +33,8 @@ impl Host {
     /// # Errors
     /// When the member runs, its old data is still there, the snapshot is missing, or the program refuses it.
     pub async fn restore_data(&self, restore: &Restore<'_>) -> Result<(), HostError> {
-        let mut args = self.about_data("data");
+        let mut args = vec![self.paths.data.to_string(), self.wal_word(), MARKER.to_owned()];
         args.extend([
-            restore.owner.map_or("-".to_owned(), ToString::to_string),
             restore.work.to_string(),
             restore.tool.to_string(),
             self.node.to_string(),
@@ -54,18 +52,26 @@ impl Host {
         if !restore.checksum {
             args.push("--skip-hash-check".to_owned());
         }
-        self.call("restoring the snapshot", scripts::RESTORE, args, input(restore.marker))
-            .await
-            .map(drop)
+        let operation = "restoring the snapshot";
+        self.call_as_owner(
+            operation,
+            Idle::Required,
+            scripts::RESTORE,
+            &args,
+            input(restore.marker),
+        )
+        .await
+        .map(drop)
     }
 
-    /// Removes what a restore worked with, and then its note.
+    /// Removes what a restore worked with: its directory below the data, that of its tool, and then its note.
     ///
     /// # Errors
     /// When something cannot be removed.
-    pub async fn forget_restore(&self, work: &HostPath, note: &HostPath) -> Result<(), HostError> {
-        let args = vec!["forget".to_owned(), work.to_string(), note.to_string()];
-        self.call("finishing the restore", scripts::RESTORE, args, no_input())
+    pub async fn forget_restore(&self, work: &HostPath, tool: &HostPath, note: &HostPath) -> Result<(), HostError> {
+        self.remove_work(work).await?;
+        let args = vec![tool.to_string(), note.to_string()];
+        self.call("finishing the restore", scripts::FORGET, args, no_input())
             .await
             .map(drop)
     }

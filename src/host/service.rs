@@ -119,6 +119,7 @@ impl Host {
             self.wal_word(),
             MARKER.to_owned(),
             paths.config.to_string(),
+            scripts::LOOK_INSIDE.to_owned(),
         ];
         let output = self.call(operation, scripts::MEMBER_STATUS, args, no_input()).await?;
         facts_parser::member_facts(&String::from_utf8_lossy(&output.stdout), &paths.bin)

@@ -238,6 +238,26 @@ impl Paths {
         self.wal.clone().unwrap_or_else(|| self.data.join("member")).join("wal")
     }
 
+    /// Where what was in the data directory is moved aside to, where that can be beside it.
+    pub fn data_aside(&self) -> HostPath {
+        self.data.with_suffix(".quorate-aside")
+    }
+
+    /// The same of the directory for the WAL.
+    pub fn wal_aside(&self) -> Option<HostPath> {
+        self.wal.as_ref().map(|wal| wal.with_suffix(".quorate-aside"))
+    }
+
+    /// Where a command works with a copy of the data or with what becomes of them: below them, as their account.
+    pub fn work(&self) -> HostPath {
+        self.data.join(".quorate-work")
+    }
+
+    /// The directory of root's for a program that only a restore needs.
+    pub fn restore_tool(&self, service: &ServiceName) -> HostPath {
+        self.bin.join(&format!(".restore-{service}"))
+    }
+
     /// Where quorate notes whose data this is.
     pub fn marker(&self) -> HostPath {
         self.data.join(MARKER)

@@ -170,6 +170,13 @@ impl HostPath {
         HostPath(format!("{}/{name}", self.parent().trim_end_matches('/')))
     }
 
+    /// Whether it is `outer` or below it.
+    pub fn is_within(&self, outer: &HostPath) -> bool {
+        self.0
+            .strip_prefix(outer.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// The name of the directory right below this one in which the file `path` is; `None` for a file elsewhere.
     pub fn first_below<'p>(&self, path: &'p str) -> Option<&'p str> {
         let below = path.strip_prefix(self.as_str())?.strip_prefix('/')?;

@@ -28,7 +28,7 @@ pub use self::replays::observe_replays;
 use self::streams::{heard_at, with_streams};
 use crate::etcd::ClientTls;
 use crate::host::{FactsQuery, HostError, HostFacts};
-use crate::inventory::{AuthMode, DesiredHost, HostPath, NodeName, Version};
+use crate::inventory::{AuthMode, DesiredHost, HostPath, NodeName, ServiceManager, Version};
 use crate::ops::authorization::AuthState;
 use crate::ops::check::{Depth, Look};
 use crate::ops::fleet::Fleet;
@@ -230,7 +230,27 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
         .collect(),
         disks: written_to(spec),
         releases: [version].into(),
+        roots: roots(spec),
+        account: (spec.service_manager == ServiceManager::Systemd).then(|| spec.user.clone()),
     }
+}
+
+/// What must be root's, so that etcd's account cannot put something else into it. Where members run as the operator there is
+/// no such account.
+fn roots(spec: &DesiredHost) -> Vec<HostPath> {
+    if spec.service_manager != ServiceManager::Systemd {
+        return Vec::new();
+    }
+    let paths = &spec.paths;
+    let asides = std::iter::once(paths.data_aside()).chain(paths.wal_aside());
+    [
+        paths.pki.clone(),
+        paths.pki.join("current"),
+        SchedulePaths::of(spec).config,
+    ]
+    .into_iter()
+    .chain(asides)
+    .collect()
 }
 
 /// The directories and files below which something is put.

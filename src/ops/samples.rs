@@ -97,6 +97,8 @@ pub fn facts(desired: &Desired, n: usize) -> HostFacts {
         },
         releases: BTreeMap::from([(RELEASE, BTreeMap::from(binaries))]),
         lock: None,
+        loose: Vec::new(),
+        exposed: Vec::new(),
     }
 }
 

@@ -110,6 +110,13 @@ impl Lab {
             };
             self.on(node, |w| w.host(node).files.insert(ca.path.clone(), facts))?;
         }
+        if !change.ownership.is_empty() {
+            self.on(node, |w| {
+                w.host(node)
+                    .loose
+                    .retain(|path| !change.ownership.iter().any(|taken| path.is_within(taken)))
+            })?;
+        }
         if let Some(marker) = &change.marker {
             self.on(node, |w| w.host(node).marker = Some(marker.to_text()))?;
         }

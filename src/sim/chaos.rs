@@ -586,7 +586,11 @@ fn marker(world: &mut World, node: &NodeName, dice: &mut Dice) -> bool {
 
 /// Files on a host are not what they should be. True for a configuration that etcd does not come up with.
 fn files(host: &mut SimHost, dice: &mut Dice) -> bool {
-    let path = match dice.below(4) {
+    let path = match dice.below(5) {
+        4 => {
+            host.loose = vec![host.spec.paths.pki.clone(), host.spec.paths.data_aside()];
+            return false;
+        }
         0 => host.spec.paths.config.clone(),
         1 => host.unit_path(),
         2 => host.spec.paths.pki.join("server.key"),

@@ -32,6 +32,8 @@ pub struct SimHost {
     pub back_at: Option<u64>,
     /// SHA-256 of the snapshot that was brought here and lies ready.
     pub staged: Option<String>,
+    /// What an earlier version left to etcd's account.
+    pub loose: Vec<HostPath>,
 }
 
 /// Who can reach it.
@@ -145,6 +147,7 @@ impl SimHost {
             moved: false,
             back_at: None,
             staged: None,
+            loose: Vec::new(),
         }
     }
 

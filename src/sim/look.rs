@@ -225,6 +225,8 @@ fn facts(host: &SimHost, spec: &DesiredHost) -> HostFacts {
         data: data(host, spec),
         releases: host.releases.clone(),
         lock: None,
+        loose: host.loose.clone(),
+        exposed: Vec::new(),
     }
 }
 

@@ -390,7 +390,7 @@ fn on_the_hosts(lab: &Lab, lines: &BTreeSet<String>) {
         assert_eq!(strays, [] as [&str; 0], "secrets in files of {}", host.name);
         let keys = host.sh("find / -xdev -type f -name '*.key' -path '*/etcd/pki/*' -exec stat -c '%a %U %n' {} +");
         for key in keys.lines() {
-            assert!(key.starts_with("600 etcd "), "{}: {key}", host.name);
+            assert!(key.starts_with("640 root "), "{}: {key}", host.name);
         }
         let cores = host.sh("find / -xdev -type f \\( -name core -o -name 'core.*' \\) ! -path '/usr/*' ! -path '/proc/*' ! -path '/sys/*' || :");
         assert_eq!(cores.trim(), "", "core files on {}", host.name);

@@ -46,6 +46,7 @@ mod schedule;
 mod signatures;
 mod ssh;
 mod streams;
+mod taken_over;
 mod up;
 mod upkeep;
 mod watch;

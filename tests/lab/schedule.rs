@@ -89,9 +89,9 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
     let told = lab.quorate(&["doctor"]).ok().stdout;
     assert!(told.contains("last scheduled backup: 20"), "{told}");
     for host in &lab.hosts()[..3] {
-        let kept = host.sh("stat -c '%a %U %n' /etc/etcd/etcd-backup /etc/etcd/etcd-backup/*");
-        assert!(kept.contains("600 etcd /etc/etcd/etcd-backup/identity"), "{kept}");
-        assert!(kept.contains("700 etcd /etc/etcd/etcd-backup\n"), "{kept}");
+        let kept = host.sh("stat -c '%a %U:%G %n' /etc/etcd/etcd-backup /etc/etcd/etcd-backup/*");
+        assert!(kept.contains("640 root:etcd /etc/etcd/etcd-backup/identity"), "{kept}");
+        assert!(kept.contains("750 root:etcd /etc/etcd/etcd-backup\n"), "{kept}");
         let known = host.sh("cat /etc/etcd/etcd-backup/known_hosts");
         assert!(
             known.lines().all(|line| line.starts_with(&lab.host("n4").address)),
@@ -206,8 +206,8 @@ fn backups_go_to_s3_and_come_from_a_cluster_with_authentication_on() {
         .says(&["the first one was taken"]);
     assert_eq!(findings(&lab), "[]");
     for host in &lab.hosts()[..3] {
-        let kept = host.sh("stat -c '%a %U %n' /etc/etcd/etcd-backup/s3-credentials");
-        assert_eq!(kept.trim(), "600 etcd /etc/etcd/etcd-backup/s3-credentials");
+        let kept = host.sh("stat -c '%a %U:%G %n' /etc/etcd/etcd-backup/s3-credentials");
+        assert_eq!(kept.trim(), "640 root:etcd /etc/etcd/etcd-backup/s3-credentials");
         let unit = host.sh("cat /etc/systemd/system/etcd-backup.*; journalctl --no-pager -u etcd-backup");
         assert!(unit.contains(&endpoint) && !unit.contains("testsecret"), "{unit}");
     }

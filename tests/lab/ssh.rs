@@ -18,7 +18,7 @@ fn a_login_with_sudo_makes_a_cluster_as_well_as_root() {
     lab.quorate(&["up", "--yes"]).ok();
     lab.assert_converged();
     lab.host("n1")
-        .sh("test \"$(stat -Lc '%U %a' /etc/etcd/pki/server.key)\" = 'etcd 600'");
+        .sh("test \"$(stat -Lc '%U:%G %a' /etc/etcd/pki/server.key)\" = 'root:etcd 640'");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::data::Idle;
 use super::trouble::{not_understood, script_failed};
 use super::{Host, HostError, Script, Unpacker, scripts};
 use crate::inventory::{HostPath, UserName};
@@ -42,6 +43,10 @@ pub struct Push {
     pub prove: Option<HostPath>,
     /// A directory: what is pushed into it is noted as verified, so that `facts` need not hash it each time.
     pub remember: Option<HostPath>,
+    /// A directory of root's whose files belonged to that account: each is made anew, as root's.
+    pub adopt: Option<(HostPath, UserName)>,
+    /// The member's marker.
+    pub note: Option<Note>,
     /// A directory whose disk is timed (32 synced writes of 2 KiB, at most 3 s); the file is removed again.
     pub gauge: Option<HostPath>,
     /// Whether systemd must read its unit files again.
@@ -66,8 +71,30 @@ pub struct Directory {
     pub path: HostPath,
     /// Permission bits.
     pub mode: u32,
-    /// Owner, with its login group; `None` leaves it with the account that scripts run as.
-    pub owner: Option<UserName>,
+    /// Owner; `None` leaves it with the account that scripts run as.
+    pub owner: Option<Owner>,
+}
+
+/// Who a file or a directory belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// An account, with its login group. Only for directories: root works in none of them.
+    Account(UserName),
+    /// Root, with its own group.
+    Root,
+    /// Root, with the login group of an account, which nobody else may have.
+    Readers(UserName),
+}
+
+/// The marker of a member, written into its data directory when all else is in place, as the account of the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The directory.
+    pub dir: HostPath,
+    /// The file's name.
+    pub name: String,
+    /// One line.
+    pub text: String,
 }
 
 /// One file to install.
@@ -78,7 +105,7 @@ pub struct PushFile {
     /// Permission bits.
     pub mode: u32,
     /// Owner, as in [`Directory`].
-    pub owner: Option<UserName>,
+    pub owner: Option<Owner>,
     /// SHA-256 (hex) of the unpacked content; the host checks it before anything is replaced.
     pub sha256: String,
     /// The bytes.
@@ -93,8 +120,10 @@ pub struct PushFile {
 pub struct Generation {
     /// The directory; it must be among the directories or exist.
     pub dir: HostPath,
-    /// Owner of the files.
-    pub owner: Option<UserName>,
+    /// Who may read it besides root, as in [`Owner::Readers`]; `None` where it is the operator's own.
+    pub readers: Option<UserName>,
+    /// Goes into its name: for one that must not have the name of another with the same content. Else empty.
+    pub salt: String,
     /// All files of the set, also those that do not change ([`Content::Existing`]).
     pub files: Vec<GenerationFile>,
 }
@@ -116,8 +145,9 @@ impl Generation {
     /// The directory's name within `dir`: the same files with the same content have the same name.
     pub fn name(&self) -> String {
         let mut digest = Sha256::new();
+        digest.update(&self.salt);
         for file in &self.files {
-            digest.update(format!("{}  {}\n", file.sha256, file.name));
+            digest.update(format!("{} {:o} {}\n", file.sha256, file.mode, file.name));
         }
         format!(".gen-{}", &hex::encode(digest.finalize())[..16])
     }
@@ -205,14 +235,37 @@ impl Host {
         push: &Push,
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<PushReport, HostError> {
+        let script = Script {
+            text: scripts::PUSH,
+            args: vec![self.staging_suffix(), scripts::MARKER.to_owned()],
+        };
+        self.push_with(script, push, progress).await
+    }
+
+    /// [`Host::push`] to below the data, as the account that they belong to.
+    ///
+    /// # Errors
+    /// As [`Host::push`].
+    pub async fn push_inside(
+        &self,
+        push: &Push,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<PushReport, HostError> {
+        let args = [self.staging_suffix(), String::new()];
+        self.push_with(self.as_owner(Idle::NotNeeded, scripts::PUSH, &args), push, progress)
+            .await
+    }
+
+    async fn push_with(
+        &self,
+        script: Script,
+        push: &Push,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<PushReport, HostError> {
         let operation = "installing files";
         let orders = orders::of(push, &self.unit(), self.manager);
         let (tell, mut told) = watch::channel(0);
         let stream::Sending { stdin, total, source } = stream::send(orders, tell);
-        let script = Script {
-            text: scripts::PUSH,
-            args: vec![self.staging_suffix()],
-        };
         let run = self.transport.run(&script, stdin);
         tokio::pin!(run);
         let output = loop {

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{Content, Directory, Generation, Push, PushFile};
+use super::{Content, Directory, Generation, Note, Owner, Push, PushFile};
 use crate::host::Unpacker;
-use crate::inventory::{HostPath, ServiceManager, UserName};
+use crate::inventory::{HostPath, ServiceManager};
 
 /// How many generations before the current one stay on the host.
 const OLD_GENERATIONS: u32 = 2;
@@ -29,6 +29,12 @@ pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order>
         orders.push(Order::line(format!("account {} {}", account.name, account.home)));
     }
     orders.extend(push.directories.iter().map(directory));
+    orders.extend(
+        push.adopt
+            .iter()
+            .map(|(dir, of)| Order::line(format!("adopt {dir} :{of}"))),
+    );
+    orders.extend(push.note.iter().map(note));
     orders.extend(push.gauge.iter().map(|dir| Order::line(format!("gauge {dir}"))));
     // The last one has no next file to be unpacked beside.
     let last = push.files.iter().rposition(unpacks_slowly);
@@ -55,13 +61,27 @@ pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order>
     orders
 }
 
-fn word(owner: Option<&UserName>) -> &str {
-    owner.map_or("-", UserName::as_str)
+/// `:NAME`: root, with the group of NAME.
+fn word(owner: Option<&Owner>) -> String {
+    match owner {
+        None => "-".to_owned(),
+        Some(Owner::Account(name)) => name.to_string(),
+        Some(Owner::Root) => ":root".to_owned(),
+        Some(Owner::Readers(name)) => format!(":{name}"),
+    }
 }
 
 fn directory(wanted: &Directory) -> Order {
     let Directory { path, mode, owner } = wanted;
     Order::line(format!("directory {path} {mode:04o} {}", word(owner.as_ref())))
+}
+
+fn note(wanted: &Note) -> Order {
+    let Note { dir, name, text } = wanted;
+    Order {
+        line: format!("note {dir} {name} {}", text.len()),
+        payload: Some(Content::Plain(Bytes::from(text.clone()))),
+    }
 }
 
 /// zstd keeps up with what arrives.
@@ -99,15 +119,13 @@ fn file(wanted: &PushFile, aside: bool) -> Order {
 fn generation(set: &Generation, orders: &mut Vec<Order>) {
     let name = set.name();
     let dir = set.dir.join(&name);
-    orders.push(directory(&Directory {
-        path: dir.clone(),
-        mode: 0o755,
-        owner: set.owner.clone(),
-    }));
+    let owner = set.readers.clone().map(Owner::Readers);
+    let mode = if owner.is_some() { 0o750 } else { 0o755 };
+    orders.push(Order::line(format!("fresh {dir} {mode:04o} {}", word(owner.as_ref()))));
     let put = |name: &str, mode, sha256: &str, content| PushFile {
         path: dir.join(name),
         mode,
-        owner: set.owner.clone(),
+        owner: owner.clone(),
         sha256: sha256.to_owned(),
         content,
         keep_previous: false,
@@ -123,7 +141,8 @@ fn generation(set: &Generation, orders: &mut Vec<Order>) {
         .collect();
     let hash = hex::encode(Sha256::digest(&manifest));
     let content = Content::Plain(Bytes::from(manifest));
-    orders.push(file(&put("MANIFEST", 0o644, &hash, content), false));
+    let mode = if owner.is_some() { 0o640 } else { 0o644 };
+    orders.push(file(&put("MANIFEST", mode, &hash, content), false));
     let link = |path: HostPath, target: &str| Order::line(format!("link {path} {target}"));
     orders.push(link(set.dir.join("current"), &name));
     for wanted in &set.files {

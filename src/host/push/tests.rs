@@ -369,7 +369,8 @@ fn generation(bed: &Testbed, serial: u32, key: Content) -> (Generation, Push) {
     };
     let set = Generation {
         dir: bed.path("pki"),
-        owner: None,
+        readers: None,
+        salt: String::new(),
         files: vec![
             named(
                 "server.crt",

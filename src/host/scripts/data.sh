@@ -1,5 +1,6 @@
-# Moves aside or wipes what is in the data directory. Arguments: verb manager unit run data wal(- for none) marker name.
-verb=$1 manager=$2 unit=$3 run=$4 data=$5 wal=$6 marker=$7 name=$8
+# Moves aside what is in the data directory. Arguments: manager unit run data wal(- for none) name script, where the script
+# (data_entries.sh) does what is to be done inside, as the account that the data belong to.
+manager=$1 unit=$2 run=$3 data=$4 wal=$5 name=$6 script=$7
 
 # aside_base DIR: sets $base to where its contents go: beside it, or inside where beside would be another file system.
 aside_base() {
@@ -10,63 +11,34 @@ aside_base() {
     done </proc/self/mountinfo
 }
 
-# each_entry DIR COMMAND...: for everything that is DIR's own content.
-each_entry() {
-    dir=$1
-    shift
-    set +f
-    for entry in "$dir"/* "$dir"/.*; do
-        case ${entry##*/} in . | .. | lost+found | .quorate-aside) continue ;; esac
-        if [ -e "$entry" ] || [ -L "$entry" ]; then "$@" "$entry"; fi
-    done
-    set -f
-}
-
-move_aside() {
-    mv -f "$1" "$target/" || fail "cannot move $1 to $target"
+# place DIR: makes a place for what is in DIR, beside it: in a directory of root's, one of DIR's account.
+place() {
+    [ ! -L "$base" ] || fail "$base is a link"
+    if [ ! -d "$base" ]; then mkdir -m 0711 "$base" || fail "cannot create $base"; fi
+    # Earlier versions gave it to the account.
+    if [ "$me" = 0 ] && [ -n "$keeper" ]; then
+        chown -h 0:0 "$base" && chmod 0711 "$base" || fail "cannot take $base over"
+    fi
+    if [ -d "$target" ] && [ ! -L "$target" ]; then return; fi
+    mkdir -m 0700 "$target" || fail "cannot create $target"
+    if [ -n "$keeper" ]; then chown -h "$keeper" "$target" || fail "cannot give $target to $keeper"; fi
 }
 
 set_aside() {
     [ -d "$1" ] || return 0
     aside_base "$1"
+    belongs "$1"
     target=$base/$name
-    owner=$(stat -L -c %u:%g "$1")
-    mkdir -p "$target" || fail "cannot create $target"
-    chown "$owner" "$base" "$target" || fail "cannot give $target to $owner"
-    each_entry "$1" move_aside
-    sync "$target" "$1" || :
+    case $base in
+    "$1"/*) ;;
+    *) place "$1" ;;
+    esac
+    apart "$keeper" sh -c "$script" quorate move "$1" "$target" >/dev/null
     echo "aside $target"
 }
 
-# known ENTRY: only what etcd or quorate made may be deleted.
-known() {
-    case ${1##*/} in
-    member | "$marker") [ "$kind" = data ] || fail "$1 is not etcd's: nothing was deleted" ;;
-    *.wal | *.tmp | *.broken) [ "$kind" = wal ] || fail "$1 is not etcd's: nothing was deleted" ;;
-    *) fail "$1 is not etcd's: nothing was deleted" ;;
-    esac
-}
-
-remove() {
-    rm -rf "$1" || fail "cannot remove $1"
-}
-
 refuse_in_use
-case $verb in
-set-aside)
-    # The WAL last: as long as it is there, the directory counts as bootstrapped and nothing starts on the half of it.
-    set_aside "$data"
-    if [ "$wal" != - ]; then set_aside "$wal"; fi
-    ;;
-wipe)
-    kind=data
-    each_entry "$data" known
-    kind=wal
-    logs=$wal/wal
-    if [ -d "$logs" ]; then each_entry "$logs" known; fi
-    each_entry "$data" remove
-    if [ -d "$logs" ]; then each_entry "$logs" remove; fi
-    ;;
-*) fail "unknown verb $verb" ;;
-esac
+# The WAL last: as long as it is there, the directory counts as bootstrapped and nothing starts on the half of it.
+set_aside "$data"
+if [ "$wal" != - ]; then set_aside "$wal"; fi
 echo "done"

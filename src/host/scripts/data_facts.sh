@@ -1,5 +1,5 @@
 # data_directory: what is in it; see DataState. What cannot be read must not pass for empty. Reads $data, $wal,
-# $marker, $config and $pid.
+# $marker, $config and $pid. Runs as the account that the data belong to.
 data_directory() {
     member=0 foreign=0 wal_files=0
     # etcd makes its wal-dir by renaming a sibling, so it gets a directory below the given one (paths.wal).
@@ -13,7 +13,7 @@ data_directory() {
     for entry in "$data"/* "$data"/.*; do
         if [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
         case ${entry##*/} in
-        . | .. | lost+found | .quorate-aside | .quorate-gauge | "$marker" | ".$marker".*.quorate-new) ;;
+        . | .. | lost+found | .quorate-aside* | .quorate-work | .quorate-gauge | "$marker" | ".$marker".*quorate-new) ;;
         member) member=1 ;;
         *) foreign=1 ;;
         esac
@@ -44,7 +44,7 @@ data_directory() {
     fi
     if [ -f "$data/$marker" ]; then
         echo marker
-        base64 "$data/$marker"
+        head -c 65536 "$data/$marker" | base64
         echo .
     fi
 }

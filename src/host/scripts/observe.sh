@@ -1,16 +1,22 @@
 # Reads everything a plan needs, changes nothing. One `key value` per line; blocks end with a line of one dot.
-# Arguments: manager unit data wal(- for none) bin run lock marker config, then items:
-#   h:PATH hash, c:PATH hash and content, p:PORT:HEX, d:PATH disk, r:VERSION release.
+# Arguments: manager unit data wal(- for none) bin run lock marker config look_inside.sh, then items:
+#   h:PATH hash, c:PATH hash and content, o:PATH a directory that must be root's, u:NAME the member's account,
+#   p:PORT:HEX, d:PATH disk, r:VERSION release.
 # Forks cost more than anything else here: what the shell can read by itself, it reads by itself.
 echo "clock $(date +%s.%N)"
 manager=$1 unit=$2 data=$3 wal=$4 bin=$5 run=$6 lock=$7 marker=$8 config=$9
 shift 9
+inside=$1
+shift
+roots= account= danger=
 files= contents=' ' ports= disks= releases=
 for item; do
     value=${item#?:}
     case $item in
     h:*) files="$files $value" ;;
     c:*) files="$files $value" contents="$contents$value " ;;
+    u:*) account=$value ;;
+    o:*) roots="$roots $value" ;;
     p:*) ports="$ports $value" ;;
     d:*) disks="$disks $value" ;;
     r:*) releases="$releases $value" ;;
@@ -53,31 +59,74 @@ system() {
     done
 }
 
-# managed_files: mode, owner, hash and, where asked for, content.
-managed_files() {
-    present=
+# sort_files: sets $own to the files that lie in directories of root's alone, and $foreign to those that somebody else could
+# exchange, as items for look_inside.sh.
+sort_files() {
+    own=$files foreign=
+    [ "$me" = 0 ] && [ -n "$files" ] || return 0
+    there=
     for path in $files; do
-        above=${path%/*}
-        if [ -d "$above" ] && [ ! -x "$above" ]; then fail "cannot look into $above"; fi
-        if [ -e "$path" ]; then present="$present $path"; fi
+        if [ -e "$path" ]; then there="$there $path"; fi
     done
-    [ -n "$present" ] || return 0
-    seen=$(stat -L -c '%a %U %u %s %n' $present) || fail "cannot look at the managed files"
-    while read -r mode owner number size path; do
-        echo "file $mode $owner $number $path"
-        case $contents in
-        *" $path "*)
-            if [ "$size" -le 1048576 ] && [ -f "$path" ]; then
-                echo "content $path"
-                base64 "$path"
-                echo .
-            fi
+    own=$there
+    [ -n "$there" ] || return 0
+    # Where each of them leads.
+    real=$(readlink -f $there) || fail "cannot look for the managed files"
+    dirs= seen=' '
+    for path in $there $real; do
+        above=${path%/*}
+        case $seen in *" $above "*) continue ;; esac
+        seen="$seen$above "
+        if [ -d "$above" ]; then dirs="$dirs $above"; fi
+    done
+    [ -n "$dirs" ] || return 0
+    owners=$(stat -L -c '%u %n' $dirs) || fail "cannot look at$dirs"
+    others=' '
+    while read -r number above; do
+        if [ "$number" != 0 ]; then others="$others$above "; fi
+    done <<END
+$owners
+END
+    [ "$others" != ' ' ] || return 0
+    own=
+    set -- $real
+    for path in $there; do
+        case $others in
+        *" ${path%/*} "* | *" ${1%/*} "*)
+            echo "apart $path"
+            case $contents in *" $path "*) foreign="$foreign c:$path" ;; *) foreign="$foreign h:$path" ;; esac
             ;;
+        *) own="$own $path" ;;
         esac
-    done <<EOF
-$seen
-EOF
-    sha256sum $present || :
+        shift
+    done
+}
+
+# loose: what should be root's and is not, and where the member's account could exchange what leads to its data.
+loose() {
+    [ "$me" = 0 ] && [ "$manager" = systemd ] || return 0
+    set --
+    for path in $roots; do
+        if [ -d "$path" ]; then set -- "$@" "$path"; fi
+    done
+    if [ "$#" -gt 0 ]; then
+        owners=$(stat -L -c '%u %n' "$@") || fail "cannot look at $*"
+        while read -r number path; do
+            if [ "$number" != 0 ]; then echo "loose $path"; fi
+        done <<END
+$owners
+END
+    fi
+    for path in "$data" "$wal"; do
+        [ "$path" != - ] || continue
+        keeper "$path"
+        if [ ! -e "$path" ] && id -u "$account" >/dev/null 2>&1; then keeper=$(id -u "$account"):$(id -g "$account"); fi
+        exposed "$path" "$keeper"
+        if [ -n "$exposed" ]; then
+            echo "exposed $exposed $path"
+            danger=$keeper
+        fi
+    done
 }
 
 # release_hashes: which releases are there, with the hashes of those asked for and of the one that runs.
@@ -224,12 +273,14 @@ lock_holder() {
 
 system
 service_facts
-managed_files
+sort_files
+managed_files $own
+loose
 release_hashes
 disk_space
 listeners
 other_etcd
-data_directory
+look_inside $foreign
 lock_holder
 echo "clock_end $(date +%s.%N)"
 echo "done"

@@ -6,6 +6,11 @@ umask 077
 newline='
 '
 
+# dash's own makes line breaks of `\n`: what is said of a name must not become a second line.
+echo() {
+    printf '%s\n' "$*"
+}
+
 # fail TEXT...: ends the script; the program shows TEXT and the last message of the tool that failed.
 fail() {
     printf 'quorate: %s\n' "$*" >&2

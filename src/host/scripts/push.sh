@@ -1,10 +1,10 @@
-# Receives files and puts them in place all together or not at all. Argument: suffix. Standard input holds one order per
-# line, in which `-` stands for "as it is"; `file` is followed by its bytes. Everything is staged beside its target
+# Receives files and puts them in place all together or not at all. Arguments: suffix, marker.sh. Standard input holds one
+# order per line, in which `-` stands for "as it is"; `file` is followed by its bytes. Everything is staged beside its target
 # first; only when all of it has arrived and every hash is right are the targets replaced, each by a rename.
 # What is staged ends in suffix, the member's own: members that share a machine also share the directory of releases,
 # and may be given the same one at the same time.
-suffix=$1
-staged= hashes= commits= parents=' ' missing= unsettled= linked= after= staging= gauge= unpacking= packed=
+suffix=$1 marker=$2
+staged= hashes= commits= parents=' ' missing= unsettled= linked= after= staging= gauge= unpacking= packed= notes= noted=
 
 # Nothing half-done stays behind, whatever ends this script.
 clean_up() {
@@ -13,13 +13,14 @@ clean_up() {
     # What is being unpacked is here as a whole: it ends soon, and must not write after the files are removed.
     trap '' HUP INT TERM PIPE
     if [ -n "$unpacking" ]; then wait || :; fi
-    if [ -n "$staging$staged$packed$gauge" ]; then rm -f $staging $staged $packed $gauge || :; fi
+    if [ -n "$staging$staged$packed" ]; then rm -f $staging $staged $packed || :; fi
+    if [ -n "$gauge" ]; then apart "$keeper" rm -f "$gauge" || :; fi
     exit "$status"
 }
 trap clean_up EXIT
 trap 'exit 129' HUP INT TERM PIPE
 
-# owned PATH OWNER, moded PATH MODE: notes what settle gives to it.
+# owned PATH OWNER, moded PATH MODE: notes what settle gives to it. `:NAME` is root, with the group of that account.
 owned() {
     if [ "$2" != - ]; then unsettled="${unsettled}owner:$2 $1$newline"; fi
 }
@@ -42,6 +43,10 @@ settle() {
 $unsettled
 EOF
         case $key in
+        owner::*)
+            readers "${key#owner::}"
+            chown -h "0:$group" $alike || fail "cannot give$alike to root and the group of ${key#owner::}"
+            ;;
         owner:*) chown -h "${key#*:}:" $alike || fail "cannot give$alike to ${key#*:}" ;;
         mode:*) chmod "${key#*:}" $alike || fail "cannot set the mode of$alike" ;;
         esac
@@ -65,21 +70,103 @@ account() {
     id -u "$1" >/dev/null 2>&1 || fail "the account $1 is still missing after it was created"
 }
 
+# readers NAME: sets $group to that account's own group. What it may read nobody else may.
+readers() {
+    group=$(id -g "$1") || fail "there is no account $1"
+    [ "$group" != 0 ] || return 0
+    while IFS=: read -r name _ _ number _; do
+        if [ "$number" = "$group" ] && [ "$name" != "$1" ]; then
+            fail "$name has the same group as $1, and could read its keys: give $1 a group of its own"
+        fi
+    done </etc/passwd
+}
+
 # directory PATH MODE OWNER: made by settle, before anything else is put into it.
 directory() {
+    if [ "$me" = 0 ] && [ "$3" != - ]; then
+        account=${3#:}
+        held "$1" "$(id -u "$account"):$(id -g "$account")"
+    fi
     if [ ! -d "$1" ]; then missing="$missing $1"; fi
     owned "$1" "$3"
     moded "$1" "$2"
 }
 
+# fresh PATH MODE OWNER: a directory of a generation. One that is there already and is not root's is none of ours: the
+# account that it belongs to may still write into it.
+fresh() {
+    settle
+    if [ "$me" = 0 ] && [ -d "$1" ]; then
+        keeper "$1"
+        if [ -L "$1" ] || [ -n "$keeper" ]; then
+            [ "$(readlink "${1%/*}/current" || :)" != "${1##*/}" ] || fail "$1 is in use, and is not root's"
+            mv -T "$1" "${1%/*}/.gone$suffix.$$" || fail "cannot move $1 out of the way"
+            discard "${1%/*}/.gone$suffix.$$"
+        fi
+    fi
+    directory "$1" "$2" "$3"
+}
+
+# adopt DIR OWNER: makes the files in a directory of root's anew that earlier versions gave to the account. Each is read as
+# that account, to which a link leads nowhere new; what is no file is left alone.
+adopt() {
+    settle
+    readers "${2#:}"
+    owner=$(id -u "${2#:}"):$group
+    set +f
+    for entry in "$1"/* "$1"/.*; do
+        [ -f "$entry" ] || continue
+        set -f
+        stage "$entry"
+        create 0640 apart "$owner" timeout 60 head -c 1048576 "$entry" || fail "cannot read $entry"
+        chown -h "0:$group" "$staging" || fail "cannot give $entry to root"
+        sync "$staging" && mv -fT "$staging" "$entry" || fail "cannot replace $entry"
+        staging=
+        set +f
+    done
+    set -f
+}
+
+# discard DIR: removes it; what is in a directory of somebody else's as that one. What cannot be removed stays.
+discard() {
+    keeper=
+    if [ ! -L "$1" ]; then keeper "$1"; fi
+    if [ -z "$keeper" ]; then
+        rm -rf "$1" || fail "cannot remove $1"
+        return
+    fi
+    apart "$keeper" timeout 60 sh -c 'rm -rf "$1"/* "$1"/.[!.]* "$1"/..?*' quorate "$1" || :
+    rmdir "$1" || :
+}
+
 # gauge DIR: how long the disk takes for a small write that must be on it, which etcd does for every batch of entries.
 gauge() {
+    belongs "$1"
     gauge=$1/.quorate-gauge
+    apart "$keeper" rm -rf "$gauge" || fail "cannot write in $1"
     begun=$(date +%s%N) writes=32
-    timeout 3 dd if=/dev/zero of="$gauge" bs=2048 count=$writes oflag=dsync status=none || :
+    apart "$keeper" timeout 3 dd if=/dev/zero of="$gauge" bs=2048 count=$writes oflag=dsync status=none || :
     echo "synced_write_us $((($(date +%s%N) - begun) / 1000 / writes))"
-    rm -f "$gauge"
+    apart "$keeper" rm -f "$gauge"
     gauge=
+}
+
+# note DIR NAME BYTES, then BYTES bytes: the member's marker, which is part of its data. Written when all else is in place.
+note() {
+    noted=$(take "$3") || fail "cannot take $2"
+    notes="$notes$1 $2$newline"
+}
+
+# write_notes: each in its directory, as the account that the directory belongs to.
+write_notes() {
+    while read -r dir name; do
+        [ -n "$dir" ] || continue
+        belongs "$dir"
+        printf '%s\n' "$noted" | apart "$keeper" timeout 60 sh -c "$marker" quorate "$dir" "$name" >/dev/null ||
+            fail "cannot write $dir/$name"
+    done <<EOF
+$notes
+EOF
 }
 
 # stage PATH: sets $staging to a fresh name beside PATH. A file or link that is there already is in nobody's use.
@@ -136,7 +223,8 @@ file() {
 # copy PATH MODE OWNER SHA256 FROM: a file that is on the host already, such as a key that never leaves it.
 copy() {
     stage "$1"
-    create "$2" cat "$5" || fail "cannot copy $5 to $1"
+    reader "$5"
+    create "$2" apart "$keeper" timeout 60 head -c 1048576 "$5" || fail "cannot copy $5 to $1"
     staged_as "$1" "$3" "$4" 0
 }
 
@@ -250,7 +338,7 @@ prune() {
         "$current" | .gen-*[!0-9a-f]*) ;;
         .gen-*)
             kept=$((kept + 1))
-            if [ "$kept" -gt "$2" ]; then rm -rf "$1/$generation" || fail "cannot remove $1/$generation"; fi
+            if [ "$kept" -gt "$2" ]; then discard "$1/$generation"; fi
             ;;
         esac
     done
@@ -264,6 +352,9 @@ while :; do
     case $order in
     account) account "$one" "$two" ;;
     directory) directory "$one" "$two" "$three" ;;
+    adopt) adopt "$one" "$two" ;;
+    fresh) fresh "$one" "$two" "$three" ;;
+    note) note "$one" "$two" "$three" ;;
     file) file "$one" "$two" "$three" "$four" "$five" "$six" "$seven" ;;
     copy) copy "$one" "$two" "$three" "$four" "$five" ;;
     gauge) gauge "$one" ;;
@@ -275,6 +366,7 @@ while :; do
 done
 verify
 commit
+write_notes
 while read -r order one two; do
     if [ "$order" != link ]; then links_last; fi
     case $order in

@@ -1,9 +1,8 @@
-# Runs a private etcd on a copy of a stopped member's data, as a cluster of its own, for as long as standard input stays
-# open. Arguments: manager unit run data wal(- for none) work, then the program and its flags.
-manager=$1 unit=$2 run=$3 data=$4 wal=$5 work=$6
-shift 6
+# Runs a private etcd on a copy of a stopped member's data, as a cluster of its own and as the account that the data belong to,
+# for as long as standard input stays open. Arguments: data wal(- for none) work, then the program and its flags.
+data=$1 wal=$2 work=$3
+shift 3
 
-refuse_in_use
 rm -rf "$work" || fail "cannot remove $work"
 mkdir -p "$work/data" || fail "cannot create $work"
 copy() {

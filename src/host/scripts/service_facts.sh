@@ -10,16 +10,25 @@ service_facts() {
     if [ "$pid" != 0 ]; then
         echo "pid $pid"
         exe=$(readlink "/proc/$pid/exe" || :)
+        case $exe in *"$newline"*) exe='?' ;; esac
         echo "exe $exe"
         ignored_environment
     fi
-    if [ -r "$run/started" ]; then
-        while read -r sum path; do
-            echo "started $sum $path"
-        done <"$run/started"
-    fi
+    started
     read -r uptime _ </proc/uptime
     echo "uptime $uptime"
+}
+
+# started: what the process was started with. Its own account writes that down.
+started() {
+    [ -f "$run/started" ] || return 0
+    keeper "$run"
+    noted=$(apart "$keeper" timeout 10 head -c 65536 "$run/started") || fail "cannot read $run/started"
+    while read -r sum path; do
+        echo "started $sum $path"
+    done <<END
+$noted
+END
 }
 
 # ignored_environment: names (never values) of variables that would be options, had etcd not been given a config file.

@@ -10,6 +10,14 @@ account=$1 program=$2 sum=$3 bytes=$4 tool=$5
 work= etcd=
 exec 3<&0
 
+# empty_run: removes what etcd has left, as etcd: who removes a tree by path name can be led out of it.
+empty_run() {
+    if [ -d "$work/run" ] && [ "$account" != - ]; then
+        apart "$(stat -c %u:%g "$work/run")" sh -c 'rm -rf "$1"/* "$1"/.[!.]* "$1"/..?*' quorate "$work/run" || :
+        rmdir "$work/run" || :
+    fi
+}
+
 clean_up() {
     status=$?
     trap '' HUP INT TERM PIPE
@@ -19,6 +27,7 @@ clean_up() {
     fi
     if [ -n "$work" ]; then
         cd /
+        empty_run
         rm -rf "$work" || :
     fi
     exit "$status"
@@ -59,6 +68,8 @@ cd "$work"
 
 if [ "$account" != - ]; then
     id -u "$account" >/dev/null 2>&1 || account=nobody
+    ids=$(id -u "$account"):$(id -g "$account")
+    find_dropper
     # It may read what it is told the name of, and write below `run` alone.
     chmod 711 "$work"
 fi
@@ -72,7 +83,10 @@ own() {
 # become COMMAND...: runs it as the account, in the same directory and with nothing else of this environment.
 become() {
     if [ "$account" = - ]; then exec env -i PATH="$PATH" "$@"; fi
-    exec chroot --userspec="$account" --skip-chdir / env -i PATH="$PATH" "$@"
+    case $dropper in
+    setpriv) exec setpriv --reuid="${ids%:*}" --regid="${ids#*:}" --clear-groups --no-new-privs env -i PATH="$PATH" "$@" ;;
+    *) exec chroot --userspec="+${ids%:*}:+${ids#*:}" --groups= --skip-chdir / env -i PATH="$PATH" "$@" ;;
+    esac
 }
 
 if [ "$program" = - ]; then
@@ -110,6 +124,7 @@ words() {
 }
 
 try() {
+    empty_run
     rm -rf run over
     mkdir run
     own run

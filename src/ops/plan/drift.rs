@@ -80,6 +80,9 @@ pub fn drift(
     drift.certificates = certificates(situation, host, facts)?;
     drift.now.certificates = !drift.certificates.is_empty();
     drift.now.crl = crl_is_due(situation, host, facts);
+    // A directory brings those below it.
+    let below = |path: &HostPath| facts.loose.iter().any(|outer| outer != path && path.is_within(outer));
+    drift.now.ownership = facts.loose.iter().filter(|path| !below(path)).cloned().collect();
     if running && drift.restart.is_empty() {
         if let Verdict::Fails(why) = runs_current(facts, Some(situation.desired.version)) {
             drift.restart.push(why);
@@ -296,7 +299,9 @@ fn leaf(
         .filter(|f| f.is_due())
         .map(|f| format!("{name} certificate: {f}"))
         .collect();
-    if key_facts.mode & 0o077 != 0 {
+    // Root's may be read by the group of etcd's account.
+    let others = if key_facts.owner == "root" { 0o037 } else { 0o077 };
+    if key_facts.mode & others != 0 {
         due.push(format!("{key} can be read by others (mode {:o})", key_facts.mode));
     }
     due

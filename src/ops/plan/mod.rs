@@ -33,7 +33,6 @@ mod certificates_tests;
 
 pub use bootstrap::{expected_cluster_id, initial_new};
 pub use drift::{managed_files, pki_manifest};
-pub use restore::workplace;
 pub use starts::{NewStart, new_starts};
 pub use step::*;
 

@@ -26,6 +26,7 @@ pub fn preflight(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts
     clock(host, facts, &mut blocked);
     disks(situation, host, facts, &mut blocked);
     ports(host, facts, &mut blocked);
+    ground(host, facts, &mut blocked);
     blocked
 }
 
@@ -115,6 +116,20 @@ pub(super) fn clock(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blo
             host,
             format!("its clock is {:.0} s {direction} this machine's", offset.abs()),
             "certificates would not be valid there: synchronize both clocks (chrony or systemd-timesyncd), then run this again",
+        ));
+    }
+}
+
+/// What leads to the data must be out of etcd's reach.
+fn ground(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+    for exposed in &facts.exposed {
+        blocked.push(refuse(
+            host,
+            format!(
+                "{} can write to {} and could replace {}",
+                host.user, exposed.above, exposed.path
+            ),
+            &format!("give {0} to root: `chown root {0}; chmod go-w {0}`", exposed.above),
         ));
     }
 }

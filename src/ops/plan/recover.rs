@@ -2,7 +2,7 @@
 //! etcd on a copy of its data. The second half is a restore of that backup.
 
 use super::bootstrap::known_hosts;
-use super::restore::{unwatched, workplace};
+use super::restore::unwatched;
 use super::startable::last_writer;
 use super::waves::{Draft, Effect, on};
 use super::{Action, Risk, Situation, Step};
@@ -29,7 +29,7 @@ pub(super) fn recover(situation: Situation<'_>, order: &RecoverOrder) -> Result<
     );
     let rescue = parts.iter().find(|(host, _)| host.name == chosen).map(|(host, facts)| {
         let action = Action::Rescue(Rescue {
-            at: workplace(host),
+            at: host.paths.work(),
             etcd: program(situation, host, facts),
         });
         let rescue = on(&host.name, action, Risk::Reversible);

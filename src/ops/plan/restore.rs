@@ -12,7 +12,7 @@ use super::{Action, HostChange, Risk, Situation, Step, Target};
 use crate::backup::RestoreTool;
 use crate::bundle::Program;
 use crate::host::{DataState, HostFacts};
-use crate::inventory::{ClusterId, DesiredHost, HostPath, ServiceManager};
+use crate::inventory::{ClusterId, DesiredHost, ServiceManager};
 use crate::ops::check::Check;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Policy, Supplies};
@@ -22,11 +22,6 @@ use crate::ops::safety::restore::may_restore;
 use crate::ops::safety::{Blocked, Rule};
 use crate::ops::sight::Sight;
 use crate::render::{InitialCluster, InitialState};
-
-/// Where a restore works on a host: on the file system of the data, and left alone by everything that looks into it.
-pub fn workplace(host: &DesiredHost) -> HostPath {
-    host.paths.data.join(".quorate-aside").join("restore")
-}
 
 /// A host that takes part.
 struct Part<'a> {
@@ -255,7 +250,7 @@ fn stage(parts: &[Part<'_>], order: &RestoreOrder, note: &RestoreNote) -> Vec<St
     due.map(|part| {
         let action = Action::StageSnapshot {
             snapshot: order.snapshot.clone(),
-            at: workplace(part.host),
+            at: part.host.paths.work(),
             tool: staged_tool(part),
         };
         on(&part.host.name, action, Risk::Reversible).requires(noted(part, note))
@@ -323,10 +318,12 @@ fn restore_data(
     let initial = initial(situation, note);
     let due = parts.iter().filter(|part| !part.done);
     due.map(|part| {
-        let work = workplace(part.host);
-        let place = staged_tool(part).map_or(part.host.paths.release(part.tool.version), |_| work.clone());
+        let paths = &part.host.paths;
+        let place = staged_tool(part).map_or(paths.release(part.tool.version), |_| {
+            paths.restore_tool(&part.host.service)
+        });
         let action = Action::RestoreData(Box::new(RestoreData {
-            at: work,
+            at: paths.work(),
             tool: place.join(part.tool.program.as_str()),
             initial_cluster: initial.text(),
             token: note.token.clone(),
@@ -404,7 +401,7 @@ fn complete(situation: Situation<'_>, parts: &[Part<'_>], id: ClusterId) -> Vec<
 fn forget(parts: &[Part<'_>]) -> Vec<Step> {
     let steps = parts.iter().map(|part| {
         let action = Action::ForgetRestore {
-            at: workplace(part.host),
+            at: part.host.paths.work(),
             note: RestoreNote::path(part.host),
         };
         on(&part.host.name, action, Risk::Reversible)

@@ -128,7 +128,7 @@ fn what_a_member_is_started_with_is_exchanged_only_once_it_is_stopped() {
         let Action::Provision { change } = &step.action else {
             panic!("{step:?}")
         };
-        let read = |path: &HostPath| *path == host.paths.config || *path == unit_path(&host.service);
+        let read = |path: &crate::inventory::HostPath| *path == host.paths.config || *path == unit_path(&host.service);
         change.files.iter().filter(|file| read(&file.path)).count()
     };
     for (n, step) in (1..).zip(wave(&plan, "prepare every host")) {

@@ -326,7 +326,11 @@ pub struct HostChange {
     /// The revocation list, beside the certificates that are there. etcd reads it at every handshake.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub crl: bool,
-    /// What to write beside the data directory.
+    /// Directories that belong to etcd's account and become root's, as earlier versions left them; a running etcd takes no
+    /// notice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ownership: Vec<HostPath>,
+    /// What to write into the data directory.
     pub marker: Option<Marker>,
     /// Make the unit start at boot (also: it is not yet).
     pub enable: bool,
@@ -354,10 +358,15 @@ impl HostChange {
         }
     }
 
+    /// Whether what etcd shows and trusts is installed anew.
+    pub fn touches_certificates(&self) -> bool {
+        self.certificates || self.crl || !self.ownership.is_empty()
+    }
+
     /// Whether it goes to where only quorate's account and directories are; what is added beside a member finds them.
     pub fn breaks_ground(&self) -> bool {
         let files = self.trust.iter().chain(&self.files).next().is_some();
-        files || self.certificates || self.crl || self.marker.as_ref().is_some_and(|marker| !marker.complete)
+        files || self.touches_certificates() || self.marker.as_ref().is_some_and(|marker| !marker.complete)
     }
 }
 
@@ -500,7 +509,9 @@ impl HostChange {
         );
         let files = (!parts.is_empty()).then(|| format!("install {}", parts.join(", ")));
         let enable = self.enable.then(|| "enable etcd at boot".to_owned());
-        let did: Vec<String> = files.into_iter().chain(enable).collect();
+        let paths: Vec<&str> = self.ownership.iter().map(HostPath::as_str).collect();
+        let ownership = (!paths.is_empty()).then(|| format!("make root the owner of {}", paths.join(", ")));
+        let did: Vec<String> = files.into_iter().chain(ownership).chain(enable).collect();
         match did.is_empty() && self.marker.is_some() {
             true => "mark the member as complete".to_owned(),
             false => did.join("; "),

@@ -2,11 +2,12 @@
 //! Whatever a change does not touch is copied from what is there, keys among it, which never leave the host.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::RealWorld;
 use crate::host::{Content, Generation, GenerationFile, HostFacts};
-use crate::inventory::{DesiredHost, UserName};
+use crate::inventory::{DesiredHost, HostPath, ServiceManager, UserName};
 use crate::ops::exec::StepError;
 use crate::ops::model::Fact;
 use crate::ops::plan::HostChange;
@@ -19,7 +20,7 @@ impl RealWorld {
         &self,
         spec: &DesiredHost,
         change: &HostChange,
-        owner: Option<UserName>,
+        readers: Option<UserName>,
     ) -> Result<Option<Generation>, StepError> {
         let mut files = match (&change.trust, change) {
             (_, HostChange { certificates: true, .. }) => self.new_certificates(spec).await?,
@@ -33,14 +34,21 @@ impl RealWorld {
                 files.extend(self.existing(spec, &HOST_FILES[1..]).await?);
                 files
             }
-            (None, HostChange { crl: true, .. }) => self.existing(spec, &HOST_FILES).await?,
+            (None, change) if change.crl || touches(&change.ownership, &spec.paths.pki) => {
+                self.existing(spec, &HOST_FILES).await?
+            }
             _ => return Ok(None),
         };
         files.extend(self.revocation_list(spec, change).await?);
         Ok(Some(Generation {
             dir: spec.paths.pki.clone(),
-            owner,
-            files,
+            readers,
+            // What is current now may be etcd's, and stays in use until the new one is complete.
+            salt: match touches(&change.ownership, &spec.paths.pki) {
+                true => Timestamp::now().to_string(),
+                false => String::new(),
+            },
+            files: files.into_iter().map(|file| as_kept(spec, file)).collect(),
         }))
     }
 
@@ -107,4 +115,18 @@ impl RealWorld {
             _ => Err(StepError::new("the host was not inspected")),
         }
     }
+}
+
+fn touches(ownership: &[HostPath], pki: &HostPath) -> bool {
+    ownership.iter().any(|path| path.is_within(pki))
+}
+
+/// Root's, for etcd's group to read; where members run as the operator, keys are for that account alone.
+fn as_kept(spec: &DesiredHost, file: GenerationFile) -> GenerationFile {
+    let mode = match spec.service_manager {
+        ServiceManager::Systemd => 0o640,
+        ServiceManager::Process if file.name.ends_with(".key") => 0o600,
+        ServiceManager::Process => 0o644,
+    };
+    GenerationFile { mode, ..file }
 }

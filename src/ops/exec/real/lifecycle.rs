@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::RealWorld;
+use super::provision::named;
 use crate::host::{Content, Push, PushFile};
 use crate::inventory::{NodeName, PeerUrl, ServiceManager, Version};
 use crate::ops::check::Check;
@@ -64,7 +65,7 @@ impl RealWorld {
             Some(PushFile {
                 path: file.path.clone(),
                 mode: old.mode,
-                owner: old.owner.parse().ok(),
+                owner: named(&old.owner),
                 sha256: old.sha256.clone(),
                 content: Content::Plain(Bytes::from(old.content.clone()?)),
                 keep_previous: false,

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::RealWorld;
 use crate::bundle::Program;
-use crate::host::{Account, Content, Directory, Push, PushFile};
-use crate::inventory::{DesiredHost, HostPath, NodeName, ServiceManager, UserName};
+use crate::host::{Account, Content, Directory, Note, Owner, Push, PushFile};
+use crate::inventory::{DesiredHost, HostPath, MARKER, NodeName, ServiceManager, UserName};
 use crate::ops::exec::StepError;
 use crate::ops::plan::{AuthorityTurn, HostChange, ReleaseChange, Step};
-use crate::ops::safety::bootstrap::Marker;
+use crate::render::SchedulePaths;
 use crate::report::{Event, Reporter, human_bytes};
 
 /// etcd's own guidance for the 99th percentile of what a write-ahead log's sync may take (facts/etcd.md section 12,
@@ -51,15 +50,7 @@ impl RealWorld {
         reporter: &dyn Reporter,
     ) -> Result<String, StepError> {
         let host = self.fleet.host(spec).await?;
-        let progress = |done: u64, total: u64| {
-            reporter.event(&Event::StepProgress {
-                step: step.id.clone(),
-                node: Some(spec.name.clone()),
-                unit: "bytes",
-                done,
-                total: Some(total),
-            });
-        };
+        let progress = progress(step, spec, reporter);
         let report = host.push(push, &progress).await?;
         let proved = report
             .proved
@@ -83,7 +74,6 @@ impl RealWorld {
 
     /// Everything the change needs, with certificates issued on the spot and binaries straight from the bundle.
     async fn push_of(&self, spec: &DesiredHost, change: &HostChange) -> Result<Push, StepError> {
-        let owner = owner(spec);
         let mut push = Push::default();
         if change.breaks_ground() {
             push.account = (spec.service_manager == ServiceManager::Systemd).then(|| Account {
@@ -91,6 +81,7 @@ impl RealWorld {
                 home: spec.paths.data.clone(),
             });
             push.directories = directories(spec);
+            take_over(spec, &change.ownership, &mut push);
         }
         if change.marker.as_ref().is_some_and(|marker| !marker.complete) {
             push.gauge = Some(spec.paths.wal.clone().unwrap_or_else(|| spec.paths.data.clone()));
@@ -102,16 +93,21 @@ impl RealWorld {
             push.files.push(PushFile {
                 path: file.path.clone(),
                 mode: file.mode,
-                owner: Some(file.owner.parse().map_err(|e| StepError::new(format!("{e}")))?),
+                owner: named(&file.owner),
                 sha256: file.sha256.clone(),
                 content: Content::Plain(Bytes::from(file.text.clone())),
                 keep_previous: true,
             });
         }
         if let Some(marker) = &change.marker {
-            push.files.push(marker_file(spec, marker, owner.clone()));
+            push.note = Some(Note {
+                dir: spec.paths.data.clone(),
+                name: MARKER.to_owned(),
+                text: marker.to_text(),
+            });
         }
-        push.generations.extend(self.generation(spec, change, owner).await?);
+        push.generations
+            .extend(self.generation(spec, change, account(spec)).await?);
         if spec.service_manager == ServiceManager::Systemd {
             push.daemon_reload = change
                 .files
@@ -146,9 +142,37 @@ impl RealWorld {
     }
 }
 
-/// Who owns data and keys; the operator's own account where members run as it.
-pub(super) fn owner(spec: &DesiredHost) -> Option<UserName> {
+/// Tells how far a transfer is.
+pub(super) fn progress<'a>(
+    step: &'a Step,
+    spec: &'a DesiredHost,
+    reporter: &'a dyn Reporter,
+) -> impl Fn(u64, u64) + Send + Sync + 'a {
+    move |done, total| {
+        reporter.event(&Event::StepProgress {
+            step: step.id.clone(),
+            node: Some(spec.name.clone()),
+            unit: "bytes",
+            done,
+            total: Some(total),
+        });
+    }
+}
+
+/// The owner of a file by name; root is who scripts run as where there is another.
+pub(super) fn named(owner: &str) -> Option<Owner> {
+    let other = Some(owner).filter(|owner| *owner != "root")?;
+    other.parse().ok().map(Owner::Account)
+}
+
+/// etcd's account; `None` where members run as the operator.
+fn account(spec: &DesiredHost) -> Option<UserName> {
     (spec.service_manager == ServiceManager::Systemd).then(|| spec.user.clone())
+}
+
+/// Who owns the data; the operator's own account where members run as it.
+pub(super) fn owner(spec: &DesiredHost) -> Option<Owner> {
+    account(spec).map(Owner::Account)
 }
 
 fn directories(spec: &DesiredHost) -> Vec<Directory> {
@@ -163,10 +187,11 @@ fn directories(spec: &DesiredHost) -> Vec<Directory> {
             owner: None,
         })
         .collect();
+    let readers = account(spec).map(Owner::Readers);
     dirs.push(Directory {
         path: paths.pki.clone(),
-        mode: 0o755,
-        owner: owner(spec),
+        mode: if readers.is_some() { 0o750 } else { 0o755 },
+        owner: readers,
     });
     dirs.push(Directory {
         path: paths.data.clone(),
@@ -199,14 +224,19 @@ fn slow_disk(spec: &DesiredHost, took: Duration) -> Event {
     }
 }
 
-fn marker_file(spec: &DesiredHost, marker: &Marker, owner: Option<UserName>) -> PushFile {
-    let text = marker.to_text();
-    PushFile {
-        path: spec.paths.marker(),
-        mode: 0o644,
-        owner,
-        sha256: hex::encode(Sha256::digest(&text)),
-        content: Content::Plain(Bytes::from(text)),
-        keep_previous: false,
+/// What earlier versions left to etcd's account becomes root's. `breaks_ground` brings the directory of the certificates.
+fn take_over(spec: &DesiredHost, ownership: &[HostPath], push: &mut Push) {
+    let backups = SchedulePaths::of(spec).config;
+    for path in ownership.iter().filter(|path| !path.is_within(&spec.paths.pki)) {
+        let (mode, owner) = match *path == backups {
+            true => (0o750, Owner::Readers(spec.user.clone())),
+            false => (0o711, Owner::Root),
+        };
+        push.directories.push(Directory {
+            path: path.clone(),
+            mode,
+            owner: Some(owner),
+        });
     }
+    push.adopt = ownership.contains(&backups).then(|| (backups, spec.user.clone()));
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::RealWorld;
-use super::provision::owner;
+use super::provision::{owner, progress};
 use crate::backup::{RestoreTool, SnapshotDigest};
 use crate::host::restore::Restore;
 use crate::host::{Content, Directory, Push, PushFile};
@@ -15,7 +15,7 @@ use crate::ops::exec::StepError;
 use crate::ops::model::Fact;
 use crate::ops::plan::Step;
 use crate::ops::restore::{RestoreData, RestoreNote};
-use crate::report::Reporter;
+use crate::report::{Reporter, human_bytes};
 
 impl RealWorld {
     pub(super) async fn note_restore(
@@ -49,7 +49,8 @@ impl RealWorld {
         Ok("locked for this restore".into())
     }
 
-    /// Brings the plain snapshot to a host: opened here, checked here and, by its SHA-256, there.
+    /// Brings the plain snapshot to a host: opened here, checked here and, by its SHA-256, there. It is written as the account
+    /// of the data, below them; the program that reads it lies in a directory of root's.
     pub(super) async fn stage_snapshot(
         &self,
         step: &Step,
@@ -64,19 +65,31 @@ impl RealWorld {
             .backup
             .clone()
             .ok_or_else(|| StepError::new("there is no backup to restore"))?;
-        let mut push = Push {
-            directories: vec![
-                Directory {
-                    path: spec.paths.data.clone(),
-                    mode: 0o700,
-                    owner: owner(spec),
-                },
-                Directory {
-                    path: at.clone(),
-                    mode: 0o700,
-                    owner: None,
-                },
-            ],
+        let mut ground = Push {
+            directories: vec![Directory {
+                path: spec.paths.data.clone(),
+                mode: 0o700,
+                owner: owner(spec),
+            }],
+            ..Push::default()
+        };
+        if let Some(tool) = tool {
+            let place = spec.paths.restore_tool(&spec.service);
+            ground.files.push(self.tool_file(spec, &place, tool).await?);
+            ground.directories.push(Directory {
+                path: place,
+                mode: 0o755,
+                owner: None,
+            });
+        }
+        let host = self.fleet.host(spec).await?;
+        host.push(&ground, &|_, _| {}).await?;
+        let push = Push {
+            directories: vec![Directory {
+                path: at.clone(),
+                mode: 0o700,
+                owner: None,
+            }],
             files: vec![PushFile {
                 path: at.join("snapshot.db"),
                 mode: 0o600,
@@ -91,10 +104,9 @@ impl RealWorld {
             }],
             ..Push::default()
         };
-        if let Some(tool) = tool {
-            push.files.push(self.tool_file(spec, at, tool).await?);
-        }
-        self.push(step, spec, &push, reporter).await
+        let progress = progress(step, spec, reporter);
+        let sent = host.push_inside(&push, &progress).await?.bytes;
+        Ok(format!("{} sent and checked on the host", human_bytes(sent)))
     }
 
     async fn tool_file(&self, spec: &DesiredHost, at: &HostPath, tool: RestoreTool) -> Result<PushFile, StepError> {
@@ -108,8 +120,6 @@ impl RealWorld {
     }
 
     pub(super) async fn restore_data(&self, node: &NodeName, data: &RestoreData) -> Result<String, StepError> {
-        let spec = self.spec(node)?;
-        let owner = owner(spec);
         let restore = Restore {
             work: &data.at,
             tool: &data.tool,
@@ -118,7 +128,6 @@ impl RealWorld {
             url: &data.url,
             bump: data.bump,
             checksum: data.checksum,
-            owner: owner.as_ref(),
             marker: &data.marker.to_text(),
         };
         self.host(node).await?.restore_data(&restore).await?;
@@ -131,7 +140,9 @@ impl RealWorld {
         at: &HostPath,
         note: &HostPath,
     ) -> Result<String, StepError> {
-        self.host(node).await?.forget_restore(at, note).await?;
+        let spec = self.spec(node)?;
+        let tool = spec.paths.restore_tool(&spec.service);
+        self.host(node).await?.forget_restore(at, &tool, note).await?;
         Ok("finished".into())
     }
 }

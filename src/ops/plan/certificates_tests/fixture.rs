@@ -352,5 +352,7 @@ fn facts(marker: &Marker) -> HostFacts {
         },
         releases: BTreeMap::new(),
         lock: None,
+        loose: Vec::new(),
+        exposed: Vec::new(),
     }
 }
