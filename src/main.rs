@@ -7,7 +7,21 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 #[tokio::main]
 async fn main() -> ExitCode {
     write_no_core_files();
+    end_quietly_when_nobody_reads();
     quorate::cli::main().await
+}
+
+/// A reader that has gone away (`quorate status | head -1`) ends the program without a word, and with the status of a program
+/// that SIGPIPE ended: Rust ignores that signal, and printing panics instead.
+fn end_quietly_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if said.starts_with("failed printing to") && said.contains("Broken pipe") {
+            std::process::exit(141);
+        }
+        usual(panic);
+    }));
 }
 
 /// The CA's key is in this process's memory. A limit of one byte is the one that Linux also keeps where core files go to

@@ -28,12 +28,18 @@ Examples:
   quorate up                    from bare hosts to a healthy cluster; later: apply changes, repair
   quorate status                the health of the cluster and its members
 
-Exit codes: 0 done, 1 unexpected, 2 usage, 3 inventory invalid, 4 blocked by a safety rule, 5 host unreachable or login
-refused, 6 a step failed (safe to run again), 7 plan is stale, 8 locked by another operator, 9 bundle missing or
-invalid, 10 `plan` found changes, 11 unhealthy, 130 interrupted.";
+Exit codes:
+    0  done                          7  the plan is stale
+    1  unexpected error              8  locked by another operator
+    2  usage                         9  bundle missing or invalid
+    3  inventory invalid            10  `plan` or --dry-run: changes
+    4  blocked by a safety rule     11  unhealthy, or a problem
+    5  host unreachable             130 interrupted
+    6  a step failed; run it again";
 
 /// Flags every command takes, before or after its name.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The inventory
     #[arg(
@@ -49,11 +55,14 @@ pub struct Global {
     #[arg(long, global = true, env = "QUORATE_BUNDLE", value_name = "FILE")]
     pub bundle: Option<PathBuf>,
     /// Output for people, or JSON, one object per line
-    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Human)]
+    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Human)]
     pub output: OutputFormat,
     /// Do not prompt (does not accept outages or data loss)
     #[arg(short, long, global = true)]
     pub yes: bool,
+    /// Show the plan and exit: 10 if there are changes, 0 if there are none (commands that change a cluster)
+    #[arg(long, global = true)]
+    pub dry_run: bool,
     /// Allow steps that make etcd unavailable to clients for a while
     #[arg(long, global = true)]
     pub accept_outage: bool,
@@ -78,7 +87,7 @@ pub struct Global {
     /// Read the sudo password from the environment variable of this name instead of asking
     #[arg(long, global = true, value_name = "VARIABLE", conflicts_with = "sudo_password_fd")]
     pub sudo_password_env: Option<String>,
-    /// Show more (timings, round trips)
+    /// Show more (file contents in plans, round trips)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -96,7 +105,7 @@ pub struct Check {
 pub enum OutputFormat {
     /// For people.
     Human,
-    /// One JSON object a line.
+    /// JSON, one object per line.
     Json,
 }
 
@@ -245,7 +254,7 @@ pub struct Render {
 /// `plan`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code 0: nothing to change; 10: there are changes.\n\nExample:\n  quorate plan --out plan.json && quorate up --plan plan.json"
+    after_help = "Exit code 0: nothing to change; 10: there are changes. Other commands show their plan with --dry-run.\n\nExamples:\n  quorate plan -v                                            with what changes inside files\n  quorate plan --out plan.json; quorate up --plan plan.json"
 )]
 pub struct PlanArgs {
     /// Save the plan, for `up --plan`
@@ -263,14 +272,11 @@ pub struct PlanArgs {
 )]
 pub struct Up {
     /// Apply exactly this saved plan; refused if anything has changed since
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub plan: Option<PathBuf>,
     /// Also remove members that the inventory does not list
     #[arg(long)]
     pub prune: bool,
-    /// Show the plan and exit
-    #[arg(long, conflicts_with = "plan")]
-    pub dry_run: bool,
 }
 
 /// `add-node`

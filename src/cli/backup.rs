@@ -226,7 +226,9 @@ fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest, &'a Standin
         "SIGNED BY",
         "FILE",
     ];
-    let mut table = Table::new(columns).right(["REVISION", "KEYS", "SNAPSHOT"]);
+    let mut table = Table::new(columns)
+        .right(["REVISION", "KEYS", "SNAPSHOT"])
+        .spare(["KEYS", "ETCD", "REVISION", "FROM", "REASON"]);
     let mut findings = Vec::new();
     for (file, sealed, manifest, standing) in rows {
         let finding = standing.finding(manifest, now);
@@ -463,7 +465,7 @@ async fn prune_at(session: &Session, args: &PruneArgs, at: &Address) -> Result<E
         .map(|index| &kept[index])
         .collect();
     for one in &gone {
-        let text = format!("{} goes ({})", one.file.name, human_bytes(one.file.bytes));
+        let text = format!("{} is not kept ({})", one.file.name, human_bytes(one.file.bytes));
         session.note(&text);
     }
     if args.dry_run || gone.is_empty() {
@@ -504,7 +506,11 @@ fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
         .map(|index| &listing.entries[index])
         .collect();
     for entry in &gone {
-        session.note(&format!("{} goes ({})", entry.path.display(), human_bytes(entry.bytes)));
+        session.note(&format!(
+            "{} is not kept ({})",
+            entry.path.display(),
+            human_bytes(entry.bytes)
+        ));
     }
     if args.dry_run || gone.is_empty() {
         session.finish(

@@ -148,8 +148,9 @@ fn print(global: &Global, manifest: &Manifest, path: &Path, size: u64) -> Result
         return Ok(());
     }
     println!("{}  {}", path.display(), human_bytes(size));
-    let mut table =
-        Table::new(["RELEASE", "ARCH", "PROGRAM", "SIZE", "ZSTD", "GZIP", "SHA-256"]).right(["SIZE", "ZSTD", "GZIP"]);
+    let mut table = Table::new(["RELEASE", "ARCH", "PROGRAM", "SIZE", "ZSTD", "GZIP", "SHA-256"])
+        .right(["SIZE", "ZSTD", "GZIP"])
+        .spare(["GZIP", "ZSTD"]);
     for release in &manifest.releases {
         for (program, file) in &release.files {
             table.row([

@@ -9,7 +9,7 @@ use super::error::{Detail, Exit, Failure};
 use super::interrupt::unless;
 use super::session::Session;
 use super::settle::settled;
-use super::{confirm, draft, lock, probe, show, trial};
+use super::{confirm, draft, dry_run, lock, probe, show, trial};
 use crate::backup::Unlocked;
 use crate::bundle::Bundle;
 use crate::ops::check::why_unhealthy;
@@ -20,7 +20,7 @@ use crate::ops::model::{Fact, Intent, Observed, Supplies};
 use crate::ops::observe::{observe_clients, observe_replays};
 use crate::ops::plan::{Plan, Risk, plan};
 use crate::ops::vault::Vault;
-use crate::report::{Paint, quiet};
+use crate::report::{Paint, quiet, terminal_width};
 
 /// A cold start, a first bootstrap or a part of a CA rotation is followed by what can only be seen then; more rounds than
 /// this mean that something undoes what is done.
@@ -164,6 +164,9 @@ async fn rounds(
             plan.notes.iter().for_each(|note| session.note(note));
             return well(session, &intent, &seen);
         }
+        if session.global.dry_run {
+            return Err(Failure::only(dry_run::shown(session, parts, &mut plan, &seen).await?));
+        }
         trial::before(session, parts, &mut plan, &seen).await?;
         if held.is_none() {
             agree(session, parts, &plan)?;
@@ -209,7 +212,9 @@ fn agree(session: &Session, parts: &Parts, plan: &Plan) -> Result<(), Failure> {
         return confirm::plan(session, plan);
     }
     let _quiet = quiet(session.reporter.as_ref());
-    anstream::eprint!("{}", show::plan(plan, Paint::from_env(true), false));
+    let width = terminal_width().map_or(usize::MAX, usize::from);
+    let with_diffs = session.global.verbose > 0;
+    anstream::eprint!("{}", show::plan(plan, Paint::from_env(true), with_diffs, width));
     confirm::plan(session, plan)
 }
 

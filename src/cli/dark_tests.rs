@@ -86,7 +86,7 @@ fn no_plan_and_no_refusal_takes_the_dark_for_death() {
                 let (said, exit) = match made {
                     // What a plan does is its own business; what it says beside that is not.
                     Ok(plan) => (
-                        plan.notes.join("\n") + &show::plan(&plan, Paint::PLAIN, false),
+                        plan.notes.join("\n") + &show::plan(&plan, Paint::PLAIN, false, usize::MAX),
                         Exit::Done,
                     ),
                     Err(blocked) => {

@@ -72,7 +72,9 @@ pub fn done(session: &Session) -> Result<(), Failure> {
 }
 
 fn write(session: &Session, draft: Option<Draft>) -> Result<(), Failure> {
-    let Some(draft) = draft else { return Ok(()) };
+    let Some(draft) = draft.filter(|_| !session.global.dry_run) else {
+        return Ok(());
+    };
     let path = &session.loaded.path;
     let now = std::fs::read_to_string(path).unwrap_or_default();
     if now != draft.before {

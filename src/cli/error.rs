@@ -77,6 +77,11 @@ impl Failure {
         }
     }
 
+    /// The end of a run that has said everything itself.
+    pub fn only(exit: Exit) -> Self {
+        Self::new(exit, "")
+    }
+
     /// Adds what to do.
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(hint.to_string());
@@ -92,6 +97,9 @@ impl Failure {
 impl Failure {
     /// Prints it: text on stderr, or one last JSON object on stdout.
     pub fn print(self, json: bool, seconds: f64) {
+        if self.message.is_empty() {
+            return;
+        }
         if json {
             let problems = self.spans.as_ref().map(|e| e.problems().to_vec()).unwrap_or_default();
             let object = serde_json::json!({

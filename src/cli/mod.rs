@@ -17,8 +17,10 @@ mod converge;
 mod ctl;
 mod doctor;
 mod draft;
+mod dry_run;
 mod error;
 mod gate;
+mod help;
 mod hosts;
 mod interrupt;
 mod lock;
@@ -47,14 +49,14 @@ mod upkeep;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use args::{BundleCommand, Cli, Command, OutputFormat};
 use error::{Exit, Failure};
 
 /// Parses the command line, does what it asks, prints what went wrong once, and gives the exit code.
 pub async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
     let json = cli.global.output == OutputFormat::Json;
     let begun = std::time::Instant::now();
     let exit = match dispatch(&cli).await {
@@ -70,6 +72,9 @@ pub async fn main() -> ExitCode {
 
 async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     let global = &cli.global;
+    if global.dry_run {
+        dry_run::only_with_a_plan(&cli.command)?;
+    }
     match &cli.command {
         Command::Init(args) => offline::init(global, args),
         Command::Check(args) => offline::check(global, args).await,

@@ -181,7 +181,9 @@ pub fn schema() -> Result<Exit, Failure> {
 
 /// `completions`.
 pub fn completions(shell: clap_complete::Shell) -> Exit {
-    clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
     Exit::Done
 }
 
@@ -191,7 +193,12 @@ pub fn completions(shell: clap_complete::Shell) -> Exit {
 /// When a page cannot be written.
 pub fn man(out: Option<&Path>) -> Result<Exit, Failure> {
     let written = match out {
-        None => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()),
+        None => {
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            print!("{}", String::from_utf8_lossy(&page));
+            rendered
+        }
         Some(out) => std::fs::create_dir_all(out).and_then(|()| clap_mangen::generate_to(Cli::command(), out)),
     };
     written.map_err(|e| Failure::unexpected("cannot write the manual", e))?;

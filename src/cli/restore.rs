@@ -67,6 +67,9 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
 /// # Errors
 /// When the cluster cannot be inspected any more.
 pub(super) async fn afterwards(session: &Session) -> Result<(), Failure> {
+    if session.global.dry_run {
+        return Ok(());
+    }
     let seen = session.look(&session.fleet(), &session.vault()).await?;
     let alarms = seen.cluster.known().into_iter().flat_map(|m| &m.alarms);
     let kinds: BTreeSet<AlarmKind> = alarms.map(|alarm| alarm.kind).collect();

@@ -2,34 +2,82 @@
 
 use std::fmt::Write;
 
+use crate::inventory::NodeName;
 use crate::ops::authorization::AuthChange;
+use crate::ops::model::Intent;
 use crate::ops::plan::{Action, HostChange, Plan, Risk, Step, Target, Tolerance, count};
-use crate::report::{Paint, printable};
+use crate::report::{Paint, printable, wrapped};
 
-/// The plan as text.
-pub fn plan(plan: &Plan, paint: Paint, with_diffs: bool) -> String {
-    let mut text = String::new();
+/// Where what is done stands, below what it is done to.
+const INDENT: usize = 18;
+
+/// The plan as text: what matters first, then each step; lines are broken between words at `width` columns.
+pub fn plan(plan: &Plan, paint: Paint, with_diffs: bool, width: usize) -> String {
+    let mut text = wrapped(&gist(plan), width, 0);
     for (index, wave) in plan.waves.iter().enumerate() {
         let tolerance = wave
             .tolerance
             .map(|t| format!("  {}", paint.dim(&tolerance(t))))
             .unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "{}{tolerance}",
-            paint.strong(&format!("{}. {}", index + 1, wave.title))
-        );
+        let title = paint.strong(&format!("{}. {}", index + 1, wave.title));
+        text += &wrapped(&format!("{title}{tolerance}"), width, 3);
         for step in &wave.steps {
-            self::step(&mut text, step, paint, with_diffs);
+            self::step(&mut text, step, paint, with_diffs, width);
         }
     }
     for note in &plan.notes {
-        let _ = writeln!(text, "{} {}", paint.warn("note:"), printable(note));
+        text += &wrapped(&format!("{} {}", paint.warn("note:"), printable(note)), width, 6);
     }
     text
 }
 
-fn step(text: &mut String, step: &Step, paint: Paint, with_diffs: bool) {
+/// Whether files change whose contents are shown on demand.
+pub fn has_diffs(plan: &Plan) -> bool {
+    let mut files = plan
+        .steps()
+        .filter_map(|step| change(&step.action))
+        .flat_map(|c| &c.files);
+    files.any(|file| !file.diff.is_empty())
+}
+
+/// What a plan for a cluster that runs comes to: which members restart, how often, and what clients notice.
+fn gist(plan: &Plan) -> String {
+    if plan.is_empty() || plan.header.cluster_id.is_none() || matches!(plan.header.intent, Intent::Restore(_)) {
+        return String::new();
+    }
+    let mut restarts: Vec<(&NodeName, usize)> = Vec::new();
+    for step in plan
+        .steps()
+        .filter(|step| matches!(step.action, Action::Restart { .. }))
+    {
+        let Target::Node(node) = &step.target else { continue };
+        match restarts.iter_mut().find(|(name, _)| *name == node) {
+            Some((_, times)) => *times += 1,
+            None => restarts.push((node, 1)),
+        }
+    }
+    let named: Vec<String> = restarts
+        .iter()
+        .map(|(name, times)| match times {
+            1 => name.to_string(),
+            times => format!("{name} ({times} times)"),
+        })
+        .collect();
+    let members = match named.as_slice() {
+        [] => "no member restarts".to_owned(),
+        [one] => format!("{one} restarts"),
+        [all @ .., last] => format!("{} and {last} restart, in this order", all.join(", ")),
+    };
+    let clients = match plan.risk() {
+        Risk::ReadOnly | Risk::Reversible => "clients are not affected",
+        Risk::ReducesRedundancy => "clients of a member that stops have to reconnect, etcd stays available",
+        Risk::Outage => "etcd is UNAVAILABLE to clients meanwhile",
+        Risk::DestroysData => "data is DELETED",
+    };
+    format!("{members}; {clients}")
+}
+
+fn step(text: &mut String, step: &Step, paint: Paint, with_diffs: bool, width: usize) {
     let target = match &step.target {
         Target::Node(name) => name.to_string(),
         Target::Cluster => "cluster".into(),
@@ -41,14 +89,10 @@ fn step(text: &mut String, step: &Step, paint: Paint, with_diffs: bool) {
         Risk::ReducesRedundancy => paint.warn(&what),
         Risk::Reversible | Risk::ReadOnly => what,
     };
-    let _ = writeln!(text, "   {target:<14} {what}");
+    *text += &wrapped(&format!("   {target:<14} {what}"), width, INDENT);
     for why in &step.why {
-        let _ = writeln!(
-            text,
-            "   {:<14} {}",
-            "",
-            paint.dim(&format!("because {}", printable(why)))
-        );
+        let why = paint.dim(&format!("because {}", printable(why)));
+        *text += &wrapped(&format!("{:INDENT$}{why}", ""), width, INDENT);
     }
     if let Action::Authorize { changes } = &step.action {
         for line in changes.iter().map(AuthChange::describe) {

@@ -23,7 +23,7 @@ fn tell(before: &str, scene: &Scene) -> String {
     let mut text = format!("Before: {before}.\n\n$ quorate {}\n", command(scene));
     match scene.plan() {
         Ok(made) if made.is_empty() && made.notes.is_empty() => text.push_str("nothing to do\n"),
-        Ok(made) => text.push_str(&plan(&made, Paint::PLAIN, false)),
+        Ok(made) => text.push_str(&plan(&made, Paint::PLAIN, false, usize::MAX)),
         Err(refusals) => {
             for refusal in refusals {
                 let _ = writeln!(text, "refused: {refusal}\n   help: {}", refusal.hint);

@@ -502,7 +502,8 @@ pub(super) fn text(glance: &Glance, paint: Paint, width: Option<u16>) -> String 
         "LAG",
         "CERT",
     ])
-    .right(["DB", "IN USE", "RAFT INDEX", "LAG", "CERT"]);
+    .right(["DB", "IN USE", "RAFT INDEX", "LAG", "CERT"])
+    .spare(["RAFT INDEX", "IN USE", "LAG", "DB", "CERT"]);
     for member in &glance.members {
         let health = match member.healthy {
             Some(true) => Cell::new("ok").tone(Tone::Good),

@@ -4,13 +4,11 @@ use std::path::Path;
 
 use super::args::{Global, PlanArgs, Up};
 use super::converge::{Parts, bring_about};
+use super::dry_run;
 use super::error::{Exit, Failure};
-use super::plan_json::plan_json;
 use super::session::Session;
-use super::{show, trial};
 use crate::ops::model::Intent;
 use crate::ops::plan::Plan;
-use crate::report::Paint;
 
 /// `plan`: what `up` would do; exit code 10 when that is something.
 ///
@@ -18,12 +16,15 @@ use crate::report::Paint;
 /// Every reason not to begin.
 pub async fn plan(global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
-    let plan = make(&session, args.prune).await?;
+    let parts = Parts::of(&session)?;
+    let intent = converge(global, args.prune);
+    let seen = parts.look(&session, &intent).await?;
+    let mut plan = parts.plan(&session, &intent, &seen)?;
+    let exit = dry_run::shown(&session, &parts, &mut plan, &seen).await?;
     if let Some(out) = &args.out {
         save(&plan, out)?;
     }
-    print(&session, &plan)?;
-    Ok(if plan.is_empty() { Exit::Done } else { Exit::Changes })
+    Ok(exit)
 }
 
 /// `up`: bring everything in line.
@@ -32,11 +33,6 @@ pub async fn plan(global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
 /// See the exit codes.
 pub async fn up(global: &Global, args: &Up) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
-    if args.dry_run {
-        let plan = make(&session, args.prune).await?;
-        print(&session, &plan)?;
-        return Ok(Exit::Done);
-    }
     let saved = args.plan.as_deref().map(load).transpose()?;
     let intent = match &saved {
         Some(plan) => plan.header.intent.clone(),
@@ -60,28 +56,6 @@ fn sentence(session: &Session, changed: usize) -> String {
         0 => format!("{cluster} is up to date: nothing to do"),
         _ => format!("{cluster} is up and matches the inventory"),
     }
-}
-
-async fn make(session: &Session, prune: bool) -> Result<Plan, Failure> {
-    let parts = Parts::of(session)?;
-    let intent = converge(&session.global, prune);
-    let seen = parts.look(session, &intent).await?;
-    let mut plan = parts.plan(session, &intent, &seen)?;
-    trial::for_show(session, &parts, &mut plan, &seen).await?;
-    Ok(plan)
-}
-
-fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {
-    if session.json() {
-        let object = plan_json(plan).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
-        println!("{object}");
-    } else if plan.is_empty() {
-        anstream::print!("{}", show::plan(plan, Paint::from_env(true), true));
-        println!("{} is up to date: nothing to do", plan.header.cluster);
-    } else {
-        anstream::print!("{}", show::plan(plan, Paint::from_env(true), true));
-    }
-    Ok(())
 }
 
 fn save(plan: &Plan, out: &Path) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 use super::summary::Summary;
-use super::text::{one_line, progress};
+use super::text::one_line;
 use super::{Event, Paint, Reporter, human_seconds};
 use crate::inventory::NodeName;
 
@@ -15,16 +15,9 @@ pub struct Lines<W: Write + Send>(Mutex<State<W>>);
 struct State<W> {
     /// `None` once the reader has gone away.
     out: Option<W>,
-    steps: BTreeMap<String, Step>,
+    /// What each step under way does.
+    steps: BTreeMap<String, String>,
     summary: Summary,
-}
-
-/// What has been written about a step, so that a poll does not fill the log.
-#[derive(Default)]
-struct Step {
-    what: String,
-    waiting: String,
-    quarters: u64,
 }
 
 impl<W: Write + Send> Lines<W> {
@@ -80,50 +73,18 @@ impl<W: Write> State<W> {
             Event::StepStarted { step, node, what } => {
                 let what = one_line(what);
                 let line = format!("{}  {what}", place(node.as_ref()));
-                self.steps.insert(
-                    step.clone(),
-                    Step {
-                        what,
-                        ..Step::default()
-                    },
-                );
+                self.steps.insert(step.clone(), what);
                 line
             }
-            Event::StepProgress {
-                step,
-                node,
-                unit,
-                done,
-                total,
-            } => {
-                let known = self.steps.entry(step.clone()).or_default();
-                let quarters = total.filter(|t| *t > 0).map_or(0, |t| done.saturating_mul(4) / t);
-                if quarters <= known.quarters || quarters >= 4 {
-                    return None;
-                }
-                known.quarters = quarters;
-                format!(
-                    "{}  {}: {}",
-                    place(node.as_ref()),
-                    known.what,
-                    progress(unit, *done, *total)
-                )
-            }
-            Event::StepWaiting { step, node, on } => {
-                let known = self.steps.entry(step.clone()).or_default();
-                if known.waiting == *on {
-                    return None;
-                }
-                known.waiting.clone_from(on);
-                format!("{}  {}: waiting: {}", place(node.as_ref()), known.what, one_line(on))
-            }
+            // A log has a line when a step begins, and one when it ends.
+            Event::StepProgress { .. } | Event::StepWaiting { .. } => return None,
             Event::StepFinished {
                 step,
                 node,
                 seconds,
                 saw,
             } => {
-                let what = self.steps.remove(step).unwrap_or_default().what;
+                let what = self.steps.remove(step).unwrap_or_default();
                 let saw = if saw.is_empty() {
                     String::new()
                 } else {
@@ -136,7 +97,7 @@ impl<W: Write> State<W> {
                 )
             }
             Event::StepFailed { step, node, error, .. } => {
-                let what = self.steps.remove(step).unwrap_or_default().what;
+                let what = self.steps.remove(step).unwrap_or_default();
                 format!("{}  {what}: FAILED: {}", place(node.as_ref()), one_line(error))
             }
             Event::Note { text } => format!("note: {}", one_line(text)),

@@ -1,6 +1,8 @@
 //! Tables without borders, as `status` and its like print them on stdout.
 
-use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, presets};
+use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, presets};
+
+use super::text::{Paint, wrapped};
 
 /// What a cell's value means; shown as colour where there is colour, so never the only place where it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +44,18 @@ impl Cell {
     }
 }
 
+impl Cell {
+    fn painted(&self, paint: Paint) -> String {
+        match self.tone {
+            Tone::Plain => self.text.clone(),
+            Tone::Good => paint.good(&self.text),
+            Tone::Warn => paint.warn(&self.text),
+            Tone::Bad => paint.bad(&self.text),
+            Tone::Dim => paint.dim(&self.text),
+        }
+    }
+}
+
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
         Cell::new(text)
@@ -53,6 +67,8 @@ impl<T: Into<String>> From<T> for Cell {
 pub struct Table {
     header: Vec<&'static str>,
     right: Vec<&'static str>,
+    spare: Vec<&'static str>,
+    prose: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -62,6 +78,8 @@ impl Table {
         Self {
             header: header.into_iter().collect(),
             right: Vec::new(),
+            spare: Vec::new(),
+            prose: Vec::new(),
             rows: Vec::new(),
         }
     }
@@ -73,43 +91,128 @@ impl Table {
         self
     }
 
+    /// These columns go, in this order, until the others have room on the terminal.
+    #[must_use]
+    pub fn spare(mut self, columns: impl IntoIterator<Item = &'static str>) -> Self {
+        self.spare.extend(columns);
+        self
+    }
+
+    /// These columns hold sentences or lists, which may be broken between words. All others are names, addresses and
+    /// numbers that are copied, and never broken.
+    #[must_use]
+    pub fn prose(mut self, columns: impl IntoIterator<Item = &'static str>) -> Self {
+        self.prose.extend(columns);
+        self
+    }
+
     /// Adds a row, one cell per column.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// The table as text, without a line end at its end. `width`: columns of the terminal, within which long cells are
-    /// wrapped; `None` (a pipe) keeps each row on one line.
+    /// The table as text, without a line end at its end. `width`: columns of the terminal; where they are too few, columns
+    /// that can be spared go, and if that is not enough each row becomes a block. `None` (a pipe) keeps each row on one line.
     pub fn render(&self, width: Option<u16>, colour: bool) -> String {
+        let mut shown: Vec<usize> = (0..self.header.len()).collect();
+        let Some(width) = width else {
+            return self.columns(&shown, None, colour);
+        };
+        let mut spare = self.spare.iter();
+        while self.least(&shown) > usize::from(width) {
+            let Some(next) = spare.next() else {
+                return self.blocks(width, colour);
+            };
+            shown.retain(|at| self.header[*at] != *next);
+        }
+        self.columns(&shown, Some(width), colour)
+    }
+
+    /// The columns that these need at the least.
+    fn least(&self, shown: &[usize]) -> usize {
+        let of = |at: &usize| {
+            let name = self.header[*at];
+            let texts = self
+                .rows
+                .iter()
+                .filter_map(|row| row.get(*at))
+                .map(|cell| cell.text.as_str());
+            let texts = texts.chain([name]);
+            match self.prose.contains(&name) {
+                true => texts
+                    .flat_map(str::split_whitespace)
+                    .map(columns_of)
+                    .max()
+                    .unwrap_or(0)
+                    .max(LEAST_PROSE),
+                false => texts.map(columns_of).max().unwrap_or(0),
+            }
+        };
+        shown.iter().map(of).sum::<usize>() + GAP * shown.len().saturating_sub(1)
+    }
+
+    fn columns(&self, shown: &[usize], width: Option<u16>, colour: bool) -> String {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).force_no_tty();
         if colour {
             table.enforce_styling();
         }
         match width {
+            // The gap behind the last column is cut off.
             Some(width) => table
                 .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width),
+                .set_width(width + GAP as u16),
             None => table.set_content_arrangement(ContentArrangement::Disabled),
         };
-        table.set_header(
-            self.header
-                .iter()
-                .map(|name| comfy_table::Cell::new(name.to_uppercase()).add_attribute(Attribute::Bold)),
-        );
+        let header = shown.iter().map(|at| self.header[*at]);
+        table.set_header(header.map(|name| comfy_table::Cell::new(name.to_uppercase()).add_attribute(Attribute::Bold)));
         for row in &self.rows {
-            table.add_row(row.iter().map(styled));
+            table.add_row(shown.iter().filter_map(|at| row.get(*at)).map(styled));
         }
-        for (index, name) in self.header.iter().enumerate() {
+        for (index, name) in shown.iter().map(|at| self.header[*at]).enumerate() {
             if let Some(column) = table.column_mut(index) {
-                column.set_padding((0, 2));
-                if self.right.contains(name) {
+                column.set_padding((0, GAP as u16));
+                if self.right.contains(&name) {
                     column.set_cell_alignment(CellAlignment::Right);
+                }
+                if width.is_some() && !self.prose.contains(&name) {
+                    column.set_constraint(ColumnConstraint::ContentWidth);
                 }
             }
         }
         table.trim_fmt()
     }
+
+    /// Each row as a block: the first cell, and below it what the others have to say.
+    fn blocks(&self, width: u16, colour: bool) -> String {
+        let paint = Paint { colour, ..Paint::PLAIN };
+        let names = self.header.iter().skip(1).map(|name| columns_of(name));
+        let lead = names.max().unwrap_or(0) + GAP;
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut cells = self.header.iter().zip(row);
+            if let Some((_, first)) = cells.next() {
+                text += &format!("{}\n", paint.strong(&first.text));
+            }
+            for (name, cell) in cells.filter(|(_, cell)| !cell.text.is_empty()) {
+                let value = cell.painted(paint);
+                let line = format!("  {:<lead$}{value}", name.to_uppercase());
+                text += &wrapped(&line, usize::from(width), lead + 2);
+            }
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+}
+
+/// Columns between two columns.
+const GAP: usize = 2;
+
+/// Columns that a sentence needs.
+const LEAST_PROSE: usize = 24;
+
+fn columns_of(text: &str) -> usize {
+    text.chars().count()
 }
 
 fn styled(cell: &Cell) -> comfy_table::Cell {
@@ -163,10 +266,44 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_wraps_cells_and_colour_comes_only_when_asked() {
-        let narrow = members().render(Some(50), false);
-        assert!(narrow.lines().all(|line| line.chars().count() <= 50), "{narrow}");
-        assert!(!narrow.contains('\x1b'));
-        assert!(members().render(Some(50), true).contains('\x1b'));
+    fn a_narrow_terminal_breaks_sentences_and_nothing_that_is_copied() {
+        let members = members().prose(["note"]);
+        insta::assert_snapshot!(members.render(Some(60), false), @r"
+        NAME    HEALTH   DB SIZE  NOTE
+        etcd-1  healthy  1.2 MiB  leader
+        etcd-2  unknown        -  cannot be reached: connection
+                                  refused by 10.0.0.12 port 22
+        ");
+        assert!(members.render(Some(60), true).contains('\x1b'));
+        // Without room for a sentence.
+        let narrow = members.spare(["db size"]).render(Some(40), false);
+        insta::assert_snapshot!(narrow, @r"
+        etcd-1
+          HEALTH   healthy
+          DB SIZE  1.2 MiB
+          NOTE     leader
+        etcd-2
+          HEALTH   unknown
+          DB SIZE  -
+          NOTE     cannot be reached: connection
+                   refused by 10.0.0.12 port 22
+        ");
+    }
+
+    #[test]
+    fn what_can_be_spared_goes_before_a_table_becomes_blocks() {
+        let members = members().spare(["note", "db size"]);
+        insta::assert_snapshot!(members.render(Some(30), false), @r"
+        NAME    HEALTH   DB SIZE
+        etcd-1  healthy  1.2 MiB
+        etcd-2  unknown        -
+        ");
+        insta::assert_snapshot!(members.render(Some(23), false), @r"
+        NAME    HEALTH
+        etcd-1  healthy
+        etcd-2  unknown
+        ");
+        let blocks = members.render(Some(14), false);
+        assert!(blocks.starts_with("etcd-1\n  HEALTH   healthy\n"), "{blocks}");
     }
 }

@@ -46,13 +46,21 @@ pub fn printable(text: &str) -> String {
 }
 
 /// `text` with its lines broken between words at `width` columns, every line but the first of each indented by
-/// `indent`; ends with a line end. Colours take no room.
+/// `indent`; ends with a line end, unless it is empty. Colours take no room. A later line that is indented by itself is an
+/// example to copy: it keeps that indentation and is not broken.
 pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
     let width = width.max(indent + 20);
     let mut out = String::with_capacity(text.len() + 64);
     for (i, line) in text.lines().enumerate() {
         let rest = line.trim_start_matches(' ');
-        let lead = if i == 0 { line.len() - rest.len() } else { indent };
+        let own = line.len() - rest.len();
+        if i > 0 && own > 0 {
+            out.extend(std::iter::repeat_n(' ', indent));
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        }
+        let lead = if i == 0 { own } else { indent };
         out.extend(std::iter::repeat_n(' ', lead));
         let mut column = lead;
         for (j, word) in rest.split(' ').enumerate() {

@@ -2,14 +2,14 @@
 
 use crate::program::Desk;
 
-/// The commands that `help` lists for this one.
+/// The commands that `help` lists for this one, by topic or not: they come before the options.
 fn listed(help: &str) -> Vec<String> {
-    let rest = help.split_once("Commands:\n").map_or("", |(_, rest)| rest);
-    rest.lines()
-        .take_while(|line| !line.is_empty())
+    let before = help.split_once("\nOptions:\n").map_or("", |(before, _)| before);
+    before
+        .lines()
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
-        .filter(|name| *name != "help")
+        .filter(|name| *name != "help" && name.starts_with(|c: char| c.is_ascii_lowercase()))
         .map(str::to_owned)
         .collect()
 }
@@ -79,4 +79,58 @@ fn man_pages_are_written_for_every_command() {
     desk.run(&["man", "--out", "man1"]).code(0);
     assert!(desk.read("man1/quorate-up.1").contains("quorate\\-up"));
     assert!(desk.path("man1/quorate-bundle-create.1").exists());
+}
+
+#[test]
+fn commands_are_listed_by_topic_and_global_options_come_last() {
+    let desk = Desk::new();
+    let help = desk.run(&["--help"]).code(0).stdout;
+    let topics = [
+        "Set up:",
+        "Look:",
+        "Members:",
+        "Data:",
+        "Certificates:",
+        "This tool:",
+        "Options:",
+        "Global options:",
+    ];
+    let found: Vec<_> = topics.iter().map(|topic| help.find(&format!("\n{topic}\n"))).collect();
+    assert!(found.iter().all(Option::is_some) && found.is_sorted(), "{help}");
+    let restart = desk.run(&["restart", "--help"]).code(0).stdout;
+    assert!(
+        restart.contains("--accept-outage") && restart.contains("--dry-run"),
+        "{restart}"
+    );
+    // What means nothing to a command is not offered.
+    let status = desk.run(&["status", "--help"]).code(0).stdout;
+    assert!(
+        status.contains("--limit") && !status.contains("--accept-outage"),
+        "{status}"
+    );
+    let schema = desk.run(&["schema", "--help"]).code(0).stdout;
+    assert!(!schema.contains("--limit") && schema.contains("--output"), "{schema}");
+    let own = status.find("\n      --watch").expect("its own option");
+    assert!(own < status.find("Global options:").expect("a heading"), "{status}");
+}
+
+#[test]
+fn a_dry_run_is_refused_where_it_would_be_unheeded() {
+    let desk = Desk::new();
+    for command in [&["schema"][..], &["trust"], &["pki", "seal"], &["backup", "create"]] {
+        let typed = [command, &["--dry-run"]].concat();
+        assert!(
+            desk.run(&typed).code(2).stderr.contains("omit --dry-run"),
+            "{command:?}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_without_a_word() {
+    let desk = Desk::new();
+    for command in ["--help", "schema", "man"] {
+        let piped = desk.piped_to_nobody(&[command]);
+        assert_eq!(piped.stderr, "", "{command}");
+    }
 }

@@ -35,6 +35,19 @@ impl Desk {
 
     /// Runs quorate there.
     pub fn run(&self, arguments: &[&str]) -> Said {
+        self.said(self.command(arguments))
+    }
+
+    /// Runs it there with a standard output that nobody reads any more.
+    pub fn piped_to_nobody(&self, arguments: &[&str]) -> Said {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = self.command(arguments);
+        command.stdout(writer);
+        self.said(command)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
         command
             .args(arguments)
@@ -42,6 +55,10 @@ impl Desk {
             .env_clear()
             .env("HOME", self.0.path())
             .env("NO_COLOR", "1");
+        command
+    }
+
+    fn said(&self, mut command: Command) -> Said {
         let output = command.output().expect("quorate");
         Said {
             code: output.status.code(),

@@ -147,7 +147,7 @@ fn a_config_change_rolls_through_one_member_at_a_time_with_the_leader_last() {
     let writes = lab.begin_writing();
     let (before, begun) = (lab.pids(), lab.host("n1").now());
     lab.edit("hosts:", "  config:\n    snapshot-count: 5000\nhosts:");
-    let shown = lab.quorate(&["plan"]).code(10);
+    let shown = lab.quorate(&["plan", "-v"]).code(10);
     assert!(shown.stdout.contains("+snapshot-count: 5000"), "{shown}");
     assert!(
         shown.stdout.contains("survives 1 failure now, 0 during, 1 after"),

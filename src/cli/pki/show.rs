@@ -308,7 +308,10 @@ fn print(overview: &Overview) {
     for recipient in &overview.recipients {
         anstream::println!("  its key can be opened by {}", printable(recipient));
     }
-    let mut table = Table::new(["WHERE", "WHAT", "SUBJECT", "NAMES", "USAGES", "KEY", "DAYS", "STATE"]).right(["DAYS"]);
+    let mut table = Table::new(["WHERE", "WHAT", "SUBJECT", "NAMES", "USAGES", "KEY", "DAYS", "STATE"])
+        .right(["DAYS"])
+        .prose(["NAMES", "STATE"])
+        .spare(["KEY", "USAGES", "NAMES", "SUBJECT"]);
     for leaf in &overview.certificates {
         let ips = leaf.facts.ip_addresses.iter().map(ToString::to_string);
         let names: Vec<String> = ips.chain(leaf.facts.dns_names.iter().cloned()).collect();

@@ -1,0 +1,62 @@
+//! `--dry-run`: the plan is shown instead of done.
+
+use super::args::{AlarmCommand, BackupCommand, Command, PkiCommand};
+use super::converge::Parts;
+use super::error::{Exit, Failure};
+use super::plan_json::plan_json;
+use super::session::Session;
+use super::{show, trial};
+use crate::ops::model::Observed;
+use crate::ops::plan::Plan;
+use crate::report::{Paint, terminal_width};
+
+/// Refuses the flag where there is no plan to show: left unheeded it would change what it promised not to.
+///
+/// # Errors
+/// When the command makes no plan.
+pub fn only_with_a_plan(command: &Command) -> Result<(), Failure> {
+    let plans = match command {
+        Command::Plan(_) | Command::Up(_) | Command::Restart | Command::Upgrade(_) | Command::Downgrade(_) => true,
+        Command::AddNode(_) | Command::RemoveNode(_) | Command::ReplaceNode(_) => true,
+        Command::Restore(_) | Command::Recover(_) | Command::Defrag { .. } | Command::Compact { .. } => true,
+        Command::Alarm(command) => matches!(command, AlarmCommand::Disarm),
+        Command::Pki(command) => matches!(command, PkiCommand::Renew | PkiCommand::RotateCa { .. }),
+        Command::Backup(command) => matches!(command, BackupCommand::Prune(_)),
+        _ => false,
+    };
+    if plans {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, "this command has no plan that `--dry-run` could show").hint("omit --dry-run"))
+}
+
+/// The plan on standard output, and how a run that only shows it ends: 10 when there are changes, 0 when there are none.
+///
+/// # Errors
+/// When it cannot be written.
+pub async fn shown(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Observed) -> Result<Exit, Failure> {
+    trial::for_show(session, parts, plan, seen).await?;
+    print(session, plan)?;
+    Ok(if plan.is_empty() { Exit::Done } else { Exit::Changes })
+}
+
+/// For people or programs. What changes inside files is shown with `-v`.
+///
+/// # Errors
+/// When it cannot be written.
+fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {
+    if session.json() {
+        let object = plan_json(plan).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
+        println!("{object}");
+        return Ok(());
+    }
+    let with_diffs = session.global.verbose > 0;
+    let width = terminal_width().map_or(usize::MAX, usize::from);
+    anstream::print!("{}", show::plan(plan, Paint::from_env(true), with_diffs, width));
+    if plan.is_empty() {
+        println!("{} is up to date: nothing to do", plan.header.cluster);
+    } else if !with_diffs && show::has_diffs(plan) {
+        eprintln!("note: pass -v to see what changes inside files");
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! `quorate --help`: the commands by topic; and below each command only those global flags that mean something to it.
+
+use std::fmt::Write;
+
+use clap::{Arg, Command, CommandFactory, Id};
+
+use super::args::Cli;
+use crate::report::{terminal_width, wrapped};
+
+/// The commands by what an operator is about to do.
+const TOPICS: [(&str, &[&str]); 6] = [
+    ("Set up", &["init", "check", "bundle", "trust", "render", "plan", "up"]),
+    (
+        "Look",
+        &["status", "members", "health", "doctor", "check-hashes", "logs"],
+    ),
+    (
+        "Members",
+        &[
+            "restart",
+            "ok-to-stop",
+            "add-node",
+            "remove-node",
+            "replace-node",
+            "upgrade",
+            "downgrade",
+        ],
+    ),
+    (
+        "Data",
+        &["backup", "restore", "recover", "defrag", "compact", "alarm", "ctl"],
+    ),
+    ("Certificates", &["pki"]),
+    ("This tool", &["ssh", "unlock", "completions", "man", "schema"]),
+];
+
+/// Commands that change a cluster by a plan, as they are typed.
+const CHANGING: [&str; 17] = [
+    "plan",
+    "up",
+    "restart",
+    "add-node",
+    "remove-node",
+    "replace-node",
+    "upgrade",
+    "downgrade",
+    "restore",
+    "recover",
+    "defrag",
+    "compact",
+    "alarm disarm",
+    "pki renew",
+    "pki rotate-ca",
+    "backup prune",
+    "backup schedule",
+];
+
+/// Commands that reach no host.
+const OFFLINE: [&str; 20] = [
+    "init",
+    "check",
+    "render",
+    "bundle create",
+    "bundle show",
+    "bundle verify",
+    "bundle embed",
+    "backup list",
+    "backup fetch",
+    "backup verify",
+    "backup prune",
+    "pki issue",
+    "pki revoke",
+    "pki csr",
+    "pki import",
+    "pki crl",
+    "pki seal",
+    "completions",
+    "man",
+    "schema",
+];
+
+/// What only a plan heeds.
+const OF_CHANGES: [&str; 5] = ["dry_run", "accept_outage", "accept_data_loss", "no_snapshot", "probe"];
+
+/// What only a connection to hosts heeds.
+const OF_HOSTS: [&str; 4] = ["limit", "parallel", "sudo_password_fd", "sudo_password_env"];
+
+/// The command line with its help arranged.
+pub fn command() -> Command {
+    let command = Cli::command();
+    let list = by_topic(&command, terminal_width().map_or(100, usize::from).min(100));
+    let global: Vec<Arg> = command
+        .get_arguments()
+        .filter(|arg| arg.is_global_set())
+        .cloned()
+        .collect();
+    let command = command.mut_subcommands(|below| {
+        let path = below.get_name().to_owned();
+        arranged(below, &path, &global)
+    });
+    let template = format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{list}\n{{all-args}}{{after-help}}");
+    command
+        .override_usage("quorate [OPTIONS] <COMMAND>")
+        .help_template(template)
+        // They are listed already; hidden ones work all the same.
+        .mut_subcommands(|below| below.hide(true))
+}
+
+/// Each topic with its commands and what they do.
+fn by_topic(command: &Command, width: usize) -> String {
+    let mut list = String::new();
+    for (topic, names) in TOPICS {
+        let _ = writeln!(list, "{topic}:");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            list += &wrapped(&format!("  {name:<13} {about}"), width, 16);
+        }
+        list.push('\n');
+    }
+    list.pop();
+    list
+}
+
+/// Hides below each command the global flags that it does not heed: one that a command has already does not come from above.
+fn arranged(command: Command, path: &str, global: &[Arg]) -> Command {
+    if command.has_subcommands() {
+        return command.mut_subcommands(|below| {
+            let path = format!("{path} {}", below.get_name());
+            arranged(below, &path, global)
+        });
+    }
+    let own: Vec<Id> = command.get_arguments().map(|arg| arg.get_id().clone()).collect();
+    let unheeded = global.iter().filter(|arg| {
+        let id = arg.get_id().as_str();
+        let changes = OF_CHANGES.contains(&id) && !CHANGING.contains(&path);
+        let hosts = OF_HOSTS.contains(&id) && OFFLINE.contains(&path);
+        (changes || hosts) && !own.contains(arg.get_id())
+    });
+    command.args(unheeded.map(|arg| arg.clone().hide(true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_one_topic() {
+        let command = Cli::command();
+        let mut listed: Vec<&str> = TOPICS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+    }
+
+    #[test]
+    fn what_is_said_of_commands_is_said_of_ones_that_exist() {
+        let command = Cli::command();
+        for path in CHANGING.iter().chain(&OFFLINE) {
+            let found = path.split(' ').try_fold(&command, |at, name| at.find_subcommand(name));
+            assert!(found.is_some(), "{path}");
+        }
+        let args: Vec<&str> = command.get_arguments().map(|arg| arg.get_id().as_str()).collect();
+        assert!(
+            OF_CHANGES.iter().chain(&OF_HOSTS).all(|id| args.contains(id)),
+            "{args:?}"
+        );
+    }
+}
