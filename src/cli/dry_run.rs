@@ -8,7 +8,7 @@ use super::session::Session;
 use super::{show, trial};
 use crate::ops::model::Observed;
 use crate::ops::plan::Plan;
-use crate::report::{Paint, terminal_width};
+use crate::report::{Paint, quiet, terminal_width};
 
 /// Refuses the flag where there is no plan to show: left unheeded it would change what it promised not to.
 ///
@@ -45,6 +45,7 @@ pub async fn shown(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Obs
 /// # Errors
 /// When it cannot be written.
 fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {
+    let _quiet = quiet(session.reporter.as_ref());
     if session.json() {
         let object = plan_json(plan).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
         println!("{object}");

@@ -158,10 +158,9 @@ impl Table {
             table.enforce_styling();
         }
         match width {
-            // The gap behind the last column is cut off.
             Some(width) => table
                 .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width + GAP as u16),
+                .set_width(width),
             None => table.set_content_arrangement(ContentArrangement::Disabled),
         };
         let header = shown.iter().map(|at| self.header[*at]);
@@ -171,7 +170,9 @@ impl Table {
         }
         for (index, name) in shown.iter().map(|at| self.header[*at]).enumerate() {
             if let Some(column) = table.column_mut(index) {
-                column.set_padding((0, GAP as u16));
+                // None behind the last one: coloured, it would not be trimmed.
+                let gap = if index + 1 < shown.len() { GAP } else { 0 };
+                column.set_padding((0, gap as u16));
                 if self.right.contains(&name) {
                     column.set_cell_alignment(CellAlignment::Right);
                 }

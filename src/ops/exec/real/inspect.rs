@@ -40,7 +40,7 @@ impl RealWorld {
         let connected: Vec<Check> = members.map(|spec| Check::Connected { url: spec.peer_url() }).collect();
         watch(step, &connected, Patience::of(step), self, reporter).await?;
         Ok(format!(
-            "cluster {}: {} TLS on both ports, clients without a certificate refused, all peers connected",
+            "cluster {}: {}, TLS on both ports, clients without a certificate refused, all peers connected",
             membership.cluster_id,
             count(nodes.len(), "member")
         ))
