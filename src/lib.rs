@@ -13,6 +13,7 @@
 //! | [`inventory`] | the file as typed, its errors with places, and what it means: `Desired` |
 //! | [`pki`] | which certificates must exist, issuing, reading, the sealed CA key |
 //! | [`render`] | `Desired` to the bytes of every file that lands on a host |
+//! | [`clients`] | what clients, load balancers, monitoring and firewalls are given |
 //! | [`backup`] | backup files: taken, sealed, checked, read again |
 //! | [`bundle`] | packing, checking and embedding etcd releases |
 //! | [`host`] | one connection to a machine: facts, files, services, tunnels |
@@ -24,6 +25,7 @@
 pub mod backup;
 pub mod bundle;
 pub mod cli;
+pub mod clients;
 pub mod etcd;
 pub mod host;
 pub mod inventory;

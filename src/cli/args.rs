@@ -186,6 +186,10 @@ pub enum Command {
         after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table"
     )]
     Ctl(Ctl),
+    /// Print a HAProxy configuration for clients that know a single address
+    Lb(Lb),
+    /// Write what Prometheus and Grafana need: scrape configuration, targets, alerts, a dashboard
+    Monitoring(Monitoring),
     /// Show the journal of a member's unit
     Logs(Logs),
     /// Open a shell on a host
@@ -515,6 +519,46 @@ pub struct Ctl {
     /// etcdctl's own arguments
     #[arg(last = true, required = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+/// `lb`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Touches no host. Most clients take a list of endpoints and need no load balancer.\n\nExamples:\n  quorate lb --address etcd.example.com >etcd.cfg && haproxy -c -f etcd.cfg\n  quorate lb --address 10.0.0.10 --port 12379"
+)]
+pub struct Lb {
+    /// What clients dial: it must be in every member's certificate (may be repeated)
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Vec<Address>,
+    /// The port that clients dial [default: the members' client port]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// On the load balancer: the CA file [default: /etc/haproxy/etcd/CLUSTER-ca.crt]
+    #[arg(long, value_name = "FILE", value_parser = plain_path)]
+    pub cacert: Option<String>,
+    /// On the load balancer: client certificate and key in one file [default: /etc/haproxy/etcd/CLUSTER.pem]
+    #[arg(long, value_name = "FILE", value_parser = plain_path)]
+    pub cert: Option<String>,
+}
+
+/// `monitoring`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Touches no host. Run it again after members have changed: Prometheus reads the targets anew by itself.\n\nExample:\n  quorate monitoring --out /etc/prometheus/etcd"
+)]
+pub struct Monitoring {
+    /// Write the files into this directory; several clusters may share it
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// A path that means the same in every configuration file: absolute, and nothing that would have to be quoted.
+fn plain_path(text: &str) -> Result<String, String> {
+    let path: crate::inventory::HostPath = text.parse().map_err(|e| format!("{e}"))?;
+    match text.contains('#') {
+        true => Err("`#` begins a comment there".to_owned()),
+        false => Ok(path.to_string()),
+    }
 }
 
 /// `logs`

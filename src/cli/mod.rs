@@ -19,10 +19,13 @@ mod doctor;
 mod draft;
 mod error;
 mod gate;
+mod files;
 mod hosts;
 mod interrupt;
+mod lb;
 mod lock;
 mod members;
+mod monitoring;
 mod offline;
 mod pki;
 mod plan_json;
@@ -106,6 +109,8 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::CheckHashes => upkeep::check_hashes(global).await,
         Command::Ctl(args) => ctl::ctl(global, args).await,
         Command::Pki(command) => pki::pki(global, command).await,
+        Command::Lb(args) => lb::lb(global, args),
+        Command::Monitoring(args) => monitoring::monitoring(global, args),
         Command::Logs(args) => hosts::logs(global, args).await,
         Command::Ssh(args) => hosts::ssh(global, args).await,
         Command::Unlock(args) => lock::unlock(global, args).await,

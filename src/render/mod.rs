@@ -22,7 +22,7 @@ mod diff;
 mod etcdctl;
 mod initial;
 mod schedule;
-mod templates;
+pub(crate) mod templates;
 #[cfg(test)]
 mod tests;
 mod unit;

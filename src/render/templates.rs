@@ -18,6 +18,10 @@ pub(super) const ETCDCTL: &str = "etcdctl.env.tera";
 pub(super) const BACKUP: &str = "etcd-backup.service.tera";
 /// Its timer.
 pub(super) const BACKUP_TIMER: &str = "etcd-backup.timer.tera";
+/// HAProxy's section for one cluster.
+pub(crate) const HAPROXY: &str = "clients/haproxy.cfg.tera";
+/// Prometheus' configuration.
+pub(crate) const PROMETHEUS: &str = "clients/prometheus.yml.tera";
 
 static ENGINE: LazyLock<Result<Tera, tera::Error>> = LazyLock::new(|| {
     let mut engine = Tera::new();
@@ -30,6 +34,8 @@ static ENGINE: LazyLock<Result<Tera, tera::Error>> = LazyLock::new(|| {
         (ETCDCTL, include_str!("../../templates/etcdctl.env.tera")),
         (BACKUP, include_str!("../../templates/etcd-backup.service.tera")),
         (BACKUP_TIMER, include_str!("../../templates/etcd-backup.timer.tera")),
+        (HAPROXY, include_str!("../../templates/clients/haproxy.cfg.tera")),
+        (PROMETHEUS, include_str!("../../templates/clients/prometheus.yml.tera")),
     ])?;
     Ok(engine)
 });
@@ -38,7 +44,7 @@ static ENGINE: LazyLock<Result<Tera, tera::Error>> = LazyLock::new(|| {
 ///
 /// # Errors
 /// [`RenderError::Template`] when the template uses something that `values` lacks.
-pub(super) fn render<T: Serialize>(template: &'static str, values: &T) -> Result<String, RenderError> {
+pub(crate) fn render<T: Serialize>(template: &'static str, values: &T) -> Result<String, RenderError> {
     let failed = |error: &tera::Error| RenderError::Template {
         template,
         why: error.to_string(),

@@ -1,14 +1,13 @@
 //! `pki issue`, `pki revoke`, `pki crl`: certificates of clients.
 
-use std::fs::{self, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::super::args::Issue;
 use super::super::error::{Exit, Failure};
+use super::super::files::{cannot_write, write};
 use super::super::session::Session;
 use crate::pki::{bundle_pem, client_spec};
 use crate::report::Event;
@@ -113,24 +112,4 @@ fn file_name(name: &str) -> Result<&str, Failure> {
         format!("`{}` cannot be used as a file name", name.escape_debug()),
     )
     .hint("use letters, digits, `.`, `_` and `-`; for a different user name in the certificate, use --user"))
-}
-
-/// Replaces a file in one step; it never has more rights than `mode`, not even while it is written.
-fn write(dir: &Path, name: &str, mode: u32, text: &str) -> Result<(), Failure> {
-    let path = dir.join(name);
-    let replace = || -> io::Result<()> {
-        fs::create_dir_all(dir)?;
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        Ok(())
-    };
-    replace().map_err(|e| cannot_write(&path, &e))
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(Exit::Unexpected, format!("cannot write {}: {error}", path.display()))
-        .hint("check the owner and permissions of its directory, and the free space")
 }
