@@ -43,7 +43,7 @@ WORLDS ?= 200000
 soak:
 	QUORATE_WORLDS=$(WORLDS) $(CARGO) test --locked --release --lib sim::properties -- --nocapture
 	lab/deps test
-	QUORATE_SOAK=1 lab/test --run-ignored all -E 'binary(lab) & test(/^(crash|matrix|releases)::/)'
+	QUORATE_SOAK=1 lab/test --run-ignored all -E 'binary(lab) & test(/^(crash|matrix|releases|clients_kube|clients_monitoring)::/)'
 
 dist:
 	lab/deps dist

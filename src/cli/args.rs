@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use super::backup_args::{AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore, ScheduleArgs};
+use crate::clients::firewall::Network;
+use crate::clients::kube::Consumer;
 use crate::inventory::{Address, NodeName, Version};
 
 /// Deploy and operate etcd clusters over SSH.
@@ -186,10 +188,15 @@ pub enum Command {
         after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table"
     )]
     Ctl(Ctl),
+    /// Client certificate and configuration for Kubernetes and what runs beside it; whether a release can use this cluster
+    #[command(subcommand)]
+    Kube(KubeCommand),
     /// Print a HAProxy configuration for clients that know a single address
     Lb(Lb),
     /// Write what Prometheus and Grafana need: scrape configuration, targets, alerts, a dashboard
     Monitoring(Monitoring),
+    /// Print firewall rules: who may reach the members' ports
+    Firewall(Firewall),
     /// Show the journal of a member's unit
     Logs(Logs),
     /// Open a shell on a host
@@ -541,6 +548,79 @@ pub struct Lb {
     pub cert: Option<String>,
 }
 
+/// `kube ...`
+#[derive(Debug, Subcommand)]
+pub enum KubeCommand {
+    /// Issue a client certificate, and write it and the configuration as the consumer expects them
+    #[command(
+        after_help = "Keys have mode 0600, and a .gitignore names them. Nothing on a host is touched.\n\nExamples:\n  quorate kube files --for kubeadm\n  quorate kube files --for capi --cluster-name prod --namespace clusters --out capi-prod\n  quorate kube files --for kubeadm --prefix /two --name second-kubernetes --out two"
+    )]
+    Files(KubeFiles),
+    /// Tell whether API servers can use every member of this cluster (exit code 11 when not)
+    #[command(
+        after_help = "Looks and changes nothing.\n\nExamples:\n  quorate kube check --kubernetes 1.36\n  quorate kube check --cacert kubeadm/pki/etcd/ca.crt --cert kubeadm/pki/apiserver-etcd-client.crt \\\n    --key kubeadm/pki/apiserver-etcd-client.key"
+    )]
+    Check(KubeCheck),
+}
+
+/// `kube files`
+#[derive(Debug, Args)]
+pub struct KubeFiles {
+    /// Who reads the files
+    #[arg(long = "for", value_name = "CONSUMER", value_parser = consumer())]
+    pub consumer: Consumer,
+    /// Write them into this directory [default: the consumer's name]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace files that are there already
+    #[arg(long)]
+    pub replace: bool,
+    /// The name in issued.yml; another one for each Kubernetes that uses this cluster [default: the user]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The user it is to etcd [default: kube-apiserver-etcd-client, cilium or calico]
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// How long the certificate is valid [default: `pki.leaf_validity` of the inventory]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub validity: Option<std::time::Duration>,
+    /// The keys' prefix, where several Kubernetes share this cluster [default: /registry]
+    #[arg(long, value_name = "PREFIX", value_parser = plain_path)]
+    pub prefix: Option<String>,
+    /// The Kubernetes cluster's name (Cluster API) [default: that of the inventory]
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<crate::inventory::ClusterName>,
+    /// The namespace of its objects (Cluster API) [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<crate::inventory::ClusterName>,
+}
+
+/// `kube check`
+#[derive(Debug, Args)]
+pub struct KubeCheck {
+    /// The Kubernetes release, like 1.36 [default: the newest that this program knows]
+    #[arg(long, value_name = "RELEASE")]
+    pub kubernetes: Option<crate::ops::doctor::kubernetes::Release>,
+    /// The CA file of the API servers, to try their own files instead of a certificate made for this run
+    #[arg(long, value_name = "FILE", requires_all = ["cert", "key"])]
+    pub cacert: Option<PathBuf>,
+    /// Their client certificate
+    #[arg(long, value_name = "FILE", requires_all = ["cacert", "key"])]
+    pub cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires_all = ["cacert", "cert"])]
+    pub key: Option<PathBuf>,
+}
+
+/// The names of those who can be given files.
+fn consumer() -> impl clap::builder::TypedValueParser<Value = Consumer> {
+    let names = clap::builder::PossibleValuesParser::new(Consumer::ALL.map(Consumer::name));
+    clap::builder::TypedValueParser::map(names, |typed| {
+        let named = |consumer: &Consumer| consumer.name() == typed;
+        Consumer::ALL.into_iter().find(named).unwrap_or(Consumer::Kubeadm)
+    })
+}
+
 /// `monitoring`
 #[derive(Debug, Args)]
 #[command(
@@ -550,6 +630,37 @@ pub struct Monitoring {
     /// Write the files into this directory; several clusters may share it
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+/// `firewall`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Touches no host: look the rules over, then load them on every host. They narrow who reaches etcd's ports, and open\nnothing that another firewall closes. Without --clients the client port is left as it is.\n\nExamples:\n  quorate firewall --clients 10.0.1.0/24 >etcd.nft && nft -c -f etcd.nft\n  quorate firewall --clients 10.0.1.0/24 --metrics 10.0.9.5 --format ufw"
+)]
+pub struct Firewall {
+    /// Who else may reach the client port: API servers, load balancers, Prometheus (addresses or networks)
+    #[arg(long, value_name = "CIDR", num_args = 1..)]
+    pub clients: Vec<Network>,
+    /// From where else members reach each other: behind NAT, or where the inventory has names
+    #[arg(long, value_name = "CIDR", num_args = 1..)]
+    pub peers: Vec<Network>,
+    /// Who else may reach the metrics port
+    #[arg(long, value_name = "CIDR", num_args = 1..)]
+    pub metrics: Vec<Network>,
+    /// For which firewall
+    #[arg(long, value_enum, default_value_t = FirewallFormat::Nftables)]
+    pub format: FirewallFormat,
+}
+
+/// Firewalls that rules can be written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FirewallFormat {
+    /// A table of its own, replaced in one step.
+    Nftables,
+    /// Commands.
+    Firewalld,
+    /// Commands.
+    Ufw,
 }
 
 /// A path that means the same in every configuration file: absolute, and nothing that would have to be quoted.

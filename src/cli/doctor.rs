@@ -41,6 +41,9 @@ pub(super) struct Examination {
     findings: Vec<Finding>,
     /// When the newest scheduled backup was taken; `None` when there is none, or none is wanted.
     last_backup: Option<Timestamp>,
+    /// So that "nothing found" can be believed.
+    #[serde(skip)]
+    pub(super) looked_at: &'static str,
 }
 
 /// `doctor`.
@@ -189,6 +192,7 @@ pub(super) fn examination(desired: &Desired, findings: Vec<Finding>, last_backup
         healthy,
         findings,
         last_backup,
+        looked_at: LOOKED_AT,
     }
 }
 
@@ -227,7 +231,7 @@ pub(super) fn text(examination: &Examination, paint: Paint, width: usize) -> Str
         true => "checked",
         false => "checked, where possible",
     };
-    text + &wrapped(&format!("{looked_at}: {LOOKED_AT}"), width, 2)
+    text + &wrapped(&format!("{looked_at}: {}", examination.looked_at), width, 2)
 }
 
 /// The same said of several hosts stands once.
@@ -270,6 +274,7 @@ mod tests {
                 drifts("n3"),
             ]),
             last_backup: Some("2026-01-01T03:00:00Z".parse().unwrap()),
+            looked_at: LOOKED_AT,
         };
         assert_eq!(
             text(&examination, Paint::PLAIN, 70),
@@ -290,6 +295,7 @@ mod tests {
             healthy: Some(true),
             findings: Vec::new(),
             last_backup: None,
+            looked_at: LOOKED_AT,
         };
         assert!(text(&examination, Paint::PLAIN, 200).starts_with("prod-a nothing to report\nchecked: hosts, "));
     }

@@ -20,8 +20,10 @@ mod draft;
 mod error;
 mod gate;
 mod files;
+mod firewall;
 mod hosts;
 mod interrupt;
+mod kube;
 mod lb;
 mod lock;
 mod members;
@@ -109,6 +111,8 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::CheckHashes => upkeep::check_hashes(global).await,
         Command::Ctl(args) => ctl::ctl(global, args).await,
         Command::Pki(command) => pki::pki(global, command).await,
+        Command::Kube(command) => kube::kube(global, command).await,
+        Command::Firewall(args) => firewall::firewall(global, args),
         Command::Lb(args) => lb::lb(global, args),
         Command::Monitoring(args) => monitoring::monitoring(global, args),
         Command::Logs(args) => hosts::logs(global, args).await,

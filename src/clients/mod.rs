@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `endpoints` | the list that clients dial, and whether certificates carry another name of it |
 //! | `readiness` | what a health check may ask a member of a release |
+//! | `firewall` | who may reach which port: nftables, firewalld, ufw |
+//! | `kube` | certificates and configuration for Kubernetes and what runs beside it |
 //! | `lb` | HAProxy in front of the client ports |
 //! | `monitoring` | Prometheus: scrape configuration, targets, alerts; a Grafana dashboard |
 //!
@@ -12,6 +14,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
 pub mod endpoints;
+pub mod firewall;
+pub mod kube;
 pub mod lb;
 pub mod monitoring;
 mod readiness;

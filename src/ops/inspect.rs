@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::etcd::{ClientTls, EtcdError, Member, Metrics, port_security};
+use crate::etcd::{ClientTls, EtcdClient, EtcdError, Member, Metrics, port_security};
 use crate::inventory::{DesiredHost, HostPath, MemberId};
 use crate::ops::exec::StepError;
 use crate::ops::fleet::{Fleet, endpoint};
@@ -74,6 +74,16 @@ async fn certificate(fleet: &Arc<Fleet>, spec: &DesiredHost, path: &HostPath) ->
 /// When it cannot be asked.
 pub async fn metrics(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Result<Metrics, EtcdError> {
     fleet.http(spec, spec.client_port, tls)?.metrics(METRICS_WITHIN).await
+}
+
+/// Whether a member takes a read through a quorum from this very client, over a connection of its own.
+///
+/// # Errors
+/// When it does not, or the identity cannot be used.
+pub async fn reads(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Result<(), EtcdError> {
+    let dial = fleet.dial(spec, spec.client_port);
+    let client = EtcdClient::connect(dial, endpoint(spec, spec.client_port), tls)?;
+    client.linearizable_ping().await.map(drop)
 }
 
 /// The other members that this one has no active stream to: one-way TLS or network trouble, which no health endpoint tells

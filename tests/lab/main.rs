@@ -5,6 +5,10 @@
 
 mod airgap;
 mod backup;
+mod clients_firewall;
+mod clients_kube;
+mod clients_lb;
+mod clients_monitoring;
 mod cold_start;
 mod crash;
 mod dark;

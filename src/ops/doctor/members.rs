@@ -26,6 +26,17 @@ const TOO_FAR_BEHIND: u64 = 5000;
 const FEW_ELECTIONS: u64 = 3;
 
 pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
+    let mut findings = well(examined);
+    if let Fact::Known(membership) = &examined.seen.cluster {
+        findings.extend(releases(membership));
+        findings.extend(streams(examined, membership));
+        findings.extend(elections(examined));
+    }
+    findings
+}
+
+/// Whether there is a cluster, and whether it and each of its members is well.
+pub(super) fn well(examined: &Examined<'_>) -> Vec<Finding> {
     let membership = match &examined.seen.cluster {
         Fact::Known(membership) => membership,
         Fact::Absent => {
@@ -37,9 +48,6 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
     let mut findings = as_a_whole(membership);
     findings.extend(listed(examined, membership));
     findings.extend(health(examined, membership));
-    findings.extend(releases(membership));
-    findings.extend(streams(examined, membership));
-    findings.extend(elections(examined));
     findings
 }
 

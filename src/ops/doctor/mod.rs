@@ -5,12 +5,14 @@
 //! | `hosts` | the machine: clock, memory, disks, and how the unit is set up |
 //! | `members` | who is well, who hears whom, what runs |
 //! | `latency` | how slow disks and network are, as the members measured it |
+//! | `kubernetes` | what a Kubernetes release asks of its etcd |
 //! | `database` | sizes, quota, compaction, and whether all hold the same |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
 mod database;
 mod hosts;
+pub mod kubernetes;
 mod latency;
 mod members;
 #[cfg(test)]

@@ -27,6 +27,11 @@ impl Host {
         format!("fd77:{subnet}::{number}")
     }
 
+    /// The name of its network namespace.
+    pub fn network(&self) -> String {
+        format!("ql-{}.{}", self.lab, self.name)
+    }
+
     /// Runs a shell script on the host as root, past its sshd (works while it is cut off). Must end with 0.
     #[track_caller]
     pub fn sh(&self, text: &str) -> String {

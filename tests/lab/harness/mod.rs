@@ -1,5 +1,6 @@
 //! What a lab test works with: [`Lab`], its [`Host`]s, the program run by its operator, and waiting for conditions.
 
+mod clients;
 mod cluster;
 mod etcd;
 mod host;
@@ -11,6 +12,7 @@ mod untouched;
 mod wait;
 mod writer;
 
+pub use clients::kubernetes;
 pub use cluster::Writes;
 pub use etcd::{bundle, current, release, releases};
 pub use host::Host;
