@@ -52,6 +52,7 @@ static ENGINE: LazyLock<Result<Tera, tera::Error>> = LazyLock::new(|| {
         (BACKUP_TIMER, include_str!("../../templates/etcd-backup.timer.tera")),
         (HAPROXY, include_str!("../../templates/clients/haproxy.cfg.tera")),
         (PROMETHEUS, include_str!("../../templates/clients/prometheus.yml.tera")),
+        (NFTABLES, include_str!("../../templates/clients/nftables.tera")),
         (
             KUBEADM_V1BETA4,
             include_str!("../../templates/clients/kube/kubeadm-v1beta4.yaml.tera"),

@@ -24,7 +24,11 @@ fn preflight(lab: &Lab, program: &Path) -> Vec<String> {
     let text = fs::read_to_string(lab.dir().join("kubeadm/kubeadm-v1beta4.yaml")).expect("the configuration");
     let here = lab.dir().join("kubeadm/pki");
     let text = text.replace("/etc/kubernetes/pki", here.to_str().expect("a path"));
-    lab.write("here.yaml", &format!("{text}kubernetesVersion: v1.36.3\n"));
+    let init = format!(
+        "---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nlocalAPIEndpoint: {{advertiseAddress: {}}}\n",
+        lab.operator_address()
+    );
+    lab.write("here.yaml", &format!("{text}kubernetesVersion: v1.36.3\n{init}"));
     let said = kubeadm(lab, program, &["init", "phase", "preflight", "--config", "here.yaml"]);
     // This machine is no control plane, which it says at length.
     assert!(said.stderr.contains("[preflight] Some fatal errors occurred"), "{said}");
