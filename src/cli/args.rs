@@ -188,14 +188,14 @@ pub enum Command {
         after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table"
     )]
     Ctl(Ctl),
-    /// Client certificate and configuration for Kubernetes and what runs beside it; whether a release can use this cluster
+    /// Connect Kubernetes: client certificate and configuration, and whether a release can use this cluster
     #[command(subcommand)]
     Kube(KubeCommand),
     /// Print a HAProxy configuration for clients that know a single address
     Lb(Lb),
-    /// Write what Prometheus and Grafana need: scrape configuration, targets, alerts, a dashboard
+    /// Write scrape configuration, targets, alerts and a dashboard for Prometheus and Grafana
     Monitoring(Monitoring),
-    /// Print firewall rules: who may reach the members' ports
+    /// Print firewall rules for the members' ports
     Firewall(Firewall),
     /// Show the journal of a member's unit
     Logs(Logs),
@@ -531,7 +531,7 @@ pub struct Ctl {
 /// `lb`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Touches no host. Most clients take a list of endpoints and need no load balancer.\n\nExamples:\n  quorate lb --address etcd.example.com >etcd.cfg && haproxy -c -f etcd.cfg\n  quorate lb --address 10.0.0.10 --port 12379"
+    after_help = "Changes no host. Most clients take a list of endpoints and need no load balancer.\n\nExamples:\n  quorate lb --address etcd.example.com >etcd.cfg && haproxy -c -f etcd.cfg\n  quorate lb --address 10.0.0.10 --port 12379"
 )]
 pub struct Lb {
     /// What clients dial: it must be in every member's certificate (may be repeated)
@@ -553,12 +553,12 @@ pub struct Lb {
 pub enum KubeCommand {
     /// Issue a client certificate, and write it and the configuration as the consumer expects them
     #[command(
-        after_help = "Keys have mode 0600, and a .gitignore names them. Nothing on a host is touched.\n\nExamples:\n  quorate kube files --for kubeadm\n  quorate kube files --for capi --cluster-name prod --namespace clusters --out capi-prod\n  quorate kube files --for kubeadm --prefix /two --name second-kubernetes --out two"
+        after_help = "Keys have mode 0600, and a .gitignore names them. Changes no host.\n\nExamples:\n  quorate kube files --for kubeadm\n  quorate kube files --for capi --cluster-name prod --namespace clusters --out capi-prod\n  quorate kube files --for kubeadm --prefix /two --name second-kubernetes --out two"
     )]
     Files(KubeFiles),
-    /// Tell whether API servers can use every member of this cluster (exit code 11 when not)
+    /// Check whether API servers can use every member of this cluster (exit code 11 if not)
     #[command(
-        after_help = "Looks and changes nothing.\n\nExamples:\n  quorate kube check --kubernetes 1.36\n  quorate kube check --cacert kubeadm/pki/etcd/ca.crt --cert kubeadm/pki/apiserver-etcd-client.crt \\\n    --key kubeadm/pki/apiserver-etcd-client.key"
+        after_help = "Changes nothing.\n\nExamples:\n  quorate kube check --kubernetes 1.36\n  quorate kube check --cacert kubeadm/pki/etcd/ca.crt --cert kubeadm/pki/apiserver-etcd-client.crt \\\n    --key kubeadm/pki/apiserver-etcd-client.key"
     )]
     Check(KubeCheck),
 }
@@ -601,7 +601,7 @@ pub struct KubeCheck {
     /// The Kubernetes release, like 1.36 [default: the newest that this program knows]
     #[arg(long, value_name = "RELEASE")]
     pub kubernetes: Option<crate::ops::doctor::kubernetes::Release>,
-    /// The CA file of the API servers, to try their own files instead of a certificate made for this run
+    /// The CA file of the API servers, to check their own files instead of a certificate created for this run
     #[arg(long, value_name = "FILE", requires_all = ["cert", "key"])]
     pub cacert: Option<PathBuf>,
     /// Their client certificate
@@ -624,7 +624,7 @@ fn consumer() -> impl clap::builder::TypedValueParser<Value = Consumer> {
 /// `monitoring`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Touches no host. Run it again after members have changed: Prometheus reads the targets anew by itself.\n\nExample:\n  quorate monitoring --out /etc/prometheus/etcd"
+    after_help = "Changes no host. Run it again after the members change: Prometheus reloads the targets by itself.\n\nExample:\n  quorate monitoring --out /etc/prometheus/etcd"
 )]
 pub struct Monitoring {
     /// Write the files into this directory; several clusters may share it
@@ -635,7 +635,7 @@ pub struct Monitoring {
 /// `firewall`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Touches no host: look the rules over, then load them on every host. They narrow who reaches etcd's ports, and open\nnothing that another firewall closes. Without --clients the client port is left as it is.\n\nExamples:\n  quorate firewall --clients 10.0.1.0/24 >etcd.nft && nft -c -f etcd.nft\n  quorate firewall --clients 10.0.1.0/24 --metrics 10.0.9.5 --format ufw"
+    after_help = "Changes no host: review the rules, then load them on every host. They restrict who reaches etcd's ports, and do not\nopen what another firewall closes. Without --clients the client port is not restricted.\n\nExamples:\n  quorate firewall --clients 10.0.1.0/24 >etcd.nft && nft -c -f etcd.nft\n  quorate firewall --clients 10.0.1.0/24 --metrics 10.0.9.5 --format ufw"
 )]
 pub struct Firewall {
     /// Who else may reach the client port: API servers, load balancers, Prometheus (addresses or networks)

@@ -27,7 +27,7 @@ pub fn firewall(global: &Global, args: &Firewall) -> Result<Exit, Failure> {
         FirewallFormat::Ufw => ufw(desired, &others),
     };
     if args.clients.is_empty() {
-        anstream::eprintln!("note: nothing is said about the client port: name who may reach it with --clients");
+        anstream::eprintln!("note: the client port stays open to everybody: pass `--clients` to restrict it");
     }
     print!("{text}");
     Ok(Exit::Done)
@@ -42,10 +42,10 @@ fn every_member_has_an_address(desired: &Desired, args: &Firewall) -> Result<(),
     let details = named.into_iter().map(|node| Detail {
         node: Some(node.to_string()),
         message: "its address is a name, and rules hold addresses".to_owned(),
-        hint: "say with --peers from which addresses these members reach the others".to_owned(),
+        hint: "pass the addresses that these members connect from with `--peers`".to_owned(),
     });
     Err(Failure {
         details: details.collect(),
-        ..Failure::new(Exit::Usage, "rules without these members would cut them off")
+        ..Failure::new(Exit::Usage, "rules without these members would disconnect them")
     })
 }

@@ -41,20 +41,20 @@ fn choices(desired: &Desired, args: &Lb) -> Choices {
 /// What the configuration cannot say to those who do not need it.
 fn advice(desired: &Desired, args: &Lb) -> Vec<String> {
     let mut advice = vec![format!(
-        "kube-apiserver, k3s, Patroni, Cilium, Calico and etcdctl take a list of endpoints, balance by themselves and notice a \
-         dead member sooner. Give them the list instead: {}",
+        "kube-apiserver, k3s, Patroni, Cilium, Calico and etcdctl take a list of endpoints, balance by themselves and notice \
+         sooner when a member is down. Give them the list instead: {}",
         endpoints(desired).join(",")
     )];
     if args.address.is_empty() {
         advice.push(
-            "clients refuse an address that is not in the members' certificates: name it with --address to have that checked"
+            "clients reject an address that is not in the members' certificates: pass it with `--address` to check that"
                 .to_owned(),
         );
     }
     if checks_with_tls(desired) {
         advice.push(
-            "the health checks show etcd a client certificate, which can do all that a client can; the file says how to make it. \
-             Without one: `metrics_port` and `metrics_address` in the inventory, and a firewall around that port"
+            "the health checks need a client certificate, which allows all that a client may do; the file says how to create it. \
+             To do without, set `metrics_port` and `metrics_address` in the inventory, and put a firewall around that port"
                 .to_owned(),
         );
     }
@@ -83,7 +83,7 @@ fn every_certificate_has(desired: &Desired, args: &Lb) -> Result<(), Failure> {
         details,
         ..Failure::new(
             Exit::Inventory,
-            "clients of this load balancer would refuse the members' certificates",
+            "clients of this load balancer would reject the members' certificates",
         )
     })
 }

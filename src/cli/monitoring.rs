@@ -41,12 +41,12 @@ fn summary(out: &Path, desired: &Desired) -> String {
     let (cluster, out) = (&desired.cluster, out.display());
     let tls = match scraped(desired).tls {
         true => {
-            format!("; the certificate that it scrapes with: `quorate pki issue prometheus --out {out}/tls/{cluster}`")
+            format!("; create its client certificate with `quorate pki issue prometheus --out {out}/tls/{cluster}`")
         }
         false => String::new(),
     };
     format!(
-        "{out}: {SCRAPE}, targets/{cluster}.json, etcd.rules.yml, etcd-dashboard.json{tls}; run it again after members have changed"
+        "{out}: {SCRAPE}, targets/{cluster}.json, etcd.rules.yml, etcd-dashboard.json{tls}; run this again after the members change"
     )
 }
 
@@ -59,7 +59,7 @@ fn not_somebody_elses(path: &Path) -> Result<(), Failure> {
             Exit::Usage,
             format!("{} was not written by quorate, and is not replaced", path.display()),
         )
-        .hint("choose another directory with --out, and take the lines of `rule_files` and `scrape_configs` over from there")),
+        .hint("pass another directory with `--out`, and copy `rule_files` and `scrape_configs` from there")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(cannot(error)),
     }

@@ -53,6 +53,7 @@ pub async fn check(global: &Global, args: &KubeCheck) -> Result<Exit, Failure> {
         seen: &seen,
         metrics: BTreeMap::new(),
         hashes: Fact::Absent,
+        causes: BTreeMap::new(),
         backups: None,
     };
     let found = findings(&examined, release, &answers);

@@ -63,7 +63,7 @@ fn choices(desired: &Desired, args: &KubeFiles) -> Result<Choices, Failure> {
     if args.prefix.is_some() {
         consumer.takes_prefix().map_err(|why| {
             Failure::new(Exit::Usage, format!("{} cannot have --prefix: {why}", consumer.name()))
-                .hint("give it an etcd cluster of its own")
+                .hint("use an etcd cluster of its own")
         })?;
     }
     let named = |typed: &Option<crate::inventory::ClusterName>, usual: &str| {
@@ -87,8 +87,8 @@ fn may_log_in(desired: &Desired, user: &str) -> Result<(), Failure> {
         format!("etcd's authentication is on, and `{user}` is no user of it"),
     )
     .hint(
-        "list it below `users` with a role that may read and write its prefix (for API servers `/registry/`, and \
-         `compact_rev_key`), run `quorate up`, then this again",
+        "add it to `users` with a role that may read and write its prefix (for API servers `/registry/` and \
+         `compact_rev_key`), run `quorate up`, then run this again",
     ))
 }
 
@@ -99,7 +99,7 @@ fn nothing_is_replaced(out: &Path, consumer: Consumer) -> Result<(), Failure> {
         .map(|path| Detail {
             node: None,
             message: format!("{} is there already", path.display()),
-            hint: "replace them with --replace, or choose another directory with --out".to_owned(),
+            hint: "pass `--replace` to replace them, or another directory with `--out`".to_owned(),
         })
         .collect();
     if there.is_empty() {

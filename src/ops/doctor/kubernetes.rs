@@ -86,13 +86,13 @@ pub fn findings(
     findings.extend(authentication(examined));
     if release > Release::NEWEST {
         let says = format!(
-            "Kubernetes {release} is newer than this quorate: judged as {}",
+            "Kubernetes {release} is newer than this quorate knows: checked as {}",
             Release::NEWEST
         );
         findings.push(Finding::advice(
             Topic::Cluster,
             says,
-            "its release notes tell which etcd it takes",
+            "check its release notes for the etcd it requires",
         ));
     }
     let sight = examined.sight();
@@ -121,22 +121,23 @@ fn runs(host: &DesiredHost, version: Version, release: Release) -> Vec<Finding> 
     let mut findings = Vec::new();
     let floor = floor(release);
     if version < floor {
-        let says = format!("it runs etcd {version}, and kubeadm {release} takes {floor} and later");
-        let help = "`quorate upgrade --to` a newer release";
+        let says = format!("it runs etcd {version}, and kubeadm {release} requires {floor} or later");
+        let help = "upgrade it with `quorate upgrade`";
         findings.push(Finding::problem(Topic::Member, says, help).on(&host.name));
     }
     if !reads_from_cache(version) {
         let says = format!(
-            "with etcd {version} in their list, API servers do not read from their caches (3.4.31, 3.5.13 and later)"
+            "with etcd {version} among their endpoints, API servers do not read from their caches (3.4.31, 3.5.13 or later required)"
         );
-        let help = "`quorate upgrade --to` a newer release";
+        let help = "upgrade it with `quorate upgrade`";
         findings.push(Finding::advice(Topic::Member, says, help).on(&host.name));
     }
     if release.0 >= 37 && version.series() < (3, 7) {
         let says = format!(
-            "etcd {version} cannot stream long lists, which API servers from 1.37 on ask for; they go on without"
+            "etcd {version} cannot stream long lists, which API servers use from 1.37 on; they continue without"
         );
-        findings.push(Finding::advice(Topic::Member, says, "etcd 3.7 can; nothing breaks until then").on(&host.name));
+        findings
+            .push(Finding::advice(Topic::Member, says, "etcd 3.7 can, and nothing fails until then").on(&host.name));
     }
     findings
 }
@@ -144,19 +145,18 @@ fn runs(host: &DesiredHost, version: Version, release: Release) -> Vec<Finding> 
 fn dialled(host: &DesiredHost) -> Option<Finding> {
     host.address.is_loopback().then(|| {
         let says = format!("its address is {}, which no other machine reaches", host.address);
-        let help = "give the host an address that the API servers reach, with `quorate replace-node` or a new cluster";
+        let help = "replace it with a host that the API servers reach (`quorate replace-node`)";
         Finding::problem(Topic::Network, says, help).on(&host.name)
     })
 }
 
 fn refused(host: &DesiredHost, answers: &BTreeMap<NodeName, Result<(), String>>) -> Option<Finding> {
     let why = answers.get(&host.name)?.as_ref().err()?;
-    let help =
-        "`quorate kube files` makes one that every member takes; `quorate pki show` tells which are of an old CA";
+    let help = "create one with `quorate kube files`; `quorate pki show` shows those of an old CA";
     Some(
         Finding::problem(
             Topic::Certificates,
-            format!("the client certificate does not do: {why}"),
+            format!("the client certificate is rejected: {why}"),
             help,
         )
         .on(&host.name),
@@ -169,14 +169,14 @@ fn room(examined: &Examined<'_>, host: &DesiredHost) -> Option<Finding> {
     let quota = quota_of(status, quota(examined.desired))?;
     nearly_full(status, quota).then(|| {
         let says = format!(
-            "its database has {} of {}: at the quota every write of Kubernetes fails",
+            "its database uses {} of its quota of {}: at the quota every write fails",
             human_bytes(status.db_size),
             human_bytes(quota)
         );
         Finding::problem(
             Topic::Database,
             says,
-            "`quorate defrag`, or a larger `quota-backend-bytes`",
+            "run `quorate defrag`, or set a larger `quota-backend-bytes`",
         )
         .on(&host.name)
     })
@@ -186,7 +186,7 @@ fn options(examined: &Examined<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if quota(examined.desired) == Some(DEFAULT_QUOTA) {
         let says = format!(
-            "the quota is {}, etcd's default; events alone fill that in large clusters",
+            "the quota is {}, etcd's default, which large Kubernetes clusters fill",
             human_bytes(DEFAULT_QUOTA)
         );
         findings.push(Finding::advice(
@@ -206,7 +206,7 @@ fn options(examined: &Examined<'_>) -> Vec<Finding> {
             human_bytes(largest),
             human_bytes(LARGEST_REQUEST)
         );
-        findings.push(Finding::problem(Topic::Database, says, "leave it out of `etcd.config`"));
+        findings.push(Finding::problem(Topic::Database, says, "remove it from `etcd.config`"));
     }
     findings
 }
@@ -223,12 +223,12 @@ fn authentication(examined: &Examined<'_>) -> Option<Finding> {
             format!(
                 "etcd's authentication is on, which Kubernetes does not support: `{USER}` must own its prefix and `compact_rev_key`"
             ),
-            "look at its roles in the inventory, or set `etcd.auth: false`",
+            "check its roles in the inventory, or set `etcd.auth: false`",
         ),
         false => Finding::problem(
             Topic::Cluster,
-            format!("etcd's authentication is on, and API servers (`{USER}`) are no user"),
-            "list it below `users` with a role that may read and write `/registry/` and `compact_rev_key`, or set `etcd.auth: false`",
+            format!("etcd's authentication is on, and API servers (`{USER}`) are not among its users"),
+            "add it to `users` with a role that may read and write `/registry/` and `compact_rev_key`, or set `etcd.auth: false`",
         ),
     })
 }
@@ -257,7 +257,7 @@ mod tests {
                 .collect()
         };
         assert!(says(Version::new(3, 5, 16), 31).is_empty());
-        assert!(says(Version::new(3, 5, 16), 36)[0].contains("takes 3.5.24 and later"));
+        assert!(says(Version::new(3, 5, 16), 36)[0].contains("requires 3.5.24 or later"));
         assert_eq!(says(Version::new(3, 5, 12), 31).len(), 1, "no reads from the cache");
         assert_eq!(says(Version::new(3, 4, 23), 36).len(), 2);
         assert_eq!(says(Version::new(3, 4, 31), 31).len(), 1, "too old all the same");
