@@ -145,7 +145,7 @@ fn runs(host: &DesiredHost, version: Version, release: Release) -> Vec<Finding> 
 fn dialled(host: &DesiredHost) -> Option<Finding> {
     host.address.is_loopback().then(|| {
         let says = format!("its address is {}, which no other machine reaches", host.address);
-        let help = "replace it with a host that the API servers reach (`quorate replace-node`)";
+        let help = "create the cluster on hosts with addresses that the API servers reach";
         Finding::problem(Topic::Network, says, help).on(&host.name)
     })
 }
