@@ -70,6 +70,9 @@ fn kubeadm_takes_what_is_written_and_both_judge_alike() {
     lab.quorate(&["kube", "files", "--for", "k3s", "--prefix", "/two"])
         .code(2)
         .says(&["no option for the prefix"]);
+    // A list of somebody else's is completed.
+    fs::create_dir(lab.dir().join("k0s")).expect("a directory");
+    lab.write("k0s/.gitignore", "theirs");
     for consumer in ["k3s", "rke2", "k0s", "capi", "cilium", "calico"] {
         lab.quorate(&["kube", "files", "--for", consumer, "--name", consumer])
             .ok();

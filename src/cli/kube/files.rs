@@ -1,5 +1,7 @@
 //! `kube files`: a client certificate under the names, and the configuration in the form, that a consumer expects.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::args::Global;
@@ -26,6 +28,7 @@ pub async fn files(global: &Global, args: &KubeFiles) -> Result<Exit, Failure> {
     if !args.replace {
         nothing_is_replaced(&out, consumer)?;
     }
+    let ignored = ignored(&out, consumer)?;
 
     let validity = args.validity.unwrap_or(desired.pki.leaf_validity);
     let spec =
@@ -40,7 +43,7 @@ pub async fn files(global: &Global, args: &KubeFiles) -> Result<Exit, Failure> {
     };
     let given = rendered(desired, &choices, identity).map_err(|e| Failure::new(Exit::Unexpected, &e).hint(e.hint()))?;
     // First, so that no key is ever there without it.
-    write(&out, ".gitignore", 0o644, &gitignore(consumer))?;
+    write(&out, ".gitignore", 0o644, &ignored)?;
     for file in &given {
         write(&out, file.path, if file.secret { 0o600 } else { 0o644 }, &file.text)?;
     }
@@ -56,6 +59,25 @@ pub async fn files(global: &Global, args: &KubeFiles) -> Result<Exit, Failure> {
         ),
     );
     Ok(Exit::Done)
+}
+
+/// What is in `.gitignore` already, and the lines that it lacks.
+fn ignored(out: &Path, consumer: Consumer) -> Result<String, Failure> {
+    let path = out.join(".gitignore");
+    let mut text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Failure::unexpected(&format!("cannot read {}", path.display()), error)),
+    };
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for line in gitignore(consumer).lines() {
+        if !text.lines().any(|there| there == line) {
+            text += &format!("{line}\n");
+        }
+    }
+    Ok(text)
 }
 
 fn choices(desired: &Desired, args: &KubeFiles) -> Result<Choices, Failure> {
