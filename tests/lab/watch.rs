@@ -81,6 +81,27 @@ fn whoever_watches_sees_within_seconds_who_does_not_answer_and_all_the_others_me
         watched.all_well();
     }
 
+    // A member that hangs on a host that answers is down, and nothing else in between.
+    let since = watched.told().len();
+    n3.sh("systemctl kill --signal=STOP etcd");
+    wait_until("it to be shown as down", Duration::from_secs(30), || {
+        watched.health("n3") == Some(false)
+    });
+    let down = Instant::now();
+    wait_until("some rounds to go by", Duration::from_secs(30), || {
+        down.elapsed() > Duration::from_secs(12)
+    });
+    let told = watched.told();
+    let health = |glance: &Value| {
+        let members = glance["members"].as_array().expect("members").clone();
+        let member = members.into_iter().find(|member| member["name"] == "n3").expect("n3");
+        member["healthy"].clone()
+    };
+    let wavering: Vec<_> = told[since..].iter().map(health).filter(Value::is_null).collect();
+    assert!(wavering.is_empty(), "{told:#?}");
+    n3.sh("systemctl kill --signal=CONT etcd");
+    watched.all_well();
+
     // The operator's own cable: then nobody is known to be well, and nobody is said to be down.
     lab.cut_operator();
     for name in ["n1", "n2", "n3"] {

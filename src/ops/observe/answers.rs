@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 
@@ -73,7 +74,7 @@ pub(super) async fn look_at_cluster(
         .hosts
         .values()
         .filter(|spec| asked(&spec.name))
-        .map(|spec| async move { (spec, ask(fleet, spec, tls).await) });
+        .map(|spec| async move { (spec, ask(fleet, spec, tls, STATUS_LIMIT).await) });
     let mut answers: Vec<(&DesiredHost, Answered)> = join_all(asks).await;
     match from_answers(&answers) {
         Some(Fact::Known(membership)) => {
@@ -94,13 +95,19 @@ pub(super) async fn look_at_cluster(
     agreed(fleet.desired(), hosts, &answers)
 }
 
-/// Asks one member everything, by itself: also those that only it may know of, or its own copy of the list.
-pub(super) async fn ask_thoroughly(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answered {
-    let mut answer = ask(fleet, spec, tls).await;
+/// Asks one member everything, by itself: also those that only it may know of, or its own copy of the list. `limit`: for each
+/// answer; one that gives none is then not asked for its list either.
+pub(super) async fn ask_thoroughly(
+    fleet: &Arc<Fleet>,
+    spec: &DesiredHost,
+    tls: &ClientTls,
+    limit: Option<Duration>,
+) -> Answered {
+    let mut answer = ask(fleet, spec, tls, limit.unwrap_or(STATUS_LIMIT)).await;
     match &answer.quorum_list {
         Ok(list) if answer.status.is_ok() => answer.strangers = ask_strangers(fleet, tls, spec, &list.value).await,
-        Ok(_) => {}
-        Err(_) => answer.local = local_list(fleet, spec, tls).await,
+        Err(_) if answer.status.is_ok() || limit.is_none() => answer.local = local_list(fleet, spec, tls).await,
+        _ => {}
     }
     answer
 }
@@ -228,7 +235,7 @@ fn add_strangers(desired: &Desired, answers: &[(&DesiredHost, Answered)], member
     }
 }
 
-async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answered {
+async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls, limit: Duration) -> Answered {
     let client = match fleet.client(spec, tls).await {
         Ok(client) => client,
         Err(error) => return Answered::not_asked(error),
@@ -240,16 +247,16 @@ async fn ask(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Answere
         client.members(true).await
     };
     let limited = async {
-        tokio::time::timeout(STATUS_LIMIT, list).await.unwrap_or_else(|_| {
+        tokio::time::timeout(limit, list).await.unwrap_or_else(|_| {
             Err(EtcdError::Silent {
                 endpoint: client.endpoint().to_string(),
                 operation: "member list",
-                seconds: STATUS_LIMIT.as_secs(),
+                seconds: limit.as_secs(),
             })
         })
     };
-    let alarms = async { tokio::time::timeout(STATUS_LIMIT, client.alarms()).await };
-    let (status, quorum_list, alarms) = tokio::join!(client.status(STATUS_LIMIT), limited, alarms);
+    let alarms = async { tokio::time::timeout(limit, client.alarms()).await };
+    let (status, quorum_list, alarms) = tokio::join!(client.status(limit), limited, alarms);
     let works_at = match status.as_ref().is_ok_and(MemberStatus::between_minors) {
         true => fleet.works_at(spec, tls).await,
         false => None,

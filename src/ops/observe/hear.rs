@@ -20,6 +20,10 @@ const SERVICE_WITHIN: Duration = Duration::from_secs(4);
 /// The same of a look at everything, which reads files and may check sums.
 const EVERYTHING_WITHIN: Duration = Duration::from_secs(10);
 
+/// A member that is well answers within milliseconds. One that hangs, or has no quorum, takes all of this in each round, and
+/// two rounds have to fit into the time that an answer counts for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
 /// What one host told.
 #[derive(Debug, Clone)]
 pub struct Heard {
@@ -76,7 +80,7 @@ pub async fn hear(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: Option<&ClientTls
     let runs = facts.as_ref().is_ok_and(|facts| facts.service.pid.is_some());
     let (mut answered, mut metrics) = (None, None);
     if let (true, Some(tls)) = (runs, tls) {
-        let answer = ask_thoroughly(fleet, spec, tls).await;
+        let answer = ask_thoroughly(fleet, spec, tls, limit(ANSWER_WITHIN)).await;
         let leads = answer.status.as_ref().is_ok_and(|s| s.leader == s.header.member_id);
         if question.listen && leads {
             metrics = inspect::metrics(fleet, spec, tls).await.ok();
