@@ -62,7 +62,7 @@ pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
 async fn gates(session: &Session, scratch: &Scratch, tls: &ClientTls) -> Result<Vec<String>, Failure> {
     let fleet = session.fleet();
     let mut endpoints = Vec::new();
-    for (number, spec) in session.within_limit().into_iter().enumerate() {
+    for (number, spec) in session.within_limit().enumerate() {
         let way = Way {
             name: spec.name.to_string(),
             dial: fleet.dial(spec, spec.client_port),

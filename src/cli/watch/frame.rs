@@ -150,12 +150,15 @@ pub(super) struct Dated<'a> {
     pub(super) glance: &'a Glance,
 }
 
+/// Name, health, leader, learner, release.
+type GistOfMember = (String, Option<bool>, bool, bool, Option<String>);
+
 /// What makes one glance another for whoever reads a list of changes: neither ages nor what grows with every write.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Gist {
     verdict: (Option<bool>, Option<usize>, Option<usize>, Option<String>),
     says: Vec<String>,
-    members: Vec<(String, Option<bool>, bool, bool, Option<String>)>,
+    members: Vec<GistOfMember>,
 }
 
 pub(super) fn gist(glance: &Glance) -> Gist {

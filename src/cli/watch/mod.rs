@@ -142,11 +142,9 @@ pub async fn watch(global: &Global) -> Result<Exit, Failure> {
                     return Ok(Exit::Done);
                 }
             }
-            None if board.complete(now) => {
-                if printer.print_changes(&session, &board, now).is_err() {
-                    // Nobody reads any more.
-                    return Ok(Exit::Done);
-                }
+            // Where that fails, nobody reads any more.
+            None if board.complete(now) && printer.print_changes(&session, &board, now).is_err() => {
+                return Ok(Exit::Done);
             }
             None => {}
         }
