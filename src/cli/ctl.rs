@@ -45,7 +45,7 @@ pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
     let endpoints = gates(&session, &scratch, &tls).await?;
     let mut endings = Endings::listen()?;
     let mut command = Command::new(&etcdctl);
-    command.args(&args.args).kill_on_drop(true);
+    command.args(told(&args.args)).kill_on_drop(true);
     // What the operator's shell says of certificates is about other endpoints. 3.4 and 3.5 would speak version 2 if API
     // said so, and later ones complain about it.
     for name in ["API", "CACERT", "CERT", "KEY", "INSECURE_TRANSPORT"] {
@@ -56,6 +56,13 @@ pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
         .spawn()
         .map_err(|e| Failure::unexpected("cannot run etcdctl", e))?;
     attend(child, &mut endings).await
+}
+
+/// What etcdctl is told. Every member is an endpoint already: with `endpoint ... --cluster` it would go to the addresses that
+/// etcd publishes, which lead around the SSH connections.
+fn told(typed: &[String]) -> impl Iterator<Item = &String> {
+    let endpoints = typed.first().is_some_and(|command| command == "endpoint");
+    typed.iter().filter(move |arg| !endpoints || *arg != "--cluster")
 }
 
 /// A gate for each member (of `--limit`, when given) that leads through its host's connection.
@@ -91,5 +98,20 @@ async fn attend(mut child: Child, endings: &mut Endings) -> Result<Exit, Failure
             }
             Ok(Exit::Interrupted)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_all_members_already() {
+        let of = |line: &str| {
+            let typed: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            told(&typed).cloned().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("endpoint status --cluster -w table"), "endpoint status -w table");
+        assert_eq!(of("put key --cluster"), "put key --cluster");
     }
 }

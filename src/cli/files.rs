@@ -5,25 +5,46 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use super::error::{Exit, Failure};
+
+/// A file to be written: its path below the directory, its mode, what is in it.
+pub type Given<'a> = (&'a str, u32, &'a str);
 
 /// Replaces a file in one step; it never has more rights than `mode`, not even while it is written.
 ///
 /// # Errors
 /// When it or its directory cannot be written.
 pub fn write(dir: &Path, name: &str, mode: u32, text: &str) -> Result<(), Failure> {
-    let path = dir.join(name);
-    let parent = path.parent().unwrap_or(dir);
-    let replace = || -> io::Result<()> {
-        fs::create_dir_all(parent)?;
-        let mut file = tempfile::NamedTempFile::new_in(parent)?;
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        Ok(())
-    };
-    replace().map_err(|e| cannot_write(&path, &e))
+    write_together(dir, [(name, mode, text)])
+}
+
+/// The same with files that belong together: each is on the disk before the first gets its name, so whoever reads a
+/// certificate and then its key does not have to wait for a disk in between to get a pair.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_together<'a>(dir: &Path, files: impl IntoIterator<Item = Given<'a>>) -> Result<(), Failure> {
+    let mut staged = Vec::new();
+    for (name, mode, text) in files {
+        let path = dir.join(name);
+        let file = stage(path.parent().unwrap_or(dir), mode, text).map_err(|e| cannot_write(&path, &e))?;
+        staged.push((file, path));
+    }
+    for (file, path) in staged {
+        file.persist(&path).map_err(|e| cannot_write(&path, &e.error))?;
+    }
+    Ok(())
+}
+
+fn stage(parent: &Path, mode: u32, text: &str) -> io::Result<NamedTempFile> {
+    fs::create_dir_all(parent)?;
+    let mut file = NamedTempFile::new_in(parent)?;
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 /// The same failure for whatever could not be written.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::super::args::Global;
 use super::super::args::KubeFiles;
 use super::super::error::{Detail, Exit, Failure};
-use super::super::files::write;
+use super::super::files::{write, write_together};
 use super::super::session::Session;
 use crate::clients::kube::{Choices, Consumer, Identity, files as rendered, gitignore, paths};
 use crate::inventory::{AuthMode, Desired};
@@ -44,9 +44,13 @@ pub async fn files(global: &Global, args: &KubeFiles) -> Result<Exit, Failure> {
     let given = rendered(desired, &choices, identity).map_err(|e| Failure::new(Exit::Unexpected, &e).hint(e.hint()))?;
     // First, so that no key is ever there without it.
     write(&out, ".gitignore", 0o644, &ignored)?;
-    for file in &given {
-        write(&out, file.path, if file.secret { 0o600 } else { 0o644 }, &file.text)?;
-    }
+    let mode = |secret| if secret { 0o600 } else { 0o644 };
+    write_together(
+        &out,
+        given
+            .iter()
+            .map(|file| (file.path, mode(file.secret), file.text.as_str())),
+    )?;
     let (place, count) = (out.display().to_string(), given.len());
     session.finish(
         true,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::args::Issue;
 use super::super::error::{Exit, Failure};
-use super::super::files::{cannot_write, write};
+use super::super::files::{cannot_write, write, write_together};
 use super::super::session::Session;
 use crate::pki::{bundle_pem, client_spec};
 use crate::report::Event;
@@ -24,14 +24,13 @@ pub async fn issue(session: &Session, args: &Issue) -> Result<Exit, Failure> {
         .map_err(|e| Failure::new(Exit::Usage, &e).hint(e.hint()))?;
     let (trusted, issued) = session.vault().issue_client(name, &spec).await?;
 
-    let files = [
-        ("ca.crt".to_owned(), 0o644, bundle_pem(&trusted)),
-        (format!("{name}.crt"), 0o644, issued.cert_pem.clone()),
+    let (cert, key) = (format!("{name}.crt"), format!("{name}.key"));
+    write(&args.out, "ca.crt", 0o644, &bundle_pem(&trusted))?;
+    let pair = [
+        (cert.as_str(), 0o644, issued.cert_pem.as_str()),
+        (key.as_str(), 0o600, issued.key.expose_pem()),
     ];
-    for (file, mode, text) in &files {
-        write(&args.out, file, *mode, text)?;
-    }
-    write(&args.out, &format!("{name}.key"), 0o600, issued.key.expose_pem())?;
+    write_together(&args.out, pair)?;
     let facts = &issued.facts;
     if facts.not_after < Timestamp::now().checked_add(validity).unwrap_or(Timestamp::MAX) - jiff::Span::new().minutes(1)
     {
