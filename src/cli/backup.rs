@@ -25,6 +25,7 @@ use crate::inventory::{Arch, Version};
 use crate::ops::exec::real::{RealWorld, Taken};
 use crate::ops::model::Fact;
 use crate::pki::Recipient;
+use crate::report::print::{data, say};
 use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, human_seconds, terminal_width};
 
 /// Does what a `backup` command asks.
@@ -78,7 +79,7 @@ async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
     let world = RealWorld::new(fleet, vault, None, seen);
     let taken = take(session, &world, &args.reason, args.out.clone(), seal).await?;
     if session.json() {
-        println!(
+        say!(
             "{}",
             json!({ "event": "backup", "file": taken.path, "manifest": taken.manifest })
         );
@@ -165,15 +166,15 @@ fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
             .entries
             .iter()
             .map(|e| row(json!(e.path), e.bytes, (&e.manifest, &e.standing), now));
-        println!("{}", json!({ "backups": rows.collect::<Vec<_>>() }));
+        data(&json!({ "backups": rows.collect::<Vec<_>>() }).to_string());
     } else if listing.entries.is_empty() {
-        println!("{} contains no backup of {}", dir.display(), session.desired().cluster);
+        say!("{} contains no backup of {}", dir.display(), session.desired().cluster);
     } else {
         let rows = listing
             .entries
             .iter()
             .map(|e| (places::name_of(&e.path), e.sealed, &e.manifest, &e.standing));
-        anstream::println!("{}", table(rows, now));
+        say!("{}", table(rows, now));
     }
     Ok(Exit::Done)
 }
@@ -186,11 +187,11 @@ async fn show_at(session: &Session, at: &Address) -> Result<Exit, Failure> {
         let rows = kept
             .iter()
             .map(|k| row(json!(k.file.name), k.file.bytes, (&k.manifest, &k.standing), now));
-        println!("{}", json!({ "backups": rows.collect::<Vec<_>>() }));
+        data(&json!({ "backups": rows.collect::<Vec<_>>() }).to_string());
     } else if kept.is_empty() {
-        println!("{at} contains no backup of {}", session.desired().cluster);
+        say!("{at} contains no backup of {}", session.desired().cluster);
     } else {
-        anstream::println!(
+        say!(
             "{}",
             table(
                 kept.iter()
@@ -388,29 +389,32 @@ fn print(session: &Session, path: &Path, manifest: Option<&Manifest>, found: &Fi
             "contradictions": found.contradictions,
             "seconds": session.begun.elapsed().as_secs_f64(),
         });
-        println!("{report}");
+        say!("{report}");
         return;
     }
     let path = path.display();
-    println!(
+    say!(
         "{path}: opened and checked in {}, restored in {}, a private etcd answered after {}",
         human_seconds(found.open_seconds),
         human_seconds(found.restore_seconds),
         human_seconds(found.start_seconds)
     );
-    println!(
+    say!(
         "revision {}, {} keys, hash {:08x}",
-        found.revision, found.keys, found.hash.hash
+        found.revision,
+        found.keys,
+        found.hash.hash
     );
     match (manifest, ok) {
-        (Some(m), true) => println!(
+        (Some(m), true) => say!(
             "good: it matches its manifest (cluster {}, taken {})",
-            m.cluster, m.taken_at
+            m.cluster,
+            m.taken_at
         ),
-        (None, _) => println!("good: it can be restored; it has no manifest to compare with"),
+        (None, _) => say!("good: it can be restored; it has no manifest to compare with"),
         (Some(_), false) => {
             for text in &found.contradictions {
-                println!("does NOT match its manifest: {text}");
+                say!("does NOT match its manifest: {text}");
             }
         }
     }

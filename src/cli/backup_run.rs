@@ -23,6 +23,7 @@ use crate::host::Secrets;
 use crate::host::ssh::SshEnvironment;
 use crate::inventory::{BackupPlace, Version};
 use crate::pki::{CertError, Certificate, Recipient, Retired, SecretPem, Signer};
+use crate::report::print::say;
 use crate::report::{chain, human_bytes};
 
 /// A member that is well answers within milliseconds.
@@ -45,7 +46,7 @@ pub async fn run(orders: &Path) -> Result<Exit, Failure> {
                 _ => "another member took the backup".to_owned(),
             };
             report(&orders, begun, end)?;
-            println!("{saw}");
+            say!("{saw}");
             Ok(Exit::Done)
         }
         Err(failure) => {

@@ -9,6 +9,7 @@ use super::error::{Exit, Failure};
 use super::session::reporter_for;
 use super::{bundle_sign, bundle_trust};
 use crate::bundle::{self, Bundle, CreateOptions, Manifest, Progress};
+use crate::report::print::{data, say};
 use crate::report::{Cell, Event, Table, human_bytes, terminal_width};
 
 /// `bundle create`.
@@ -68,7 +69,7 @@ pub fn show(global: &Global, file: Option<&Path>, manifest: bool) -> Result<Exit
             .map_err(|error| Failure::unexpected("cannot print the manifest", error));
     }
     if global.output == OutputFormat::Human {
-        println!("SHA-256 {}", bundle.digest());
+        say!("SHA-256 {}", bundle.digest());
     }
     print(global, bundle.manifest(), bundle.path(), bundle.size())?;
     Ok(Exit::Done)
@@ -83,7 +84,7 @@ pub fn verify(global: &Global, file: Option<&Path>, allowed: Option<&Path>) -> R
     let report = bundle.verify()?;
     let signer = bundle_trust::signer(&bundle, allowed, &base(global).join("pki").join(ALLOWED_SIGNERS))?;
     if global.output == OutputFormat::Json {
-        println!(
+        say!(
             "{}",
             serde_json::json!({
                 "ok": true, "programs": report.programs, "bytes": report.unpacked,
@@ -91,15 +92,15 @@ pub fn verify(global: &Global, file: Option<&Path>, allowed: Option<&Path>) -> R
             })
         );
     } else {
-        println!(
+        say!(
             "{}: {} programs, {} unpacked, every byte is what the manifest says",
             bundle.path().display(),
             report.programs,
             human_bytes(report.unpacked)
         );
         match signer {
-            Some(signer) => println!("SHA-256 {}, signed by {signer}", bundle.digest()),
-            None => println!("SHA-256 {}; no signature was checked", bundle.digest()),
+            Some(signer) => say!("SHA-256 {}, signed by {signer}", bundle.digest()),
+            None => say!("SHA-256 {}; no signature was checked", bundle.digest()),
         }
     }
     Ok(Exit::Done)
@@ -114,7 +115,7 @@ pub fn embed(global: &Global, into: &Path) -> Result<Exit, Failure> {
     let program = std::env::current_exe().map_err(|e| Failure::unexpected("cannot find this program's own file", e))?;
     let carried = bundle::embed(&program, bundle.path(), into)?;
     bundle_sign::carry(bundle.path(), into)?;
-    println!(
+    say!(
         "wrote {}: this program with {}",
         into.display(),
         releases(carried.manifest())
@@ -144,10 +145,10 @@ fn releases(manifest: &Manifest) -> String {
 fn print(global: &Global, manifest: &Manifest, path: &Path, size: u64) -> Result<(), Failure> {
     if global.output == OutputFormat::Json {
         let text = serde_json::to_string(manifest).map_err(|e| Failure::unexpected("cannot write JSON", e))?;
-        println!("{text}");
+        data(&text);
         return Ok(());
     }
-    println!("{}  {}", path.display(), human_bytes(size));
+    say!("{}  {}", path.display(), human_bytes(size));
     let mut table = Table::new(["RELEASE", "ARCH", "PROGRAM", "SIZE", "ZSTD", "GZIP", "SHA-256"])
         .right(["SIZE", "ZSTD", "GZIP"])
         .spare(["GZIP", "ZSTD"]);
@@ -164,6 +165,6 @@ fn print(global: &Global, manifest: &Manifest, path: &Path, size: u64) -> Result
             ]);
         }
     }
-    anstream::println!("{}", table.render(terminal_width(), true));
+    say!("{}", table.render(terminal_width(), true));
     Ok(())
 }

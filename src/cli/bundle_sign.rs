@@ -11,6 +11,7 @@ use super::bundle::find;
 use super::error::{Exit, Failure};
 use crate::bundle::signature::{SignatureError, from_agent, signature_file, to_sign, with_key};
 use crate::host::{SecretSource as _, Secrets};
+use crate::report::print::say;
 
 /// Writes the signature beside the bundle.
 ///
@@ -32,7 +33,7 @@ pub async fn sign(global: &Global, file: Option<&Path>, key: Option<&Path>) -> R
     let to = signature_file(bundle.path());
     std::fs::write(&to, text)
         .map_err(|error| Failure::new(Exit::Usage, format!("cannot write {}: {error}", to.display())))?;
-    println!(
+    say!(
         "wrote {}: {} vouches for SHA-256 {}",
         to.display(),
         named(&by),

@@ -1,12 +1,13 @@
 //! Asking before something is done that cannot go unnoticed.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 use rustix::termios::{QueueSelector, tcflush};
 
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::ops::plan::{Plan, Risk};
+use crate::report::print::tell_all;
 
 /// Asks, unless the plan is harmless or `--yes` was said; refuses what takes a flag of its own.
 ///
@@ -40,15 +41,13 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<(), Failure> {
 /// # Errors
 /// When the answer is not yes, or there is no terminal to ask on.
 pub fn ask(question: &str) -> Result<(), Failure> {
-    let mut stderr = std::io::stderr();
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new(Exit::Usage, "cannot prompt: stdin is not a terminal")
             .hint("review `quorate plan`, then pass --yes"));
     }
     // Whoever pressed a key before the plan was on the screen has not answered it.
     let _ = tcflush(std::io::stdin(), QueueSelector::IFlush);
-    let _ = write!(stderr, "{question} [y/N] ");
-    let _ = stderr.flush();
+    tell_all!("{question} [y/N] ");
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);
     match answer.trim() {

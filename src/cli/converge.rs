@@ -20,6 +20,7 @@ use crate::ops::model::{Fact, Intent, Observed, Supplies};
 use crate::ops::observe::{observe_clients, observe_replays};
 use crate::ops::plan::{Plan, Risk, plan};
 use crate::ops::vault::Vault;
+use crate::report::print::tell_all;
 use crate::report::{Paint, quiet, terminal_width};
 
 /// A cold start, a first bootstrap or a part of a CA rotation is followed by what can only be seen then; more rounds than
@@ -214,7 +215,7 @@ fn agree(session: &Session, parts: &Parts, plan: &Plan) -> Result<(), Failure> {
     let _quiet = quiet(session.reporter.as_ref());
     let width = terminal_width().map_or(usize::MAX, usize::from);
     let with_diffs = session.global.verbose > 0;
-    anstream::eprint!("{}", show::plan(plan, Paint::from_env(true), with_diffs, width));
+    tell_all!("{}", show::plan(plan, Paint::from_env(true), with_diffs, width));
     confirm::plan(session, plan)
 }
 

@@ -20,6 +20,7 @@ use crate::ops::fleet::Fleet;
 use crate::ops::inspect;
 use crate::ops::model::{Fact, Observed};
 use crate::ops::plan::count;
+use crate::report::print::say_all;
 use crate::report::{Cause, Paint, human_bytes, likely_cause, printable, terminal_width, wrapped};
 
 /// What was looked at, so that "nothing to report" can be believed.
@@ -175,7 +176,7 @@ fn tell(session: &Session, findings: Vec<Finding>, last_backup: Option<Timestamp
         status::json(&examination)?;
     } else {
         let width = terminal_width().map_or(usize::MAX, usize::from);
-        anstream::print!("{}", text(&examination, Paint::from_env(true), width));
+        say_all!("{}", text(&examination, Paint::from_env(true), width));
     }
     Ok(Exit::of_health(examination.healthy))
 }

@@ -8,6 +8,7 @@ use super::session::Session;
 use super::{show, trial};
 use crate::ops::model::Observed;
 use crate::ops::plan::Plan;
+use crate::report::print::{data, say, say_all, tell};
 use crate::report::{Paint, quiet, terminal_width};
 
 /// Refuses the flag where there is no plan to show: left unheeded it would change what it promised not to.
@@ -48,16 +49,16 @@ fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {
     let _quiet = quiet(session.reporter.as_ref());
     if session.json() {
         let object = plan_json(plan).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
-        println!("{object}");
+        data(&object.to_string());
         return Ok(());
     }
     let with_diffs = session.global.verbose > 0;
     let width = terminal_width().map_or(usize::MAX, usize::from);
-    anstream::print!("{}", show::plan(plan, Paint::from_env(true), with_diffs, width));
+    say_all!("{}", show::plan(plan, Paint::from_env(true), with_diffs, width));
     if plan.is_empty() {
-        println!("{} is up to date: nothing to do", plan.header.cluster);
+        say!("{} is up to date: nothing to do", plan.header.cluster);
     } else if !with_diffs && show::has_diffs(plan) {
-        eprintln!("note: pass -v to see what changes inside files");
+        tell!("note: pass -v to see what changes inside files");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::inventory::Desired;
 use crate::pki::Certificate;
+use crate::report::print::say;
 
 /// The files of one client.
 struct Files {
@@ -30,11 +31,11 @@ pub fn env(global: &Global, args: &Env) -> Result<Exit, Failure> {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.into()))
                 .collect();
-            println!("{}", serde_json::Value::Object(object));
+            say!("{}", serde_json::Value::Object(object));
         }
         false => lines
             .iter()
-            .for_each(|(name, value)| println!("export {name}={}", quoted(value))),
+            .for_each(|(name, value)| say!("export {name}={}", quoted(value))),
     }
     Ok(Exit::Done)
 }

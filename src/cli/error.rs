@@ -8,6 +8,7 @@ use crate::inventory::InventoryError;
 use crate::ops::exec::StepError;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::StoreError;
+use crate::report::print::{data, tell, tell_all};
 use crate::report::{Paint, chain, printable, terminal_width, wrapped};
 
 /// The exit codes of `docs/interface`: part of the contract.
@@ -106,14 +107,14 @@ impl Failure {
                 "event": "finished", "ok": false, "seconds": seconds, "exit_code": self.exit as u8,
                 "error": self.message, "hint": self.hint, "details": self.details, "problems": problems,
             });
-            println!("{object}");
+            data(&object.to_string());
             return;
         }
         if let Some(error) = self.spans {
-            anstream::eprintln!("{:?}", miette::Report::new_boxed(error));
+            tell!("{:?}", miette::Report::new_boxed(error));
             return;
         }
-        anstream::eprint!("{}", self.text(Paint::from_env(true), stderr_width()));
+        tell_all!("{}", self.text(Paint::from_env(true), stderr_width()));
     }
 
     /// For people: the sentence, every single problem, what to do. Help that several problems share stands once.

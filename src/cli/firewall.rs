@@ -5,6 +5,7 @@ use super::error::{Detail, Exit, Failure};
 use super::session::Session;
 use crate::clients::firewall::{Others, firewalld, named, nftables, ufw};
 use crate::inventory::Desired;
+use crate::report::print::{say_all, tell};
 
 /// `firewall`: rules on standard output, what they leave out on standard error.
 ///
@@ -27,9 +28,9 @@ pub fn firewall(global: &Global, args: &Firewall) -> Result<Exit, Failure> {
         FirewallFormat::Ufw => ufw(desired, &others),
     };
     if args.clients.is_empty() {
-        anstream::eprintln!("note: the client port stays open to everybody: pass `--clients` to restrict it");
+        tell!("note: the client port stays open to everybody: pass `--clients` to restrict it");
     }
-    print!("{text}");
+    say_all!("{text}");
     Ok(Exit::Done)
 }
 

@@ -1,12 +1,13 @@
 //! `logs` and `ssh`: straight to one host.
 
-use std::io::Write;
 use std::process::Stdio;
 
 use super::args::{Global, Logs, Ssh};
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::inventory::Connection;
+use crate::report::print::say;
+use crate::report::printable;
 
 /// `logs`: the journal of the member's unit.
 ///
@@ -15,22 +16,43 @@ use crate::inventory::Connection;
 pub async fn logs(global: &Global, args: &Logs) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let host = session.fleet().host(session.spec(&args.node)?).await?;
-    let mut out = std::io::stdout();
     if !args.follow {
         for line in host.journal(args.lines).await? {
-            if writeln!(out, "{line}").is_err() {
-                break;
-            }
+            say!("{}", printable(&line));
         }
         return Ok(Exit::Done);
     }
     let mut running = host.follow_journal(args.lines).await?;
+    let mut lines = Whole::default();
     while let Some(chunk) = running.stdout.recv().await {
-        if out.write_all(&chunk).and_then(|()| out.flush()).is_err() {
-            break;
+        for line in lines.of(&chunk) {
+            say!("{}", printable(&line));
         }
     }
     Ok(Exit::Done)
+}
+
+/// Lines out of pieces that end anywhere.
+#[derive(Default)]
+struct Whole {
+    begun: Vec<u8>,
+}
+
+impl Whole {
+    /// A line of more bytes is broken.
+    const LONGEST: usize = 1 << 20;
+
+    fn of(&mut self, chunk: &[u8]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || self.begun.len() > Self::LONGEST {
+                let line = std::mem::take(&mut self.begun);
+                lines.push(String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned());
+            }
+        }
+        lines
+    }
 }
 
 /// `ssh`: OpenSSH with the inventory's settings, for a person.
@@ -82,4 +104,21 @@ fn jump(jump: &crate::inventory::Jump) -> String {
     let user = jump.user.as_ref().map(|u| format!("{u}@")).unwrap_or_default();
     let port = jump.port.map(|p| format!(":{p}")).unwrap_or_default();
     format!("{user}{}{port}", jump.host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_comes_whole_whatever_pieces_it_arrives_in() {
+        let mut lines = Whole::default();
+        assert_eq!(lines.of("one\ntw\u{f6}".as_bytes().split_last().unwrap().1), ["one"]);
+        assert_eq!(lines.of(b"\xb6\n\nthree"), ["tw\u{f6}", ""]);
+        assert_eq!(
+            lines.of(&vec![b'x'; Whole::LONGEST]).len(),
+            1,
+            "an endless line is broken"
+        );
+    }
 }

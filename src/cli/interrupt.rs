@@ -5,13 +5,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal as signal_of};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Exit, Failure};
+use crate::report::print::tell;
 
 /// From now on the first Ctrl-C (or SIGTERM) cancels `stop`. The second one ends the program; what a step was doing is then
 /// found and finished by the next run.
 pub fn cancels(stop: CancellationToken) {
     tokio::spawn(async move {
         signal().await;
-        anstream::eprintln!("stopping after the current step; press Ctrl-C again to stop immediately");
+        tell!("stopping after the current step; press Ctrl-C again to stop immediately");
         stop.cancel();
         signal().await;
         std::process::exit(Exit::Interrupted as i32);

@@ -6,6 +6,7 @@ use super::session::Session;
 use crate::clients::endpoints::{endpoints, without_name};
 use crate::clients::lb::{Choices, checks_with_tls, haproxy};
 use crate::inventory::Desired;
+use crate::report::print::{say_all, tell};
 
 /// `lb`: configuration on standard output, advice on standard error.
 ///
@@ -18,9 +19,9 @@ pub fn lb(global: &Global, args: &Lb) -> Result<Exit, Failure> {
     let choices = choices(desired, args);
     let text = haproxy(desired, &choices).map_err(|e| Failure::new(Exit::Unexpected, &e).hint(e.hint()))?;
     for advice in advice(desired, args) {
-        anstream::eprintln!("note: {advice}");
+        tell!("note: {advice}");
     }
-    print!("{text}");
+    say_all!("{text}");
     Ok(Exit::Done)
 }
 

@@ -20,6 +20,7 @@ use super::session::Session;
 use crate::host::{FactsQuery, LockGuard, LockHolder, LockRefused};
 use crate::inventory::NodeName;
 use crate::ops::fleet::Fleet;
+use crate::report::print::say;
 use crate::report::{Event, Reporter};
 
 /// The holder of a run that was killed a moment ago needs this long at most to notice.
@@ -102,8 +103,8 @@ pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
         let host = fleet.host(spec).await?;
         let holder = host.facts(&FactsQuery::default()).await?.lock;
         match (holder, args.steal) {
-            (None, _) => println!("{}: free", spec.name),
-            (Some(holder), false) => println!("{}: {}", spec.name, describe(&holder)),
+            (None, _) => say!("{}: free", spec.name),
+            (Some(holder), false) => say!("{}: {}", spec.name, describe(&holder)),
             (Some(holder), true) => {
                 host.steal_lock(&me)
                     .await
@@ -113,7 +114,7 @@ pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
                     })?
                     .release()
                     .await;
-                println!("{}: taken from {}", spec.name, describe(&holder));
+                say!("{}: taken from {}", spec.name, describe(&holder));
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::safety::streams::others_connected;
 use crate::ops::safety::{Blocked, Rule};
 use crate::ops::sight::{Health, MEND, Sight};
+use crate::report::print::say;
 
 /// `restart`: every member, or those of `--limit`, one by one.
 ///
@@ -182,7 +183,7 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
             Err(refusal) => (&refusal.reason, Some(&refusal.hint)),
         };
         let unknown = exit == Exit::Unreachable;
-        println!(
+        say!(
             "{}",
             serde_json::json!({"node": spec.name, "ok": verdict.is_ok(), "unknown": unknown, "reason": reason, "hint": hint})
         );
@@ -190,7 +191,7 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
     }
     match verdict {
         Ok(reason) => {
-            println!("{reason}");
+            say!("{reason}");
             Ok(exit)
         }
         Err(Blocked { reason, hint, .. }) => Err(Failure::new(

@@ -12,6 +12,7 @@ use crate::bundle::{Bundle, USUAL, advice, known_bad};
 use crate::inventory::{self, Problem};
 use crate::ops::plan::{count, initial_new};
 use crate::render::render_host;
+use crate::report::print::{say, say_all};
 
 /// `init`: a commented inventory, never over an existing one.
 ///
@@ -38,7 +39,7 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
         })?;
     std::io::Write::write_all(&mut file, text.as_bytes())
         .map_err(|e| Failure::unexpected(&format!("cannot write {}", path.display()), e))?;
-    println!("wrote {}: review it, then run `quorate check`", path.display());
+    say!("wrote {}: review it, then run `quorate check`", path.display());
     for (name, text, what) in [
         (
             ".gitignore",
@@ -52,7 +53,7 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
         ),
     ] {
         if beside(base, name, &text)? {
-            println!("wrote {}: {what}", path.with_file_name(name).display());
+            say!("wrote {}: {what}", path.with_file_name(name).display());
         }
     }
     Ok(Exit::Done)
@@ -117,22 +118,22 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
             ca.recipients.join(", ")
         ),
     };
-    println!("inventory  {} hosts, etcd {version}", desired.hosts.len());
+    say!("inventory  {} hosts, etcd {version}", desired.hosts.len());
     match (&bundle, &report) {
-        (Some(bundle), Some(report)) => println!(
+        (Some(bundle), Some(report)) => say!(
             "bundle     {} of {} releases, every byte checked",
             count(report.programs, "program"),
             bundle.versions().len()
         ),
-        _ => println!("bundle     NOT CHECKED: there is none here; `up` needs one that has etcd {version}"),
+        _ => say!("bundle     NOT CHECKED: there is none here; `up` needs one that has etcd {version}"),
     }
-    println!("files      rendered for every host");
-    println!("pki        {ca_text}");
+    say!("files      rendered for every host");
+    say!("pki        {ca_text}");
     if let Some(tried) = trial {
-        println!("trial      {tried}");
+        say!("trial      {tried}");
     }
     if let Some(advice) = advice(version) {
-        println!("note       {advice}");
+        say!("note       {advice}");
     }
     Ok(Exit::Done)
 }
@@ -184,9 +185,13 @@ pub fn render(global: &Global, args: &Render) -> Result<Exit, Failure> {
             .map_err(|e| Failure::new(Exit::Inventory, format!("{}: {e}", host.name)).hint(e.hint()))?;
         for file in files {
             match &args.out {
-                None => println!(
+                None => say!(
                     "# {}:{} (mode {:o}, owner {})\n{}",
-                    host.name, file.path, file.mode, file.owner, file.text
+                    host.name,
+                    file.path,
+                    file.mode,
+                    file.owner,
+                    file.text
                 ),
                 Some(out) => write_below(&out.join(host.name.as_str()), file.path.as_str(), &file.text)?,
             }
@@ -208,7 +213,7 @@ fn write_below(dir: &Path, path: &str, text: &str) -> Result<(), Failure> {
 /// # Errors
 /// Never, as far as is known.
 pub fn schema() -> Result<Exit, Failure> {
-    print!("{}", schema_text()?);
+    say_all!("{}", schema_text()?);
     Ok(Exit::Done)
 }
 
@@ -222,7 +227,7 @@ fn schema_text() -> Result<String, Failure> {
 pub fn completions(shell: clap_complete::Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut script);
-    print!("{}", String::from_utf8_lossy(&script));
+    say_all!("{}", String::from_utf8_lossy(&script));
     Exit::Done
 }
 
@@ -235,7 +240,7 @@ pub fn man(out: Option<&Path>) -> Result<Exit, Failure> {
         None => {
             let mut page = Vec::new();
             let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-            print!("{}", String::from_utf8_lossy(&page));
+            say_all!("{}", String::from_utf8_lossy(&page));
             rendered
         }
         Some(out) => std::fs::create_dir_all(out).and_then(|()| clap_mangen::generate_to(Cli::command(), out)),

@@ -24,6 +24,7 @@ use crate::ops::model::{Observed, Policy, Supplies};
 use crate::ops::observe::{observe_cluster, observe_hosts};
 use crate::ops::vault::Vault;
 use crate::pki::{Recipient, RecipientError};
+use crate::report::print::tell;
 use crate::report::{Event, OutputMode, ProbeReport, Reporter, quiet, reporter};
 
 /// What a command works with.
@@ -282,7 +283,7 @@ impl Session {
     fn name_bundle(&self, told: &str) {
         match self.json() {
             // Standard output is one document of some commands.
-            true => eprintln!("note: {told}"),
+            true => tell!("note: {told}"),
             false => self.note(told),
         }
     }
@@ -437,7 +438,7 @@ fn warn(global: &Global, reporter: &dyn Reporter, loaded: &Loaded, shown: &[Prob
     for warning in loaded.warnings.iter().filter(fresh) {
         let text = format!("{}:{}: {}", loaded.path.display(), warning.line, warning.message);
         match global.output {
-            OutputFormat::Json => anstream::eprintln!("warning: {text} (help: {})", warning.help),
+            OutputFormat::Json => tell!("warning: {text} (help: {})", warning.help),
             OutputFormat::Human => reporter.event(&Event::Warning {
                 node: None,
                 text,

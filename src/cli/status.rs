@@ -31,6 +31,7 @@ use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::{Health, Sight};
 use crate::pki::Certificate;
+use crate::report::print::{data, say, say_all};
 use crate::report::{Cell, Paint, Table, Tone, human_bytes, printable, terminal_width};
 
 /// One look at a cluster, as `--output json` prints it.
@@ -154,7 +155,7 @@ pub async fn members(global: &Global) -> Result<Exit, Failure> {
             Cell::new(role),
         ]);
     }
-    anstream::println!("{}", table.render(terminal_width(), true));
+    say!("{}", table.render(terminal_width(), true));
     Ok(Exit::Done)
 }
 
@@ -175,12 +176,12 @@ pub async fn health(global: &Global) -> Result<Exit, Failure> {
     if session.json() {
         json(&glance)?;
     } else {
-        println!("{}: {}", said(glance.healthy), strength(&glance));
+        say!("{}: {}", said(glance.healthy), strength(&glance));
         for line in glance.problems.iter().chain(&glance.unknown) {
-            println!("  {line}");
+            say!("  {line}");
         }
         for help in &glance.helps {
-            println!("  help: {help}");
+            say!("  help: {help}");
         }
     }
     Ok(Exit::of_health(glance.healthy))
@@ -473,7 +474,7 @@ fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
     if session.json() {
         return json(glance);
     }
-    anstream::print!("{}", text(glance, Paint::from_env(true), terminal_width()));
+    say_all!("{}", text(glance, Paint::from_env(true), terminal_width()));
     Ok(())
 }
 
@@ -574,7 +575,7 @@ pub(super) fn last_backup(at: Timestamp) -> String {
 /// Prints one object on standard output.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(|e| Failure::unexpected("cannot write JSON", e))?;
-    println!("{text}");
+    data(&text);
     Ok(())
 }
 

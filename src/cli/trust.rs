@@ -6,6 +6,7 @@ use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::host::ssh::{HostKey, KeyState, pin, scan};
 use crate::inventory::{Connection, DesiredHost, SshTarget};
+use crate::report::print::tell;
 
 /// A chain of bastions longer than this is not believed.
 const HOPS: usize = 8;
@@ -54,7 +55,7 @@ async fn pin_hops(session: &Session, host: &DesiredHost, target: &SshTarget) -> 
             match key.state {
                 KeyState::Pinned => {}
                 KeyState::New => {
-                    anstream::eprintln!(
+                    tell!(
                         "{}: {}:{} shows {} {}",
                         host.name,
                         key.key.host,

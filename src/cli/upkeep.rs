@@ -13,6 +13,7 @@ use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Intent, Observed, label};
 use crate::ops::plan::count;
 use crate::ops::sight::Sight;
+use crate::report::print::{data, say, tell};
 use crate::report::{Cell, Table, Tone, terminal_width};
 
 /// `defrag`: every member whose file is worth it, the leader last.
@@ -91,14 +92,14 @@ async fn list(global: &Global) -> Result<Exit, Failure> {
             .iter()
             .map(|(kind, name)| json!({"alarm": kind, "member": name}))
             .collect();
-        println!("{}", json!({ "alarms": rows }));
+        data(&json!({ "alarms": rows }).to_string());
     } else if names.is_empty() {
-        println!("no alarm is active");
+        say!("no alarm is active");
     } else {
         for (kind, name) in &names {
-            println!("{kind} {name}");
+            say!("{kind} {name}");
         }
-        eprintln!("help: `quorate alarm disarm` fixes the cause first, then disarms the alarm");
+        tell!("help: `quorate alarm disarm` fixes the cause first, then disarms the alarm");
     }
     Ok(if names.is_empty() { Exit::Done } else { Exit::Unhealthy })
 }
@@ -124,9 +125,9 @@ pub async fn check_hashes(global: &Global) -> Result<Exit, Failure> {
                        "agrees": h.agrees})
             })
             .collect();
-        println!("{}", json!({ "agree": odd.is_empty(), "members": rows }));
+        data(&json!({ "agree": odd.is_empty(), "members": rows }).to_string());
     } else {
-        anstream::println!("{}", table(&hashes));
+        say!("{}", table(&hashes));
     }
     if odd.is_empty() {
         return Ok(Exit::Done);
@@ -134,7 +135,7 @@ pub async fn check_hashes(global: &Global) -> Result<Exit, Failure> {
     if !session.json() {
         let help = "take a backup of a member that agrees with the others";
         let help = every_host.hint(help, Some(&LastResort::replace_the_odd_one(&odd[0].name)));
-        eprintln!("{} differs. help: {help}", count(odd.len(), "member"));
+        tell!("{} differs. help: {help}", count(odd.len(), "member"));
     }
     Ok(Exit::Unhealthy)
 }

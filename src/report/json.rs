@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
+use super::print::inert_json;
 use super::{Event, Reporter};
 
 /// Writes each event as one line and flushes it, so that a reader sees it at once. When the reader goes away, the rest is
@@ -21,11 +22,13 @@ impl<W: Write + Send> Reporter for JsonLines<W> {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(writer) = out.as_mut() else { return };
         // Events are plain data with text keys; there is no value in them that JSON lacks.
-        let Ok(mut line) = serde_json::to_vec(event) else {
+        let Ok(line) = serde_json::to_string(event) else {
             return;
         };
-        line.push(b'\n');
-        if writer.write_all(&line).and_then(|()| writer.flush()).is_err() {
+        if writeln!(writer, "{}", inert_json(&line))
+            .and_then(|()| writer.flush())
+            .is_err()
+        {
             *out = None;
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
+use super::print::inert;
 use super::summary::Summary;
 use super::text::one_line;
 use super::{Event, Paint, Reporter, human_seconds};
@@ -61,7 +62,7 @@ impl<W: Write + Send> Drop for Lines<W> {
 impl<W: Write> State<W> {
     fn write(&mut self, line: &str) {
         let Some(out) = self.out.as_mut() else { return };
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        if writeln!(out, "{}", inert(line)).and_then(|()| out.flush()).is_err() {
             self.out = None;
         }
     }

@@ -15,6 +15,7 @@
 //! | `table` | `status`-like tables |
 //! | `chain` | an error and its sources in one line |
 //! | `text` | bytes, seconds and colours in words |
+//! | `print` | the only way to standard output and standard error |
 //! | `recorder` | keeps events, for tests |
 
 mod chain;
@@ -23,6 +24,7 @@ mod journal;
 mod json;
 mod lines;
 mod live;
+pub(crate) mod print;
 mod recorder;
 #[cfg(test)]
 mod story;

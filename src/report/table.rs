@@ -2,7 +2,7 @@
 
 use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, presets};
 
-use super::text::{Paint, wrapped};
+use super::text::{Paint, one_line, wrapped};
 
 /// What a cell's value means; shown as colour where there is colour, so never the only place where it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,10 +28,10 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// `text`, nothing special.
+    /// `text` on one line, nothing special.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
-            text: text.into(),
+            text: one_line(&text.into()),
             tone: Tone::Plain,
         }
     }

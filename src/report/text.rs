@@ -31,6 +31,13 @@ pub fn human_seconds(seconds: f64) -> String {
     }
 }
 
+/// Whether a terminal does something else with it than to show it where it stands: control characters, what turns the
+/// direction of writing, and what is not seen at all.
+pub(super) fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// `text` with every control character but line ends made visible: what a host sends must not steer the terminal.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -38,7 +45,7 @@ pub fn printable(text: &str) -> String {
         match c {
             '\n' => out.push(c),
             '\t' => out.push_str("    "),
-            c if c.is_control() => out.extend(c.escape_default()),
+            c if steers(c) => out.extend(c.escape_default()),
             c => out.push(c),
         }
     }

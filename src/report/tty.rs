@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::live::Live;
+use super::print::inert;
 use super::table::terminal_width;
 use super::{Event, Paint, Reporter};
 
@@ -117,7 +118,7 @@ impl Screen {
         }
         for line in lines {
             // A terminal that went away is no reason to stop the run.
-            let _ = self.area.println(line);
+            let _ = self.area.println(inert(&line));
         }
     }
 

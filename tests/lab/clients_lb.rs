@@ -71,13 +71,18 @@ impl Watch {
         let child = etcdctl(lab)
             .args(["watch", "--prefix", "w/"])
             .stdout(out)
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(lab.dir().join("watch-errors")).expect("a file"))
             .spawn();
         Self(child.expect("etcdctl"))
     }
 
-    fn sees(&self, lab: &Lab, key: &str) {
-        wait_until(&format!("the watch to see {key}"), LIMIT, || {
+    /// It connects again when gRPC thinks fit: after several attempts that failed, in up to two minutes.
+    fn sees(&mut self, lab: &Lab, key: &str) {
+        wait_until(&format!("the watch to see {key}"), Duration::from_secs(150), || {
+            if let Some(ended) = self.0.try_wait().expect("a child") {
+                let errors = fs::read_to_string(lab.dir().join("watch-errors"));
+                panic!("the watch ended: {ended}: {errors:?}");
+            }
             put(lab, key) && fs::read_to_string(lab.dir().join("watched")).is_ok_and(|seen| seen.contains(key))
         });
     }
@@ -156,7 +161,7 @@ fn the_pool_follows_the_members_and_a_watch_goes_on() {
     wait_until("all members to be in the pool", LIMIT, || {
         up(&lab) == ["n1", "n2", "n3"]
     });
-    let watch = Watch::start(&lab);
+    let mut watch = Watch::start(&lab);
     watch.sees(&lab, "w/1");
 
     // The very member that the watch goes through.

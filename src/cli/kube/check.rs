@@ -19,6 +19,7 @@ use crate::ops::doctor::Examined;
 use crate::ops::doctor::kubernetes::{Release, findings};
 use crate::ops::inspect;
 use crate::ops::model::{Fact, Observed};
+use crate::report::print::{say, say_all};
 use crate::report::{Paint, terminal_width};
 
 const LOOKED_AT: &str = "members, releases, addresses, alarms, the client certificate at every member, databases, request size, \
@@ -72,8 +73,8 @@ fn tell(session: &Session, fit: &Fit) -> Result<(), Failure> {
         return status::json(fit);
     }
     let width = terminal_width().map_or(usize::MAX, usize::from);
-    anstream::print!("{}", text(&fit.examination, Paint::from_env(true), width));
-    println!(
+    say_all!("{}", text(&fit.examination, Paint::from_env(true), width));
+    say!(
         "for Kubernetes {}: --etcd-servers={}",
         fit.kubernetes,
         fit.endpoints.join(",")

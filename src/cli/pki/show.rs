@@ -15,6 +15,7 @@ use crate::pki::{
     AuditContext, CaStatus, CertFacts, Certificate, IssuedRecord, LeafSpec, Stage, audit, must_reissue, peer_spec,
     server_spec,
 };
+use crate::report::print::say;
 use crate::report::{Cell, Paint, Table, Tone, printable, terminal_width};
 
 /// As much as the clocks may differ, see `preflight`.
@@ -295,7 +296,7 @@ fn print(overview: &Overview) {
     let paint = Paint::from_env(true);
     for ca in &overview.ca {
         let role = if ca.signs { "signs" } else { "trusted" };
-        anstream::println!(
+        say!(
             "{} {role}  {}  {}d left",
             paint.strong(&ca.facts.subject),
             ca.facts.key_type,
@@ -303,10 +304,10 @@ fn print(overview: &Overview) {
         );
     }
     if overview.request_waits {
-        anstream::println!("  a request for an intermediate CA waits for `quorate pki import`");
+        say!("  a request for an intermediate CA waits for `quorate pki import`");
     }
     for recipient in &overview.recipients {
-        anstream::println!("  its key can be opened by {}", printable(recipient));
+        say!("  its key can be opened by {}", printable(recipient));
     }
     let mut table = Table::new(["WHERE", "WHAT", "SUBJECT", "NAMES", "USAGES", "KEY", "DAYS", "STATE"])
         .right(["DAYS"])
@@ -346,12 +347,12 @@ fn print(overview: &Overview) {
             state,
         ]);
     }
-    anstream::println!("{}", table.render(terminal_width(), true));
+    say!("{}", table.render(terminal_width(), true));
     for problem in &overview.problems {
-        anstream::println!("{} {}", paint.bad("!"), printable(problem));
+        say!("{} {}", paint.bad("!"), printable(problem));
     }
     for unknown in &overview.unknown {
-        anstream::println!("{} {}", paint.warn("?"), printable(unknown));
+        say!("{} {}", paint.warn("?"), printable(unknown));
     }
 }
 

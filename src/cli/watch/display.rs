@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use super::lines::{change, clip};
+use crate::report::print::inert;
 use crate::report::{Event, Lines, Reporter, wrapped};
 
 /// Events that came meanwhile and are told afterwards; older ones are of no use any more.
@@ -73,7 +74,7 @@ impl Display {
         let text: Vec<String> = all
             .iter()
             .flat_map(|line| {
-                let broken = wrapped(line, width, 4);
+                let broken = wrapped(&inert(line), width, 4);
                 broken.lines().map(|line| clip(line, width)).collect::<Vec<_>>()
             })
             .collect();

@@ -29,6 +29,7 @@ use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Observed};
 use crate::ops::observe::{Board, Heard, Moment, Question, Seen, conclude, hear};
 use crate::ops::vault::Vault;
+use crate::report::print::{inert, inert_json};
 use crate::report::{Paint, terminal_width};
 
 /// How often a host is asked: a few answers are missed before the last one is too old to count.
@@ -227,20 +228,16 @@ impl Printer {
         }
         self.last = Some(gist);
         let mut out = anstream::stdout().lock();
-        match session.json() {
-            true => writeln!(
-                out,
-                "{}",
-                serde_json::to_string(&frame::Dated {
-                    at: now.clock,
-                    glance: &glance
-                })?
-            )?,
+        let at = now.clock;
+        let said = match session.json() {
+            true => inert_json(&serde_json::to_string(&frame::Dated { at, glance: &glance })?) + "\n",
             false => {
-                writeln!(out, "{}", now.clock.strftime("%Y-%m-%d %H:%M:%SZ"))?;
-                write!(out, "{}", text(&glance, Paint::from_env(true), terminal_width()))?;
+                let at = at.strftime("%Y-%m-%d %H:%M:%SZ");
+                let text = text(&glance, Paint::from_env(true), terminal_width());
+                inert(&format!("{at}\n{text}"))
             }
-        }
+        };
+        out.write_all(said.as_bytes())?;
         out.flush()
     }
 }
