@@ -11,8 +11,14 @@ const ALLOWED: [(&str, &str); 9] = [
     ("src/report/tty.rs", "the same"),
     ("src/report/table.rs", "whether it is a terminal"),
     ("src/cli/bundle.rs", "the manifest, byte by byte as it was signed"),
-    ("src/cli/watch/display.rs", "whether it is a terminal, and its own cursor movements"),
-    ("src/cli/watch/mod.rs", "made harmless there; a reader that went away is noticed"),
+    (
+        "src/cli/watch/display.rs",
+        "whether it is a terminal, and its own cursor movements",
+    ),
+    (
+        "src/cli/watch/mod.rs",
+        "made harmless there; a reader that went away is noticed",
+    ),
     ("src/cli/gate.rs", "one line that is made harmless there"),
     ("src/cli/session.rs", "whether it is a terminal"),
 ];
@@ -49,5 +55,9 @@ fn there_is_one_way_to_the_terminal() {
             }
         }
     }
-    assert!(around.is_empty(), "printed around src/report/print.rs:\n{}", around.join("\n"));
+    assert!(
+        around.is_empty(),
+        "printed around src/report/print.rs:\n{}",
+        around.join("\n")
+    );
 }

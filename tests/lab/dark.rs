@@ -213,7 +213,7 @@ fn of_a_cluster_that_is_seen_in_part_the_living_are_shown_and_their_word_counts(
     assert_eq!(dark["healthy"], Value::Null, "{dark}");
     let told = dark["unknown"].as_str().expect("a reason");
     assert!(told.contains("refused the login"), "{told}");
-    assert!(told.contains("hears from its member, so it runs"), "{told}");
+    assert!(told.contains("receives from its member, so it runs"), "{told}");
     let human = lab.quorate(&["status"]).code(5).stdout;
     assert!(
         human.contains("UNKNOWN  3 voters, 2 confirmed healthy, 1 unknown"),

@@ -69,7 +69,7 @@ fn a_well_cluster_has_no_problems_and_each_trouble_is_found() {
             "problem host n1: etcd does not start at boot",
             "advice host n2: the unit etcd is modified by /etc/systemd/system/etcd.service.d/nice.conf, which quorate did not write and does not \
              change",
-            "advice host n3: etcd ended by itself and was started again once",
+            "advice host n3: etcd exited and was restarted once",
         ]
     );
     lab.quorate(&["up", "--yes"]).ok();

@@ -102,7 +102,7 @@ fn options_in_the_environment_are_named_as_ignored() {
     let plan = lab.quorate(&["plan"]).ok();
     for said in [
         "n1: the unit etcd is modified by /etc/systemd/system/etcd.service.d/quota.conf",
-        "n1: etcd has ETCD_QUOTA_BACKEND_BYTES in its environment and ignores it",
+        "n1: etcd has ETCD_QUOTA_BACKEND_BYTES in its environment, but ignores it",
     ] {
         assert!(plan.stdout.contains(said), "{said}\n{plan}");
     }

@@ -54,12 +54,11 @@ impl Watcher {
 fn commands(lab: &Lab) -> BTreeSet<String> {
     let below = |words: &[&str]| -> Vec<String> {
         let help = lab.quorate(&[words, &["--help"]].concat()).ok().stdout;
-        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+        // The commands are listed by topic, before all options.
+        let listed = help.lines().take_while(|line| !line.ends_with("ptions:"));
         listed
-            .take_while(|line| !line.is_empty())
-            .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-            .filter_map(|line| line.split_whitespace().next())
-            .filter(|word| *word != "help")
+            .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+            .filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()) && *word != "help")
             .map(str::to_owned)
             .collect()
     };
@@ -93,7 +92,8 @@ impl Secrets<'_> {
             let keys = host.sh("cat $(find /etc/etcd -xdev -type f -name '*.key' 2>/dev/null) /dev/null");
             self.take_all(&keys);
         }
-        for entry in fs::read_dir(self.lab.dir().join("out")).into_iter().flatten().flatten() {
+        let outs = ["out", "out/kube/pki"].map(|out| fs::read_dir(self.lab.dir().join(out)).into_iter().flatten());
+        for entry in outs.into_iter().flatten().flatten() {
             if entry.path().extension().is_some_and(|kind| kind == "key") {
                 self.take_all(&fs::read_to_string(entry.path()).unwrap());
             }
@@ -202,6 +202,12 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     run(&["pki", "show", "--output", "json"], 0);
     run(&["pki", "issue", "app", "--out", "out", "--output", "json"], 0);
     run(&["pki", "issue", "backup", "--user", "root", "--out", "out"], 0);
+    run(&["env", "app", "--dir", "out"], 0);
+    run(&["kube", "files", "--for", "kubeadm", "--out", "out/kube"], 0);
+    run(&["kube", "check"], 0);
+    run(&["lb"], 0);
+    run(&["monitoring", "--out", "monitoring"], 0);
+    run(&["firewall"], 0);
     run(&["pki", "renew", "--yes", "-v", "--output", "json"], 0);
     run(&["pki", "revoke", "app"], 0);
     run(&["pki", "crl", "--out", "list.der"], 0);

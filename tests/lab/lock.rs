@@ -116,7 +116,9 @@ fn a_roll_goes_on_while_most_hosts_hold_the_lock_and_says_so_when_they_do_not() 
         lab.glance()["healthy"] == true
     });
     roll.go_on();
-    roll.wait().ok().says(&["the lock was lost here; 2 hosts hold it"]);
+    roll.wait()
+        .ok()
+        .says(&["the lock was lost here; 2 hosts still hold it"]);
     // Two are too many: it ends before the next member, the leader, and tells why.
     let roll = lab.hold(&["restart", "--limit", "n1", "--limit", "n2", "--yes"], "before:w1.n1");
     let before = lab.pids();

@@ -75,7 +75,7 @@ fn a_bundle_for_another_architecture_is_refused_with_what_it_has() {
     // e_machine of the ELF header: 183 is aarch64.
     let arm = programs(&lab, "arm", |bytes| bytes[18] = 183);
     refuses_bundle(&lab, &pack(&lab, &arm), 9).says(&[
-        &format!("n1: it needs etcd {version} for amd64, and the bundle has {version} arm64"),
+        &format!("n1: it needs etcd {version} for amd64, but the bundle has {version} arm64"),
         "quorate bundle create",
     ]);
 }
