@@ -5,7 +5,7 @@
 //! What etcd tells of its job says little: a leader of 3.5 ends it as soon as the cluster *works* at 3.5 (etcd's
 //! `isMatchedVersions`), with members of 3.6 still to come, and tells nobody. Nothing is lost with it: a cluster never works
 //! at a later minor than its oldest member runs, whether that one answers or not. So what counts here is what holds: the
-//! version that the cluster works at, the form of each storage, and what keeps them where they are (decision 29).
+//! version that the cluster works at, the form of each storage, and what keeps them where they are (decision 19).
 
 use super::{Blocked, Rule, name};
 use crate::etcd::Member;

@@ -314,7 +314,7 @@ fn would_go_on(desired: &Desired, observed: &Observed) -> Option<Blocked> {
 
 /// Who is still connected to members that would all stop at once: for them time goes back, and what they remember or watch
 /// of the time in between is wrong (facts/etcd.md section 12, mistake 19; etcd#16028). `--accept-outage` goes on all the
-/// same; see docs/decisions/0024.
+/// same; see docs/decisions/0014.
 pub(super) fn clients_left<'a>(
     observed: &Observed,
     stopped: impl Iterator<Item = &'a DesiredHost>,
