@@ -3,7 +3,7 @@
 //! A backup outlives the certificate of its signer, and often the CA. So a signature is judged as of the moment that the
 //! manifest gives for the backup: the certificate must have been valid then, and its CA trusted. That moment is the
 //! signer's own word. Whoever has a member's key can use any moment of the life of its certificate, and none before or
-//! after it; nobody has an operator's, which is gone when the run ends (docs/decisions/0037-signed-backups.md).
+//! after it; nobody has an operator's, which is gone when the run ends (docs/decisions/0026-signed-backups.md).
 
 use std::fmt;
 use std::time::Duration;

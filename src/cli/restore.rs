@@ -61,8 +61,8 @@ pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What follows once the data is back: what to start, and a first backup of the new cluster. Alarms are part of the data:
-/// one that was on when the backup was taken is on again.
+/// What follows once the data is back: what to start, and a first backup of the new cluster. Alarms are part of the
+/// data: one that was on when the backup was taken is on again.
 ///
 /// # Errors
 /// When the cluster cannot be inspected any more.
@@ -95,8 +95,8 @@ pub(super) async fn afterwards(session: &Session) -> Result<(), Failure> {
     Ok(())
 }
 
-/// From here on the new cluster has a history of its own, of which no backup knows (facts/etcd.md section 7). It works by
-/// now, and may be used meanwhile: without this backup it is restored all the same.
+/// From here on the new cluster has a history of its own, of which no backup knows (docs/etcd.md, "Snapshots and
+/// restores"). It works by now, and may be used meanwhile: without this backup it is restored all the same.
 async fn first_backup(session: &Session, seen: Observed) {
     let vault = session.vault();
     let world = RealWorld::new(session.fleet(), vault.clone(), None, seen);

@@ -1,5 +1,6 @@
 //! What the two ports of a member show to whoever connects: only the port itself tells whether etcd took its TLS
-//! settings (facts/etcd.md section 12, mistakes 1, 9, 10 and 12). And what it measured, which no API call tells.
+//! settings (docs/etcd.md, "Configuration file" and "Certificates and streams"). And what it measured, which no API
+//! call tells.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,8 +87,8 @@ pub async fn reads(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> R
     client.linearizable_ping().await.map(drop)
 }
 
-/// The other members that this one has no active stream to: one-way TLS or network trouble, which no health endpoint tells
-/// (facts/etcd.md section 2).
+/// The other members that this one has no active stream to: one-way TLS or network trouble, which no health endpoint
+/// tells (docs/etcd.md, "Certificates and streams").
 pub fn without_stream<'a>(
     membership: &'a Membership,
     own: MemberId,

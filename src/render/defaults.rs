@@ -10,8 +10,8 @@ use crate::inventory::Version;
 /// Four hours in etcd's nanoseconds: the full check reads the whole database, so it must not run often.
 const CORRUPT_CHECK: u64 = 4 * 3600 * 1_000_000_000;
 
-/// Gates that replace the boolean options of 3.5, each with that option's old name, which 3.6 still takes but refuses to
-/// see beside the gate.
+/// Gates that replace the boolean options of 3.5, each with that option's old name, which 3.6 still takes but refuses
+/// to see beside the gate.
 const GATES: [(&str, &str); 2] = [
     ("CompactHashCheck", "experimental-compact-hash-check-enabled"),
     ("InitialCorruptCheck", "experimental-initial-corrupt-check"),
@@ -45,7 +45,7 @@ pub(super) fn complete(
     (defaults, options)
 }
 
-/// Settings for `version`. Source: facts tried on 3.4.23, 3.5.30 and 3.6.14; etcd ignores unknown keys silently, so a
+/// Settings for `version`. Source: docs/etcd.md, "Configuration file"; etcd ignores unknown keys silently, so a
 /// key must not be written before the release that knows it.
 fn safe(version: Version) -> BTreeMap<String, Value> {
     let mut set = BTreeMap::from([

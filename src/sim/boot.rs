@@ -1,4 +1,4 @@
-//! What etcd does when its unit is started: facts/etcd.md section 3.
+//! What etcd does when its unit is started: docs/etcd.md, "First start".
 
 use std::cmp::Ordering;
 

@@ -1,4 +1,5 @@
-//! The databases: what clients have written, the file of each member, quotas and alarms (facts/etcd.md section 6).
+//! The databases: what clients have written, the file of each member, quotas and alarms (docs/etcd.md, "Databases
+//! and alarms").
 
 use crate::etcd::{Alarm, AlarmKind};
 use crate::inventory::{ClusterId, MemberId, NodeName};

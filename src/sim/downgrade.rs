@@ -1,5 +1,5 @@
-//! The way back over a minor release, as etcd opens it from 3.6 on (facts/etcd.md section 5; from its source
-//! server/etcdserver/version/monitor.go and manager.go).
+//! The way back over a minor release, as etcd opens it from 3.6 on (docs/etcd.md, "Changes of version"; from
+//! its source server/etcdserver/version/monitor.go and downgrade.go).
 
 use std::collections::BTreeMap;
 
@@ -36,9 +36,9 @@ impl Cluster {
         self.downgrade.take().map(drop).ok_or(Refusal::NoDowngrade)
     }
 
-    /// What the leader does every few seconds: the cluster's version rises with its slowest member, or falls to where it
-    /// was told to go, while the version of every member is known. Storage follows: up at once, down one member a tick.
-    /// `now` and `elapsed` in milliseconds.
+    /// What the leader does every few seconds: the cluster's version rises with its slowest member, or falls to where
+    /// it was told to go, while the version of every member is known. Storage follows: up at once, down one member a
+    /// tick. `now` and `elapsed` in milliseconds.
     pub fn agree_on_a_version(&mut self, now: u64, elapsed: u64, live: &BTreeMap<MemberId, Live>) {
         self.storage_follows(live);
         if !self.members.keys().all(|id| live.contains_key(id)) {
@@ -55,8 +55,8 @@ impl Cluster {
         }
     }
 
-    /// Whether the leader takes the job for done. One of 3.5 compares the version that each member says the cluster works
-    /// at, which is the target's before anybody was exchanged; a later one compares what each member runs
+    /// Whether the leader takes the job for done. One of 3.5 compares the version that each member says the cluster
+    /// works at, which is the target's before anybody was exchanged; a later one compares what each member runs
     /// (`isMatchedVersions` of 3.5.33's cluster_util.go, `versionsMatchTarget` of 3.6.16's version/monitor.go).
     fn has_gone_back(&self, to: (u32, u32), live: &BTreeMap<MemberId, Live>) -> bool {
         let leader = self.leader.and_then(|id| live.get(&id));

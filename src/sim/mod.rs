@@ -1,7 +1,8 @@
 //! A simulated world behind the planner: hosts, etcd's membership, a clock of its own, seeded faults, and an oracle.
 //!
 //! The real executor ([`crate::ops::exec::run`]) drives it on tokio's paused clock, so that a plan of minutes takes
-//! microseconds. What it says an action does is what `ops/exec/real` and etcd do (facts/etcd.md sections 3 and 4).
+//! microseconds. What it says an action does is what `ops/exec/real` and etcd do (docs/etcd.md, "First start" and
+//! "Membership").
 //!
 //! | file | what |
 //! |---|---|

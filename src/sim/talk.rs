@@ -1,6 +1,7 @@
-//! Who can talk to whom: each side must show a certificate that is valid now, from a CA that the other one's process was
-//! started with. What was connected stays connected (facts/etcd.md section 2). Messages to a member whose own connections
-//! are refused are sent to it one by one, on connections that the others open; two such members hear nothing of each other.
+//! Who can talk to whom: each side must show a certificate that is valid now, from a CA that the other one's process
+//! was started with. What was connected stays connected (docs/etcd.md, "Certificates and streams"). Messages to a
+//! member whose own connections are refused are sent to it one by one, on connections that the others open; two such
+//! members hear nothing of each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 

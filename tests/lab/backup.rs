@@ -98,7 +98,8 @@ fn a_backup_is_taken_from_a_follower_sealed_described_and_passes_the_drill() {
     );
 }
 
-/// `etcdutl snapshot status` calls each of these good or crashes over it (mistake 17); nothing is restored from them.
+/// `etcdutl snapshot status` calls each of these good or crashes over it (docs/etcd.md, mistake 17); nothing is
+/// restored from them.
 #[test]
 fn damaged_foreign_and_too_new_files_fail_the_drill_and_are_never_restored() {
     let lab = cluster_with_data();

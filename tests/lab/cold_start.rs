@@ -43,7 +43,7 @@ fn a_stopped_cluster_is_started_and_its_drift_repaired_in_one_go() {
 }
 
 /// Members that start in the same moment wait 7 s for each other's data and compare nothing; in turn each is compared with
-/// those before it (decision 31).
+/// those before it (decision 21).
 #[test]
 fn members_of_a_stopped_cluster_are_compared_as_they_start() {
     let lab = Lab::cluster(3);

@@ -1,5 +1,5 @@
-//! Members that answer "healthy" and are not what they should be (facts/etcd.md section 12): changed behind quorate's
-//! back, found by `health` and `status`, put right or refused by `up`.
+//! Members that answer "healthy" and are not what they should be (docs/etcd.md, "Common mistakes"): changed behind
+//! quorate's back, found by `health` and `status`, put right or refused by `up`.
 
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ fn a_client_port_in_plain_http_is_found_and_put_right() {
     lab.assert_converged();
 }
 
-/// etcd asks for certificates while it has a CA to check them with, whatever `client-cert-auth` says: both have to be gone.
+/// etcd asks for certificates while it has a CA to check them with, whatever `client-cert-auth` says: both have to be
+/// gone.
 #[test]
 fn a_port_without_client_authentication_is_found_even_when_the_file_was_put_back() {
     let lab = Lab::cluster(3);

@@ -93,7 +93,7 @@ fn problems(lab: &Lab, code: i32) -> String {
     shown["problems"].to_string()
 }
 
-/// Mistakes 9 to 12 of facts/etcd.md section 12. Each looks healthy until somebody restarts the member.
+/// Mistakes 9 to 12 of docs/etcd.md, "Common mistakes". Each looks healthy until somebody restarts the member.
 #[test]
 fn certificates_that_only_the_next_handshake_would_refuse_are_found_and_replaced_without_a_restart() {
     let (lab, ca) = cluster();
@@ -165,7 +165,7 @@ fn a_key_that_does_not_fit_its_certificate_is_found_before_a_restart() {
     lab.assert_converged();
 }
 
-/// Mistake 11: another CA in one go.
+/// Mistake 11 of docs/etcd.md: another CA in one go.
 #[test]
 fn a_ca_that_was_swapped_in_one_go_is_refused_on_either_side() {
     let (lab, _) = cluster();

@@ -100,7 +100,8 @@ fn hash(host: &Host) -> (i64, u64) {
     )
 }
 
-/// Mistakes 18 and 19: every member from the same verified snapshot, a new token, etcd's own account, raised revisions.
+/// Mistakes 18 and 19 of docs/etcd.md: every member from the same verified snapshot, a new token, etcd's own account,
+/// raised revisions.
 #[test]
 fn a_restore_is_a_new_cluster_with_the_old_data_set_aside_and_raised_revisions() {
     let scene = Scene::new(3, &[]);
@@ -133,8 +134,8 @@ fn a_restore_is_a_new_cluster_with_the_old_data_set_aside_and_raised_revisions()
     assert!(saved.contains("after-restore"), "the new cluster has a backup: {saved}");
 }
 
-/// Mistake 19: who stays connected goes on with what it remembers, like an API server with its caches. etcd's JSON gateway,
-/// which is connected to its own member, is no such client, and quorate itself is none.
+/// Mistake 19 of docs/etcd.md: who stays connected goes on with what it remembers, like an API server with its caches.
+/// etcd's JSON gateway, which is connected to its own member, is no such client, and quorate itself is none.
 #[test]
 fn clients_that_stay_connected_are_named_host_by_host_before_anything_is_stopped() {
     let scene = Scene::new(3, &[]);
@@ -272,7 +273,7 @@ fn another_backup_cannot_take_over_a_restore_that_was_begun() {
     scene.is_restored(1);
 }
 
-/// Mistake 18: one member restored and another left with its old data.
+/// Mistake 18 of docs/etcd.md: one member restored and another left with its old data.
 #[test]
 fn a_host_that_does_not_answer_stops_a_restore_before_anything_is_stopped_unless_it_is_left_out() {
     let scene = Scene::new(3, &[]);
@@ -313,7 +314,7 @@ fn a_host_that_lost_power_in_the_middle_is_restored_when_it_is_back() {
     scene.is_restored(3);
 }
 
-/// Mistake 17: a file from `member/snap/db`, of a stopped member, is what it is and said to be that.
+/// Mistake 17 of docs/etcd.md: a file from `member/snap/db`, of a stopped member, is what it is and said to be that.
 #[test]
 fn a_snapshot_of_etcdctl_and_a_bare_database_are_restored_too() {
     let mut scene = Scene::new(3, &[]);

@@ -32,7 +32,7 @@ fn wait_for_nospace(lab: &Lab) -> bool {
     })
 }
 
-/// Mistake 15: disarmed without room, the alarm would come back with the next write.
+/// Mistake 15 of docs/etcd.md: disarmed without room, the alarm would come back with the next write.
 #[test]
 fn a_full_database_is_compacted_defragmented_and_only_then_disarmed() {
     let lab = small_quota();
@@ -115,7 +115,7 @@ fn an_alarm_is_not_taken_back_while_the_database_is_full_of_data() {
     host.etcdctl("put again works").ok();
 }
 
-/// Mistake 16: all at once, the leader first, or for nothing.
+/// Mistake 16 of docs/etcd.md: all at once, the leader first, or for nothing.
 #[test]
 fn defragmenting_is_done_one_by_one_where_it_is_worth_it() {
     let lab = Lab::cluster(3);

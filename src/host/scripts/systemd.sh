@@ -56,7 +56,7 @@ EOF
 
 # Comes back when the old process is gone, so that nobody takes its last breath for the new one's first.
 # etcd closes its log and its database within moments, then waits up to 6 s for connections on which its peers have not
-# asked anything yet. SIGHUP ends that wait: nothing is left to lose, and to systemd it is a clean end (decision 27).
+# asked anything yet. SIGHUP ends that wait: nothing is left to lose, and to systemd it is a clean end (decision 17).
 restart() {
     ready
     old=${state#*"${newline}MainPID="}

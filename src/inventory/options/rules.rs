@@ -1,5 +1,5 @@
 //! Rules between options, and values that etcd takes but that do harm. Each is one etcd refuses to start with, or one
-//! that facts/etcd.md shows to go wrong.
+//! that docs/etcd.md, "Configuration file", shows to go wrong.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! One option's value: from what people write to the form etcd's configuration file wants.
 //!
 //! etcd dies at a wrong type: durations are integers in nanoseconds, the retention is a text, lists are lists and URL
-//! lists are one text (facts/etcd.md, section 1). Converting twice is the same as converting once.
+//! lists are one text (docs/etcd.md, "Configuration file"). Converting twice is the same as converting once.
 
 use std::time::Duration;
 

@@ -19,8 +19,8 @@ pub(super) fn of_all(situation: Situation<'_>) -> Vec<String> {
         .collect()
 }
 
-/// Members between two minors, beside everything that was not told which way they go. An `up` that goes on with etcd's own
-/// job says so in its steps.
+/// Members between two minors, beside everything that was not told which way they go. An `up` that goes on with etcd's
+/// own job says so in its steps.
 pub(super) fn between_minors(situation: Situation<'_>, intent: &Intent) -> Option<String> {
     let membership = situation.membership()?;
     let (says, help) = told(membership)?;
@@ -46,7 +46,7 @@ fn drop_ins(host: &DesiredHost, service: &ServiceFacts) -> Option<String> {
 }
 
 /// With `--config-file` etcd takes neither environment nor further flags into account, and says nothing about it
-/// (facts/etcd.md section 12, mistake 3).
+/// (docs/etcd.md, "Configuration file").
 fn ignored(service: &ServiceFacts) -> Option<String> {
     let names = service.ignored_environment.join(", ");
     (!names.is_empty()).then(|| {

@@ -82,7 +82,7 @@ fn everything_is_brought_and_noted_before_anybody_stops_and_all_start_together()
     );
 }
 
-/// Mistake 18: one member restored while another goes on with its old data.
+/// Mistake 18 of docs/etcd.md: one member restored while another goes on with its old data.
 #[test]
 fn no_data_is_touched_before_every_member_was_seen_to_be_down_and_none_starts_before_all_have_it() {
     let wanted = desired(3);
@@ -140,7 +140,8 @@ fn what_a_member_is_started_with_is_exchanged_only_once_it_is_stopped() {
     }
 }
 
-/// Mistakes 18 and 19: the same token and member list everywhere, raised revisions everywhere or nowhere.
+/// Mistakes 18 and 19 of docs/etcd.md: the same token and member list everywhere, raised revisions everywhere or
+/// nowhere.
 #[test]
 fn every_host_restores_the_same_with_the_same_terms() {
     let wanted = desired(3);

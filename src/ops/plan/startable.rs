@@ -37,7 +37,7 @@ pub(super) fn launcher_gone(host: &DesiredHost, facts: &HostFacts) -> Option<Hos
 }
 
 /// The refusal to stop a running member whose peers would not let it back in: streams that are open live on with a
-/// certificate that has expired or does not fit, the next handshake fails (facts/etcd.md section 12, mistakes 9 to 12).
+/// certificate that has expired or does not fit, the next handshake fails (docs/etcd.md, "Certificates and streams").
 pub(super) fn shut_out(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<Blocked> {
     let leaves = HostLeaves::of(situation.desired, host, facts, situation.observed.at);
     let refusal = may_come_back(&leaves, &host.address.to_string()).err()?;
@@ -51,11 +51,11 @@ pub(super) fn unit_release(host: &DesiredHost, facts: &HostFacts) -> Option<Vers
 }
 
 /// The release that last worked on the data of a host, as far as that is known: the one that runs; of a member that is
-/// down the one that its unit starts; where that is gone, too, the one that its configuration was written for. A release
-/// that is merely installed there says nothing: it may be left from another time, or belong to another cluster.
+/// down the one that its unit starts; where that is gone, too, the one that its configuration was written for. A
+/// release that is merely installed there says nothing: it may be left from another time, or belong to another cluster.
 ///
-/// Unit and configuration are exchanged just before a start, so they are never older than the data, and where a start was
-/// cut short a release newer at most. `None` where there is no data, and where nothing tells.
+/// Unit and configuration are exchanged just before a start, so they are never older than the data, and where a start
+/// was cut short a release newer at most. `None` where there is no data, and where nothing tells.
 pub(super) fn last_writer(host: &DesiredHost, facts: &HostFacts) -> Option<Version> {
     if matches!(facts.data.state, DataState::Empty | DataState::Aborted) {
         return None;
@@ -94,8 +94,8 @@ fn release(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> O
     (there.is_none() || differs).then(|| format!("etcd {version}"))
 }
 
-/// When the certificates of a host have ended, if they have. What is connected stays connected; a member that starts with
-/// them can talk to nobody.
+/// When the certificates of a host have ended, if they have. What is connected stays connected; a member that starts
+/// with them can talk to nobody.
 pub(super) fn ended(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Option<Timestamp> {
     let end = |name: &str| {
         let file = facts.files.get(&host.paths.pki.join(name))?;

@@ -86,7 +86,7 @@ fn a_disk_without_room_for_the_new_file_blocks() {
     );
 }
 
-/// Mistake 15: the order in which a full database is mended.
+/// Mistake 15 of docs/etcd.md: the order in which a full database is mended.
 #[test]
 fn nospace_is_compacted_and_defragmented_everywhere_before_it_is_disarmed() {
     let mut seen = cluster(2048, 50);

@@ -1,11 +1,12 @@
-//! The way back over a minor release, as etcd itself opens it from 3.6 on: it is told first, lowers the version that the
-//! cluster works at, brings the storage of each member into the older form, and only then an older server starts on it
-//! (facts/etcd.md section 5; server/etcdserver/version/monitor.go).
+//! The way back over a minor release, as etcd itself opens it from 3.6 on: it is told first, lowers the version that
+//! the cluster works at, brings the storage of each member into the older form, and only then an older server starts on
+//! it (docs/etcd.md, "Changes of version"; server/etcdserver/version/monitor.go).
 //!
 //! What etcd tells of its job says little: a leader of 3.5 ends it as soon as the cluster *works* at 3.5 (etcd's
-//! `isMatchedVersions`), with members of 3.6 still to come, and tells nobody. Nothing is lost with it: a cluster never works
-//! at a later minor than its oldest member runs, whether that one answers or not. So what counts here is what holds: the
-//! version that the cluster works at, the form of each storage, and what keeps them where they are (decision 29).
+//! `isMatchedVersions`), with members of 3.6 still to come, and tells nobody. Nothing is lost with it: a cluster never
+//! works at a later minor than its oldest member runs, whether that one answers or not. So what counts here is what
+//! holds: the version that the cluster works at, the form of each storage, and what keeps them where they are (decision
+//! 19).
 
 use super::{Blocked, Rule, name};
 use crate::etcd::Member;
@@ -77,8 +78,8 @@ pub fn may_begin(membership: &Membership, to: Version) -> Result<(), Blocked> {
     }
 }
 
-/// Would etcd listen now? It takes the order from a cluster that works at the minor that its members run, and gets there by
-/// itself within seconds after an upgrade, or after a downgrade that was called off.
+/// Would etcd listen now? It takes the order from a cluster that works at the minor that its members run, and gets
+/// there by itself within seconds after an upgrade, or after a downgrade that was called off.
 ///
 /// # Errors
 /// As [`may_begin`], and whose storage has not followed yet.
@@ -173,8 +174,8 @@ pub fn takes_everybody(membership: &Membership, goes: impl Fn(&Member) -> bool) 
 }
 
 /// May this member's binary be exchanged for `to`, as far as the minor goes? An older server ends at once (`invalid
-/// downgrade`) on storage or in a cluster that is not ready for it. Both must be, and something must keep them so until it
-/// has started: etcd's job, or a member that runs the older minor already.
+/// downgrade`) on storage or in a cluster that is not ready for it. Both must be, and something must keep them so until
+/// it has started: etcd's job, or a member that runs the older minor already.
 ///
 /// # Errors
 /// What is not ready.
@@ -291,8 +292,8 @@ fn opens_the_way_up(membership: &Membership, target: Version, wanted: Version) -
 }
 
 /// May a run that was not told which way go to `wanted`? Members between two minors have come there by an upgrade or a
-/// downgrade that was not finished, and the inventory may be older than that. Only upwards, without a job of etcd's, it goes
-/// on by itself: so it does after an `up` that brought the later release and was interrupted.
+/// downgrade that was not finished, and the inventory may be older than that. Only upwards, without a job of etcd's, it
+/// goes on by itself: so it does after an `up` that brought the later release and was interrupted.
 ///
 /// # Errors
 /// What would be turned round, with both ways out.

@@ -31,9 +31,9 @@ pub fn before_a_removal(membership: &Membership, id: MemberId) -> Succession {
     }
 }
 
-/// Who leads after `from`: a healthy voter that has applied nearly all there is; among those one of the latest minor, and
-/// the furthest of them. etcd hangs for long when it is asked to hand over to one that is down (facts/etcd.md section 5),
-/// and ends a downgrade before its time once a member of 3.5 leads ([`super::downgrade`]).
+/// Who leads after `from`: a healthy voter that has applied nearly all there is; among those one of the latest minor,
+/// and the furthest of them. etcd hangs for long when it is asked to hand over to one that is down (docs/etcd.md,
+/// "Restart and leadership"), and ends a downgrade before its time once a member of 3.5 leads ([`super::downgrade`]).
 pub fn heir(membership: &Membership, from: MemberId) -> Option<MemberId> {
     let heirs = || membership.voters().filter(|m| m.id != from && membership.healthy(m.id));
     let applied = |m: &Member| membership.status_of(m.id).map_or(0, |status| status.raft_applied);
@@ -49,9 +49,9 @@ pub fn heir(membership: &Membership, from: MemberId) -> Option<MemberId> {
 /// Raft entries that an heir may be behind another: what it lacks it is sent before it leads.
 const NEAR: u64 = 100;
 
-/// The member that has to transfer leadership before a learner is added and promoted: promotions are asked of the leader
-/// (passed on by a follower they fail with authentication on, before 3.5.28 and 3.6.6, etcd#20874), so it has to be
-/// `ours`, a host of the inventory.
+/// The member that has to transfer leadership before a learner is added and promoted: promotions are asked of the
+/// leader (passed on by a follower they fail with authentication on, before 3.5.28 and 3.6.6, etcd#20874), so it has to
+/// be `ours`, a host of the inventory.
 ///
 /// # Errors
 /// When a stranger leads and does not answer.
@@ -82,7 +82,8 @@ pub fn named(membership: &Membership) -> Option<&Member> {
     membership.members.iter().find(|m| m.id == id)
 }
 
-/// Who leads, as far as it can be seen: the word of a majority, or where members are in the dark that of those who answer.
+/// Who leads, as far as it can be seen: the word of a majority, or where members are in the dark that of those who
+/// answer.
 pub fn seen(membership: &Membership) -> Option<MemberId> {
     match membership.unseen.is_empty() {
         true => membership.leader(),
@@ -91,8 +92,8 @@ pub fn seen(membership: &Membership) -> Option<MemberId> {
 }
 
 /// Whether the leader would take a member back that is stopped for a while. The members that run go on over connections
-/// that are open, whatever has become of certificates; who comes back needs a new one, to the leader above all. A leader
-/// that does not answer us may answer nobody new. Those in `cured` do by then.
+/// that are open, whatever has become of certificates; who comes back needs a new one, to the leader above all. A
+/// leader that does not answer us may answer nobody new. Those in `cured` do by then.
 ///
 /// # Errors
 /// When somebody else leads and does not answer.

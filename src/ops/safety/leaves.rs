@@ -2,7 +2,7 @@
 //!
 //! etcd checks certificates in handshakes only. Streams that are open live on with a certificate that has expired,
 //! lacks a usage or comes from another CA, and everything looks healthy; the restart is what brings it to light, one
-//! member after the other, until the quorum is gone (facts/etcd.md section 12, mistakes 9 to 12).
+//! member after the other, until the quorum is gone (docs/etcd.md, "Certificates and streams").
 
 use std::collections::BTreeMap;
 

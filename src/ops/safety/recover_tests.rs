@@ -62,7 +62,7 @@ fn what_may_be_lost_is_told_and_takes_the_flag() {
     assert!(told[5].contains("the entries 12 to 12 (1)"), "{told:?}");
 }
 
-/// Mistake 19: an API server that waits for the majority goes on with what it remembers of it.
+/// Mistake 19 of docs/etcd.md: an API server that waits for the majority goes on with what it remembers of it.
 #[test]
 fn clients_of_what_is_left_are_named_and_take_the_flag() {
     let (desired, mut seen) = two_of_five();

@@ -288,9 +288,9 @@ fn is_heard(desired: &Desired, observed: &Observed, name: &NodeName) -> bool {
     member.is_some_and(|(membership, id)| !membership.heard_by(id).0.is_empty())
 }
 
-/// Members that the inventory does not list are neither stopped nor looked at. When they are a quorum by themselves, and
-/// the member list has just come from one, the old cluster would go on beside the new one (facts/etcd.md section 12,
-/// mistake 18).
+/// Members that the inventory does not list are neither stopped nor looked at. When they are a quorum by themselves,
+/// and the member list has just come from one, the old cluster would go on beside the new one (docs/etcd.md, "Common
+/// mistakes" 18).
 fn would_go_on(desired: &Desired, observed: &Observed) -> Option<Blocked> {
     let membership = observed.cluster.known().filter(|membership| membership.by_quorum)?;
     let mut strays: Vec<String> = membership
@@ -312,9 +312,9 @@ fn would_go_on(desired: &Desired, observed: &Observed) -> Option<Blocked> {
     })
 }
 
-/// Who is still connected to members that would all stop at once: for them time goes back, and what they remember or watch
-/// of the time in between is wrong (facts/etcd.md section 12, mistake 19; etcd#16028). `--accept-outage` goes on all the
-/// same; see docs/decisions/0024.
+/// Who is still connected to members that would all stop at once: for them time goes back, and what they remember or
+/// watch of the time in between is wrong (docs/etcd.md, "Snapshots and restores"; etcd#16028). `--accept-outage` goes
+/// on all the same; see docs/decisions/0014-clients-before-a-restore.md.
 pub(super) fn clients_left<'a>(
     observed: &Observed,
     stopped: impl Iterator<Item = &'a DesiredHost>,

@@ -234,7 +234,7 @@ fn connect(seen: &mut Observed, n: usize, clients: &[(&str, usize)]) {
     seen.clients.insert(name(n), Fact::Known(clients.collect()));
 }
 
-/// Mistake 19: API servers that are up go on with what they remember.
+/// Mistake 19 of docs/etcd.md: API servers that are up go on with what they remember.
 #[test]
 fn clients_that_are_connected_are_named_host_by_host_and_take_the_flag() {
     let wanted = desired(3);

@@ -1,9 +1,9 @@
 //! Whether members hear each other: a quorum is one only where its members are connected.
 //!
-//! etcd's health tells nothing of it. A member whose connections come from an address that its peer certificate does not
-//! name is refused by every other one, and looks healthy all the same: the others open streams to it, and send what it
-//! should have fetched one message at a time. The next member that comes back like this cannot talk to the first one at
-//! all. Only `etcd_network_active_peers` shows it, on either side (facts/etcd.md section 2, mistake 9).
+//! etcd's health tells nothing of it. A member whose connections come from an address that its peer certificate does
+//! not name is refused by every other one, and looks healthy all the same: the others open streams to it, and send what
+//! it should have fetched one message at a time. The next member that comes back like this cannot talk to the first one
+//! at all. Only `etcd_network_active_peers` shows it, on either side (docs/etcd.md, "Certificates and streams").
 
 use super::{Blocked, Rule, name};
 use crate::etcd::Member;
@@ -32,8 +32,8 @@ pub fn connected(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
     Ok(())
 }
 
-/// May this member be stopped, as far as the streams of those go that carry on without it? One that takes no part, or has
-/// no vote, carries nothing.
+/// May this member be stopped, as far as the streams of those go that carry on without it? One that takes no part, or
+/// has no vote, carries nothing.
 ///
 /// # Errors
 /// Who of them does not hear whom.

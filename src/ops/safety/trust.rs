@@ -1,8 +1,8 @@
 //! Which CA members trust, and whose certificates they show: the rules of a CA rotation.
 //!
-//! etcd reads `ca.crt` once, when it starts, and its certificates at every handshake (facts/etcd.md section 2). So a
-//! new CA may sign only once every *running* member trusts it, and the old one may be dropped only once no certificate
-//! anywhere is from it. In between everybody can talk to everybody.
+//! etcd reads `ca.crt` once, when it starts, and its certificates at every handshake (docs/etcd.md, "Certificates and
+//! streams"). So a new CA may sign only once every *running* member trusts it, and the old one may be dropped only once
+//! no certificate anywhere is from it. In between everybody can talk to everybody.
 
 use std::collections::{BTreeMap, BTreeSet};
 

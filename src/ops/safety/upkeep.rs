@@ -1,5 +1,5 @@
 //! Defragmenting and alarms: one member at a time, for a reason, and an alarm is taken back only when its cause is gone
-//! (facts/etcd.md section 6).
+//! (docs/etcd.md, "Databases and alarms").
 
 use super::{Blocked, Rule, name};
 use crate::bundle::known_bad;
@@ -38,8 +38,8 @@ pub fn quota_of(status: &MemberStatus, configured: Option<u64>) -> Option<u64> {
     }
 }
 
-/// Does the member run with the quota that the inventory gives it? Before 3.6 a member does not tell its quota, and there
-/// is no room in one that still has the old.
+/// Does the member run with the quota that the inventory gives it? Before 3.6 a member does not tell its quota, and
+/// there is no room in one that still has the old.
 ///
 /// # Errors
 /// The host whose member has another.

@@ -1,5 +1,5 @@
 //! All the way up to 3.7 for real: under writes, killed on the way, led by another in the middle. 3.7 ends on what members
-//! of 3.5 leave in the raft logs (decision 28), so each of these would fail without the step that opens the way.
+//! of 3.5 leave in the raft logs (decision 18), so each of these would fail without the step that opens the way.
 
 use std::path::PathBuf;
 use std::process::Command;

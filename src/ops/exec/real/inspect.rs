@@ -1,5 +1,5 @@
 //! Looking again, because `/health` alone proves neither TLS, nor identity, nor that members hear each other
-//! (facts/etcd.md section 12, mistakes 1, 5, 9, 10 and the last line).
+//! (docs/etcd.md, "Health" and "Common mistakes" 1, 5, 9 and 10).
 
 use futures::future::try_join_all;
 

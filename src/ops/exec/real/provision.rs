@@ -13,8 +13,8 @@ use crate::ops::plan::{AuthorityTurn, HostChange, ReleaseChange, Step};
 use crate::render::SchedulePaths;
 use crate::report::{Event, Reporter, human_bytes};
 
-/// etcd's own guidance for the 99th percentile of what a write-ahead log's sync may take (facts/etcd.md section 12,
-/// mistake 20; etcd's hardware guide). This compares an average, so a disk that is warned about is clearly too slow.
+/// etcd's own guidance for the 99th percentile of what a write-ahead log's sync may take (docs/etcd.md, "Disks and
+/// units"). This compares an average, so a disk that is warned about is clearly too slow.
 const SLOW_WRITE: Duration = Duration::from_millis(10);
 
 impl RealWorld {
@@ -224,7 +224,8 @@ fn slow_disk(spec: &DesiredHost, took: Duration) -> Event {
     }
 }
 
-/// What earlier versions left to etcd's account becomes root's. `breaks_ground` brings the directory of the certificates.
+/// What earlier versions left to etcd's account becomes root's. `breaks_ground` brings the directory of the
+/// certificates.
 fn take_over(spec: &DesiredHost, ownership: &[HostPath], push: &mut Push) {
     let backups = SchedulePaths::of(spec).config;
     for path in ownership.iter().filter(|path| !path.is_within(&spec.paths.pki)) {
