@@ -158,11 +158,24 @@ mod tests {
 
     #[test]
     fn plans_of_small_worlds() {
-        for name in ["changed-option", "nothing-to-do", "bare-hosts"] {
+        for name in ["changed-option", "nothing-to-do"] {
             insta::with_settings!({snapshot_path => "snapshots/markdown", prepend_module_to_snapshot => false}, {
                 insta::assert_snapshot!(name, plan(&scene(name)));
             });
         }
+    }
+
+    #[test]
+    fn of_a_new_cluster_nothing_restarts_so_its_size_comes_first() {
+        let text = plan(&scene("bare-hosts"));
+        assert!(
+            text.starts_with("### etcd cluster `prod-a`\n\n**14 steps in 6 waves**\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("<details><summary>etcd-3: /etc/systemd/system/etcd.service</summary>"),
+            "{text}"
+        );
     }
 
     #[test]

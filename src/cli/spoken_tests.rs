@@ -186,6 +186,8 @@ fn every_command_of_the_pipelines_is_taken() {
             "gitlab.yml: plan --markdown",
             "gitlab.yml: plan --markdown --out etcd.plan.json",
             "pre-commit.yml: -i $file check",
+            // Its name.
+            "pre-commit.yml: check",
         ]
     );
 }

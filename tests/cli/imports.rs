@@ -18,7 +18,15 @@ web.example.com
 fn an_ansible_inventory_becomes_one_that_check_takes() {
     let desk = Desk::new();
     desk.write("hosts.ini", ANSIBLE);
-    assert_snapshot!(desk.run(&["init", "--from", "hosts.ini", "--group", "etcd"]).whole(), @"");
+    assert_snapshot!(desk.run(&["init", "--from", "hosts.ini", "--group", "etcd"]).whole(), @r#"
+    exit code 0
+    --- stdout
+    wrote inventory.yml: review it, then run `quorate check`
+    wrote .gitignore: what must not be committed
+    wrote inventory.schema.json: editors complete and check the inventory with it
+    --- stderr
+    note: files in group_vars/ and host_vars/ were not read
+    "#);
     desk.run(&["check"]).code(0);
     let written = desk.read("inventory.yml");
     let hosts = written.split_once("\nssh:\n").map_or("", |(_, after)| after);
@@ -33,13 +41,29 @@ fn an_ansible_inventory_becomes_one_that_check_takes() {
 fn every_problem_is_told_and_nothing_is_written() {
     let desk = Desk::new();
     desk.write("hosts.ini", ANSIBLE);
-    assert_snapshot!(desk.run(&["init", "--from", "hosts.ini"]).whole(), @"");
+    assert_snapshot!(desk.run(&["init", "--from", "hosts.ini"]).whole(), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: no hosts were taken from hosts.ini: 1 problem; nothing was written
+      line 1: it has several groups: which hosts are for etcd?
+        help: pass `--group NAME`: etcd (3), web (1), or `all` (4)
+    "#);
     desk.write(
         "bad.ini",
         "[etcd]\na ansible_host=10.0.0.300 ansible_password=hunter2\nb ansible_host=10.0.0.1 ansible_port=0\n",
     );
     let said = desk.run(&["init", "--from", "bad.ini"]).code(2);
-    assert_snapshot!(said.whole(), @"");
+    assert_snapshot!(said.whole(), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: no hosts were taken from bad.ini: 2 problems; nothing was written
+      line 2: `10.0.0.300` is not an address
+        help: give an IPv4 or IPv6 address (without brackets or port) or a DNS name in lower case
+      line 3: `0` is not a port
+        help: give a number from 1 to 65535
+    "#);
     assert!(!desk.path("inventory.yml").exists() && !desk.path(".gitignore").exists());
     let json = desk
         .run(&["init", "--from", "bad.ini", "--output", "json"])

@@ -44,6 +44,8 @@ pub(super) struct Inventory {
     pub(super) hosts: Vec<Typed>,
     /// What is said of each host alone.
     pub(super) host_vars: BTreeMap<String, Variables>,
+    /// Ansible itself has put together what holds for each host, from all of its files.
+    pub(super) complete: bool,
 }
 
 impl Inventory {
@@ -89,7 +91,9 @@ impl Inventory {
             };
             gathered.note(format!("variables that were not taken over: {}{more}", all_of(&shown)));
         }
-        gathered.note("files in group_vars/ and host_vars/ were not read");
+        if !self.complete {
+            gathered.note("files in group_vars/ and host_vars/ were not read");
+        }
     }
 
     /// The hosts in a group and in those below it.

@@ -21,6 +21,7 @@ pub(super) fn read(tree: &Node, gathered: &mut Gathered) -> Inventory {
     for entry in entries(tree, "groups", gathered) {
         match entry.key.as_str() {
             "_meta" => {
+                inventory.complete = true;
                 let all = entry.value.get("hostvars").map(|vars| &vars.value);
                 for host in all.map(|vars| entries(vars, "hosts", gathered)).unwrap_or_default() {
                     let vars = variables(&host.value, gathered);

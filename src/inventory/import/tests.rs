@@ -146,7 +146,8 @@ fn what_ansible_inventory_lists_is_read_as_well() {
   "all": {"children": ["ungrouped", "etcd"]},
   "etcd": {"hosts": ["a", "b"]}
 }"#;
-    assert_eq!(hosts(text, None), ["a 10.0.0.1", "b 10.0.0.2"]);
+    let found = vec!["a 10.0.0.1".to_owned(), "b 10.0.0.2".to_owned()];
+    assert_eq!(read(text, None), Ok((found, vec![])));
 }
 
 #[test]
