@@ -235,12 +235,21 @@ pub enum Command {
 /// `init`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13"
+    after_help = "Nothing is written when a host cannot be taken over; what was left out is said.\n\nExamples:\n  quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13\n  quorate init --from inventory.ini --group etcd      an Ansible inventory, INI or YAML\n  terraform output -json | quorate init --from -\n  kubectl get nodes -o json | quorate init --from -   the control plane\n  quorate init --from ~/.ssh/config --group 'etcd-*'"
 )]
 pub struct Init {
     /// A host and the address its peers reach it at (may be repeated)
     #[arg(long = "host", value_name = "NAME=ADDRESS", value_parser = parse_host)]
     pub hosts: Vec<(NodeName, Address)>,
+    /// Take the hosts from this file (`-`: standard input) of Ansible, Terraform, Kubernetes or SSH
+    #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
+    pub from: Option<PathBuf>,
+    /// Which of its hosts: a group of Ansible's, an output of Terraform's, a role of nodes, a pattern of SSH hosts
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub group: Option<String>,
+    /// What kind of file it is [default: told by its content]
+    #[arg(long, value_enum, requires = "from")]
+    pub format: Option<crate::inventory::import::Format>,
     /// The cluster's name
     #[arg(long, default_value = "etcd", value_name = "NAME")]
     pub cluster: crate::inventory::ClusterName,
@@ -270,9 +279,12 @@ pub struct Render {
 /// `plan`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code 0: nothing to change; 10: there are changes. Other commands show their plan with --dry-run.\n\nExamples:\n  quorate plan -v                                            with what changes inside files\n  quorate plan --out plan.json; quorate up --plan plan.json"
+    after_help = "Exit code 0: nothing to change; 10: there are changes. Other commands show their plan with --dry-run.\n\nExamples:\n  quorate plan -v                                            with what changes inside files\n  quorate plan --out plan.json; quorate up --plan plan.json\n  quorate plan --markdown > plan.md                          for a pull request"
 )]
 pub struct PlanArgs {
+    /// Print it as Markdown, with what changes inside files folded away
+    #[arg(long)]
+    pub markdown: bool,
     /// Save the plan, for `up --plan`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

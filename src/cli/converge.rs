@@ -166,7 +166,9 @@ async fn rounds(
             return well(session, &intent, &seen);
         }
         if session.global.dry_run {
-            return Err(Failure::only(dry_run::shown(session, parts, &mut plan, &seen).await?));
+            return Err(Failure::only(
+                dry_run::shown(session, parts, &mut plan, &seen, false).await?,
+            ));
         }
         trial::before(session, parts, &mut plan, &seen).await?;
         if held.is_none() {

@@ -5,7 +5,7 @@ use super::converge::Parts;
 use super::error::{Exit, Failure};
 use super::plan_json::plan_json;
 use super::session::Session;
-use super::{show, trial};
+use super::{show, show_markdown, trial};
 use crate::ops::model::Observed;
 use crate::ops::plan::Plan;
 use crate::report::print::{data, say, say_all, tell};
@@ -35,9 +35,21 @@ pub fn only_with_a_plan(command: &Command) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub async fn shown(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Observed) -> Result<Exit, Failure> {
+pub async fn shown(
+    session: &Session,
+    parts: &Parts,
+    plan: &mut Plan,
+    seen: &Observed,
+    markdown: bool,
+) -> Result<Exit, Failure> {
     trial::for_show(session, parts, plan, seen).await?;
-    print(session, plan)?;
+    match markdown {
+        true => {
+            let _quiet = quiet(session.reporter.as_ref());
+            print!("{}", show_markdown::plan(plan));
+        }
+        false => print(session, plan)?,
+    }
     Ok(if plan.is_empty() { Exit::Done } else { Exit::Changes })
 }
 

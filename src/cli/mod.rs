@@ -25,6 +25,7 @@ mod firewall;
 mod gate;
 mod help;
 mod hosts;
+mod import;
 mod interrupt;
 mod kube;
 mod lb;
@@ -41,6 +42,7 @@ mod scratch;
 mod session;
 mod settle;
 mod show;
+mod show_markdown;
 mod sight;
 #[cfg(test)]
 mod spoken_tests;

@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use super::args::{Check, Cli, Global, Init, Render};
 use super::error::{Exit, Failure};
 use super::session::Session;
-use super::trial;
+use super::{draft, import, trial};
 use crate::bundle::{Bundle, USUAL, advice, known_bad};
 use crate::inventory::{self, Problem};
 use crate::ops::plan::{count, initial_new};
@@ -17,8 +17,12 @@ use crate::report::print::{say, say_all};
 /// `init`: a commented inventory, never over an existing one.
 ///
 /// # Errors
-/// When the file exists or cannot be written.
+/// When what the hosts come from cannot be used, or the file exists or cannot be written.
 pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
+    let hosts = match &args.from {
+        Some(file) => import::hosts(file, args.format, args.group.as_deref())?,
+        None => args.hosts.iter().cloned().map(Into::into).collect(),
+    };
     let path = &global.inventory;
     let base = path
         .parent()
@@ -28,7 +32,9 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
         .ok()
         .and_then(|(b, _)| b.versions().into_keys().rfind(|version| known_bad(*version).is_none()));
     let version = args.version.or(newest).unwrap_or(USUAL);
-    let text = inventory::init::starter(&args.hosts, version, &args.cluster);
+    let text = inventory::init::starter(&hosts, version, &args.cluster);
+    // Whatever it was made from: nothing is written that `check` would refuse.
+    draft::read(path, &text)?;
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

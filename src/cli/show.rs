@@ -41,7 +41,7 @@ pub fn has_diffs(plan: &Plan) -> bool {
 }
 
 /// What a plan for a cluster that runs comes to: which members restart, how often, and what clients notice.
-fn gist(plan: &Plan) -> String {
+pub(super) fn gist(plan: &Plan) -> String {
     if plan.is_empty() || plan.header.cluster_id.is_none() || matches!(plan.header.intent, Intent::Restore(_)) {
         return String::new();
     }
@@ -119,7 +119,7 @@ fn coloured(line: &str, paint: Paint) -> String {
     }
 }
 
-fn change(action: &Action) -> Option<&HostChange> {
+pub(super) fn change(action: &Action) -> Option<&HostChange> {
     match action {
         Action::Provision { change } | Action::Restart { change, .. } => Some(change),
         _ => None,
@@ -127,7 +127,7 @@ fn change(action: &Action) -> Option<&HostChange> {
 }
 
 /// `3 voters, survives 1 failure now, 0 during, 1 after`.
-fn tolerance(t: Tolerance) -> String {
+pub(super) fn tolerance(t: Tolerance) -> String {
     let voters = count(t.voters, "voter");
     let now = count(t.before, "failure");
     let during = if t.during < 0 {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Command, CommandFactory};
 
 use super::args::Cli;
+use crate::inventory::tree::{Kind, Node};
 
 /// Everything that a person reads: sources, with the texts in them, docs, templates and examples.
 fn texts() -> Vec<PathBuf> {
@@ -57,6 +58,26 @@ fn commands(text: &str) -> Vec<String> {
     let spoken = spoken.filter(|(command, _)| command.len() < 200);
     let spoken = spoken.map(|(command, _)| command.replace('\n', " ").trim_start().to_owned());
     spoken.chain(typed.map(str::to_owned)).collect()
+}
+
+/// The commands in the scripts of a pipeline: every line that starts with `quorate`, wherever it is in the file.
+fn piped(yaml: &str) -> Vec<String> {
+    fn scalars(node: &Node, found: &mut Vec<String>) {
+        match &node.kind {
+            Kind::Map(entries) => entries.iter().for_each(|entry| scalars(&entry.value, found)),
+            Kind::List(items) => items.iter().for_each(|item| scalars(item, found)),
+            Kind::Scalar { text, .. } => found.push(text.clone()),
+            Kind::Null => {}
+        }
+    }
+    let mut texts = Vec::new();
+    scalars(&Node::parse(yaml).expect("YAML"), &mut texts);
+    let parts = texts.iter().flat_map(|text| text.split(['\n', ';']));
+    let typed = parts.filter_map(|part| {
+        let part = part.trim().trim_start_matches("do ").trim_start_matches("then ");
+        part.strip_prefix("quorate ").map(str::to_owned)
+    });
+    typed.collect()
 }
 
 /// What a command names that does not exist.
@@ -134,6 +155,41 @@ fn every_command_that_a_text_names_exists() {
     }
     assert!(seen > 300, "only {seen} commands were found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// More than its names: each is one that the program takes.
+#[test]
+fn every_command_of_the_pipelines_is_taken() {
+    let ci = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ci");
+    let mut seen = Vec::new();
+    for path in fs::read_dir(ci).unwrap().flatten().map(|entry| entry.path()) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let typed = piped(&fs::read_to_string(&path).unwrap());
+        assert!(!typed.is_empty(), "{name} runs nothing");
+        for command in typed {
+            let words = command.split_whitespace();
+            let words = words.take_while(|word| !matches!(*word, ">" | ">>" | "|" | "||" | "&&"));
+            let words: Vec<&str> = words.map(|word| word.trim_matches(['"', '\''])).collect();
+            let taken = Cli::command().try_get_matches_from(std::iter::once("quorate").chain(words.iter().copied()));
+            assert!(taken.is_ok(), "{name}: quorate {command}: {}", taken.unwrap_err());
+            seen.push(format!("{name}: {}", words.join(" ")));
+        }
+    }
+    seen.sort();
+    assert_eq!(
+        seen,
+        [
+            "github.yml: check",
+            "github.yml: plan --markdown",
+            "github.yml: plan --markdown --out etcd.plan.json",
+            "gitlab.yml: check",
+            "gitlab.yml: plan --markdown",
+            "gitlab.yml: plan --markdown --out etcd.plan.json",
+            "pre-commit.yml: -i $file check",
+            // Its name.
+            "pre-commit.yml: check",
+        ]
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::args::{Global, PlanArgs, Up};
+use super::args::{Global, OutputFormat, PlanArgs, Up};
 use super::converge::{Parts, bring_about};
 use super::dry_run;
 use super::env::endpoints;
@@ -16,12 +16,18 @@ use crate::ops::plan::Plan;
 /// # Errors
 /// Every reason not to begin.
 pub async fn plan(global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
+    if args.markdown && global.output == OutputFormat::Json {
+        return Err(
+            Failure::new(Exit::Usage, "a plan is printed as Markdown or as JSON, not both")
+                .hint("omit --markdown or `--output json`"),
+        );
+    }
     let session = Session::open(global)?;
     let parts = Parts::of(&session)?;
     let intent = converge(global, args.prune);
     let seen = parts.look(&session, &intent).await?;
     let mut plan = parts.plan(&session, &intent, &seen)?;
-    let exit = dry_run::shown(&session, &parts, &mut plan, &seen).await?;
+    let exit = dry_run::shown(&session, &parts, &mut plan, &seen, args.markdown).await?;
     if let Some(out) = &args.out {
         save(&plan, out)?;
     }

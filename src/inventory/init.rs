@@ -1,7 +1,10 @@
 //! The first inventory, as `quorate init` writes it.
 
+use std::collections::BTreeMap;
+
 use super::edit::scalar;
-use super::names::{Address, ClusterName, NodeName, Version};
+use super::import::ImportedHost;
+use super::names::{ClusterName, Version};
 
 /// The inventory's JSON schema beside it, for editors.
 pub const SCHEMA: &str = "inventory.schema.json";
@@ -20,9 +23,22 @@ backups/
 *.plan.json
 ";
 
+/// What the section `ssh` may say, where it says nothing.
+const SSH: &str = "\
+# ssh:                            # for every host; each can have its own `ssh`
+#   user: root                    # others use sudo
+#   identity: ~/.ssh/id_ed25519   # default: the agent, then the usual files
+#   jump: ops@bastion.example.com
+";
+
 /// A commented inventory for `hosts`; three made-up ones when there are none. It parses without warnings for an odd
 /// number of hosts.
-pub fn starter(hosts: &[(NodeName, Address)], version: Version, cluster: &ClusterName) -> String {
+pub fn starter(hosts: &[ImportedHost], version: Version, cluster: &ClusterName) -> String {
+    let shared = shared(hosts);
+    let ssh = match shared.is_empty() {
+        true => SSH.to_owned(),
+        false => section("", &shared),
+    };
     let mut text = format!(
         "\
 # yaml-language-server: $schema={SCHEMA}
@@ -38,11 +54,7 @@ etcd:
     auto-compaction-retention: 8h
   # metrics_port: 2381            # plain-HTTP /metrics and /health on 127.0.0.1
 
-# ssh:                            # for every host; each can have its own `ssh`
-#   user: root                    # others use sudo
-#   identity: ~/.ssh/id_ed25519   # default: the agent, then the usual files
-#   jump: ops@bastion.example.com
-
+{ssh}
 # pki:
 #   recipients: []                # who can open the CA key; default: your SSH keys
 
@@ -61,8 +73,32 @@ hosts:
             text.push_str(&entry(name, address));
         }
     }
-    for (name, address) in hosts {
-        text.push_str(&entry(name.as_str(), &address.to_string()));
+    for host in hosts {
+        text.push_str(&entry(host.name.as_str(), &host.address.to_string()));
+        let own = host.ssh.iter().filter(|(key, _)| !shared.contains_key(*key));
+        let own: BTreeMap<&str, String> = own.map(|(key, value)| (*key, value.clone())).collect();
+        if !own.is_empty() {
+            text.push_str(&section("    ", &own));
+        }
     }
     text
+}
+
+/// What all hosts say alike of their logins.
+fn shared(hosts: &[ImportedHost]) -> BTreeMap<&'static str, String> {
+    let Some((first, rest)) = hosts.split_first() else {
+        return BTreeMap::new();
+    };
+    let alike = |key: &str, value: &String| rest.iter().all(|host| host.ssh.get(key) == Some(value));
+    let said = first
+        .ssh
+        .iter()
+        .filter(|(key, value)| **key != "host" && alike(key, value));
+    said.map(|(key, value)| (*key, value.clone())).collect()
+}
+
+/// A section `ssh`, indented.
+fn section(indent: &str, keys: &BTreeMap<&str, String>) -> String {
+    let lines = keys.iter().map(|(key, value)| format!("{indent}  {key}: {value}\n"));
+    format!("{indent}ssh:\n{}", lines.collect::<String>())
 }

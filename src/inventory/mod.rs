@@ -11,6 +11,7 @@
 pub mod authorization;
 pub mod desired;
 pub mod edit;
+pub mod import;
 pub mod init;
 pub mod leaf;
 pub mod names;

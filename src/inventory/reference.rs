@@ -36,6 +36,22 @@ configuration file of 3.4 or 3.5 would not start with that, or never compact any
 Durations are written `8h`, `30d`, `1y`, `1h30m` (a year is 365 days), sizes `8GiB`, `512MiB` or a number of bytes. A key with no value (`null`) counts as not
 set. For an editor's completion, save the schema and put
 `# yaml-language-server: $schema=FILE` on the first line.
+
+## From what there is already
+
+`quorate init --from FILE` takes the hosts from a file that names them (`-`: standard input). What the file is, its content tells,
+or `--format`. All problems are reported at once, each with its line, and nothing is written then; what was renamed or not taken
+over is said. Lines of the file are not shown: passwords may be in them.
+
+| `--format` | reads | `--group` chooses |
+|---|---|---|
+| `ansible` | an inventory, INI or YAML, or the output of `ansible-inventory --list`: groups, children, ranges (`node[01:03]`), `ansible_host`, `ansible_user`, `ansible_port`, `ansible_ssh_private_key_file`, `ansible_become`, jump hosts in `ansible_ssh_common_args`; Kubespray's `ip` and `etcd_member_name`. Not `group_vars/` and `host_vars/`, and no templates | a group; `all` for every host. Needed where there are several groups |
+| `terraform` | `terraform output -json`, or one output with `terraform output -json NAME`: a list of objects with a `name` or `hostname`, a map of objects by name, or a map of addresses by name. The address is the first of `address`, `private_ip`, `private_ip_address`, `ip`, `ip_address`, `ipv4_address`, `access_ip_v4`, `public_ip`, `public_ip_address` that is set; SSH connects to `ssh_host` or a public address if there is one, as `ssh_user` or `user`, on `ssh_port` | an output. Needed for a sensitive one, and where several have hosts |
+| `kubernetes` | `kubectl get nodes -o json` (or `-o yaml`): names and internal addresses of the control plane. A kubeconfig: the address of its current cluster, which may be a load balancer's | a role of nodes, or `all`; of a kubeconfig a cluster |
+| `ssh-config` | `~/.ssh/config`: each `Host` without a wildcard, with `HostName`, `User`, `Port`, `IdentityFile`, `ProxyJump`, also from patterns that match it. Not `Match` and `Include` | a pattern of names, like `'etcd-*'` |
+
+Names become DNS names in lower case (`Node_01`: `node-01`); a host that has only an IP address is called `etcd-1`, `etcd-2` and so
+on. What all hosts have in common is written once, in the section `ssh`.
 ";
 
 /// The text of docs/inventory.md.

@@ -53,12 +53,18 @@ pub struct Entry {
 impl Node {
     /// Reads a document. `Err` is the one problem that keeps it from being YAML.
     pub fn parse(text: &str) -> Result<Node, Problem> {
+        // An inventory of nine hosts has some hundred nodes.
+        Self::parse_up_to(text, 50_000)
+    }
+
+    /// The same for a document of at most this many nodes: what other programs list is longer than an inventory.
+    pub fn parse_up_to(text: &str, nodes: usize) -> Result<Node, Problem> {
         let options = serde_yaml::options! {
             with_snippet: false,
             strict_booleans: true,
             duplicate_keys: DuplicateKeyPolicy::PassThrough,
-            // An inventory of nine hosts has some hundred nodes; these stop nested aliases long before they hurt.
-            budget: serde_yaml::budget! { max_nodes: 50_000, max_events: 200_000, max_depth: 32 },
+            // These stop nested aliases long before they hurt.
+            budget: serde_yaml::budget! { max_nodes: nodes, max_events: nodes * 4, max_depth: 32 },
             alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 50_000 },
         };
         let parsed: Option<Parsed> =

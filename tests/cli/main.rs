@@ -1,7 +1,9 @@
 //! The command line without any host: exit codes, and what is said on which stream.
 
 mod bundles;
+mod ci;
 mod help;
+mod imports;
 mod inventories;
 mod program;
 mod usage;

@@ -47,7 +47,8 @@ impl Desk {
         self.said(command)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// quorate there, to be run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
         command
             .args(arguments)

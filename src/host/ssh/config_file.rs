@@ -106,7 +106,7 @@ fn included(pattern: &str, home: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// A line as words: `keyword value...` or `keyword=value`, with double quotes, and `#` starting a comment.
-fn split(line: &str) -> Result<Vec<String>, String> {
+pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
     let mut words: Vec<String> = Vec::new();
     let mut chars = line.trim().chars().peekable();
     while let Some(c) = chars.next() {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `route` | the hops to a target: inventory, then `~/.ssh/config`, then defaults |
 //! | `settings`, `ssh_g`, `config_file`, `glob` | what `~/.ssh/config` says, from OpenSSH or by an own small reader |
+//! | `listed` | the hosts that a `~/.ssh/config` names, for `init --from` |
 //! | `environment` | the operator's side, shared by all connections of a run |
 //! | `known_hosts`, `pin`, `scan` | which host keys are trusted; pinning them |
 //! | `handler`, `link`, `stall`, `jumps` | one connection; sharing bastions |
@@ -29,6 +30,7 @@ mod jumps;
 mod keys;
 mod known_hosts;
 mod link;
+mod listed;
 mod offers;
 mod password;
 mod pin;
@@ -48,6 +50,7 @@ mod tunnel;
 pub use command::quote;
 pub use connect::connect;
 pub use environment::{SshEnvironment, Told};
+pub use listed::listed;
 pub use pin::{HostKey, PinError, pin, pinned};
 pub use scan::{KeyState, ScannedKey, scan};
 pub use session::SshTransport;

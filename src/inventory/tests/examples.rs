@@ -196,14 +196,12 @@ fn kubernetes_leaves_compaction_to_the_api_server() {
 #[test]
 fn the_starter_is_an_inventory() {
     let version = Version::new(3, 5, 30);
-    let hosts = |n: usize| -> Vec<(NodeName, Address)> {
+    let hosts = |n: usize| -> Vec<import::ImportedHost> {
         let odd_names = ["no", "1e3", "c"];
         (0..n)
             .map(|i| {
-                (
-                    odd_names[i].parse().unwrap(),
-                    format!("fd00::{}", i + 1).parse().unwrap(),
-                )
+                let address: Address = format!("fd00::{}", i + 1).parse().unwrap();
+                (odd_names[i].parse().unwrap(), address).into()
             })
             .collect()
     };

@@ -1,0 +1,74 @@
+//! The scripts of `examples/ci`, run by a real shell beside a quorate that ends as it is told: what makes a job fail.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+/// The script of a job, as a runner gives it to the shell.
+fn script(file: &str, job: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ci").join(file);
+    let text = fs::read_to_string(path).expect("an example");
+    let after = text
+        .split_once(&format!("\n  {job}:\n"))
+        .or_else(|| text.split_once(&format!("\n{job}:\n")));
+    let (_, after) = after.unwrap_or_else(|| panic!("{file} has no {job}"));
+    let (_, block) = after.split_once("|\n").expect("a script of several lines");
+    let indent = block.len() - block.trim_start().len();
+    let lines = block
+        .lines()
+        .take_while(|line| line.len() - line.trim_start().len() >= indent);
+    lines.map(|line| format!("{}\n", &line[indent..])).collect()
+}
+
+/// How a script ends where quorate ends with `code`, and what it said to `gh` or `glab`.
+fn ends(script: &str, code: i32) -> (i32, String) {
+    let room = tempfile::tempdir().expect("a directory");
+    let stub = |name: &str, text: &str| {
+        let path = room.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a program");
+    };
+    stub("quorate", &format!("echo '### the plan'; exit {code}"));
+    for forge in ["gh", "glab"] {
+        stub(forge, "echo \"$*\" >> told");
+    }
+    let path = format!("{}:/usr/bin:/bin", room.path().display());
+    let ended = Command::new("sh")
+        .args(["-e", "-c", script])
+        .current_dir(room.path())
+        .env_clear()
+        .env("PATH", path)
+        .env("GITHUB_STEP_SUMMARY", "summary")
+        .env("PULL_REQUEST", "7")
+        .env("CI_MERGE_REQUEST_IID", "7")
+        .output()
+        .expect("a shell");
+    let told = fs::read_to_string(room.path().join("told")).unwrap_or_default();
+    (ended.status.code().unwrap_or(-1), told)
+}
+
+#[test]
+fn a_plan_is_posted_whether_there_are_changes_or_not_and_an_error_is_one() {
+    for file in ["github.yml", "gitlab.yml"] {
+        let plan = script(file, "plan");
+        for code in [0, 10] {
+            let (ended, told) = ends(&plan, code);
+            assert_eq!(ended, 0, "{file}: {code}");
+            assert!(told.contains(" 7 ") && told.contains("plan"), "{file}: {told}");
+        }
+        for code in [3, 4, 5, 9] {
+            assert_eq!(ends(&plan, code), (code, String::new()), "{file}");
+        }
+    }
+}
+
+#[test]
+fn drift_fails_the_nightly_job() {
+    for file in ["github.yml", "gitlab.yml"] {
+        let drift = script(file, "drift");
+        for code in [0, 5, 10] {
+            assert_eq!(ends(&drift, code).0, code, "{file}");
+        }
+    }
+}
