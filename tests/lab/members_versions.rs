@@ -70,7 +70,12 @@ fn a_member_that_does_not_come_up_is_put_back_and_the_roll_stops() {
         );
     }
     let failed = lab.quorate(&["upgrade", "--to", &old, "--yes"]).code(6);
-    assert!(failed.stderr.contains("it is healthy again"), "{failed}");
+    assert!(
+        failed
+            .stderr
+            .contains("it is back on its previous configuration, and healthy"),
+        "{failed}"
+    );
     assert_eq!(
         versions(&lab),
         vec![first.as_str(); 3],

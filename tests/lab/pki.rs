@@ -198,7 +198,10 @@ fn the_ca_is_changed_while_clients_write_and_no_handshake_fails() {
     fs::copy(lab.dir().join("new/ca.crt"), lab.dir().join("out/ca.crt")).unwrap();
     let stranger = as_client(&lab, "writer", "--command-timeout=3s get /load/1");
     assert!(!stranger.status.success(), "the old certificate must not be accepted");
-    assert_eq!(on_the_desk(&lab), ["ca.crt", "ca.key.age", "issued.yml", "known_hosts"]);
+    assert_eq!(
+        on_the_desk(&lab),
+        ["ca-previous.crt", "ca.crt", "ca.key.age", "issued.yml", "known_hosts"]
+    );
     let done = shown(&lab, 0);
     assert_eq!(done["ca"].as_array().unwrap().len(), 1);
     lab.quorate(&["up", "--yes"]).ok();

@@ -60,7 +60,7 @@ fn a_revoked_client_is_refused_without_a_restart_and_the_others_are_not() {
     issue(&lab, "other", "other");
     // Switched on in a cluster that runs: the list first, then one restart each.
     append(&lab, "pki:\n  crl: true\n");
-    let plan = lab.quorate(&["plan"]).code(10);
+    let plan = lab.quorate(&["plan", "-v"]).code(10);
     assert!(
         plan.stdout.contains("revocation list") && plan.stdout.contains("CRLFile"),
         "{plan}"

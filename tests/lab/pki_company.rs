@@ -110,7 +110,7 @@ fn a_new_cluster_begins_below_a_companys_ca() {
         "may not sign",
         "clientAuth",
         "Example Root CA",
-        "is not in it",
+        "is missing",
         "signed again",
     ]);
     lab.quorate(&["pki", "import", "company/root.crt"])
