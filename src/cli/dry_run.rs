@@ -46,7 +46,7 @@ pub async fn shown(
     match markdown {
         true => {
             let _quiet = quiet(session.reporter.as_ref());
-            print!("{}", show_markdown::plan(plan));
+            say_all!("{}", show_markdown::plan(plan));
         }
         false => print(session, plan)?,
     }

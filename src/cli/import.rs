@@ -7,6 +7,7 @@ use super::error::{Detail, Exit, Failure};
 use crate::host::ssh::listed;
 use crate::inventory::Problem;
 use crate::inventory::import::{self, Format, ImportedHost, LARGEST};
+use crate::report::print::tell;
 use crate::report::printable;
 
 /// The hosts of the file; says what was changed or left out.
@@ -23,7 +24,7 @@ pub fn hosts(file: &Path, format: Option<Format>, group: Option<&str>) -> Result
         .hosts()
         .map_err(|problems| wrong(file, problems))?;
     for note in &found.notes {
-        eprintln!("note: {}", printable(note));
+        tell!("note: {}", printable(note));
     }
     Ok(found.hosts)
 }
@@ -70,3 +71,7 @@ fn wrong(file: &Path, problems: Vec<Problem>) -> Failure {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "import_tests.rs"]
+mod tests;

@@ -19,8 +19,6 @@ mod kubernetes;
 mod ranges;
 mod recognise;
 mod terraform;
-#[cfg(test)]
-mod tests;
 mod words;
 
 pub use gather::{Candidate, Found, Gathered, ImportedHost, Login, Typed};

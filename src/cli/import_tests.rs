@@ -1,7 +1,7 @@
 //! Files as people have them, and files that are meant to hurt.
 
 use super::*;
-use crate::host::ssh::listed;
+use crate::inventory::import::*;
 
 /// Recognises and reads; `name address key=value...` for each host, and the notes.
 fn read(text: &str, group: Option<&str>) -> Result<(Vec<String>, Vec<String>), Vec<Problem>> {
