@@ -2,7 +2,7 @@
 # etcd's can be a link to anywhere by the time it is opened; for etcd's own uid that leads nowhere new.
 
 # keeper DIR: sets $keeper to `UID:GID` of the account that DIR belongs to; empty where this script runs as it, or cannot
-# become anybody, or there is no DIR.
+# become anybody, or there is no DIR. A directory in which everybody may write belongs to nobody.
 me=$(id -u)
 keeper() {
     keeper= kept=
@@ -11,8 +11,8 @@ keeper() {
     keeper=${kept% *}
     case $keeper in
     '0 '*)
-        keeper=
-        others_write "${kept##* }" && fail "$1 belongs to root and others may write there: give it to the account that uses it"
+        # Root's, and open to everybody, like a disk that was just mounted: everybody is nobody in particular.
+        if others_write "${kept##* }"; then keeper=65534:65534; else keeper=; fi
         ;;
     *) keeper=${keeper% *}:${keeper#* } ;;
     esac
