@@ -204,7 +204,8 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     run(&["pki", "issue", "backup", "--user", "root", "--out", "out"], 0);
     run(&["env", "app", "--dir", "out"], 0);
     run(&["kube", "files", "--for", "kubeadm", "--out", "out/kube"], 0);
-    run(&["kube", "check"], 0);
+    // The release is too old for Kubernetes.
+    run(&["kube", "check"], 11);
     run(&["lb"], 0);
     run(&["monitoring", "--out", "monitoring"], 0);
     run(&["firewall"], 0);
