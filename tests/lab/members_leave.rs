@@ -274,7 +274,7 @@ fn a_stranger_that_leads_and_cannot_be_asked_is_voted_out() {
     }
     let writer = Writer::start(&lab, lab.host("n1"));
     let pruned = lab.quorate(&["up", "--prune", "--yes"]).ok();
-    pruned.says(&["n4 leads and does not answer", "the others elect a leader"]);
+    pruned.says(&["n4 is the leader and does not answer", "the others elect a leader"]);
     assert_eq!(lab.status()["members"].as_array().map(Vec::len), Some(3));
     lab.quorate(&["plan"]).ok();
     writer.judge();

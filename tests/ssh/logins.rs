@@ -189,7 +189,7 @@ async fn an_agent_full_of_keys_does_not_use_up_the_attempts() {
         .err()
         .unwrap();
     assert!(
-        matches!(&error, HostError::Login { tried, .. } if tried.contains("left out")),
+        matches!(&error, HostError::Login { tried, .. } if tried.contains("more keys skipped")),
         "{error}"
     );
 }
