@@ -29,6 +29,9 @@ pub async fn logs(global: &Global, args: &Logs) -> Result<Exit, Failure> {
             say!("{}", printable(&line));
         }
     }
+    if let Some(line) = lines.rest() {
+        say!("{}", printable(&line));
+    }
     Ok(Exit::Done)
 }
 
@@ -47,11 +50,16 @@ impl Whole {
         for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
             self.begun.extend_from_slice(piece);
             if piece.ends_with(b"\n") || self.begun.len() > Self::LONGEST {
-                let line = std::mem::take(&mut self.begun);
-                lines.push(String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned());
+                lines.extend(self.rest());
             }
         }
         lines
+    }
+
+    /// What was begun, where the rest of it does not come.
+    fn rest(&mut self) -> Option<String> {
+        let line = std::mem::take(&mut self.begun);
+        (!line.is_empty()).then(|| String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned())
     }
 }
 
@@ -120,5 +128,12 @@ mod tests {
             1,
             "an endless line is broken"
         );
+        assert_eq!(lines.of(b"cut of"), [""; 0]);
+        assert_eq!(
+            lines.rest(),
+            Some("cut of".to_owned()),
+            "what came before the end is shown"
+        );
+        assert_eq!(lines.rest(), None);
     }
 }
