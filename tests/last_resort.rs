@@ -2,8 +2,7 @@
 //! looked at (`src/ops/sight.rs`). Said anywhere else, they would be read by somebody whose healthy cluster is merely out of
 //! sight.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod sources;
 
 /// Where these commands may be named: by the file that is there for it, and where no cluster is spoken of.
 const MAY_NAME_THEM: &[&str] = &[
@@ -29,36 +28,10 @@ const LAST_RESORTS: &[&str] = &[
 
 #[test]
 fn what_gives_up_a_cluster_is_named_in_one_place() {
-    let mut elsewhere = Vec::new();
-    for file in sources(Path::new("src")) {
-        let name = file.to_string_lossy().into_owned();
-        let is_test = name.contains("tests") || name.starts_with("src/sim/");
-        if is_test || MAY_NAME_THEM.contains(&name.as_str()) {
-            continue;
-        }
-        let text = fs::read_to_string(&file).expect("a source file");
-        // What follows belongs to tests.
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        for (number, line) in code.lines().enumerate() {
-            let says = line.split("//").next().unwrap_or_default();
-            if LAST_RESORTS.iter().any(|named| says.contains(named)) {
-                elsewhere.push(format!("{name}:{}: {}", number + 1, line.trim()));
-            }
-        }
-    }
+    let elsewhere: Vec<String> = sources::lines(|file| MAY_NAME_THEM.contains(&file))
+        .into_iter()
+        .filter(|line| LAST_RESORTS.iter().any(|named| line.code.contains(named)))
+        .map(|line| format!("{}:{}: {}", line.file, line.number, line.code))
+        .collect();
     assert!(elsewhere.is_empty(), "{}", elsewhere.join("\n"));
-}
-
-fn sources(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).expect("a directory").flatten() {
-        let path = entry.path();
-        match path.is_dir() {
-            true => found.extend(sources(&path)),
-            false if path.extension().is_some_and(|ext| ext == "rs") => found.push(path),
-            false => {}
-        }
-    }
-    found.sort();
-    found
 }

@@ -1,7 +1,6 @@
 //! Nothing reaches a terminal around `src/report/print.rs`, which lets nothing through that could steer it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod sources;
 
 /// What prints, and where it may be used: bytes that programs verify must not be changed on their way.
 const WAYS_OUT: [&str; 6] = ["print!(", "println!(", "eprint!(", "eprintln!(", "stdout()", "stderr()"];
@@ -23,38 +22,13 @@ const ALLOWED: [(&str, &str); 9] = [
     ("src/cli/session.rs", "whether it is a terminal"),
 ];
 
-fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).expect("a directory").flatten() {
-        let path = entry.path();
-        match path.is_dir() {
-            true => sources(&path, found),
-            false if path.extension().is_some_and(|e| e == "rs") => found.push(path),
-            false => {}
-        }
-    }
-}
-
 #[test]
 fn there_is_one_way_to_the_terminal() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    sources(&root.join("src"), &mut files);
-    assert!(files.len() > 200, "the sources are where they were");
-    let mut around = Vec::new();
-    for file in files {
-        let name = file.strip_prefix(root).expect("below").display().to_string();
-        if name.contains("test") || name.starts_with("src/sim") || ALLOWED.iter().any(|(allowed, _)| *allowed == name) {
-            continue;
-        }
-        let text = fs::read_to_string(&file).expect("text");
-        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-        for (number, line) in code.lines().enumerate() {
-            let line = line.split("//").next().unwrap_or_default();
-            if WAYS_OUT.iter().any(|way| line.contains(way)) {
-                around.push(format!("{name}:{}: {}", number + 1, line.trim()));
-            }
-        }
-    }
+    let around: Vec<String> = sources::lines(|file| ALLOWED.iter().any(|(allowed, _)| *allowed == file))
+        .into_iter()
+        .filter(|line| WAYS_OUT.iter().any(|way| line.code.contains(way)))
+        .map(|line| format!("{}:{}: {}", line.file, line.number, line.code))
+        .collect();
     assert!(
         around.is_empty(),
         "printed around src/report/print.rs:\n{}",

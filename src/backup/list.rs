@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::error::BackupError;
 use super::manifest::Manifest;
+use super::retention::Candidate;
 use super::source::{Kind, Source};
 use super::trust::{Standing, Trust};
 use super::write::manifest_beside;
@@ -29,6 +30,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// As retention sees it.
+    pub fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            manifest: &self.manifest,
+            standing: &self.standing,
+        }
+    }
+
     /// Deletes it, and the manifest beside a plain one.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::retention::{Candidate, expired};
+use super::retention::expired;
 use super::schedule::REASON;
 use super::tests::{manifest, snapshot};
 use super::write::BackupWriter;
@@ -277,13 +277,7 @@ async fn forged_backups_of_the_year_2099_take_nothing_with_them() {
 
     let gone = |unsigned| {
         let entries = shelf.entries(&trust);
-        let candidates: Vec<_> = entries
-            .iter()
-            .map(|entry| Candidate {
-                manifest: &entry.manifest,
-                standing: &entry.standing,
-            })
-            .collect();
+        let candidates: Vec<_> = entries.iter().map(Entry::candidate).collect();
         let keep = Keep {
             last: 3,
             ..Keep::default()
@@ -324,13 +318,7 @@ async fn a_member_displaces_no_backup_but_its_own() {
             .await;
     }
     let entries = shelf.entries(&trust);
-    let candidates: Vec<_> = entries
-        .iter()
-        .map(|entry| Candidate {
-            manifest: &entry.manifest,
-            standing: &entry.standing,
-        })
-        .collect();
+    let candidates: Vec<_> = entries.iter().map(Entry::candidate).collect();
     let keep = Keep {
         last: 2,
         ..Keep::default()

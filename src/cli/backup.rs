@@ -14,7 +14,7 @@ use super::scratch::Scratch;
 use super::session::Session;
 use super::{backup_places as places, backup_run};
 use super::{closed, confirm, sight};
-use crate::backup::place::Address;
+use crate::backup::place::{Address, Kept};
 use crate::backup::trust::is_ahead;
 use crate::backup::{
     BackupError, Candidate, DrillError, Entry, Findings, Keep, Manifest, Programs, RestoreTool, Seal, Source, Standing,
@@ -460,11 +460,7 @@ fn outside<'a>(
 async fn prune_at(session: &Session, args: &PruneArgs, at: &Address) -> Result<Exit, Failure> {
     rules(args)?;
     let kept = places::list(session, at).await?;
-    let all = kept.iter().map(|k| Candidate {
-        manifest: &k.manifest,
-        standing: &k.standing,
-    });
-    let gone: Vec<_> = outside(session, args, all)?
+    let gone: Vec<_> = outside(session, args, kept.iter().map(Kept::candidate))?
         .into_iter()
         .map(|index| &kept[index])
         .collect();
@@ -501,11 +497,7 @@ fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
         Timestamp::now(),
     )?;
     warn_about(session, &listing.unusable);
-    let all = listing.entries.iter().map(|entry| Candidate {
-        manifest: &entry.manifest,
-        standing: &entry.standing,
-    });
-    let gone: Vec<&Entry> = outside(session, args, all)?
+    let gone: Vec<&Entry> = outside(session, args, listing.entries.iter().map(Entry::candidate))?
         .into_iter()
         .map(|index| &listing.entries[index])
         .collect();

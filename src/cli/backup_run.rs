@@ -15,9 +15,7 @@ use super::backup_places::{Reach, name_of};
 use super::error::{Exit, Failure};
 use crate::backup::place::{Kept, Place, PlaceError, backups};
 use crate::backup::schedule::{Answered, End, Orders, REASON, Report, has_this_round, turns};
-use crate::backup::{
-    About, Candidate, Manifest, ManifestMember, Seal, Source, Standing, Trust, expired, file_name, take,
-};
+use crate::backup::{About, Manifest, ManifestMember, Seal, Source, Standing, Trust, expired, file_name, take};
 use crate::etcd::{ClientTls, Endpoint, EtcdClient, EtcdError, Member, TcpDial};
 use crate::host::Secrets;
 use crate::host::ssh::SshEnvironment;
@@ -324,13 +322,7 @@ async fn prune(orders: &Orders, places: &mut Places<'_>, trust: &Trust) -> Resul
         let now = Timestamp::now();
         let mut kept = backups(place, &orders.cluster, trust, now).await?;
         kept.retain(|kept| kept.manifest.reason == REASON);
-        let candidates: Vec<_> = kept
-            .iter()
-            .map(|kept| Candidate {
-                manifest: &kept.manifest,
-                standing: &kept.standing,
-            })
-            .collect();
+        let candidates: Vec<_> = kept.iter().map(Kept::candidate).collect();
         for index in expired(&candidates, keep, false, now) {
             place.delete(&kept[index].file.name).await?;
         }

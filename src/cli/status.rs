@@ -486,6 +486,22 @@ pub(super) fn text(glance: &Glance, paint: Paint, width: Option<u16>) -> String 
         paint.strong(&glance.cluster),
         verdict(glance, paint)
     );
+    let table = members_table(glance, "CERT", |member| {
+        let days = member.certificate_days.map_or("-".into(), |d| format!("{d}d"));
+        (health_cell(member), Cell::new(days))
+    })
+    .right(["CERT"])
+    .spare(["RAFT INDEX", "IN USE", "LAG", "DB", "CERT"]);
+    text += &format!("{}\n", table.render(width, true));
+    text + &remarks(glance, paint)
+}
+
+/// A row for each member, with its health and a last column that tells what else is of interest.
+pub(super) fn members_table(
+    glance: &Glance,
+    last: &'static str,
+    told: impl Fn(&MemberGlance) -> (Cell, Cell),
+) -> Table {
     let mut table = Table::new([
         "NAME",
         "ADDRESS",
@@ -496,31 +512,35 @@ pub(super) fn text(glance: &Glance, paint: Paint, width: Option<u16>) -> String 
         "IN USE",
         "RAFT INDEX",
         "LAG",
-        "CERT",
+        last,
     ])
-    .right(["DB", "IN USE", "RAFT INDEX", "LAG", "CERT"])
-    .spare(["RAFT INDEX", "IN USE", "LAG", "DB", "CERT"]);
+    .right(["DB", "IN USE", "RAFT INDEX", "LAG"]);
+    let or_none = |text: Option<String>| Cell::new(text.unwrap_or_else(|| "-".to_owned()));
     for member in &glance.members {
-        let health = match member.healthy {
-            Some(true) => Cell::new("ok").tone(Tone::Good),
-            Some(false) => Cell::new("DOWN").tone(Tone::Bad),
-            None => Cell::new("UNKNOWN").tone(Tone::Warn),
-        };
+        let (health, last) = told(member);
         table.row([
             Cell::new(member.name.clone()),
             Cell::new(member.address.trim_start_matches("https://").to_owned()),
             health,
             Cell::new(role(member)),
-            Cell::new(member.version.clone().unwrap_or_else(|| "-".into())),
-            Cell::new(member.db_size.map_or("-".into(), human_bytes)),
-            Cell::new(member.db_in_use.map_or("-".into(), human_bytes)),
-            Cell::new(member.raft_index.map_or("-".into(), |i| i.to_string())),
-            Cell::new(member.lag.map_or("-".into(), |i| i.to_string())),
-            Cell::new(member.certificate_days.map_or("-".into(), |d| format!("{d}d"))),
+            or_none(member.version.clone()),
+            or_none(member.db_size.map(human_bytes)),
+            or_none(member.db_in_use.map(human_bytes)),
+            or_none(member.raft_index.map(|index| index.to_string())),
+            or_none(member.lag.map(|lag| lag.to_string())),
+            last,
         ]);
     }
-    text += &format!("{}\n", table.render(width, true));
-    text + &remarks(glance, paint)
+    table
+}
+
+/// `ok`, `DOWN` or `UNKNOWN`.
+pub(super) fn health_cell(member: &MemberGlance) -> Cell {
+    match member.healthy {
+        Some(true) => Cell::new("ok").tone(Tone::Good),
+        Some(false) => Cell::new("DOWN").tone(Tone::Bad),
+        None => Cell::new("UNKNOWN").tone(Tone::Warn),
+    }
 }
 
 /// Whether it is well, and how much it can lose.
@@ -558,7 +578,7 @@ pub(super) fn remarks(glance: &Glance, paint: Paint) -> String {
     text
 }
 
-pub(super) fn role(member: &MemberGlance) -> &'static str {
+fn role(member: &MemberGlance) -> &'static str {
     match (member.id.is_some(), member.learner, member.leader) {
         (false, ..) => "-",
         (_, true, _) => "learner",

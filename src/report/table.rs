@@ -2,7 +2,7 @@
 
 use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, presets};
 
-use super::text::{Paint, one_line, wrapped};
+use super::text::{Paint, columns_of, one_line, wrapped};
 
 /// What a cell's value means; shown as colour where there is colour, so never the only place where it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -211,10 +211,6 @@ const GAP: usize = 2;
 
 /// Columns that a sentence needs.
 const LEAST_PROSE: usize = 24;
-
-fn columns_of(text: &str) -> usize {
-    text.chars().count()
-}
 
 fn styled(cell: &Cell) -> comfy_table::Cell {
     let plain = comfy_table::Cell::new(&cell.text);

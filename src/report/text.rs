@@ -71,7 +71,7 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
         out.extend(std::iter::repeat_n(' ', lead));
         let mut column = lead;
         for (j, word) in rest.split(' ').enumerate() {
-            let columns = word_columns(word);
+            let columns = columns_of(word);
             if j > 0 && column + 1 + columns > width {
                 out.push('\n');
                 out.extend(std::iter::repeat_n(' ', indent));
@@ -88,9 +88,9 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
     out
 }
 
-/// Characters of `word` that are seen: all but colour sequences (`ESC [ ... m`).
-fn word_columns(word: &str) -> usize {
-    let mut parts = word.split('\u{1b}');
+/// The columns that `text` takes: its characters but those of colour sequences (`ESC [ ... m`).
+pub fn columns_of(text: &str) -> usize {
+    let mut parts = text.split('\u{1b}');
     let plain = parts.next().unwrap_or_default().chars().count();
     plain
         + parts

@@ -22,6 +22,7 @@ pub use store::{Limits, StorePlace};
 
 use super::format::HEAD;
 use super::manifest::Manifest;
+use super::retention::Candidate;
 use super::source::manifest_of;
 use super::trust::{Standing, Trust};
 use crate::inventory::ClusterName;
@@ -45,6 +46,16 @@ pub struct Kept {
     pub manifest: Manifest,
     /// Whether that counts.
     pub standing: Standing,
+}
+
+impl Kept {
+    /// As retention sees it.
+    pub fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            manifest: &self.manifest,
+            standing: &self.standing,
+        }
+    }
 }
 
 /// Told bytes so far, and in all.

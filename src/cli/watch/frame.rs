@@ -7,11 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::aged;
-use super::lines::columns;
-use crate::cli::status::{Glance, remarks, role, verdict};
+use crate::cli::status::{Glance, health_cell, members_table, remarks, verdict};
 use crate::inventory::{Desired, NodeName};
 use crate::ops::observe::{Board, Moment, Seen};
-use crate::report::{Cell, Paint, Table, Tone, human_bytes, human_seconds};
+use crate::report::{Cell, Paint, Tone, columns_of, human_seconds};
 
 /// Keys that end it: q, Q, Ctrl-D.
 pub(super) const QUIT: [u8; 3] = [b'q', b'Q', 4];
@@ -51,7 +50,7 @@ fn lines(desired: &Desired, board: &Board, now: Moment, paint: Paint, width: usi
 
 /// One text at the left, one at the right, where there is room for both.
 fn beside(left: &str, right: &str, width: usize) -> String {
-    match width.checked_sub(columns(left) + columns(right) + 2) {
+    match width.checked_sub(columns_of(left) + columns_of(right) + 2) {
         Some(_) if right.is_empty() => left.to_owned(),
         Some(room) => format!("{left}{}  {right}", " ".repeat(room)),
         None => format!("{left}\n{right}"),
@@ -74,56 +73,15 @@ fn seen(board: &Board, name: &str, now: Moment) -> Option<Seen> {
 }
 
 fn table(glance: &Glance, board: &Board, now: Moment, paint: Paint, width: usize) -> String {
-    (0..=GO.len())
-        .map(|gone| with_columns(glance, board, now, paint, &GO[..gone]))
-        .find(|table| table.lines().all(|line| columns(line.trim_end()) <= width))
-        .unwrap_or_else(|| with_columns(glance, board, now, paint, &GO))
-}
-
-fn with_columns(glance: &Glance, board: &Board, now: Moment, paint: Paint, gone: &[&str]) -> String {
-    let all = [
-        "NAME",
-        "ADDRESS",
-        "HEALTH",
-        "ROLE",
-        "VERSION",
-        "DB",
-        "IN USE",
-        "RAFT INDEX",
-        "LAG",
-        "ANSWERED",
-    ];
-    let shown = |name: &&str| !gone.contains(name);
-    let mut table = Table::new(all.into_iter().filter(shown)).right(["DB", "IN USE", "RAFT INDEX", "LAG"]);
-    for member in &glance.members {
+    let table = members_table(glance, "ANSWERED", |member| {
         let seen = seen(board, &member.name, now);
-        let health = match (member.healthy, seen) {
-            (_, Some(Seen::Asking)) => Cell::new("...").tone(Tone::Dim),
-            (Some(true), _) => Cell::new("ok").tone(Tone::Good),
-            (Some(false), _) => Cell::new("DOWN").tone(Tone::Bad),
-            (None, _) => Cell::new("UNKNOWN").tone(Tone::Warn),
+        let health = match seen {
+            Some(Seen::Asking) => Cell::new("...").tone(Tone::Dim),
+            _ => health_cell(member),
         };
-        let or_none = |text: Option<String>| Cell::new(text.unwrap_or_else(|| "-".to_owned()));
-        let cells = [
-            Cell::new(member.name.clone()),
-            Cell::new(member.address.trim_start_matches("https://").to_owned()),
-            health,
-            Cell::new(role(member)),
-            or_none(member.version.clone()),
-            or_none(member.db_size.map(human_bytes)),
-            or_none(member.db_in_use.map(human_bytes)),
-            or_none(member.raft_index.map(|index| index.to_string())),
-            or_none(member.lag.map(|lag| lag.to_string())),
-            age(seen),
-        ];
-        table.row(
-            all.iter()
-                .zip(cells)
-                .filter(|(name, _)| shown(name))
-                .map(|(_, cell)| cell),
-        );
-    }
-    table.render(None, paint.colour)
+        (health, age(seen))
+    });
+    table.spare(GO).render(u16::try_from(width).ok(), paint.colour)
 }
 
 /// How old is what the line says.

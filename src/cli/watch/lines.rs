@@ -52,17 +52,10 @@ pub(super) fn clip(line: &str, width: usize) -> String {
     out
 }
 
-/// So many columns a line takes.
-pub(super) fn columns(line: &str) -> usize {
-    let mut parts = line.split('\x1b');
-    let plain = parts.next().unwrap_or_default().chars().count();
-    let coloured = parts.map(|part| part.split_once('m').map_or(0, |(_, rest)| rest.chars().count()));
-    plain + coloured.sum::<usize>()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::columns_of;
 
     fn lines(text: &[&str]) -> Vec<String> {
         text.iter().map(|line| (*line).to_owned()).collect()
@@ -139,6 +132,6 @@ mod tests {
         assert_eq!(clip("plain", 9), "plain");
         assert_eq!(clip("plain", 3), "pla");
         assert_eq!(clip("\x1b[31mred\x1b[0m and more", 5), "\x1b[31mred\x1b[0m a\x1b[0m");
-        assert_eq!(columns("\x1b[31mred\x1b[0m and"), 7);
+        assert_eq!(columns_of("\x1b[31mred\x1b[0m and"), 7);
     }
 }
