@@ -16,17 +16,24 @@ pub struct LastResort {
     text: String,
     /// It takes the place of the hint instead of following it.
     instead: bool,
+    /// What the hosts themselves say is enough for it: members need not answer.
+    by_hosts: bool,
 }
 
 impl LastResort {
     fn then(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { text, instead: false }
+        Self {
+            text: text.into(),
+            instead: false,
+            by_hosts: false,
+        }
     }
 
     fn instead(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { text, instead: true }
+        Self {
+            instead: true,
+            ..Self::then(text)
+        }
     }
 
     /// A hint with this behind it.
@@ -35,6 +42,11 @@ impl LastResort {
             true => self.text.clone(),
             false => format!("{hint}{}", self.text),
         }
+    }
+
+    /// Whether it may be said with every host seen, whoever of the members answers.
+    pub(super) fn is_told_by_hosts(&self) -> bool {
+        self.by_hosts
     }
 
     /// A member that is down has another one take its place.
@@ -160,13 +172,17 @@ impl LastResort {
         )
     }
 
-    /// A restore that was begun.
+    /// A restore that was begun: its note is on the hosts, and members that just start need not answer for it.
     pub fn finish(note: &RestoreNote) -> Self {
-        Self::instead(format!(
+        let text = format!(
             "finish it: `quorate restore {}{} --accept-data-loss` (the same backup, under any name)",
             note.file,
             note.by_name.flags()
-        ))
+        );
+        Self {
+            by_hosts: true,
+            ..Self::instead(text)
+        }
     }
 
     /// What etcd's journal says about lost data.

@@ -92,10 +92,14 @@ impl Sight {
     /// What to do, and the last resort where nothing was left in the dark.
     pub fn hint(&self, hint: &str, last: Option<&LastResort>) -> String {
         match last {
-            Some(last) if self.is_clear() => last.after(hint),
+            Some(last) if self.allows(last) => last.after(hint),
             Some(_) => format!("{hint}. {}", self.more_once_seen()),
             None => hint.to_owned(),
         }
+    }
+
+    fn allows(&self, last: &LastResort) -> bool {
+        self.is_clear() || (last.is_told_by_hosts() && self.blind.is_empty())
     }
 
     /// Where there is more to be said than may be said now.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::backup::{Manifest, SnapshotDigest};
 use crate::host::FileFacts;
+use crate::ops::sight::Sight;
 use crate::ops::samples::{ACCEPTED, backup, desired, empty, facts, manifest, membership, name, observed, stop};
 
 fn refused(result: Result<(RestoreNote, bool), Vec<Blocked>>) -> Vec<(Rule, Option<String>)> {
@@ -166,6 +167,24 @@ fn a_restore_that_was_begun_goes_on_with_the_same_backup_and_nothing_else_may() 
         refused(may_restore(&wanted, &seen, &other, ACCEPTED)),
         [(Rule::RestoreUnderWay, None)]
     );
+}
+
+/// Members that were just started do not answer yet. Nothing else leads out, so it is said, unless a host is in the dark.
+#[test]
+fn how_to_finish_is_told_whoever_of_the_members_answers() {
+    let wanted = desired(3);
+    let mut seen = observed(&wanted);
+    let (note, _) = may_restore(&wanted, &seen, &backup(), ACCEPTED).unwrap();
+    noted(&wanted, &mut seen, 2, note.to_text());
+    let told = |seen: &Observed| {
+        let refusal = no_restore_under_way(&wanted, &seen.hosts).unwrap_err();
+        Sight::of(&wanted, seen).complete(vec![refusal]).remove(0).hint
+    };
+    seen.cluster = Fact::Unknown("etcd-1: connection refused".into());
+    assert!(!Sight::of(&wanted, &seen).is_clear());
+    assert!(told(&seen).starts_with("finish it: `quorate restore"), "{}", told(&seen));
+    seen.hosts.insert(name(1), Fact::Unknown("no route to host".into()));
+    assert!(!told(&seen).contains("quorate restore"), "{}", told(&seen));
 }
 
 #[test]

@@ -67,9 +67,10 @@ impl<'a> Writer<'a> {
             self.acked() > before
         });
         self.host.sh("systemctl stop writer");
-        // From the host's own member: one that has left answers nobody in time, and etcdctl may try it first.
+        // From the host's own member: one that has left answers nobody in time, and etcdctl may try it first. Reading all of
+        // it is not a matter of the three seconds that one write may take.
         let stored = self.host.sh(&format!(
-            "{} export ETCDCTL_ENDPOINTS=https://{}:2379; ctl get acked/ --prefix --print-value-only",
+            "{} export ETCDCTL_ENDPOINTS=https://{}:2379; ctl --command-timeout 30s get acked/ --prefix --print-value-only",
             etcdctl(self.lab),
             self.host.address
         ));

@@ -206,8 +206,8 @@ fn in_a_roll(fault: Fault) -> Meanwhile {
     }
 }
 
-// Turns in a roll are alike, whatever it is for: each fault befalls one of the three commands here, and all of them in
-// `make soak`.
+// Turns in a roll are alike, whatever it is for: each fault befalls one of the three commands here, as each befalls one of the
+// three that change the members, and all of them in `make soak`.
 
 #[test]
 fn in_the_middle_of_a_config_roll() {
@@ -255,7 +255,7 @@ fn in_the_middle_of_adding_a_node() {
         voters: 3,
         members: 4,
     };
-    for fault in FAULTS {
+    for fault in some_of(FAULTS, |fault| matches!(fault, Fault::Reboot | Fault::LeaderCrash)) {
         let meanwhile = match fault {
             Fault::Cut => Meanwhile::Refused("n3 is not healthy"),
             Fault::LeaderCrash => Meanwhile::Refused("n2 is not healthy"),
@@ -279,7 +279,8 @@ fn in_the_middle_of_removing_a_node() {
         voters: 3,
         members: 3,
     };
-    for fault in FAULTS.into_iter().chain([Fault::Crash]) {
+    let all = FAULTS.into_iter().chain([Fault::Crash]);
+    for fault in some_of(all, |fault| matches!(fault, Fault::Crash | Fault::Cut)) {
         let meanwhile = match fault {
             Fault::Cut => Meanwhile::Refused("n3 is not healthy"),
             Fault::LeaderCrash => Meanwhile::Refused("n2 is not healthy"),
@@ -300,7 +301,7 @@ fn in_the_middle_of_removing_a_node() {
 fn in_the_middle_of_replacing_a_node() {
     let lab = cluster(&current(), 3);
     let (mut old, mut new) = ("n3", "n4");
-    for fault in FAULTS {
+    for fault in some_of(FAULTS, |fault| matches!(fault, Fault::Closed | Fault::LeaderCrash)) {
         lab.host(old).sh("systemctl stop etcd; rm -rf /var/lib/etcd/member");
         let address = lab.host(new).address.clone();
         let replace = Command {
