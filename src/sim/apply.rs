@@ -48,6 +48,7 @@ impl Lab {
             }
             (Action::BeginDowngrade { to }, _) => self.begin_downgrade(*to).await?,
             (Action::CallOffDowngrade { .. }, _) => self.call_off_downgrade().await?,
+            (Action::WriteOneKey, _) => self.write_one_key().await?,
             (Action::OpenTheWayUp { .. }, _) => self.open_the_way_up(step).await?,
             (Action::AddLearner { url }, _) => self.add_learner(url).await?,
             (Action::Promote { url }, _) => self.promote(step, url).await?,

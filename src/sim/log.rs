@@ -18,6 +18,9 @@ use crate::ops::plan::way_up::to_be_read;
 /// Members before this minor publish themselves with a request of the v2 API at every start.
 const FIRST_WITH_V3: (u32, u32) = (3, 6);
 
+/// Members of this minor note members as removed that they have not come to in their raft log.
+const FIRST_TO_SWEEP: (u32, u32) = (3, 5);
+
 /// Members from this minor on cannot read such a request.
 const FIRST_WITHOUT_V2: (u32, u32) = (3, 7);
 
@@ -89,6 +92,13 @@ impl World {
 
     /// Whether this release goes through what is on a disk without ending on it.
     pub(super) fn can_read(&mut self, node: &NodeName, disk: Disk, version: Version) -> Result<(), String> {
+        if let Some(cluster) = self.clusters.get_mut(&disk.cluster) {
+            cluster.swept |= cluster.unwritten && version.series() == FIRST_TO_SWEEP && cluster.members.len() > 1;
+            if cluster.swept && version.series() > FIRST_TO_SWEEP {
+                self.happened.push(Happening::CannotRead { node: node.clone() });
+                return Err(REMOVED.into());
+            }
+        }
         let cluster = self.clusters.get(&disk.cluster);
         let v2 = cluster.and_then(|cluster| cluster.v2_on(disk));
         if version.series() < FIRST_WITHOUT_V2 || v2.is_none() {
@@ -118,9 +128,21 @@ impl World {
     }
 }
 
+const REMOVED: &str = "the member has been permanently removed from the cluster";
+
 const CANNOT_READ: &str = "unmarshal should never fail";
 
 impl Lab {
+    /// As `ops/exec/real/way_up.rs`.
+    pub(super) async fn write_one_key(&self) -> Result<(), StepError> {
+        let id = self.membership().await?.cluster_id;
+        self.stroke(|w| {
+            if let Some(cluster) = w.clusters.get_mut(&id).filter(|cluster| cluster.leader.is_some()) {
+                cluster.unwritten = false;
+            }
+        })
+    }
+
     /// As `ops/exec/real/way_up.rs`.
     pub(super) async fn open_the_way_up(&self, step: &Step) -> Result<(), StepError> {
         let seen = self.look(&Look::at(&step.ensures)).await;

@@ -44,6 +44,10 @@ pub struct Cluster {
     pub v2: BTreeSet<u64>,
     /// Which start of a member before 3.6 has been published in one of them.
     pub published: BTreeMap<MemberId, u64>,
+    /// No key was written since two of its members joined: what members of 3.4 note in their databases ends before that.
+    pub unwritten: bool,
+    /// A member of 3.5 was started on such data, and has noted others as removed.
+    pub swept: bool,
     /// The entry with which the version of the cluster last fell.
     pub fell_at: Option<u64>,
     /// Counts members added at run time: their ids cannot be foretold.
@@ -100,6 +104,8 @@ impl Cluster {
             storage: BTreeMap::new(),
             v2: BTreeSet::new(),
             published: BTreeMap::new(),
+            unwritten: false,
+            swept: false,
             fell_at: None,
             added: 0,
             store: Store::default(),

@@ -176,6 +176,7 @@ impl World for RealWorld {
             (Action::Wipe, Target::Node(node)) => self.wipe(node).await,
             (Action::BeginDowngrade { to }, _) => self.begin_downgrade(*to).await,
             (Action::CallOffDowngrade { .. }, _) => self.call_off_downgrade().await,
+            (Action::WriteOneKey, _) => self.write_one_key().await,
             (Action::OpenTheWayUp { .. }, _) => self.open_the_way_up(step, reporter).await,
             (Action::AddLearner { url }, _) => self.add_learner(url).await,
             (Action::Promote { url }, _) => self.promote(step, url, reporter).await,

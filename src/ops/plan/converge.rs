@@ -60,6 +60,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let left = leave::prune(situation, membership, prune, Strays::Down, &started, &mut draft)?;
     downgrade::open_the_way(situation, membership, &mut draft);
     let well = members_where(&peers, |p| !runs(p.facts) || p.drift.now.certificates);
+    way_up::write_first(situation, &left, &covered, &mut draft);
     way_up::open(situation, &left, &covered, &well, &mut draft)?;
     roll::changed(situation, &left, &peers, &mut draft)?;
     // Stopped members are started, and sick ones rolled, before anybody joins.

@@ -196,6 +196,9 @@ pub enum Action {
         /// Where it was on its way to.
         to: Version,
     },
+    /// Writes a key and deletes it, so that 3.5 finds the database of every member of 3.4 newer than its members (see
+    /// [`super::way_up`]).
+    WriteOneKey,
     /// Lets every member write a snapshot of its raft log, so that a start with this release goes through nothing that it
     /// cannot read: etcd is told to go back a minor release and, once its version has fallen, that it stays. Nobody is
     /// restarted.
@@ -447,6 +450,7 @@ impl Action {
                 )
             }
             Action::CallOffDowngrade { to } => format!("cancel the downgrade to {}", to.series_text()),
+            Action::WriteOneKey => "write and delete one key, so that etcd 3.5 keeps all members on record".into(),
             Action::OpenTheWayUp { to } => format!(
                 "have every member write a new snapshot of its raft log, which {} can start from; nothing restarts",
                 to.series_text()

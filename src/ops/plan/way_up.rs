@@ -1,4 +1,4 @@
-//! Onto 3.7, which cannot read what members before 3.6 wrote into the raft log: where such entries are left every member
+//! What the members' data need before the next minor. Onto 3.5, which may take members for removed: a write. Onto 3.7, which cannot read what members before 3.6 wrote into the raft log: where such entries are left every member
 //! writes a new snapshot of its log first, before the first of them is touched.
 
 use std::collections::BTreeSet;
@@ -40,6 +40,39 @@ pub(super) fn needed_for(situation: Situation<'_>, host: &DesiredHost, facts: &H
         to,
     })
 }
+
+/// The write before the first member of 3.4 is started with 3.5.
+///
+/// 3.4 notes in its database how far that goes only when a key is written. A member of 3.5 goes through everything behind
+/// that again, and from 3.5.26 on it takes, after each change of the members, those for removed that it has not come to yet
+/// (`CleanupZombieMembersIfNeeded` in server/etcdserver/api/membership/cluster.go): 3.5 goes on as if nothing were, and 3.6
+/// refuses these members for ever. So a cluster into which nothing was written since two members joined would be lost there.
+pub(super) fn write_first(
+    situation: Situation<'_>,
+    membership: &Membership,
+    covered: &dyn Fn(&NodeName) -> bool,
+    draft: &mut Draft,
+) {
+    let to = situation.desired.version;
+    let leaves = |facts: &HostFacts| {
+        facts
+            .service
+            .running_version
+            .is_some_and(|runs| runs.series() < FIRST_TO_SWEEP)
+    };
+    let mut leaving = known_hosts(situation)
+        .filter(|(host, facts)| covered(&host.name) && runs(facts) && leaves(facts))
+        .filter(|(host, _)| membership.of(host).is_some_and(|member| member.started()));
+    if to.series() < FIRST_TO_SWEEP || leaving.next().is_none() {
+        return;
+    }
+    let write = step(Target::Cluster, Action::WriteOneKey, Risk::Reversible);
+    let title = format!("prepare the members' data for {}", to.series_text());
+    draft.wave(title, Effect::None, vec![write]);
+}
+
+/// The first minor that takes members for removed which it has not come to in its raft log.
+const FIRST_TO_SWEEP: (u32, u32) = (3, 5);
 
 /// The wave that opens the way to everybody whom this run starts with the wanted release. `well` are members that it
 /// starts, or gives certificates that others accept, before.

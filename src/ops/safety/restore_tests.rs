@@ -1,8 +1,8 @@
 use super::*;
 use crate::backup::{Manifest, SnapshotDigest};
 use crate::host::FileFacts;
-use crate::ops::sight::Sight;
 use crate::ops::samples::{ACCEPTED, backup, desired, empty, facts, manifest, membership, name, observed, stop};
+use crate::ops::sight::Sight;
 
 fn refused(result: Result<(RestoreNote, bool), Vec<Blocked>>) -> Vec<(Rule, Option<String>)> {
     let refusals = result.unwrap_err();
@@ -182,7 +182,11 @@ fn how_to_finish_is_told_whoever_of_the_members_answers() {
     };
     seen.cluster = Fact::Unknown("etcd-1: connection refused".into());
     assert!(!Sight::of(&wanted, &seen).is_clear());
-    assert!(told(&seen).starts_with("finish it: `quorate restore"), "{}", told(&seen));
+    assert!(
+        told(&seen).starts_with("finish it: `quorate restore"),
+        "{}",
+        told(&seen)
+    );
     seen.hosts.insert(name(1), Fact::Unknown("no route to host".into()));
     assert!(!told(&seen).contains("quorate restore"), "{}", told(&seen));
 }

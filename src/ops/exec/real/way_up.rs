@@ -1,5 +1,5 @@
-//! Letting every member write a snapshot of its raft log, without a restart: from 3.6 on it does so when the version of the
-//! cluster falls ([`crate::ops::safety::way_up`]).
+//! What makes the members' data fit for the next minor, without a restart: a write before 3.5, and before 3.7 a snapshot of
+//! every raft log. From 3.6 on a member writes one when the version of the cluster falls ([`crate::ops::safety::way_up`]).
 
 use std::time::Duration;
 
@@ -18,7 +18,19 @@ const FALLS_OR_RISES: Duration = Duration::from_secs(120);
 
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Not of any client.
+const KEY: &str = "quorate/before-3.5";
+
 impl RealWorld {
+    /// Writes a key and deletes it again: two entries of the raft log that every member applies to its database.
+    pub(super) async fn write_one_key(&self) -> Result<String, StepError> {
+        let membership = self.membership().await?;
+        let client = self.leader(&membership).await?;
+        client.put(KEY, b"").await?;
+        let gone = client.delete(KEY).await?;
+        Ok(format!("written and deleted, at revision {}", gone.header.revision))
+    }
+
     /// Tells etcd to go back, waits until its version has fallen for every member, and tells it that it stays; then waits
     /// until the version has risen again. Where all snapshots are there already only the last is left to do.
     pub(super) async fn open_the_way_up(&self, step: &Step, reporter: &dyn Reporter) -> Result<String, StepError> {
