@@ -93,7 +93,7 @@ fn nobody_is_named_but_who_is_slow() {
         let seconds = &slow["members"][from]["peers"][to]["round_trip_seconds"];
         seconds.as_f64().expect("a time")
     };
-    assert!(seconds("n1", "n3") > 0.17 && seconds("n1", "n2") < 0.05, "{slow}");
+    assert!(seconds("n1", "n3") > 0.1 && seconds("n1", "n2") < 0.1, "{slow}");
     n3.delay("off");
 
     // A processor. A follower's, so that the cluster goes on.

@@ -247,8 +247,8 @@ fn keys(figures: &Figures) -> String {
         ""
     };
     format!(
-        "{} keys; {}{more}",
-        keys.keys,
+        "{}; {}{more}",
+        count(keys.keys as usize, "key"),
         or_none("largest prefixes", told.collect())
     )
 }
