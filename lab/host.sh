@@ -98,6 +98,7 @@ host_kill() {
     done
     echo 1 >"$cgroup/cgroup.kill"
     while host_running "$1"; do sleep 0.02; done
+    host_unlimit "$1"
     find "$cgroup" -depth -type d -exec rmdir {} +
     rm -rf "/run/systemd/nspawn/propagate/$LAB-$1"
 }
@@ -126,6 +127,50 @@ host_freeze() {
     cgroup=$(host_cgroup "$1")
     echo "$2" >"$cgroup/cgroup.freeze"
     until grep -qx "frozen $2" "$cgroup/cgroup.events"; do sleep 0.02; done
+}
+
+# limit_group CONTROLLER HOST: the group of a host's etcd in one of the old hierarchies. (The hosts' own systemd has the unified
+# one without controllers: a machine that has the old ones mounted keeps them there.)
+limit_group() { echo "/sys/fs/cgroup/$1/quorate-lab-$LAB-$2"; }
+
+# host_limit HOST cpu PERCENT | HOST disk WRITES | HOST off: holds back the processes of its etcd.service that run now.
+host_limit() {
+    local group pid unit device
+    unit=$(find "$(host_cgroup "$1")" -type d -name etcd.service)
+    case $2 in
+    off)
+        host_unlimit "$1"
+        return
+        ;;
+    cpu)
+        group=$(limit_group cpu "$1")
+        mkdir "$group" || die "no cgroup v1 with the controller cpu on this machine"
+        # The least quota there is, so that the periods are short: a member that is always starved, and never dead for long.
+        echo "$((100000 / $3))" >"$group/cpu.cfs_period_us"
+        echo 1000 >"$group/cpu.cfs_quota_us"
+        ;;
+    disk)
+        group=$(limit_group blkio "$1")
+        mkdir "$group" || die "no cgroup v1 with the controller blkio on this machine"
+        device=$(findmnt --noheadings --output MAJ:MIN --target "$DATA" | tr -d ' ')
+        echo "$device $3" >"$group/blkio.throttle.write_iops_device"
+        ;;
+    *) die "limit: cpu, disk or off" ;;
+    esac
+    while read -r pid; do echo "$pid" >"$group/cgroup.procs"; done <"$unit/cgroup.procs"
+}
+
+# host_unlimit HOST: lifts every limit.
+host_unlimit() {
+    local controller group pid
+    for controller in cpu blkio; do
+        group=$(limit_group "$controller" "$1")
+        [ -d "$group" ] || continue
+        while read -r pid; do
+            echo "$pid" >"/sys/fs/cgroup/$controller/cgroup.procs" 2>/dev/null || true
+        done <"$group/cgroup.procs"
+        rmdir "$group"
+    done
 }
 
 # host_exec HOST COMMAND...: inside the host, past its sshd: also works when it is cut off.

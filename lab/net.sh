@@ -39,6 +39,34 @@ net_slow() {
     done
 }
 
+# net_delay PORT MS|off: a long cable, between the port's own cable and the switch (lab/delay).
+net_delay() {
+    local switch pid
+    switch=$(switch_ns)
+    if [ -e "$STATE/$1/delay.pid" ]; then
+        pid=$(cat "$STATE/$1/delay.pid")
+        kill "$pid" 2>/dev/null || true
+        rm "$STATE/$1/delay.pid"
+        ip -n "$switch" link del "d-$1"
+        ip -n "$switch" link set "$1" master br0
+    fi
+    [ "$2" != off ] || return 0
+    ip -n "$switch" link add "d-$1" type veth peer name "e-$1"
+    ip -n "$switch" link set "$1" nomaster
+    ip -n "$switch" link set "e-$1" master br0 up
+    ip -n "$switch" link set "d-$1" up
+    : >"$STATE/$1/delay.log"
+    # shellcheck disable=SC2154 # set by lab/lab
+    nice -n -15 ip netns exec "$switch" "$here/delay" "$1" "d-$1" "$2" </dev/null >>"$STATE/$1/delay.log" 2>&1 9>&- &
+    pid=$!
+    disown
+    echo "$pid" >"$STATE/$1/delay.pid"
+    until grep -qx ready "$STATE/$1/delay.log"; do
+        kill -0 "$pid" 2>/dev/null || die "the long cable to $1 broke: $(tail -n 1 "$STATE/$1/delay.log")"
+        sleep 0.05
+    done
+}
+
 # net_namespaces: every namespace of this lab that exists.
 net_namespaces() {
     ip netns list | awk -v own="ql-$LAB" '$1 == own || index($1, own ".") == 1 { print $1 }'

@@ -68,8 +68,9 @@ const PURE: &[&str] = &[
     "ops/last_resort.rs",
     "ops/safety",
     "ops/plan",
+    "ops/slow",
 ];
-const EFFECTFUL: &[&str] = &["exec", "fleet", "observe", "vault"];
+const EFFECTFUL: &[&str] = &["exec", "fleet", "measure", "observe", "vault"];
 
 #[test]
 fn no_import_runs_upward_between_rooms() {

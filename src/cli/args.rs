@@ -150,9 +150,9 @@ pub enum Command {
     Health,
     /// Check hosts and cluster against etcd's guidance; each finding says what to do (exit code 11: problems)
     #[command(
-        after_help = "Changes nothing. A problem is broken or about to break; advice is about what works but goes against etcd's guidance.\nDatabases up to 1 GiB are compared by etcd's own hash, one member at a time: a member serves no clients meanwhile.\n\nExamples:\n  quorate doctor\n  quorate doctor --output json | jq '.findings[] | select(.severity == \"problem\")'"
+        after_help = "Changes nothing. A problem is broken or about to break; advice is about what works but goes against etcd's guidance.\nDatabases up to 1 GiB are compared by etcd's own hash, one member at a time: a member serves no clients meanwhile.\nWith --for it measures for that long instead, and says what is slow now and what is to blame.\n\nExamples:\n  quorate doctor\n  quorate doctor --for 30s\n  quorate doctor --output json | jq '.findings[] | select(.severity == \"problem\")'"
     )]
-    Doctor,
+    Doctor(Doctor),
     /// Create, show, verify or embed a bundle of etcd releases
     #[command(subcommand)]
     Bundle(BundleCommand),
@@ -530,6 +530,19 @@ pub struct Issue {
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     let duration = crate::inventory::quantity::duration(text).filter(|d| !d.is_zero());
     duration.ok_or_else(|| "expected a duration such as 8h, 30d or 1y".to_owned())
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Measure for so long (1s to 1h) and say what is slow now: disks, network, processors, clients
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_window)]
+    pub window: Option<std::time::Duration>,
+}
+
+fn parse_window(text: &str) -> Result<std::time::Duration, String> {
+    let duration = crate::inventory::quantity::duration(text).filter(|d| (1..=3600).contains(&d.as_secs()));
+    duration.ok_or_else(|| "expected a duration from 1s to 1h, such as 30s".to_owned())
 }
 
 /// `pki seal`

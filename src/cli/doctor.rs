@@ -82,7 +82,7 @@ pub async fn doctor(global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Shown while it takes its time; standard output stays one JSON object.
-async fn watched<T>(session: &Session, phase: &str, work: impl Future<Output = T>) -> T {
+pub(super) async fn watched<T>(session: &Session, phase: &str, work: impl Future<Output = T>) -> T {
     match session.json() {
         true => work.await,
         false => session.phase(phase, work).await,
@@ -216,15 +216,7 @@ pub(super) fn text(examination: &Examination, paint: Paint, width: usize) -> Str
         text += &format!(", {} of advice", count(advice.len(), "piece"));
     }
     text.push('\n');
-    for alike in alike(&problems) {
-        text += &told(&alike, &paint.bad("!"), paint, width);
-    }
-    for alike in alike(&unknown) {
-        text += &told(&alike, &paint.warn("?"), paint, width);
-    }
-    for alike in alike(&advice) {
-        text += &told(&alike, &paint.warn("-"), paint, width);
-    }
+    text += &findings_told(&examination.findings, paint, width);
     if let Some(last) = examination.last_backup {
         text += &status::last_backup(last);
     }
@@ -233,6 +225,23 @@ pub(super) fn text(examination: &Examination, paint: Paint, width: usize) -> Str
         false => "checked, where possible",
     };
     text + &wrapped(&format!("{looked_at}: {}", examination.looked_at), width, 2)
+}
+
+/// Every finding with its help: problems, what is unknown, advice.
+pub(super) fn findings_told(findings: &[Finding], paint: Paint, width: usize) -> String {
+    let marks = [
+        (Severity::Problem, paint.bad("!")),
+        (Severity::Unknown, paint.warn("?")),
+        (Severity::Advice, paint.warn("-")),
+    ];
+    let mut text = String::new();
+    for (severity, mark) in marks {
+        let those: Vec<&Finding> = findings.iter().filter(|f| f.severity == severity).collect();
+        for alike in alike(&those) {
+            text += &told(&alike, &mark, paint, width);
+        }
+    }
+    text
 }
 
 /// The same said of several hosts stands once.

@@ -10,9 +10,14 @@ use crate::report::print::tell;
 /// From now on the first Ctrl-C (or SIGTERM) cancels `stop`. The second one ends the program; what a step was doing is then
 /// found and finished by the next run.
 pub fn cancels(stop: CancellationToken) {
+    cancels_saying(stop, "stopping after the current step");
+}
+
+/// The same, where something else follows than the end of a step.
+pub fn cancels_saying(stop: CancellationToken, what_follows: &'static str) {
     tokio::spawn(async move {
         signal().await;
-        tell!("stopping after the current step; press Ctrl-C again to stop immediately");
+        tell!("{what_follows}; press Ctrl-C again to stop immediately");
         stop.cancel();
         signal().await;
         std::process::exit(Exit::Interrupted as i32);

@@ -44,6 +44,7 @@ mod settle;
 mod show;
 mod show_markdown;
 mod sight;
+mod slow;
 #[cfg(test)]
 mod spoken_tests;
 mod status;
@@ -101,7 +102,10 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Status(args) => status::status(global, args).await,
         Command::Members => status::members(global).await,
         Command::Health => status::health(global).await,
-        Command::Doctor => doctor::doctor(global).await,
+        Command::Doctor(args) => match args.window {
+            Some(window) => slow::slow(global, window).await,
+            None => doctor::doctor(global).await,
+        },
         Command::Bundle(BundleCommand::Create { out, sources }) => bundle::create(global, out, sources),
         Command::Bundle(BundleCommand::Show { file, manifest }) => bundle::show(global, file.as_deref(), *manifest),
         Command::Bundle(BundleCommand::Sign { file, key }) => {

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where an operator's sentences about a cluster are made.
-const ROOMS: [&str; 5] = [
+const ROOMS: [&str; 6] = [
     "src/ops/plan",
     "src/ops/safety",
     "src/ops/doctor",
+    "src/ops/slow",
     "src/ops/last_resort.rs",
     "src/ops/sight.rs",
 ];

@@ -18,7 +18,7 @@ use super::connect::secured;
 use super::error::Asked;
 use super::tls::HTTP1;
 use super::version::server_version;
-use super::{ClientTls, Dial, Endpoint, EtcdError, Member, Metrics};
+use super::{ClientTls, Counters, Dial, Endpoint, EtcdError, Member, Metrics};
 use crate::inventory::{ClusterId, MemberId, PeerUrl, Version};
 
 /// Metrics of a large cluster are some hundred kilobytes; nothing else comes near.
@@ -136,9 +136,21 @@ impl EtcdHttp {
     /// # Errors
     /// As [`EtcdHttp::peer_members`].
     pub async fn metrics(&self, limit: Duration) -> Result<Metrics, EtcdError> {
+        Ok(Metrics::parse(&self.metrics_text(limit).await?))
+    }
+
+    /// The same, with every counter as it is.
+    ///
+    /// # Errors
+    /// As [`EtcdHttp::peer_members`].
+    pub async fn counters(&self, limit: Duration) -> Result<Counters, EtcdError> {
+        Ok(Counters::parse(&self.metrics_text(limit).await?))
+    }
+
+    async fn metrics_text(&self, limit: Duration) -> Result<String, EtcdError> {
         let asked = self.asked("metrics", limit);
         let reply = self.get(&asked, "/metrics").await?.expect_ok(&asked)?;
-        Ok(Metrics::parse(&String::from_utf8_lossy(&reply.body)))
+        Ok(String::from_utf8_lossy(&reply.body).into_owned())
     }
 
     fn asked(&self, operation: &'static str, limit: Duration) -> Asked<'_> {

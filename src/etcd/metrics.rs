@@ -45,11 +45,15 @@ pub struct Latency {
 impl Metrics {
     /// Reads the text format; lines that make no sense are skipped.
     pub fn parse(text: &str) -> Metrics {
+        Metrics::of(text.lines().filter_map(Sample::parse))
+    }
+
+    pub(super) fn of<'a>(samples: impl Iterator<Item = Sample<'a>>) -> Metrics {
         let mut metrics = Metrics::default();
         let mut wal_fsync = Vec::new();
         let mut backend_commit = Vec::new();
         let mut round_trips: BTreeMap<MemberId, Vec<(f64, f64)>> = BTreeMap::new();
-        for sample in text.lines().filter_map(Sample::parse) {
+        for sample in samples {
             match sample.name {
                 "etcd_server_has_leader" => metrics.has_leader = Some(sample.value > 0.0),
                 "etcd_server_is_leader" => metrics.is_leader = Some(sample.value > 0.0),
@@ -86,28 +90,35 @@ impl Metrics {
 }
 
 /// `name{label="value",...} 1.5`
-struct Sample<'a> {
-    name: &'a str,
+pub(super) struct Sample<'a> {
+    /// Name and labels as they stand there.
+    pub(super) series: &'a str,
+    pub(super) name: &'a str,
     labels: &'a str,
-    value: f64,
+    pub(super) value: f64,
 }
 
 impl<'a> Sample<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
+    pub(super) fn parse(line: &'a str) -> Option<Self> {
         let (series, value) = line.rsplit_once(' ')?;
+        Sample::of(series, value.parse().ok()?)
+    }
+
+    pub(super) fn of(series: &'a str, value: f64) -> Option<Self> {
         let (name, labels) = match series.split_once('{') {
             Some((name, labels)) => (name, labels.strip_suffix('}')?),
             None => (series, ""),
         };
         Some(Sample {
+            series,
             name,
             labels,
-            value: value.parse().ok()?,
+            value,
         })
     }
 
     /// A label's value. The labels read here hold ids and numbers, which need no unescaping.
-    fn label(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn label(&self, name: &str) -> Option<&'a str> {
         self.labels.split(',').find_map(|label| {
             let value = label.strip_prefix(name)?.strip_prefix("=\"")?;
             value.strip_suffix('"')
@@ -126,7 +137,7 @@ impl<'a> Sample<'a> {
 }
 
 /// `buckets` are cumulative and ascending; the last one's bound is infinite.
-fn latency(buckets: &[(f64, f64)]) -> Option<Latency> {
+pub(super) fn latency(buckets: &[(f64, f64)]) -> Option<Latency> {
     let (_, count) = *buckets.last()?;
     let rank = 0.99 * count;
     let (mut below, mut bound) = (0.0, 0.0);

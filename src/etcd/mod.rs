@@ -7,6 +7,7 @@
 //! | `client` | the gRPC calls, one deadline each |
 //! | `snapshot` | the snapshot stream and its checksum |
 //! | `http`, `metrics` | the HTTP/1.1 side: peer members, version, health, gauges |
+//! | `counters` | two readings of the metrics, and what happened between them |
 //! | `probe` | does a port really speak TLS and refuse strangers |
 //! | `ids` | member and cluster ids as etcd computes them |
 //! | `writer`, `tally` | writes under way while the cluster changes, and what they showed |
@@ -14,6 +15,7 @@
 
 mod client;
 mod connect;
+mod counters;
 mod dial;
 mod error;
 mod http;
@@ -35,8 +37,9 @@ mod pb {
     include!("generated/etcdserverpb.rs");
 }
 
-pub use client::{DowngradeStep, EtcdClient, RAFT_LIMIT};
+pub use client::{DowngradeStep, EtcdClient, RAFT_LIMIT, end_of_prefix};
 pub use connect::open_stream;
+pub use counters::{Counters, Span, Spread};
 pub use dial::{Dial, Stream, TcpDial};
 pub use http::{EtcdHttp, Health, PeerMembers, ServerVersion};
 pub use ids::{bootstrap_cluster_id, bootstrap_member_id};

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`observe`] | `facts`: one look at everything |
 //! | [`clients`] | `clients`: who is connected to the member |
+//! | [`pressure`], [`traffic`] | `pressure`, `traffic`: what it waits for, and who is sent how much |
 //! | [`push`] | `push`: files, certificates and binaries, all of them or none |
 //! | [`service`] | `start`, `restart`, `stop`, `disable_stop`, `service`, `journal`, `follow_journal` |
 //! | [`restore`] | `restore_data`, `forget_restore` |
@@ -23,6 +24,7 @@ pub mod facts;
 pub mod local;
 pub mod lock;
 pub mod observe;
+pub mod pressure;
 pub mod program;
 pub mod push;
 pub mod rescue;
@@ -32,6 +34,7 @@ pub mod service;
 pub mod shelf;
 pub mod ssh;
 pub mod timer;
+pub mod traffic;
 pub mod transport;
 pub mod trial;
 
@@ -50,10 +53,12 @@ pub use facts::*;
 pub use local::LocalTransport;
 pub use lock::{LockGuard, LockRefused};
 pub use observe::FactsQuery;
+pub use pressure::{Pressure, Waited};
 pub use push::*;
 pub use replay::RaftTail;
 pub use secrets::*;
 pub use shelf::Shelf;
+pub use traffic::Connection;
 pub use transport::*;
 pub use trial::{TrialEnd, TrialProgram, TrialStand};
 pub use verbs::Host;

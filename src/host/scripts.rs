@@ -23,6 +23,8 @@ script!(RESTORE: "restore.sh");
 script!(REMOVE: "remove.sh");
 script!(FORGET: "forget.sh");
 script!(CLIENTS: "sockets.sh", "clients.sh");
+script!(PRESSURE: "pressure.sh");
+script!(TRAFFIC: "traffic.sh");
 script!(WAL: "wal.sh");
 script!(REPLAY: "replay.sh");
 script!(RESCUE: "rescue.sh");

@@ -204,9 +204,14 @@ impl Fleet {
 
     /// Opens streams to a port of the member, as seen from its own host.
     pub fn dial(self: &Arc<Self>, spec: &DesiredHost, port: u16) -> Arc<dyn Dial> {
+        self.dial_from(spec, spec, port)
+    }
+
+    /// The same, as seen from the host of another member.
+    pub fn dial_from(self: &Arc<Self>, from: &DesiredHost, spec: &DesiredHost, port: u16) -> Arc<dyn Dial> {
         Arc::new(Tunnel {
             fleet: self.clone(),
-            node: spec.name.clone(),
+            node: from.name.clone(),
             to: endpoint(spec, port),
         })
     }

@@ -10,6 +10,7 @@ pub mod exec;
 pub mod fleet;
 pub mod inspect;
 pub mod last_resort;
+pub mod measure;
 pub mod model;
 pub mod observe;
 pub mod place;
@@ -22,6 +23,7 @@ pub(crate) mod samples;
 pub mod safety;
 pub mod settling;
 pub mod sight;
+pub mod slow;
 pub mod trial;
 pub mod vault;
 

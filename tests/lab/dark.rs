@@ -40,6 +40,7 @@ fn commands(backup: &str) -> Vec<Vec<String>> {
         "health --output json",
         "doctor",
         "doctor --output json",
+        "doctor --for 1s",
         "members",
         "ok-to-stop n1",
         "ok-to-stop n2 --output json",

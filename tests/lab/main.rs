@@ -44,6 +44,7 @@ mod releases;
 mod restore;
 mod schedule;
 mod signatures;
+mod slow;
 mod ssh;
 mod streams;
 mod taken_over;

@@ -139,6 +139,29 @@ impl EtcdClient {
         }
     }
 
+    /// At most `limit` keys from `first` on and before `end` (`\0`: to the last one), as this member alone knows them, with or
+    /// without their values; and how many there are in all. The member counts them one by one, in its index.
+    ///
+    /// # Errors
+    /// Any [`EtcdError`].
+    pub async fn page(
+        &self,
+        first: &[u8],
+        end: &[u8],
+        limit: u32,
+        keys_only: bool,
+    ) -> Result<Answer<(Vec<KeyValue>, u64)>, EtcdError> {
+        let request = pb::RangeRequest {
+            key: first.to_vec(),
+            range_end: end.to_vec(),
+            limit: i64::from(limit),
+            serializable: true,
+            keys_only,
+            ..Default::default()
+        };
+        self.range("read", request).await
+    }
+
     /// Deletes one key and returns how many were there (0 or 1).
     ///
     /// # Errors
@@ -204,7 +227,7 @@ fn key_value(kv: pb::KeyValue) -> KeyValue {
 }
 
 /// The first key after all that begin with `prefix`; `\0` means "to the end".
-fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
+pub fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     match prefix.iter().rposition(|byte| *byte < 0xff) {
         Some(last) => {
             let mut end = prefix[..=last].to_vec();

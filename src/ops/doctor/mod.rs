@@ -57,6 +57,7 @@ pub enum Topic {
     Disk,
     Network,
     Database,
+    Clients,
     Certificates,
     Backups,
 }

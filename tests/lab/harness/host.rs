@@ -124,6 +124,18 @@ impl Host {
         self.lab(&["slow", &self.name, rate]);
     }
 
+    /// A round trip to it takes so many milliseconds more; `off` shortens the cable again.
+    #[track_caller]
+    pub fn delay(&self, milliseconds: &str) {
+        self.lab(&["delay", &self.name, milliseconds]);
+    }
+
+    /// Holds back its etcd: `cpu` and per cent of a processor, or `disk` and writes a second; `off` lifts it.
+    #[track_caller]
+    pub fn limit(&self, how: &[&str]) {
+        self.lab(&[&["limit", &self.name], how].concat());
+    }
+
     /// Its `date` is so many seconds off from now on (only that program: etcd and sshd still see the true time).
     #[track_caller]
     pub fn clock(&self, seconds: i64) {
