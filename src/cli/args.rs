@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use super::backup_args::{AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore, ScheduleArgs};
+pub use super::planned::Planned;
 use crate::clients::firewall::Network;
 use crate::clients::kube::Consumer;
 use crate::inventory::{Address, NodeName, Version};
@@ -230,6 +231,13 @@ pub enum Command {
     },
     /// Print the JSON schema of the inventory
     Schema,
+    /// What the scripts of `completions` ask: names that only the inventory and its directory know
+    #[command(hide = true)]
+    Complete {
+        /// The words of the command line up to the cursor, the program's name left out
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 /// `init`
@@ -279,9 +287,13 @@ pub struct Render {
 /// `plan`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code 0: nothing to change; 10: there are changes. Other commands show their plan with --dry-run.\n\nExamples:\n  quorate plan -v                                            with what changes inside files\n  quorate plan --out plan.json; quorate up --plan plan.json\n  quorate plan --markdown > plan.md                          for a pull request"
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit code 0: nothing to change; 10: there are changes. `quorate plan restart` is the same as `quorate restart --dry-run`.\n\nExamples:\n  quorate plan -v                                            with what changes inside files\n  quorate plan --out plan.json; quorate up --plan plan.json\n  quorate plan --markdown > plan.md                          for a pull request"
 )]
 pub struct PlanArgs {
+    /// Whose plan; without one, that of `up`
+    #[command(subcommand)]
+    pub of: Option<Planned>,
     /// Print it as Markdown, with what changes inside files folded away
     #[arg(long)]
     pub markdown: bool,
@@ -308,7 +320,7 @@ pub struct Up {
 }
 
 /// `add-node`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "The host is added to the inventory if it is not there; comments and order are kept. To add several at once, add them\nto the inventory and run `quorate up`.\n\nExample:\n  quorate add-node etcd-4 --address 10.0.0.14"
 )]
@@ -324,7 +336,7 @@ pub struct AddNode {
 }
 
 /// `remove-node`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:\n  quorate remove-node etcd-3")]
 pub struct RemoveNode {
     /// The member to remove
@@ -335,7 +347,7 @@ pub struct RemoveNode {
 }
 
 /// `replace-node`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  quorate replace-node etcd-2 etcd-6 --address 10.0.0.16\n  quorate replace-node etcd-2 etcd-2     the same host, reinstalled or with an empty disk"
 )]
@@ -360,7 +372,7 @@ pub struct OkToStop {
 }
 
 /// `upgrade`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Ctrl-C stops it between two members; run it again to continue.\n\nExample:\n  quorate upgrade --to 3.6.16 --probe"
 )]
@@ -371,11 +383,11 @@ pub struct Upgrade {
 }
 
 /// `downgrade`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "From 3.6 on, also to the previous minor release: the downgrade is enabled in etcd first, then members follow one by one. Interrupted? Run it again to continue, or cancel it with `quorate upgrade --to` the release it came \
                   from.\n\nExample:\n  \
-                  quorate downgrade --to 3.5.30"
+                  quorate downgrade --to 3.5.33"
 )]
 pub struct Downgrade {
     /// The target release, of the same minor release or the previous one
@@ -472,7 +484,12 @@ pub enum PkiCommand {
         after_help = "Writes NAME.crt, NAME.key (0600) and ca.crt.\n\nExamples:\n  quorate pki issue kube-apiserver --out /etc/kubernetes/pki/etcd\n  quorate pki issue backup --user root --validity 8h --out ./out"
     )]
     Issue(Issue),
-    /// Revoke the certificates of a client
+    /// Issue a certificate to an operator who only looks, sealed to their key in pki/viewers
+    #[command(
+        after_help = "With it, and a login on the hosts, `status`, `doctor`, `plan` and the like work without the CA key. To etcd it is the\ncertificate of a client: without etcd's own users, whoever has it can read and write.\n\nExamples:\n  quorate pki viewer bob --recipient bob.pub\n  quorate pki viewer ci --recipient ci.pub --validity 30d"
+    )]
+    Viewer(Viewer),
+    /// Revoke the certificates of a client or viewer
     #[command(
         after_help = "Members refuse them if the inventory has `pki.crl: true`, once `quorate up` has installed the list.\n\nExample:\n  quorate pki revoke app && quorate up"
     )]
@@ -543,6 +560,22 @@ pub struct Doctor {
 fn parse_window(text: &str) -> Result<std::time::Duration, String> {
     let duration = crate::inventory::quantity::duration(text).filter(|d| (1..=3600).contains(&d.as_secs()));
     duration.ok_or_else(|| "expected a duration from 1s to 1h, such as 30s".to_owned())
+}
+
+/// `pki viewer`
+#[derive(Debug, Args)]
+pub struct Viewer {
+    /// The operator's name; also the name of the file
+    pub name: String,
+    /// Seal it to this age or SSH public key, or a file of them (may be repeated)
+    #[arg(long, value_name = "KEY", required = true)]
+    pub recipient: Vec<String>,
+    /// Validity [default: `pki.leaf_validity` of the inventory]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub validity: Option<std::time::Duration>,
+    /// The etcd user [default: the operator's name]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
 }
 
 /// `pki seal`

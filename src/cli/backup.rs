@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::args::{BackupCommand, CreateArgs, Global, PruneArgs};
 use super::backup_schedule::schedule;
 use super::backup_trust::vouch;
-use super::error::{Exit, Failure};
+use super::error::{Exit, Failure, no_etcd_here};
 use super::interrupt::Endings;
 use super::scratch::Scratch;
 use super::session::Session;
@@ -65,6 +65,8 @@ pub async fn backup(global: &Global, command: &BackupCommand) -> Result<Exit, Fa
 }
 
 async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
+    // What takes a backup signs it, and has read everything.
+    session.may_change().await?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seal = match (args.plain, args.recipient.is_empty()) {
         (true, _) => Seal::Plain,
@@ -332,8 +334,11 @@ fn newest(session: &Session) -> Result<PathBuf, Failure> {
 
 /// The bundle's programs for this machine that fit a snapshot of `wanted`.
 fn extract(bundle: &Bundle, wanted: Version, dir: &Path) -> Result<Programs, Failure> {
-    let arch = Arch::from_uname(std::env::consts::ARCH)
-        .ok_or_else(|| Failure::new(Exit::Bundle, "etcd has no release for this machine"))?;
+    let arch = Arch::of_this_machine().ok_or_else(|| {
+        no_etcd_here().hint(
+            "verify it on a Linux machine that has the bundle and a key that opens the backup: `quorate backup verify FILE`",
+        )
+    })?;
     let native = || {
         bundle
             .manifest()

@@ -167,7 +167,7 @@ impl From<KeepArgs> for Keep {
 }
 
 /// `restore`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Stops all members, moves their data aside, restores the same snapshot on each, and starts them together. Interrupted?\nRun it again to continue. No other run touches the cluster meanwhile.\n\nKubernetes: stop all API servers first, start them again afterwards.\n\nExamples:\n  quorate restore backups/prod-a-20261121T113700Z-manual.qbackup --accept-data-loss\n  quorate restore snapshot.db --unsigned --accept-data-loss        a file from `etcdctl snapshot save`\n  quorate restore db --unsigned --without etcd-3 --accept-data-loss   a bare member/snap/db; etcd-3 is gone"
 )]
@@ -192,7 +192,7 @@ pub struct Restore {
 }
 
 /// `recover`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Shows how far each raft log goes and what may be lost, stops the remaining members, backs up the newest data to\nbackups/, and restores it on every participating host, as a new cluster. Interrupted? Run it again to continue.\n\nExamples:\n  quorate recover --accept-data-loss                          etcd-2 and etcd-3 are back, with empty disks\n  quorate recover --without etcd-2 --without etcd-3 --accept-data-loss    they are not coming back"
 )]

@@ -25,6 +25,7 @@ use crate::report::{Event, human_bytes};
 /// # Errors
 /// See the exit codes.
 pub(super) async fn schedule(session: &Session, args: &ScheduleArgs) -> Result<Exit, Failure> {
+    session.may_change().await?;
     match (args.remove, &session.desired().backup) {
         (true, _) => remove(session).await,
         (false, Some(policy)) => install(session, policy, args).await,

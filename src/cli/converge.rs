@@ -12,6 +12,7 @@ use super::settle::settled;
 use super::{confirm, draft, dry_run, lock, probe, show, trial};
 use crate::backup::Unlocked;
 use crate::bundle::Bundle;
+use crate::ops::authorization::as_wanted;
 use crate::ops::check::why_unhealthy;
 use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, run};
@@ -86,13 +87,25 @@ impl Parts {
         Ok(seen)
     }
 
-    /// Makes the plan for what was seen.
+    /// Makes the plan for what was seen. One who only looks is shown it without etcd's users and roles, which etcd tells to
+    /// `root` alone.
     ///
     /// # Errors
     /// Every reason not to begin.
     pub fn plan(&self, session: &Session, intent: &Intent, seen: &Observed) -> Result<Plan, Failure> {
         let supplies: Supplies = session.supplies(self.bundle.as_ref(), &self.vault)?;
-        Ok(plan(intent, session.desired(), seen, session.policy(), &supplies)?)
+        let (desired, policy) = (session.desired(), session.policy());
+        if !(self.vault.only_looks() && matches!(seen.auth, Fact::Unknown(_)) && seen.cluster.known().is_some()) {
+            return Ok(plan(intent, desired, seen, policy, &supplies)?);
+        }
+        let seen = Observed {
+            auth: Fact::Known(as_wanted(desired)),
+            ..seen.clone()
+        };
+        let mut plan = plan(intent, desired, &seen, policy, &supplies)?;
+        let note = "etcd's users and roles are not part of this plan: they could not be read, because etcd shows them to `root` alone";
+        plan.notes.push(note.to_owned());
+        Ok(plan)
     }
 }
 
@@ -123,6 +136,7 @@ pub async fn bring_about(
     intent: &Intent,
     saved: Option<&Plan>,
 ) -> Result<usize, Failure> {
+    session.may_change().await?;
     let mut changed = 0;
     let mut held = None;
     let outcome = rounds(session, &parts, intent, saved, &mut changed, &mut held).await;

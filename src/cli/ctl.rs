@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::args::{Ctl, Global};
 use super::closed;
-use super::error::{Exit, Failure};
+use super::error::{Exit, Failure, no_etcd_here};
 use super::gate::Way;
 use super::interrupt::Endings;
 use super::scratch::Scratch;
@@ -30,6 +30,8 @@ const TAKES_SOCKETS: Version = Version::new(3, 5, 0);
 /// different clusters.
 pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
+    // To etcdctl there is no looking alone.
+    session.may_change().await?;
     // Reading, too: half-way through a restore etcdctl may be shown the old data, the new, or both.
     let vault = session.vault();
     let (tls, hosts) = tokio::join!(vault.operator(), closed::unseen_to_others(&session));
@@ -37,8 +39,12 @@ pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
     closed::to_whom_answers(&session, &tls, &hosts).await?;
     let scratch = Scratch::in_memory()?;
     let etcdctl = scratch.path().join("etcdctl");
-    let arch = Arch::from_uname(std::env::consts::ARCH)
-        .ok_or_else(|| Failure::new(Exit::Bundle, "etcd has no release for this machine"))?;
+    let arch = Arch::of_this_machine().ok_or_else(|| {
+        no_etcd_here().hint(
+            "run the host's own: `quorate ssh NAME`, there as root `. /etc/etcd/etcd-config.etcdctl.env`, then etcdctl below \
+             /opt/quorate/etcd",
+        )
+    })?;
     session
         .bundle()?
         .extract(session.desired().version, arch, Program::Etcdctl, &etcdctl)?;

@@ -55,11 +55,11 @@ pub async fn doctor(global: &Global) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = watched(&session, "look", session.look_past_expiry(&fleet, &vault)).await?;
-    let tls = vault.operator_if_valid().await?;
+    let viewer = vault.viewer_past_expiry().await?;
     let world = RealWorld::new(fleet.clone(), vault.clone(), None, seen.clone());
     let (members, causes, hashes) = watched(&session, "examine", async {
         tokio::join!(
-            ask_members(&session, &fleet, &seen, tls.as_ref()),
+            ask_members(&session, &fleet, &seen, viewer.tls()),
             causes(&session, &fleet, &seen),
             compared(&world, &seen)
         )

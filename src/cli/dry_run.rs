@@ -1,15 +1,29 @@
 //! `--dry-run`: the plan is shown instead of done.
 
-use super::args::{AlarmCommand, BackupCommand, Command, PkiCommand};
+use std::collections::BTreeSet;
+
+use super::args::{AlarmCommand, BackupCommand, Cli, Command, Global, PkiCommand, Planned};
 use super::converge::Parts;
 use super::error::{Exit, Failure};
 use super::plan_json::plan_json;
 use super::session::Session;
 use super::{show, show_markdown, trial};
 use crate::ops::model::Observed;
-use crate::ops::plan::Plan;
+use crate::ops::plan::{Plan, Target};
+use crate::pki::StoreError;
 use crate::report::print::{data, say, say_all, tell};
 use crate::report::{Paint, quiet, terminal_width};
+
+/// The command that `plan COMMAND` stands for: the same with `--dry-run`.
+pub fn of(global: &Global, planned: &Planned) -> Cli {
+    Cli {
+        global: Global {
+            dry_run: true,
+            ..global.clone()
+        },
+        command: planned.clone().into(),
+    }
+}
 
 /// Refuses the flag where there is no plan to show: left unheeded it would change what it promised not to.
 ///
@@ -43,6 +57,10 @@ pub async fn shown(
     markdown: bool,
 ) -> Result<Exit, Failure> {
     trial::for_show(session, parts, plan, seen).await?;
+    plan.notes.extend(session.later.iter().cloned());
+    if let (Err(closed), false) = (parts.vault.may_change().await, plan.is_empty()) {
+        plan.notes.push(for_others(plan, &closed));
+    }
     match markdown {
         true => {
             let _quiet = quiet(session.reporter.as_ref());
@@ -51,6 +69,30 @@ pub async fn shown(
         false => print(session, plan)?,
     }
     Ok(if plan.is_empty() { Exit::Done } else { Exit::Changes })
+}
+
+/// What is told to someone who cannot open the CA key: who can apply the plan, and what of it is made only then.
+fn for_others(plan: &Plan, closed: &StoreError) -> String {
+    let issued = plan
+        .steps()
+        .filter(|step| step.action.change().is_some_and(|change| change.certificates));
+    let hosts: BTreeSet<&str> = issued
+        .filter_map(|step| match &step.target {
+            Target::Node(node) => Some(node.as_str()),
+            _ => None,
+        })
+        .collect();
+    let made = match hosts.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; the new certificates of {} are issued only then",
+            Vec::from_iter(hosts).join(", ")
+        ),
+    };
+    format!(
+        "your keys do not open the CA key: this plan can be applied by {}{made}",
+        closed.who_can()
+    )
 }
 
 /// For people or programs. What changes inside files is shown with `-v`.

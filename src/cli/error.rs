@@ -6,6 +6,7 @@ use crate::bundle::BundleError;
 use crate::host::HostError;
 use crate::inventory::InventoryError;
 use crate::ops::exec::StepError;
+use crate::ops::model::NO_WAY_TO_ASK;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::StoreError;
 use crate::report::print::{data, tell, tell_all};
@@ -95,6 +96,17 @@ impl Failure {
     }
 }
 
+/// A command runs a program of etcd's on this machine, and there is none for it.
+pub fn no_etcd_here() -> Failure {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    Failure::new(
+        Exit::Bundle,
+        format!(
+            "this runs a program of the bundle on this machine ({os} {arch}), and they are for Linux on amd64 or arm64"
+        ),
+    )
+}
+
 impl Failure {
     /// Prints it: text on stderr, or one last JSON object on stdout.
     pub fn print(self, json: bool, seconds: f64) {
@@ -149,6 +161,11 @@ impl From<Vec<Blocked>> for Failure {
     fn from(blocked: Vec<Blocked>) -> Self {
         let failure = if blocked.iter().any(|b| b.rule == Rule::Bundle) {
             Self::new(Exit::Bundle, "nothing was changed: the bundle does not fit")
+        } else if blocked.iter().all(|b| b.reason.starts_with(NO_WAY_TO_ASK)) {
+            Self::new(
+                Exit::Unreachable,
+                "nothing was changed: the state of the cluster is unknown",
+            )
         } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
             Self::new(Exit::Unreachable, "nothing was changed: not every host can be inspected").hint(
                 "a host that cannot be inspected may hold data or run a healthy member, so nothing is started without it. To work on the other hosts of a running cluster, use \

@@ -57,7 +57,7 @@ const CHANGING: [&str; 17] = [
 ];
 
 /// Commands that reach no host.
-const OFFLINE: [&str; 26] = [
+const OFFLINE: [&str; 28] = [
     "init",
     "check",
     "render",
@@ -71,6 +71,7 @@ const OFFLINE: [&str; 26] = [
     "backup verify",
     "backup prune",
     "pki issue",
+    "pki viewer",
     "pki revoke",
     "pki csr",
     "pki import",
@@ -82,6 +83,7 @@ const OFFLINE: [&str; 26] = [
     "monitoring",
     "firewall",
     "completions",
+    "complete",
     "man",
     "schema",
 ];
@@ -131,16 +133,29 @@ fn by_topic(command: &Command, width: usize) -> String {
 
 /// Hides below each command the global flags that it does not heed: one that a command has already does not come from above.
 fn arranged(command: Command, path: &str, global: &[Arg]) -> Command {
+    let command = match command.is_subcommand_required_set() || !command.has_subcommands() {
+        true => command,
+        // It means something by itself, too.
+        false => hidden(command, path, global),
+    };
     if command.has_subcommands() {
         return command.mut_subcommands(|below| {
             let path = format!("{path} {}", below.get_name());
             arranged(below, &path, global)
         });
     }
+    hidden(command, path, global)
+}
+
+fn hidden(command: Command, path: &str, global: &[Arg]) -> Command {
     let own: Vec<Id> = command.get_arguments().map(|arg| arg.get_id().clone()).collect();
     let unheeded = global.iter().filter(|arg| {
         let id = arg.get_id().as_str();
-        let changes = OF_CHANGES.contains(&id) && !CHANGING.contains(&path);
+        let changes = match path.strip_prefix("plan ") {
+            // It is a dry run already.
+            Some(_) => ["dry_run", "probe"].contains(&id),
+            None => OF_CHANGES.contains(&id) && !CHANGING.contains(&path),
+        };
         let hosts = OF_HOSTS.contains(&id) && OFFLINE.contains(&path);
         (changes || hosts) && !own.contains(arg.get_id())
     });
@@ -155,7 +170,8 @@ mod tests {
     fn every_command_has_one_topic() {
         let command = Cli::command();
         let mut listed: Vec<&str> = TOPICS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        let mut known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        let shown = command.get_subcommands().filter(|below| !below.is_hide_set());
+        let mut known: Vec<&str> = shown.map(Command::get_name).collect();
         listed.sort_unstable();
         known.sort_unstable();
         assert_eq!(listed, known);

@@ -226,7 +226,7 @@ fn myself() -> LockHolder {
     let user = std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_else(|_| "somebody".into());
-    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| node_name());
     let nanos = Timestamp::now().as_nanosecond();
     LockHolder {
         id: format!("{:x}-{}", nanos, std::process::id()),
@@ -236,6 +236,13 @@ fn myself() -> LockHolder {
         doing: doing(std::env::args().skip(1)),
         alive: true,
     }
+}
+
+/// What this machine calls itself, where the kernel has no file for it.
+fn node_name() -> String {
+    let said = std::process::Command::new("uname").arg("-n").output();
+    said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned())
+        .unwrap_or_default()
 }
 
 /// The command line, for others to read: what comes behind `--` may hold values that are nobody else's business.

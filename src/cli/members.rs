@@ -40,6 +40,7 @@ pub async fn restart(global: &Global) -> Result<Exit, Failure> {
 /// See the exit codes. The inventory stays as it was unless the plan was agreed on.
 pub async fn add(global: &Global, args: &AddNode) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
+    session.may_change().await?;
     newcomer(
         &mut session,
         &args.node,
@@ -97,6 +98,7 @@ pub async fn remove(global: &Global, args: &RemoveNode) -> Result<Exit, Failure>
 /// See the exit codes.
 pub async fn replace(global: &Global, args: &ReplaceNode) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
+    session.may_change().await?;
     let original = session.loaded.text.clone();
     if args.old == args.new && !session.desired().hosts.contains_key(&args.new) {
         // One that left while its host was down, and still has its data there.
@@ -161,7 +163,7 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
             streams: true,
             ..Look::at_the_cluster()
         };
-        seen = look_again(&fleet, vault.operator_if_valid().await?.as_ref(), &seen, &streams).await;
+        seen = look_again(&fleet, vault.viewer_past_expiry().await?.tls(), &seen, &streams).await;
     }
     let sight = Sight::of(session.desired(), &seen);
     let open = no_restore_under_way(session.desired(), &seen.hosts).and_then(|()| one_cluster(&seen));

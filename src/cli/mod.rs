@@ -12,6 +12,7 @@ mod bundle;
 mod bundle_sign;
 mod bundle_trust;
 mod closed;
+mod complete;
 mod confirm;
 mod converge;
 mod ctl;
@@ -35,6 +36,7 @@ mod monitoring;
 mod offline;
 mod pki;
 mod plan_json;
+mod planned;
 mod probe;
 mod recover;
 mod restore;
@@ -61,7 +63,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use args::{BundleCommand, Cli, Command, OutputFormat};
+use args::{BundleCommand, Cli, Command, OutputFormat, PlanArgs};
 use error::{Exit, Failure};
 
 /// Parses the command line, does what it asks, prints what went wrong once, and gives the exit code.
@@ -81,6 +83,9 @@ pub async fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
+    if let Command::Plan(PlanArgs { of: Some(planned), .. }) = &cli.command {
+        return Box::pin(dispatch(&dry_run::of(&cli.global, planned))).await;
+    }
     let global = &cli.global;
     if global.dry_run {
         dry_run::only_with_a_plan(&cli.command)?;
@@ -132,8 +137,9 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Logs(args) => hosts::logs(global, args).await,
         Command::Ssh(args) => hosts::ssh(global, args).await,
         Command::Unlock(args) => lock::unlock(global, args).await,
-        Command::Completions { shell } => Ok(offline::completions(*shell)),
+        Command::Completions { shell } => Ok(complete::script(*shell)),
         Command::Man { out } => offline::man(out.as_deref()),
         Command::Schema => offline::schema(),
+        Command::Complete { words } => Ok(complete::complete(words)),
     }
 }

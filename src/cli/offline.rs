@@ -1,4 +1,4 @@
-//! Commands that touch no host: `init`, `check`, `render`, `schema`, `completions`, `man`.
+//! Commands that touch no host: `init`, `check`, `render`, `schema`, `man`.
 
 use std::path::Path;
 
@@ -227,14 +227,6 @@ fn schema_text() -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(&inventory::schema())
         .map_err(|e| Failure::unexpected("cannot write the schema", e))?;
     Ok(text + "\n")
-}
-
-/// `completions`.
-pub fn completions(shell: clap_complete::Shell) -> Exit {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut script);
-    say_all!("{}", String::from_utf8_lossy(&script));
-    Exit::Done
 }
 
 /// `man`: one page on standard output, or one a command below a directory.

@@ -28,6 +28,7 @@ use crate::ops::sight::Sight;
 /// See the exit codes.
 pub async fn recover(global: &Global, args: &Recover) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
+    session.may_change().await?;
     for name in args.without.iter().chain(&args.from) {
         session.spec(name)?;
     }

@@ -29,6 +29,7 @@ const FIRST: &str = "after-restore";
 /// See the exit codes. A file that is damaged, sealed to others or no backup at all is refused before anything else.
 pub async fn restore(global: &Global, args: &Restore) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
+    session.may_change().await?;
     for name in &args.without {
         session.spec(name)?;
     }

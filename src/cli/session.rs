@@ -15,7 +15,6 @@ use super::draft::{self, Draft};
 use super::error::{Detail, Exit, Failure};
 use super::{bundle_trust, probe, scratch};
 use crate::bundle::{Bundle, BundleError, Found};
-use crate::etcd::ClientTls;
 use crate::host::ssh::{SshEnvironment, connect};
 use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets, Transport};
 use crate::inventory::{self, Connection, Desired, DesiredHost, Loaded, NodeName, Problem};
@@ -39,6 +38,9 @@ pub struct Session {
     pub begun: Instant,
     /// `upgrade` or `downgrade` was typed ([`Policy::way_chosen`]).
     pub way_chosen: bool,
+    /// What follows the plan that is made now and can only be planned after it, a sentence each: said where a plan is only
+    /// shown.
+    pub later: Vec<String>,
     /// An edit of the inventory that is not in the file yet.
     pub draft: std::sync::Mutex<Option<Draft>>,
     /// Seconds by phase, so far.
@@ -54,6 +56,7 @@ pub struct Session {
     /// Whether it was told which bundle lay beside the inventory.
     bundle_told: OnceLock<()>,
     fleet: OnceLock<Arc<Fleet>>,
+    vault: OnceLock<Arc<Vault>>,
 }
 
 /// Whatever goes wrong with a command is printed after this: what its steps had to say comes first, and the live
@@ -94,6 +97,7 @@ impl Session {
             reporter,
             begun: Instant::now(),
             way_chosen: false,
+            later: Vec::new(),
             draft: Default::default(),
             phases: Default::default(),
             probe: Default::default(),
@@ -103,6 +107,7 @@ impl Session {
             secrets,
             bundle_told: Default::default(),
             fleet: OnceLock::new(),
+            vault: OnceLock::new(),
         })
     }
 
@@ -288,8 +293,12 @@ impl Session {
         }
     }
 
-    /// The CA of this cluster.
+    /// The CA of this cluster, opened once for the whole command.
     pub fn vault(&self) -> Arc<Vault> {
+        self.vault.get_or_init(|| self.new_vault()).clone()
+    }
+
+    fn new_vault(&self) -> Arc<Vault> {
         let secrets = self.secrets.clone();
         let ask = Arc::new(move |path: &Path| secrets.passphrase(path));
         Vault::new(self.desired(), self.base(), self.identities(), ask)
@@ -384,30 +393,35 @@ impl Session {
         })
     }
 
-    /// Who looks at etcd; `None` before there is a CA.
+    /// Opens the CA, or what the operator has to look with, while the hosts are inspected; then asks etcd.
     ///
     /// # Errors
-    /// When the CA is there and none of the operator's keys opens it, or it has expired.
-    pub async fn identity(&self, vault: &Vault) -> Result<Option<ClientTls>, Failure> {
-        Ok(vault.viewer().await?)
-    }
-
-    /// Opens the CA (when there is one) while the hosts are looked at, then asks etcd.
-    ///
-    /// # Errors
-    /// When the CA is there and none of the operator's keys opens it, or it has expired.
+    /// When the CA has expired, or a file of it is damaged.
     pub async fn look(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let (hosts, tls) = tokio::join!(observe_hosts(fleet), self.identity(vault));
-        Ok(observe_cluster(fleet, tls?.as_ref(), hosts).await)
+        let (hosts, viewer) = tokio::join!(observe_hosts(fleet), vault.viewer());
+        let viewer = viewer?;
+        Ok(viewer.explain(observe_cluster(fleet, viewer.tls(), hosts).await))
     }
 
     /// The same, for commands that mend certificates: an expired CA only means that etcd cannot be talked to.
     ///
     /// # Errors
-    /// When there is a CA that cannot be opened.
+    /// When a file of the CA is damaged.
     pub async fn look_past_expiry(&self, fleet: &Arc<Fleet>, vault: &Arc<Vault>) -> Result<Observed, Failure> {
-        let (hosts, tls) = tokio::join!(observe_hosts(fleet), vault.operator_if_valid());
-        Ok(observe_cluster(fleet, tls?.as_ref(), hosts).await)
+        let (hosts, viewer) = tokio::join!(observe_hosts(fleet), vault.viewer_past_expiry());
+        let viewer = viewer?;
+        Ok(viewer.explain(observe_cluster(fleet, viewer.tls(), hosts).await))
+    }
+
+    /// Refuses an operator who can only look, before any host is touched. What only shows a plan may go on.
+    ///
+    /// # Errors
+    /// Who can open the CA key.
+    pub async fn may_change(&self) -> Result<(), Failure> {
+        match self.global.dry_run {
+            true => Ok(()),
+            false => Ok(self.vault().may_change().await?),
+        }
     }
 
     /// The hosts of `--limit`, or all.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::inventory::NodeName;
 use crate::ops::authorization::AuthChange;
 use crate::ops::model::Intent;
-use crate::ops::plan::{Action, HostChange, Plan, Risk, Step, Target, Tolerance, count};
+use crate::ops::plan::{Action, AuthorityTurn, HostChange, Plan, Risk, Step, Target, Tolerance, count};
 use crate::report::{Paint, printable, wrapped};
 
 /// Where what is done stands, below what it is done to.
@@ -64,6 +64,10 @@ pub(super) fn gist(plan: &Plan) -> String {
         })
         .collect();
     let members = match named.as_slice() {
+        // The parts that follow can only be planned after this one, and are what matters about it.
+        [] if begins_a_rotation(plan) => {
+            "no member restarts yet; in the parts that follow, each restarts twice, one at a time".to_owned()
+        }
         [] => "no member restarts".to_owned(),
         [one] => format!("{one} restarts"),
         [all @ .., last] => format!("{} and {last} restart, in this order", all.join(", ")),
@@ -75,6 +79,13 @@ pub(super) fn gist(plan: &Plan) -> String {
         Risk::DestroysData => "data is DELETED",
     };
     format!("{members}; {clients}")
+}
+
+fn begins_a_rotation(plan: &Plan) -> bool {
+    let first = Action::RotateAuthority {
+        turn: AuthorityTurn::Prepare,
+    };
+    plan.steps().any(|step| step.action == first)
 }
 
 fn step(text: &mut String, step: &Step, paint: Paint, with_diffs: bool, width: usize) {

@@ -38,7 +38,7 @@ pub async fn slow(global: &Global, window: Duration) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = watched(&session, "look", session.look_past_expiry(&fleet, &vault)).await?;
-    let tls = vault.operator_if_valid().await?;
+    let viewer = vault.viewer_past_expiry().await?;
     let stop = CancellationToken::new();
     interrupt::cancels_saying(stop.clone(), "reporting what was measured so far");
     let phase = format!(
@@ -48,7 +48,7 @@ pub async fn slow(global: &Global, window: Duration) -> Result<Exit, Failure> {
     let window = watched(
         &session,
         &phase,
-        measure(&fleet, tls.as_ref(), &seen, window, stop.cancelled()),
+        measure(&fleet, viewer.tls(), &seen, window, stop.cancelled()),
     )
     .await;
 

@@ -208,3 +208,60 @@ fn what_does_not_exist_is_noticed() {
     let text = "help: \"run `quorate pki\n    /// renew` or `quorate \\\n    up --prune`\"\n$ quorate status\n";
     assert_eq!(commands(text), ["pki renew", "up --prune", "status"]);
 }
+
+/// What docs, examples and help tell people to run: the release that `init` writes and that an error names, or at least one
+/// that neither `check` nor `doctor` would warn of.
+#[test]
+fn the_releases_that_are_recommended_are_those_of_one_place() {
+    use crate::bundle::{USUAL, advice, known_bad};
+    use crate::inventory::Version;
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // What etcd does in which release, what was measured and why are facts of their time. Tests take what they need.
+    let of_their_time = ["docs/etcd.md", "docs/decisions", "CHANGELOG.md", "tests", "lab"];
+    let shown = [
+        "README.md",
+        "docs",
+        "examples",
+        "templates",
+        "src/cli/args.rs",
+        "src/cli/backup_args.rs",
+        "src/inventory/raw.rs",
+    ];
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for path in texts() {
+        let name = path.strip_prefix(root).unwrap();
+        let among = |list: &[&str]| list.iter().any(|place| name.starts_with(place));
+        if !among(&shown) || among(&of_their_time) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for (mark, the_usual) in [
+            ("version: ", true),
+            ("etcd-v", true),
+            ("else ", true),
+            ("like ", true),
+            ("--to ", false),
+        ] {
+            for rest in text.split(mark).skip(1) {
+                let number = rest.trim_start_matches(['"', '\'', '\\', '`']);
+                let end = number
+                    .find(|c: char| !c.is_ascii_digit() && c != '.')
+                    .unwrap_or(number.len());
+                let Ok(version) = number[..end].trim_end_matches('.').parse::<Version>() else {
+                    continue;
+                };
+                seen += 1;
+                let fine = match the_usual {
+                    true => version == USUAL,
+                    false => known_bad(version).is_none() && advice(version).is_none(),
+                };
+                if !fine {
+                    wrong.push(format!("{}: `{mark}{version}`", name.display()));
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "the test reads nothing: {seen}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -26,7 +26,7 @@ use crate::ops::model::{
 use crate::ops::plan::count;
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::downgrade::told;
-use crate::ops::safety::leader::seen as leader_seen;
+use crate::ops::safety::leader::{none_is_agreed_on, seen as leader_seen};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::{Health, Sight};
@@ -168,8 +168,8 @@ pub async fn health(global: &Global) -> Result<Exit, Failure> {
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.look(&fleet, &vault).await?;
     let mut glance = glance(session.desired(), &seen);
-    if let Ok(tls) = vault.operator().await {
-        let proofs = askable(session.desired(), &seen).map(|spec| prove(&fleet, spec, &seen, &tls));
+    if let Some(tls) = vault.viewer().await?.tls() {
+        let proofs = askable(session.desired(), &seen).map(|spec| prove(&fleet, spec, &seen, tls));
         glance.problems.extend(join_all(proofs).await.into_iter().flatten());
         glance.healthy = glance.verdict();
     }
@@ -266,7 +266,7 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
         .filter_map(|m| m.unknown.as_ref().map(|why| format!("{}: {why}", m.name)))
         .collect();
     match &seen.cluster {
-        Fact::Known(m) if leader_seen(m).is_none() => problems.push("the members do not agree on a leader".into()),
+        Fact::Known(m) if none_is_agreed_on(m) => problems.push("the members do not agree on a leader".into()),
         Fact::Known(_) => {}
         Fact::Absent => problems.push("there is no cluster yet: `quorate up` creates it".into()),
         Fact::Unknown(why) if sight.is_to_blame(why) => unknown.push(why_and_help(why).0.to_owned()),
@@ -456,6 +456,9 @@ fn strength(glance: &Glance) -> String {
         let hosts = count(glance.members.len(), "host");
         return match with(None) {
             0 => format!("{hosts}, but no member list could be read"),
+            _ if glance.members.iter().all(|m| m.service.is_some()) => {
+                format!("{hosts} inspected, but no member could be queried")
+            }
             dark => format!("{dark} of {hosts} could not be inspected"),
         };
     };

@@ -26,6 +26,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 /// See the exit codes. The inventory's version follows each release that every member runs.
 pub async fn upgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
+    session.may_change().await?;
     session.way_chosen = true;
     let from = running(&session).await?;
     if from.oldest > to || session.desired().version > to {
@@ -65,6 +66,7 @@ fn ends_in_the_bundle(rungs: &[Version], have: &[Version]) -> Result<(), Failure
 /// the plan is agreed on, so that no `up` takes the members up again that are back already.
 pub async fn downgrade(global: &Global, to: Version) -> Result<Exit, Failure> {
     let mut session = Session::open(global)?;
+    session.may_change().await?;
     session.way_chosen = true;
     let from = running(&session).await?;
     if from.newest < to {
@@ -85,6 +87,9 @@ async fn climb(session: &mut Session, rungs: &[Version], to: Version, when: When
     let mut changed = 0;
     // Without a rung every member runs it already; the inventory may not say so yet.
     let rungs = if rungs.is_empty() { &[to][..] } else { rungs };
+    session
+        .later
+        .extend(rungs.windows(2).map(|pair| next_rung(pair[0], pair[1])));
     for rung in rungs {
         let before = session.loaded.text.clone();
         let after = edit::set_version(&before, *rung)?;
@@ -104,6 +109,18 @@ async fn climb(session: &mut Session, rungs: &[Version], to: Version, when: When
     };
     session.finish(true, changed, summary);
     Ok(Exit::Done)
+}
+
+/// What is known of a release on the way before the one below it runs.
+fn next_rung(below: Version, rung: Version) -> String {
+    let snapshot_of_the_log = match rung.series() >= (3, 7) && below.series() < (3, 7) {
+        true => "; before it, members whose raft log still has requests of the v2 API write a new snapshot of it",
+        false => "",
+    };
+    format!(
+        "then, once every member runs etcd {below}, in the same way to etcd {rung}: a snapshot, and every member restarts once \
+         more, the leader last{snapshot_of_the_log}"
+    )
 }
 
 /// Waits until the cluster as a whole works at the minor that all of its members run: the next minor builds on that, and

@@ -170,6 +170,9 @@ pub(super) fn is_hang_up(kind: io::ErrorKind) -> bool {
     )
 }
 
+/// What the reason for a connection that did not come about says where it may be our own certificate's.
+pub const OUR_CERTIFICATE: &str = "our certificate";
+
 /// etcd does this in two cases that cannot be told apart from here.
 const HUNG_UP: &str = "the connection was closed without a reason: the port does not speak TLS, or our certificate is revoked (etcd gives no other reason in either \
                        case)";

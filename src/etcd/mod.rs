@@ -41,6 +41,7 @@ pub use client::{DowngradeStep, EtcdClient, RAFT_LIMIT, end_of_prefix};
 pub use connect::open_stream;
 pub use counters::{Counters, Span, Spread};
 pub use dial::{Dial, Stream, TcpDial};
+pub use error::OUR_CERTIFICATE;
 pub use http::{EtcdHttp, Health, PeerMembers, ServerVersion};
 pub use ids::{bootstrap_cluster_id, bootstrap_member_id};
 pub use metrics::{Latency, Metrics};

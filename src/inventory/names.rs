@@ -275,6 +275,14 @@ pub enum Arch {
     S390x,
 }
 impl Arch {
+    /// That of the programs of a bundle that run on this machine; `None` where none do, as on a Mac.
+    pub fn of_this_machine() -> Option<Arch> {
+        match std::env::consts::OS {
+            "linux" => Arch::from_uname(std::env::consts::ARCH),
+            _ => None,
+        }
+    }
+
     /// From what `uname -m` prints.
     pub fn from_uname(machine: &str) -> Option<Arch> {
         match machine {

@@ -32,6 +32,19 @@ pub fn wanted(desired: &Desired) -> AuthPolicy {
     policy
 }
 
+/// Users and roles that are all that the inventory asks for: for a plan of someone to whom etcd does not tell those it has.
+pub fn as_wanted(desired: &Desired) -> AuthState {
+    let policy = wanted(desired);
+    let mut state = AuthState {
+        enabled: policy.mode == AuthMode::On,
+        users: policy.users,
+        roles: policy.roles,
+    };
+    state.users.entry(ROOT.to_owned()).or_default().insert(ROOT.to_owned());
+    state.roles.entry(ROOT.to_owned()).or_default();
+    state
+}
+
 /// One change to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]

@@ -1,5 +1,7 @@
 //! The cluster's CA for the length of one run: opened at most once, and never left on a disk in the clear.
 
+mod viewing;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
+pub use self::viewing::Viewer;
 use crate::backup::{BackupError, Source, Trust, Unlocked};
 use crate::etcd::ClientTls;
 use crate::inventory::{ClusterName, Desired, DesiredHost, PkiPolicy};
@@ -15,8 +18,8 @@ use crate::ops::exec::StepError;
 use crate::ops::model::NextCa;
 use crate::ops::plan::AuthorityTurn;
 use crate::pki::{
-    Authority, AuthorityError, CaStatus, Certificate, Expectations, Imported, Issued, IssuedRecord, LeafSpec, PkiDir,
-    Recipient, Signer, StoreError, bundle_pem, operator_spec, peer_spec, server_spec, signer_spec,
+    Authority, CaStatus, Certificate, Expectations, Imported, Issued, IssuedRecord, LeafSpec, PkiDir, Recipient,
+    Signer, StoreError, bundle_pem, operator_spec, peer_spec, server_spec, signer_spec,
 };
 
 /// Asks for the passphrase of a key file; `None` when nobody can answer.
@@ -33,6 +36,8 @@ pub struct Vault {
     /// Opened at most once, and again when another CA signs.
     authority: Mutex<Option<Arc<Authority>>>,
     operator: Mutex<Option<(ClientTls, Timestamp)>>,
+    /// What there is to look with for whoever cannot open it.
+    viewer: Mutex<Option<Viewer>>,
 }
 
 impl Vault {
@@ -46,6 +51,7 @@ impl Vault {
             ask,
             authority: Mutex::default(),
             operator: Mutex::default(),
+            viewer: Mutex::default(),
         })
     }
 
@@ -222,18 +228,6 @@ impl Vault {
         Ok(identity)
     }
 
-    /// Who looks at etcd; `None` before there is a CA.
-    ///
-    /// # Errors
-    /// As [`Vault::authority`].
-    pub async fn viewer(&self) -> Result<Option<ClientTls>, StoreError> {
-        if self.dir.status()?.is_empty() {
-            return Ok(None);
-        }
-        self.authority().await?;
-        self.operator().await.map(Some)
-    }
-
     /// What the operator signs one backup with, made now and in memory only.
     ///
     /// # Errors
@@ -271,6 +265,21 @@ impl Vault {
             .push(IssuedRecord::of(name, &issued.facts, authority.certificate().facts()));
         self.dir.write_issued(&list, now)?;
         Ok((self.dir.trusted()?, self.shown(issued, &authority)?))
+    }
+
+    /// A viewer's certificate and key, sealed to `recipients`: its file, and the end of its validity.
+    ///
+    /// # Errors
+    /// As [`Vault::issue_client`]; also when there is no recipient, or the file cannot be written.
+    pub async fn issue_viewer(
+        &self,
+        name: &str,
+        spec: &LeafSpec,
+        recipients: &[Recipient],
+    ) -> Result<(PathBuf, Timestamp), StoreError> {
+        let (_, issued) = self.issue_client(name, spec).await?;
+        let path = self.dir.write_viewer(name, &issued, recipients)?;
+        Ok((path, issued.facts.not_after))
     }
 
     /// A certificate as it is shown: with those between its CA and a company's root, where there are any.
@@ -334,25 +343,6 @@ impl Vault {
         }
     }
 
-    /// The operator's identity, or `None` while there is no CA, or only one that has expired: then nobody can talk to
-    /// etcd, and what can be done is done over SSH.
-    ///
-    /// # Errors
-    /// When there is a CA that cannot be opened.
-    pub async fn operator_if_valid(&self) -> Result<Option<ClientTls>, StoreError> {
-        if self.dir.status()?.is_empty() {
-            return Ok(None);
-        }
-        match self.authority().await {
-            Err(StoreError::Authority {
-                source: AuthorityError::Expired { .. },
-                ..
-            }) => Ok(None),
-            Err(error) => Err(error),
-            Ok(_) => self.operator().await.map(Some),
-        }
-    }
-
     /// One turn of a change of the CA; says what it did. What was opened and issued before is forgotten.
     ///
     /// # Errors
@@ -381,6 +371,7 @@ impl Vault {
         };
         *self.authority.lock().await = None;
         *self.operator.lock().await = None;
+        *self.viewer.lock().await = None;
         Ok(did)
     }
 

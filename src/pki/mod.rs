@@ -3,7 +3,8 @@
 //! [`spec`] and [`mod@audit`] decide (pure), [`authority`] issues, [`certificate`] and [`facts`] read, and
 //! [`layout`] says which files a host gets. The CA key is sealed ([`sealed`]) to [`recipient`]s, opened with
 //! the operator's own key files ([`identity`], [`ssh_key`]) and kept beside the inventory ([`store`]). A CA gives way to
-//! the next in three turns ([`rotation`]); [`issued`] remembers what clients got, [`crl`] takes it back; [`external`]
+//! the next in three turns ([`rotation`]); [`issued`] remembers what clients got, [`crl`] takes it back; [`viewers`] are
+//! operators who only look; [`external`]
 //! puts a company's CA above it. [`signing`] signs what has to be told from forgeries later, [`retired`]
 //! remembers the CAs that such signatures may come from.
 //! The clock is always handed in.
@@ -29,6 +30,7 @@ pub mod ssh_key;
 pub mod store;
 pub mod throwaway;
 mod trial;
+pub mod viewers;
 
 #[cfg(test)]
 mod handshake_tests;
@@ -60,3 +62,4 @@ pub use spec::{
 };
 pub use store::{CaStatus, PkiDir, StoreError};
 pub use throwaway::Throwaway;
+pub use viewers::{Viewer, Viewers};

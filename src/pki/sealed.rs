@@ -24,10 +24,10 @@ use super::recipient::Recipient;
 use super::secret::SecretPem;
 use crate::inventory::ClusterName;
 
-const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
+pub(super) const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const CLUSTER: &str = "# cluster: ";
 const RECIPIENT: &str = "# recipient: ";
-const END_CERTIFICATE: &str = "-----END CERTIFICATE-----\n";
+pub(super) const END_CERTIFICATE: &str = "-----END CERTIFICATE-----\n";
 
 /// What a sealed CA file holds.
 #[derive(Debug, Clone)]
@@ -49,14 +49,14 @@ pub struct SealLabel {
     pub recipients: Vec<String>,
 }
 
-/// Why a CA cannot be sealed.
+/// Why a CA, or a certificate to look with, cannot be sealed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// Nobody could open it.
-    #[error("there is no recipient to seal the CA key to")]
+    #[error("there is no recipient to seal it to")]
     NoRecipient,
     /// The age library refuses.
-    #[error("age cannot seal the CA key: {why}")]
+    #[error("age cannot seal it: {why}")]
     Age {
         /// What it says.
         why: String,
@@ -87,14 +87,25 @@ pub enum UnsealError {
 /// # Errors
 /// When there is no recipient, or the age library refuses.
 pub fn seal(secret: &CaSecret, recipients: &[Recipient]) -> Result<String, SealError> {
+    encrypted(
+        comment_lines(secret, recipients),
+        plaintext(secret).as_bytes(),
+        recipients,
+    )
+}
+
+/// `comments`, and below them `plain` sealed to `recipients`.
+///
+/// # Errors
+/// As [`seal`].
+pub(super) fn encrypted(comments: String, plain: &[u8], recipients: &[Recipient]) -> Result<String, SealError> {
     if recipients.is_empty() {
         return Err(SealError::NoRecipient);
     }
     let encryptor = Encryptor::with_recipients(recipients.iter().map(Recipient::as_age)).map_err(refused)?;
-    let comments = comment_lines(secret, recipients).into_bytes();
-    let armor = ArmoredWriter::wrap_output(comments, Format::AsciiArmor).map_err(refused)?;
+    let armor = ArmoredWriter::wrap_output(comments.into_bytes(), Format::AsciiArmor).map_err(refused)?;
     let mut writer = encryptor.wrap_output(armor).map_err(refused)?;
-    writer.write_all(plaintext(secret).as_bytes()).map_err(refused)?;
+    writer.write_all(plain).map_err(refused)?;
     let text = writer.finish().and_then(ArmoredWriter::finish).map_err(refused)?;
     String::from_utf8(text).map_err(refused)
 }

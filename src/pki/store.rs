@@ -9,6 +9,7 @@
 //! | `ca-previous.crt` | CAs of before, for signatures of backups, see [`super::retired`] | 0644 |
 //! | `issued.yml` | what was issued to clients, see [`super::issued`] | 0644 |
 //! | `crl.der` | what of it was revoked, see [`super::crl`] | 0644 |
+//! | `viewers/NAME.age` | a certificate and its key to look with, see [`super::viewers`] | 0644 |
 //! | `ca-request.csr`, `ca-request.key.age` | a request that waits for a company's CA, see [`super::external`] | 0644 |
 //! | `ca-chain.crt` | the certificates above an intermediate CA, see [`super::external`] | 0644 |
 
@@ -73,7 +74,7 @@ pub enum StoreError {
     #[error("there is no CA in {}", dir.display())]
     Missing { dir: PathBuf },
     /// `ca.crt` is there, its key is not.
-    #[error("{} has no key: there is no ca.key.age beside it", path.display())]
+    #[error("this needs the CA key, and there is no ca.key.age beside {}", path.display())]
     NoKey { path: PathBuf },
     /// The key lies there in the clear.
     #[error("{} is not sealed", path.display())]
@@ -91,7 +92,7 @@ pub enum StoreError {
     #[error("cannot open {}", path.display())]
     Unseal { path: PathBuf, source: UnsealError },
     /// `ca.key.age` is for others.
-    #[error("{} cannot be opened with your keys{}", path.display(), listed(tried))]
+    #[error("this needs the CA key, and {} cannot be opened with your keys{}", path.display(), listed(tried))]
     NotYours {
         path: PathBuf,
         /// Who can open it.
@@ -114,12 +115,38 @@ pub enum StoreError {
     /// A rotation is under way, and something else would begin one.
     #[error("the change to the CA `{new}` has not finished yet")]
     Rotating { new: String },
+    /// A file of `viewers/` opens and does not hold what it should.
+    #[error("cannot use {}: {why}", path.display())]
+    Viewer { path: PathBuf, why: String },
     /// `issued.yml` cannot be understood.
     #[error("{} is not a list of issued certificates: {why}", path.display())]
     IssuedList { path: PathBuf, why: String },
 }
 
 impl StoreError {
+    /// Whether there is a CA and only others can open its key.
+    pub fn is_for_others(&self) -> bool {
+        matches!(self, StoreError::NotYours { .. } | StoreError::NoKey { .. })
+    }
+
+    /// Whether it is nothing but a CA that has expired.
+    pub fn is_expired(&self) -> bool {
+        let StoreError::Authority { source, .. } = self else {
+            return false;
+        };
+        matches!(source, AuthorityError::Expired { .. })
+    }
+
+    /// Who can open the CA key, for a sentence.
+    pub fn who_can(&self) -> String {
+        match self {
+            StoreError::NotYours { sealed_to, .. } if !sealed_to.is_empty() => {
+                format!("someone who can open the CA key ({})", sealed_to.join("; "))
+            }
+            _ => "someone who can open the CA key".to_owned(),
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         let text = match self {
@@ -149,8 +176,8 @@ impl StoreError {
                     false => sealed_to.join("; "),
                 };
                 return format!(
-                    "it is sealed to: {who}. Set one of these keys as `ssh.identity`, or ask its owner to run \
-                     `quorate pki seal` with your public key"
+                    "it is sealed to: {who}. If one of these keys is yours, set it as `ssh.identity`; otherwise ask its owner \
+                     to run `quorate pki seal --recipient KEY` with your public key, and to commit the pki directory"
                 );
             }
             StoreError::OtherCa { .. } => "ca.crt and ca.key.age must come from the same CA: take both from one commit",
@@ -162,6 +189,9 @@ impl StoreError {
                  file"
             }
             StoreError::Rotating { .. } => "finish it with `quorate pki rotate-ca`, then import the answer again",
+            StoreError::Viewer { .. } => {
+                "restore it from version control, or have it issued again with `quorate pki viewer NAME --recipient KEY`"
+            }
             StoreError::IssuedList { .. } => "restore issued.yml from version control",
         };
         text.to_owned()
@@ -187,6 +217,11 @@ impl PkiDir {
             dir: dir.into(),
             cluster: cluster.clone(),
         }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.dir
     }
 
     /// What is there.
@@ -397,13 +432,14 @@ impl PkiDir {
     /// Replaces a file in one step: a crash leaves the old one or the new one, whole.
     pub(super) fn write(&self, path: &Path, content: impl AsRef<[u8]>) -> Result<(), StoreError> {
         let replace = || -> io::Result<()> {
-            fs::create_dir_all(&self.dir)?;
-            let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+            let dir = path.parent().unwrap_or(&self.dir);
+            fs::create_dir_all(dir)?;
+            let mut file = tempfile::NamedTempFile::new_in(dir)?;
             file.write_all(content.as_ref())?;
             file.as_file().set_permissions(Permissions::from_mode(0o644))?;
             file.as_file().sync_all()?;
             file.persist(path)?;
-            fs::File::open(&self.dir)?.sync_all()
+            fs::File::open(dir)?.sync_all()
         };
         replace().map_err(|source| StoreError::Write {
             path: path.to_owned(),

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::live::Live;
 use super::print::inert;
 use super::table::terminal_width;
-use super::{Event, Paint, Reporter};
+use super::{Event, Paint, Reporter, wrapped};
 
 /// How often times and marks move on when nothing happens.
 const TICK: Duration = Duration::from_millis(120);
@@ -116,9 +116,14 @@ impl Screen {
             held.extend(lines);
             return;
         }
+        let width = width();
         for line in lines {
+            // What follows below it (a journal, figures) has its own shape.
+            let (first, below) = line.split_at(line.find('\n').unwrap_or(line.len()));
+            let own = first.len() - first.trim_start_matches(' ').len();
+            let text = wrapped(first, width, own + 2).trim_end_matches('\n').to_owned() + below;
             // A terminal that went away is no reason to stop the run.
-            let _ = self.area.println(inert(&line));
+            let _ = self.area.println(inert(text.trim_end_matches('\n')));
         }
     }
 
@@ -126,9 +131,14 @@ impl Screen {
         if self.held.is_some() {
             return;
         }
-        // The last column stays free: some terminals wrap when it is written.
-        let width = usize::from(terminal_width().unwrap_or(USUAL_WIDTH)).saturating_sub(1);
-        let frame = self.live.frame(Instant::now(), width);
+        let frame = self.live.frame(Instant::now(), width());
+        if frame.is_empty() {
+            // At once, and not with the next drawing: what is printed next comes from elsewhere.
+            if !self.rows.is_empty() {
+                self.clear();
+            }
+            return;
+        }
         while self.rows.len() > frame.len() {
             if let Some(row) = self.rows.pop() {
                 self.area.remove(&row);
@@ -154,6 +164,11 @@ impl Screen {
         }
         let _ = self.area.clear();
     }
+}
+
+/// The last column stays free: some terminals wrap when it is written.
+fn width() -> usize {
+    usize::from(terminal_width().unwrap_or(USUAL_WIDTH)).saturating_sub(1)
 }
 
 fn one_message() -> ProgressStyle {

@@ -2,6 +2,7 @@
 
 mod bundles;
 mod ci;
+mod completions;
 mod help;
 mod imports;
 mod inventories;

@@ -50,4 +50,5 @@ mod streams;
 mod taken_over;
 mod up;
 mod upkeep;
+mod viewers;
 mod watch;

@@ -42,5 +42,5 @@ fn a_ca_of_another_cluster_is_refused() {
     // Half of a pair.
     fs::remove_file(lab.dir().join("pki/ca.key.age")).expect("the key goes");
     lab.refuses(&["up", "--yes"], 4)
-        .says(&["ca.crt has no key", "version control"]);
+        .says(&["no ca.key.age beside", "version control"]);
 }

@@ -19,6 +19,7 @@ use crate::ops::doctor::Examined;
 use crate::ops::doctor::kubernetes::{Release, findings};
 use crate::ops::inspect;
 use crate::ops::model::{Fact, Observed};
+use crate::ops::vault::Viewer;
 use crate::report::print::{say, say_all};
 use crate::report::{Paint, terminal_width};
 
@@ -45,10 +46,10 @@ pub async fn check(global: &Global, args: &KubeCheck) -> Result<Exit, Failure> {
     let (fleet, vault) = (session.fleet(), session.vault());
     let seen = session.look_past_expiry(&fleet, &vault).await?;
     let tls = match given {
-        Some(tls) => Some(tls),
-        None => vault.operator_if_valid().await?,
+        Some(tls) => Viewer::Certified(tls),
+        None => vault.viewer_past_expiry().await?,
     };
-    let answers = answers(&session, &seen, tls.as_ref()).await;
+    let answers = answers(&session, &seen, tls.tls()).await;
     let examined = Examined {
         desired: session.desired(),
         seen: &seen,

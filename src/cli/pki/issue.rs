@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -32,14 +33,7 @@ pub async fn issue(session: &Session, args: &Issue) -> Result<Exit, Failure> {
     ];
     write_together(&args.out, pair)?;
     let facts = &issued.facts;
-    if facts.not_after < Timestamp::now().checked_add(validity).unwrap_or(Timestamp::MAX) - jiff::Span::new().minutes(1)
-    {
-        session.reporter.event(&Event::Warning {
-            node: None,
-            text: format!("it expires with its CA, at {}", facts.not_after),
-            hint: Some("create a new CA with `quorate pki rotate-ca`".into()),
-        });
-    }
+    warn_if_cut(session, facts.not_after, validity);
     let place = args.out.join(name);
     session.finish(
         true,
@@ -52,6 +46,18 @@ pub async fn issue(session: &Session, args: &Issue) -> Result<Exit, Failure> {
         ),
     );
     Ok(Exit::Done)
+}
+
+/// No certificate outlives its CA: one that was to be valid for longer says so.
+pub(super) fn warn_if_cut(session: &Session, until: Timestamp, validity: Duration) {
+    let wanted = Timestamp::now().checked_add(validity).unwrap_or(Timestamp::MAX);
+    if until < wanted - jiff::Span::new().minutes(1) {
+        session.reporter.event(&Event::Warning {
+            node: None,
+            text: format!("it expires with its CA, at {until}"),
+            hint: Some("create a new CA with `quorate pki rotate-ca`".into()),
+        });
+    }
 }
 
 /// `pki revoke`: notes that a client's certificates are to be refused, and writes the new revocation list.
@@ -74,6 +80,7 @@ pub async fn revoke(session: &Session, name: &str) -> Result<Exit, Failure> {
     vault.authority().await?;
     vault.dir().write_issued(&list, now)?;
     vault.crl().await?;
+    vault.dir().remove_viewer(name)?;
     let next = match session.desired().pki.crl {
         true => {
             "`quorate up` installs the list on the members, without a restart: they refuse the certificate from the next handshake on; open connections stay \
@@ -101,7 +108,7 @@ pub async fn crl(session: &Session, out: &Path) -> Result<Exit, Failure> {
 }
 
 /// The name is also that of files.
-fn file_name(name: &str) -> Result<&str, Failure> {
+pub(super) fn file_name(name: &str) -> Result<&str, Failure> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !name.is_empty() && name.chars().all(fits) && !name.starts_with(['.', '-']) && name != "ca" {
         return Ok(name);

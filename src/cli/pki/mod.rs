@@ -4,6 +4,7 @@ mod company;
 mod issue;
 mod seal;
 mod show;
+mod viewer;
 
 pub(super) use show::problems;
 
@@ -24,6 +25,7 @@ pub async fn pki(global: &Global, command: &PkiCommand) -> Result<Exit, Failure>
         PkiCommand::Renew => renew(&session).await,
         PkiCommand::RotateCa { compromised } => rotate_ca(&session, *compromised).await,
         PkiCommand::Issue(args) => issue::issue(&session, args).await,
+        PkiCommand::Viewer(args) => viewer::viewer(&session, args).await,
         PkiCommand::Revoke { name } => issue::revoke(&session, name).await,
         PkiCommand::Crl { out } => issue::crl(&session, out).await,
         PkiCommand::Csr { out } => company::csr(&session, out),

@@ -178,7 +178,11 @@ fn clients(records: &[IssuedRecord], trusted: &[Certificate], now: Timestamp) ->
 
 fn ca_problems(desired: &Desired, status: &CaStatus, now: Timestamp) -> Vec<String> {
     let Some(signer) = status.trusted.first() else {
-        return vec!["there is no CA yet: `quorate up` creates one".into()];
+        return vec![
+            "there is no CA here: `quorate up` creates one for a new cluster; for one that exists, restore the pki directory from \
+             version control"
+                .into(),
+        ];
     };
     let mut problems = Vec::new();
     if now >= signer.not_after {

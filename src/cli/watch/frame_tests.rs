@@ -15,7 +15,7 @@ fn at(seconds: u64) -> Moment {
 
 /// The others go on answering; the third did so last at second 0.
 fn board(desired: &Desired, seconds: u64) -> Board {
-    let mut board = Board::new(desired, true);
+    let mut board = Board::new(desired, None);
     board.hear(&name(1), Heard::well(desired, 1), at(seconds));
     board.hear(&name(2), Heard::well(desired, 2), at(seconds));
     board.hear(&name(3), Heard::well(desired, 3), at(0));
@@ -55,7 +55,7 @@ fn columns_go_before_a_line_is_broken() {
 #[test]
 fn the_living_are_shown_while_the_others_are_waited_for() {
     let desired = desired(3);
-    let mut board = Board::new(&desired, true);
+    let mut board = Board::new(&desired, None);
     board.hear(&name(1), Heard::well(&desired, 1), at(0));
     board.hear(&name(2), Heard::of(Fact::Unknown("connection refused".into())), at(0));
     let screen = waiting(&desired, &board, at(1), Paint::PLAIN, 79).join("\n");

@@ -28,7 +28,7 @@ use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Observed};
 use crate::ops::observe::{Board, Heard, Moment, Question, Seen, conclude, hear};
-use crate::ops::vault::Vault;
+use crate::ops::vault::{Vault, Viewer};
 use crate::report::print::{inert, inert_json};
 use crate::report::{Paint, terminal_width};
 
@@ -72,16 +72,17 @@ pub fn open(global: &Global, watching: bool) -> Result<(Session, Option<Arc<Disp
 /// As [`Session::look`].
 pub async fn look(session: &Session, display: &Display) -> Result<Observed, Failure> {
     let (fleet, vault) = (session.fleet(), session.vault());
-    let tls = session.identity(&vault).await?;
+    let viewer = vault.viewer().await?;
+    let tls = viewer.tls();
     let desired = session.desired();
-    let mut board = Board::new(desired, tls.is_some());
+    let mut board = Board::new(desired, viewer.blindness());
     let mut heard = std::collections::BTreeMap::new();
     let mut looks: FuturesUnordered<_> = desired
         .hosts
         .values()
         .map(|spec| async {
             let begun = now();
-            let told = hear(&fleet, spec, tls.as_ref(), Question::default()).await;
+            let told = hear(&fleet, spec, tls, Question::default()).await;
             (spec.name.clone(), told, begun)
         })
         .collect();
@@ -101,7 +102,7 @@ pub async fn look(session: &Session, display: &Display) -> Result<Observed, Fail
         }
     }
     display.leave();
-    Ok(conclude(&fleet, tls.as_ref(), heard).await)
+    Ok(viewer.explain(conclude(&fleet, tls, heard).await))
 }
 
 /// `status --watch`.
@@ -112,7 +113,7 @@ pub async fn watch(global: &Global) -> Result<Exit, Failure> {
     let (session, display) = open(global, true)?;
     let (fleet, vault) = (session.fleet(), session.vault());
     let desired = session.desired();
-    let mut board = Board::new(desired, session.identity(&vault).await?.is_some());
+    let mut board = Board::new(desired, vault.viewer().await?.blindness());
     let (tell, mut told) = unbounded_channel();
     let listen = Arc::new(AtomicBool::new(false));
     for spec in desired.hosts.values() {
@@ -179,8 +180,9 @@ impl Rounds {
         let mut shown = String::new();
         loop {
             let (begun, at) = (Instant::now(), now());
-            let tls = self.vault.viewer().await.ok().flatten();
-            if let Some(tls) = &tls
+            let viewer = self.vault.viewer().await.ok();
+            let tls = viewer.as_ref().and_then(Viewer::tls);
+            if let Some(tls) = tls
                 && shown != tls.cert_pem
             {
                 // A new certificate is shown on new connections only.
@@ -198,7 +200,7 @@ impl Rounds {
                 listen: self.listen.load(Ordering::Relaxed),
             };
             let everything = question.before.is_none();
-            let heard = hear(&self.fleet, &self.spec, tls.as_ref(), question).await;
+            let heard = hear(&self.fleet, &self.spec, tls, question).await;
             match (&heard.facts, everything) {
                 (Fact::Known(facts), true) => before = Some((facts.clone(), begun)),
                 (Fact::Known(_), false) => {}

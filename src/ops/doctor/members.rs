@@ -12,7 +12,7 @@ use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::downgrade::told;
-use crate::ops::safety::leader::seen as leader_seen;
+use crate::ops::safety::leader::none_is_agreed_on;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::upkeep::way_out;
 use crate::ops::sight::Health;
@@ -69,7 +69,7 @@ fn out_of_sight(examined: &Examined<'_>, why: &str) -> Finding {
 
 fn as_a_whole(membership: &Membership) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if leader_seen(membership).is_none() {
+    if none_is_agreed_on(membership) {
         let help = "wait a few seconds for an election; if there is still no leader, see `quorate health`";
         let says = "the members do not agree on a leader";
         findings.push(Finding::problem(Topic::Cluster, says, help));

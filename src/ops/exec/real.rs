@@ -75,7 +75,7 @@ impl RealWorld {
 
     /// Looks at everything again.
     pub async fn observe(&self) -> Observed {
-        let seen = observe(&self.fleet, self.vault.operator().await.ok().as_ref()).await;
+        let seen = observe(&self.fleet, self.viewer().await.as_ref()).await;
         *self.seen.lock().await = seen.clone();
         seen
     }
@@ -100,6 +100,12 @@ impl RealWorld {
         Ok(self.fleet.host(self.spec(node)?).await?)
     }
 
+    /// What a look asks with: an operator who only looks comes this far with `check-hashes` and `doctor`.
+    async fn viewer(&self) -> Option<ClientTls> {
+        self.vault.viewer().await.ok()?.tls().cloned()
+    }
+
+    /// What changes are made with.
     async fn tls(&self) -> Result<ClientTls, StepError> {
         Ok(self.vault.operator().await?)
     }
@@ -150,7 +156,7 @@ impl RealWorld {
 impl World for RealWorld {
     async fn look(&self, look: &Look) -> Observed {
         let before = self.seen.lock().await.clone();
-        let seen = look_again(&self.fleet, self.vault.operator().await.ok().as_ref(), &before, look).await;
+        let seen = look_again(&self.fleet, self.viewer().await.as_ref(), &before, look).await;
         *self.seen.lock().await = seen.clone();
         seen
     }

@@ -131,10 +131,10 @@ pub(super) fn agreed(
         Some(Fact::Known(mut membership)) => {
             add_strangers(desired, answers, &mut membership);
             let mut membership = membership.seen_from(desired, hosts);
-            for (spec, why) in no_way_in(answers) {
+            for (spec, why, help) in no_way_in(answers) {
                 if let Some(id) = membership.of(spec).map(|member| member.id) {
                     membership.status.remove(&id);
-                    membership.unseen.insert(id, format!("{why}\n{ALLOW_FORWARDING}"));
+                    membership.unseen.insert(id, format!("{why}\n{help}"));
                 }
             }
             return Fact::Known(membership);
@@ -142,8 +142,10 @@ pub(super) fn agreed(
         Some(other) => return other,
         None => {}
     }
-    if no_way_in(answers).count() == answers.len() {
-        return Fact::Unknown(format!("{NO_WAY_TO_ASK}: {}\n{ALLOW_FORWARDING}", silence(answers)));
+    if let Some((_, _, help)) = no_way_in(answers).next()
+        && no_way_in(answers).count() == answers.len()
+    {
+        return Fact::Unknown(format!("{NO_WAY_TO_ASK}: {}\n{help}", silence(answers)));
     }
     // Nobody stands behind a list: a member's own copy.
     let ready = |name| {
@@ -171,10 +173,21 @@ pub(super) fn agreed(
 const ALLOW_FORWARDING: &str =
     "allow this login to forward to the host's own ports (`AllowTcpForwarding local` in sshd_config)";
 
-/// Members that nobody could ask, because the SSH server of their host forbids it: why. They have not been silent.
-fn no_way_in<'a>(answers: &'a [(&'a DesiredHost, Answered)]) -> impl Iterator<Item = (&'a DesiredHost, &'a str)> {
+/// What helps where etcd's users keep the answer from a viewer: 3.5.28 to 3.5.31 and 3.6.9 to 3.6.11 tell their status to
+/// `root` alone (docs/etcd.md, "Authentication").
+const ASK_AS_ROOT: &str =
+    "this release shows its members' state to `root` alone: ask an operator who can open the CA key, or upgrade etcd";
+
+/// Members that nobody could ask, because the SSH server of their host forbids it, or that do not answer us because of who
+/// we are: why, and what to do about it. They have not been silent.
+fn no_way_in<'a>(
+    answers: &'a [(&'a DesiredHost, Answered)],
+) -> impl Iterator<Item = (&'a DesiredHost, String, &'static str)> {
     answers.iter().filter_map(|(spec, answer)| match &answer.status {
-        Err(EtcdError::Unreachable { why, .. }) if why.contains(FORWARDING_FORBIDDEN) => Some((*spec, why.as_str())),
+        Err(EtcdError::Unreachable { why, .. }) if why.contains(FORWARDING_FORBIDDEN) => {
+            Some((*spec, why.clone(), ALLOW_FORWARDING))
+        }
+        Err(error @ EtcdError::Denied { .. }) => Some((*spec, error.to_string(), ASK_AS_ROOT)),
         _ => None,
     })
 }

@@ -13,7 +13,7 @@ use super::hear::Heard;
 use super::streams::{heard_between, some_heartbeats};
 use crate::etcd::Metrics;
 use crate::inventory::{Desired, DesiredHost, MemberId, NodeName};
-use crate::ops::model::{Fact, Observed};
+use crate::ops::model::{Fact, Membership, Observed};
 
 /// Nobody is shown to be well by an answer that is older.
 pub const FRESH: Duration = Duration::from_secs(5);
@@ -47,8 +47,8 @@ pub enum Seen {
 /// The newest that each host told.
 pub struct Board {
     desired: Desired,
-    /// Whether there is a certificate to ask members with.
-    can_ask: bool,
+    /// Why members cannot be asked, where that is so.
+    blind: Option<Fact<Membership>>,
     places: BTreeMap<NodeName, Place>,
 }
 
@@ -64,11 +64,11 @@ struct Place {
 }
 
 impl Board {
-    /// Nothing has been heard yet. `can_ask`: there is a certificate to ask members with.
-    pub fn new(desired: &Desired, can_ask: bool) -> Self {
+    /// Nothing has been heard yet. `blind`: why members cannot be asked, where that is so.
+    pub fn new(desired: &Desired, blind: Option<Fact<Membership>>) -> Self {
         Self {
             desired: desired.clone(),
-            can_ask,
+            blind,
             places: desired
                 .hosts
                 .keys()
@@ -141,9 +141,12 @@ impl Board {
             })
             .collect();
         let answers: Vec<(&DesiredHost, Answered)> = self.fresh(now).collect();
-        let mut cluster = match self.can_ask {
-            true => agreed(&self.desired, &hosts, &answers),
-            false => no_certificate(&hosts),
+        let mut cluster = match &self.blind {
+            None => agreed(&self.desired, &hosts, &answers),
+            Some(why) => match no_certificate(&hosts) {
+                Fact::Unknown(_) => why.clone(),
+                other => other,
+            },
         };
         if let Fact::Known(membership) = &mut cluster {
             let leader = membership.leader();

@@ -9,7 +9,7 @@ use super::leave::Strays;
 use super::preflight::preflight;
 use super::startable::{certificates_ended, ended, last_writer};
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, roll, way_up};
+use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, not_asked, roll, way_up};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName};
@@ -36,7 +36,11 @@ pub(super) struct Peer<'a> {
 pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
     let membership = match &situation.observed.cluster {
         Fact::Known(membership) => membership,
-        Fact::Absent | Fact::Unknown(_) => return from_nothing(situation, limit),
+        Fact::Unknown(unknown) => {
+            not_asked(situation, unknown).map_err(|refusal| vec![refusal])?;
+            return from_nothing(situation, limit);
+        }
+        Fact::Absent => return from_nothing(situation, limit),
     };
     if situation.supplies.next_ca.is_some() {
         return Err(vec![rotation_under_way()]);

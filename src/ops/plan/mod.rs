@@ -39,9 +39,9 @@ pub use step::*;
 use crate::inventory::Desired;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Intent, Membership, NO_WAY_TO_ASK, Observed, Policy, Supplies, why_and_help};
-use crate::ops::safety::Blocked;
 use crate::ops::safety::bootstrap::{answers_for_us, one_cluster};
 use crate::ops::safety::restore::no_restore_under_way;
+use crate::ops::safety::{Blocked, Rule};
 use crate::ops::sight::Sight;
 
 /// Everything a planner looks at.
@@ -130,9 +130,30 @@ fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>>
     })
 }
 
+/// Refuses when members run and there was no way to ask any of them: they may be a healthy cluster, and what starts a stopped
+/// one is not for them.
+///
+/// # Errors
+/// Why they could not be asked.
+fn not_asked(situation: Situation<'_>, unknown: &str) -> Result<(), Blocked> {
+    let runs = situation.observed.running(situation.desired).next().is_some();
+    match runs && unknown.starts_with(NO_WAY_TO_ASK) {
+        true => Err(no_way_to_ask(unknown)),
+        false => Ok(()),
+    }
+}
+
+fn no_way_to_ask(unknown: &str) -> Blocked {
+    let (why, help) = why_and_help(unknown);
+    Blocked::new(
+        Rule::Unreachable,
+        why,
+        help.unwrap_or("fix that first: etcd may be healthy"),
+    )
+}
+
 /// Refuses when no member answers: for intents that need a living cluster.
 fn living(situation: Situation<'_>) -> Result<&Membership, Vec<Blocked>> {
-    use crate::ops::safety::Rule;
     one_cluster(situation.observed).map_err(|refusal| vec![refusal])?;
     let dark = situation.sight().refusals();
     match &situation.observed.cluster {
@@ -143,11 +164,7 @@ fn living(situation: Situation<'_>) -> Result<&Membership, Vec<Blocked>> {
             "create it with `quorate up`",
         )]),
         Fact::Unknown(_) if !dark.is_empty() => Err(dark),
-        Fact::Unknown(unknown) if unknown.starts_with(NO_WAY_TO_ASK) => {
-            let (why, help) = why_and_help(unknown);
-            let help = help.unwrap_or("fix that first: etcd may be healthy");
-            Err(vec![Blocked::new(Rule::Unreachable, why, help)])
-        }
+        Fact::Unknown(unknown) if unknown.starts_with(NO_WAY_TO_ASK) => Err(vec![no_way_to_ask(unknown)]),
         Fact::Unknown(why) => {
             let (hint, last) = match why.contains(crate::ops::model::NO_QUORUM) {
                 true => (

@@ -91,6 +91,12 @@ pub fn seen(membership: &Membership) -> Option<MemberId> {
     }
 }
 
+/// Whether members that answer name no leader that they agree on. Where nobody could be asked, nothing is known of that.
+pub fn none_is_agreed_on(membership: &Membership) -> bool {
+    let asked = |member: &Member| !membership.unseen.contains_key(&member.id);
+    seen(membership).is_none() && membership.members.iter().any(asked)
+}
+
 /// Whether the leader would take a member back that is stopped for a while. The members that run go on over connections
 /// that are open, whatever has become of certificates; who comes back needs a new one, to the leader above all. A
 /// leader that does not answer us may answer nobody new. Those in `cured` do by then.

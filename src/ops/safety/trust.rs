@@ -156,8 +156,8 @@ pub fn clients_are_ready(new: &str, clients: &[IssuedRecord]) -> Result<(), Bloc
             "these clients have certificates from the old CA and do not trust the new one: {}",
             waiting.join(", ")
         ),
-        "give each a new one with `quorate pki issue NAME --out DIR` (its ca.crt trusts both CAs) and run this again; \
-         to lock out the rest, pass --accept-outage",
+        "give each a new one with `quorate pki issue NAME --out DIR` (its ca.crt trusts both CAs), or with `quorate pki viewer \
+         NAME --recipient KEY` to an operator who only looks, and run this again; to lock out the rest, pass --accept-outage",
     ))
 }
 

@@ -15,15 +15,11 @@ const HERE: &str = "this-machine";
 /// # Errors
 /// Why it cannot run here: the bundle has none for this machine, or it does not run.
 pub async fn here(bundle: &Bundle, version: Version, key_type: KeyType) -> Result<Bench, String> {
-    let this = std::env::consts::ARCH;
-    let arch = match std::env::consts::OS {
-        "linux" => Arch::from_uname(this),
-        _ => None,
-    };
-    let program = arch.and_then(|arch| sent(bundle, version, arch, &[]));
+    let (os, this) = (std::env::consts::OS, std::env::consts::ARCH);
+    let program = Arch::of_this_machine().and_then(|arch| sent(bundle, version, arch, &[]));
     let Some(program) = program else {
         return Err(format!(
-            "the bundle has no etcd {version} that runs on this machine ({this})"
+            "the bundle has no etcd {version} that runs on this machine ({os} {this})"
         ));
     };
     let node: NodeName = HERE.parse().expect("a good name");

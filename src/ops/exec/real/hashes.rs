@@ -57,6 +57,10 @@ impl RealWorld {
     /// `None` when a compaction has overtaken the revision that was asked for.
     async fn ask_all(&self) -> Result<Option<(Vec<String>, i64, Vec<KvHash>)>, StepError> {
         let membership = self.membership().await?;
+        let tls = self
+            .viewer()
+            .await
+            .ok_or_else(|| StepError::new("there is no certificate to ask members with"))?;
         let mut members: Vec<(String, EtcdClient)> = Vec::new();
         for member in membership.voters() {
             let name = label(self.desired(), member);
@@ -68,7 +72,7 @@ impl RealWorld {
             if membership.status_of(member.id).is_none() {
                 return Err(StepError::new(format!("{name} does not answer")).hint("bring it back first: `quorate up`"));
             }
-            members.push((name, self.client(spec).await?));
+            members.push((name, self.fleet.client(spec, &tls).await?));
         }
         let statuses = membership.status.values().filter_map(Fact::known);
         let revision = statuses
@@ -82,6 +86,10 @@ impl RealWorld {
             match client.hash_kv(revision).await {
                 Ok(answer) => answers.push(answer),
                 Err(EtcdError::Compacted { .. }) => return Ok(None),
+                Err(error @ EtcdError::Denied { .. }) => {
+                    return Err(StepError::new(error.to_string())
+                        .hint("etcd shows hashes to `root` alone: ask an operator who can open the CA key"));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
