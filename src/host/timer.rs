@@ -46,7 +46,9 @@ impl Host {
     /// # Errors
     /// When it fails, with the last lines of its journal.
     pub async fn run_timer_now(&self, unit: &str) -> Result<(), HostError> {
-        self.timer("taking a backup", &["run", unit]).await
+        let words = ["run", unit].map(str::to_owned).to_vec();
+        let done = self.call("taking a backup", scripts::BACKUP_NOW, words, no_input());
+        done.await.map(drop)
     }
 
     async fn timer(&self, operation: &str, words: &[&str]) -> Result<(), HostError> {

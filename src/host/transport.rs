@@ -7,11 +7,15 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
+use crate::bounds::{Exceeded, Limits};
 use crate::inventory::NodeName;
 
 /// Where a script finds its programs, whatever the login has set: the usual places of a Linux system, NixOS included.
 pub const TOOLS: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/wrappers/bin:/run/current-system/sw/bin";
+
+/// Standard error is for the operator's eyes: its end, of so many bytes, is kept.
+pub(super) const MOST_STDERR: usize = 1 << 20;
 
 /// A POSIX shell script and its positional parameters.
 ///
@@ -26,6 +30,8 @@ pub struct Script {
     pub text: &'static str,
     /// `$1`, `$2`, ...
     pub args: Vec<String>,
+    /// What it may say and how long it may take; also how long it goes on when nobody waits for it any more.
+    pub limits: Limits,
 }
 
 /// What a script reads on its standard input.
@@ -38,8 +44,10 @@ pub struct Output {
     pub status: Option<i32>,
     /// Standard output.
     pub stdout: Vec<u8>,
-    /// Standard error, for the operator's eyes.
+    /// Standard error, for the operator's eyes: the last MiB of it.
     pub stderr: String,
+    /// The limit that it passed; it was given up then.
+    pub over: Option<Exceeded>,
 }
 
 impl Output {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::trouble::{not_understood, script_failed};
-use super::{HostError, Opener, Running, Script, Transport, Unpacker, scripts};
+use super::{HostError, Opener, Running, Transport, Unpacker, scripts};
 use crate::inventory::{HostPath, NodeName, UserName};
 
 const OPERATION: &str = "testing etcd";
@@ -69,16 +69,13 @@ impl TrialStand {
                 sha256, len, unpacker, ..
             } => (dash(), sha256.clone(), *len, *unpacker),
         };
-        let script = Script {
-            text: scripts::TRIAL,
-            args: vec![
+        let script = scripts::TRIAL.with(vec![
                 account.map_or_else(dash, ToString::to_string),
                 path,
                 sha256,
                 len.to_string(),
                 tool.map_or_else(dash, |tool| tool.tool().to_owned()),
-            ],
-        };
+            ]);
         let mut stand = Self {
             node: node.clone(),
             running: transport.spawn(&script).await?,
