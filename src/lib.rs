@@ -36,5 +36,8 @@ pub mod pki;
 pub mod render;
 pub mod report;
 
+#[cfg(any(test, feature = "lab"))]
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(test)]
 mod sim;

@@ -403,3 +403,9 @@ impl Described {
         trust.judge(&self.manifest, self.signature.as_ref(), bytes, now)
     }
 }
+
+/// The first line of a backup, for `crate::fuzz`.
+#[cfg(any(test, feature = "lab"))]
+pub(crate) fn fuzz_manifest(bytes: &[u8]) -> bool {
+    manifest_of(Path::new("a.qbackup"), bytes).is_ok()
+}

@@ -305,14 +305,14 @@ mod tests {
     async fn a_stream_that_never_ends_pauses_or_trickles_is_given_up() {
         let start = Instant::now();
         let endless = stream(&mut Pace::new(1 << 30), 1 << 20, Duration::from_millis(1)).await;
-        assert_eq!(endless.to_string(), "the answer is longer than 1 GiB, which is the limit");
+        assert_eq!(
+            endless.to_string(),
+            "the answer is longer than 1 GiB, which is the limit"
+        );
         let silent = stream(&mut Pace::new(1 << 30), 1 << 20, Duration::from_secs(3600)).await;
         assert_eq!(silent.to_string(), "nothing came for 30 s, which is the limit");
         let trickle = stream(&mut Pace::new(1 << 30), 1, Duration::from_secs(20)).await;
-        assert_eq!(
-            trickle.to_string(),
-            "only 6 bytes came in 120 s; the limit is 1 MiB"
-        );
+        assert_eq!(trickle.to_string(), "only 6 bytes came in 120 s; the limit is 1 MiB");
         assert!(start.elapsed() < Duration::from_secs(200), "{:?}", start.elapsed());
     }
 

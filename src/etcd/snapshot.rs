@@ -76,7 +76,9 @@ impl SnapshotStream {
             return Ok(None);
         };
         if self.total.is_none() {
-            let announced = message.remaining_bytes.saturating_add((message.blob.len() + CHECKSUM) as u64);
+            let announced = message
+                .remaining_bytes
+                .saturating_add((message.blob.len() + CHECKSUM) as u64);
             self.total = Some(announced);
             self.pace.hold_to(announced);
         }

@@ -50,7 +50,11 @@ type Ends<'a> = (&'a str, &'a str);
 fn parse(text: &str) -> Result<Vec<Client>, String> {
     let answer = Answer::read(text)?;
     let made: HashMap<Ends<'_>, &str> = answer.all("made").filter_map(connection).collect();
-    let still: HashSet<Ends<'_>> = answer.all("still").filter_map(connection).map(|(ends, _)| ends).collect();
+    let still: HashSet<Ends<'_>> = answer
+        .all("still")
+        .filter_map(connection)
+        .map(|(ends, _)| ends)
+        .collect();
     let mut owners: HashMap<&str, &str> = HashMap::new();
     for (inode, process) in answer.all("socket").filter_map(|line| line.split_once(' ')) {
         // A socket that several have open belongs to the first, which has passed it on.
@@ -88,6 +92,12 @@ fn parse(text: &str) -> Result<Vec<Client>, String> {
 fn connection(line: &str) -> Option<(Ends<'_>, &str)> {
     let mut words = line.split(' ');
     Some(((words.next()?, words.next()?), words.next()?))
+}
+
+/// For `crate::fuzz`.
+#[cfg(any(test, feature = "lab"))]
+pub(super) fn fuzz(text: &str) -> bool {
+    parse(text).is_ok()
 }
 
 #[cfg(test)]

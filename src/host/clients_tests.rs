@@ -119,5 +119,10 @@ async fn hundreds_of_local_connections_are_listed_at_once() {
     let start = std::time::Instant::now();
     let clients = served.clients().await;
     assert_eq!(clients.len(), others.len(), "{clients:?}");
-    assert!(start.elapsed().as_secs() < 20, "{:?} for {}", start.elapsed(), own.len());
+    assert!(
+        start.elapsed().as_secs() < 20,
+        "{:?} for {}",
+        start.elapsed(),
+        own.len()
+    );
 }

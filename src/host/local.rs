@@ -74,7 +74,9 @@ impl Transport for LocalTransport {
         let (writer, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let patience = Patience::new(script.limits.time);
         let feed = async {
-            let Some(mut writer) = writer else { return Ok::<_, io::Error>(()) };
+            let Some(mut writer) = writer else {
+                return Ok::<_, io::Error>(());
+            };
             let mut piece = BytesMut::new();
             loop {
                 piece.reserve(CHUNK);
@@ -131,13 +133,15 @@ impl Transport for LocalTransport {
         };
         let (stdout, stderr, status) = match finished {
             Ok(finished) => finished,
-            Err(error) => return match error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()) {
-                Some(exceeded) => Ok(Output {
-                    over: Some(*exceeded),
-                    ..Output::default()
-                }),
-                None => Err(self.lost("running a script", error)),
-            },
+            Err(error) => {
+                return match error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()) {
+                    Some(exceeded) => Ok(Output {
+                        over: Some(*exceeded),
+                        ..Output::default()
+                    }),
+                    None => Err(self.lost("running a script", error)),
+                };
+            }
         };
         Ok(Output {
             over: None,
@@ -271,7 +275,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_says_too_much_or_never_ends_is_given_up_and_does_not_stay() {
-        let endless = transport().run(&script("cat /dev/zero", &[]), no_input()).await.unwrap();
+        let endless = transport()
+            .run(&script("cat /dev/zero", &[]), no_input())
+            .await
+            .unwrap();
         assert_eq!(endless.over, Some(Exceeded::Bytes(4 << 20)));
 
         let dir = tempfile::tempdir().unwrap();

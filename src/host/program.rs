@@ -14,7 +14,9 @@ impl Host {
     /// # Errors
     /// When the host cannot be reached.
     pub async fn run_program(&self, argv: &[String], stdin: Stdin) -> Result<Output, HostError> {
-        self.transport.run(&scripts::RUN_PROGRAM.with(argv.to_vec()), stdin).await
+        self.transport
+            .run(&scripts::RUN_PROGRAM.with(argv.to_vec()), stdin)
+            .await
     }
 
     /// Copies a file of the host, of no more than `most` bytes, to `to`; returns how many there were.

@@ -43,8 +43,8 @@ macro_rules! script {
 const MIB: u64 = 1 << 20;
 const HOUR: u64 = 3600;
 
-/// A look: facts, and files of 1 MiB each at most. What is inside etcd's directories may take 120 s of it.
-const LOOK: Limits = Limits::answer(32 * MIB, 180);
+/// A look: facts, and files of 1 MiB each at most. What is inside etcd's directories may take 45 s of it.
+const LOOK: Limits = Limits::answer(32 * MIB, 60);
 /// A word or two.
 const WORDS: Limits = Limits::answer(MIB, 120);
 /// Work on data of any size: they are moved, deleted, or restored.
@@ -54,9 +54,30 @@ const DELIVERY: Limits = Limits::delivery(MIB, 1800);
 /// Segments of the log, 64 MB each, packed.
 const LOG: Limits = Limits::answer(640 * MIB, 900);
 
-script!(OBSERVE, LOOK, "account.sh", "service_facts.sh", "files.sh", "inside.sh", "observe.sh");
-script!(SERVICE_STATUS, LOOK, "account.sh", "service_facts.sh", "service_status.sh");
-script!(MEMBER_STATUS, LOOK, "account.sh", "service_facts.sh", "inside.sh", "member_status.sh");
+script!(
+    OBSERVE,
+    LOOK,
+    "account.sh",
+    "service_facts.sh",
+    "files.sh",
+    "inside.sh",
+    "observe.sh"
+);
+script!(
+    SERVICE_STATUS,
+    LOOK,
+    "account.sh",
+    "service_facts.sh",
+    "service_status.sh"
+);
+script!(
+    MEMBER_STATUS,
+    LOOK,
+    "account.sh",
+    "service_facts.sh",
+    "inside.sh",
+    "member_status.sh"
+);
 script!(LOOK_INSIDE, LOOK, "data_facts.sh", "files.sh", "look_inside.sh");
 script!(PUSH, DELIVERY, "take.sh", "account.sh", "push.sh");
 script!(SYSTEMD, WORDS, "systemd.sh");

@@ -83,8 +83,7 @@ impl Host {
             ServiceManager::Process => {
                 let args = vec![verb, self.paths.run.to_string(), seconds];
                 let script = scripts::PROCESS.within(within);
-                self.call(operation, script, args, input(scripts::SUPERVISE.text))
-                    .await
+                self.call(operation, script, args, input(scripts::SUPERVISE.text)).await
             }
         }
     }

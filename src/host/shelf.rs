@@ -52,7 +52,12 @@ impl Shelf {
     /// When the host cannot be reached.
     pub async fn list(&self) -> Result<Vec<(u64, String)>, HostError> {
         let output = self
-            .call("listing files", scripts::SHELF_LOOK, &["list", &self.directory], no_input())
+            .call(
+                "listing files",
+                scripts::SHELF_LOOK,
+                &["list", &self.directory],
+                no_input(),
+            )
             .await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let lines = text.lines().filter_map(|line| line.split_once(' '));
@@ -68,7 +73,10 @@ impl Shelf {
     pub async fn begins(&self, name: &str, bytes: u64) -> Result<Vec<u8>, HostError> {
         let bytes = bytes.to_string();
         let args = ["begins", &self.directory, name, &bytes];
-        Ok(self.call("reading a file", scripts::SHELF_LOOK, &args, no_input()).await?.stdout)
+        Ok(self
+            .call("reading a file", scripts::SHELF_LOOK, &args, no_input())
+            .await?
+            .stdout)
     }
 
     /// Begins to read a file; its standard output is the content.
@@ -86,7 +94,9 @@ impl Shelf {
     /// When that is not allowed.
     pub async fn delete(&self, name: &str) -> Result<(), HostError> {
         let args = ["delete", &self.directory, name];
-        self.call("deleting a file", scripts::SHELF_LOOK, &args, no_input()).await.map(drop)
+        self.call("deleting a file", scripts::SHELF_LOOK, &args, no_input())
+            .await
+            .map(drop)
     }
 
     /// What passing a limit means.

@@ -70,12 +70,12 @@ impl TrialStand {
             } => (dash(), sha256.clone(), *len, *unpacker),
         };
         let script = scripts::TRIAL.with(vec![
-                account.map_or_else(dash, ToString::to_string),
-                path,
-                sha256,
-                len.to_string(),
-                tool.map_or_else(dash, |tool| tool.tool().to_owned()),
-            ]);
+            account.map_or_else(dash, ToString::to_string),
+            path,
+            sha256,
+            len.to_string(),
+            tool.map_or_else(dash, |tool| tool.tool().to_owned()),
+        ]);
         let mut stand = Self {
             node: node.clone(),
             running: transport.spawn(&script).await?,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::trouble::script_failed;
 use super::scripts::HostScript;
+use super::trouble::script_failed;
 use super::{HostError, Output, Stdin, Transport};
 use crate::inventory::{DesiredHost, NodeName, Paths, ServiceManager, ServiceName};
 

@@ -241,7 +241,11 @@ impl Place for StorePlace {
         let range = GetOptions::new().with_range(Some(0..bytes));
         let answer = self.store.get_opts(&self.key(name), range).await.map_err(failed)?;
         let (mut stream, mut pace, mut read) = (answer.into_stream(), Pace::new(bytes), Vec::new());
-        while let Some(piece) = pace.wait(stream.next()).await.map_err(|over| self.passed("reading", over))? {
+        while let Some(piece) = pace
+            .wait(stream.next())
+            .await
+            .map_err(|over| self.passed("reading", over))?
+        {
             let piece = piece.map_err(failed)?;
             pace.count(piece.len()).map_err(|over| self.passed("reading", over))?;
             read.extend_from_slice(&piece);

@@ -11,7 +11,10 @@ use crate::etcd::{Access, Answer, EtcdError, Header, Permission, pb};
 
 impl EtcdClient {
     fn auth(&self, operation: &'static str) -> (Asked<'_>, AuthClient<Channel>) {
-        (self.asked(operation, RAFT_LIMIT), AuthClient::new(self.channel.clone()).max_decoding_message_size(LARGEST_MESSAGE))
+        (
+            self.asked(operation, RAFT_LIMIT),
+            AuthClient::new(self.channel.clone()).max_decoding_message_size(LARGEST_MESSAGE),
+        )
     }
 
     /// Switches authentication on. The user `root` with the role `root` must exist.

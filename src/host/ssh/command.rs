@@ -49,7 +49,9 @@ pub(super) fn line(nonce: &Nonce, tools: &str, sudo: Option<&str>, there: Option
     if let Some(sudo) = sudo {
         words.extend([sudo, "quorate", first, second, "sh", "-c", CLEAN, tools]);
     }
-    let there = there.map(|limit| limit.as_secs().max(1).to_string()).unwrap_or_default();
+    let there = there
+        .map(|limit| limit.as_secs().max(1).to_string())
+        .unwrap_or_default();
     words.extend([LOADER, "quorate", first, second, &there]);
     words.into_iter().map(quote).collect::<Vec<_>>().join(" ")
 }
@@ -198,7 +200,10 @@ mod tests {
     #[test]
     fn the_loader_runs_what_it_is_given_and_passes_the_rest_on() {
         let nonce = Nonce::new();
-        let script = script("printf '%s|' \"$@\" \"\\\\0101\"; cat; exit 3", vec!["a\nb".into(), "\\n".into()]);
+        let script = script(
+            "printf '%s|' \"$@\" \"\\\\0101\"; cat; exit 3",
+            vec!["a\nb".into(), "\\n".into()],
+        );
         let mut text = input(&nonce, &script).unwrap().to_vec();
         text.extend(b"data\n");
         let framed = "#:begin;a\nb|\\n|\\0101|data\n#:end 3;";
@@ -210,11 +215,7 @@ mod tests {
     #[test]
     fn what_does_not_arrive_as_it_was_sent_is_not_run() {
         let nonce = Nonce::new();
-        let text = input(
-            &nonce,
-            &script("echo run", vec![]),
-        )
-        .unwrap();
+        let text = input(&nonce, &script("echo run", vec![])).unwrap();
         assert_eq!(loaded(&nonce, &text[5..]), "#:begin;#:end cut;");
         assert_eq!(loaded(&nonce, b"hunter2\n"), "#:begin;#:end cut;");
     }
