@@ -55,11 +55,11 @@ impl Host {
 }
 
 async fn finished(host: &Host, operation: &str, running: Running) -> Result<Output, HostError> {
-    running.done.await.unwrap_or_else(|error| {
+    running.end().await.unwrap_or_else(|| {
         Err(HostError::Lost {
             node: host.node.clone(),
             operation: operation.to_owned(),
-            why: error.to_string(),
+            why: "the script on the host did not finish".to_owned(),
         })
     })
 }

@@ -1,6 +1,7 @@
 //! The narrow waist between quorate and a machine.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -65,6 +66,19 @@ pub struct Running {
     pub stdin: mpsc::Sender<Bytes>,
     /// Resolves when the script has ended (`Output.stdout` stays empty).
     pub done: tokio::task::JoinHandle<Result<Output, HostError>>,
+}
+
+impl Running {
+    /// How long a script may take to its end that has nothing more to say, or was told to go.
+    const FAREWELL: Duration = Duration::from_secs(60);
+
+    /// Closes its input and waits for its end; `None` where that does not come within a minute. The host's own deadline is what
+    /// ends it then.
+    pub async fn end(self) -> Option<Result<Output, HostError>> {
+        let Self { stdin, stdout, done } = self;
+        drop((stdin, stdout));
+        tokio::time::timeout(Self::FAREWELL, done).await.ok()?.ok()
+    }
 }
 
 /// A byte stream to a TCP port, as dialled from the host.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::backup::LARGEST_BACKUP;
 use crate::backup::place::{Place, PlaceError, Progress, Stored, is_sealed_name};
-use crate::bounds::Pace;
+use crate::bounds::{Exceeded, Pace};
 use crate::host::{HostError, Shelf};
 
 /// A directory on another host, over SSH.
@@ -104,10 +104,8 @@ impl Place for RemotePlace {
             progress(pace.came(), None);
         }
         output.sync_all().await.map_err(local)?;
-        let ended = match running.done.await {
-            Ok(ended) => ended.map_err(failed)?,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
+        let unfinished = || over(Exceeded::Time(Pace::IDLE));
+        let ended = running.end().await.ok_or_else(unfinished)?.map_err(failed)?;
         match ended.ok() {
             true => Ok(()),
             false => Err(failed(self.shelf.failed("reading a file", &ended))),

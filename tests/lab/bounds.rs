@@ -43,7 +43,8 @@ fn a_marker_that_is_a_pipe_or_has_gigabytes_is_named_and_not_read() {
 fn an_uname_that_never_ends_is_given_up_by_name_and_does_not_stay() {
     let lab = Lab::cluster(3);
     let host = lab.host("n3");
-    host.sh("printf '#!/bin/sh\\nexec sleep 7777\\n' >/usr/local/sbin/uname && chmod 0755 /usr/local/sbin/uname");
+    // (Debian's sshd calls it, too, for its message of the day, and would hang before it comes to a command.)
+    host.sh("rm -f /etc/update-motd.d/10-uname; printf '#!/bin/sh\\nexec sleep 7777\\n' >/usr/local/sbin/uname && chmod 0755 /usr/local/sbin/uname");
     let start = Instant::now();
     let status = lab.quorate(&["status"]);
     assert!(start.elapsed() < Duration::from_secs(100), "{:?}", start.elapsed());
@@ -62,8 +63,11 @@ fn who_is_connected_is_told_at_once_however_many_there_are() {
     // As many as several API servers have, and as many again elsewhere; bash holds them.
     host.beside(
         "crowd",
-        "exec bash -c 'ulimit -n 4096; for n in $(seq 300); do exec {fd}<>/dev/tcp/127.0.0.1/2379; exec {fe}<>/dev/tcp/127.0.0.1/2380; \
-         done; sleep 600'",
+        &format!(
+            "exec bash -c 'ulimit -n 4096; for n in $(seq 300); do exec {{a}}<>/dev/tcp/{0}/2379 {{b}}<>/dev/tcp/{0}/2380; done; \
+             sleep 600'",
+            host.address
+        ),
     );
     wait_until("the crowd is there", Duration::from_secs(30), || {
         host.sh("grep -c ':094B 0' /proc/net/tcp || :")
