@@ -103,7 +103,7 @@ fn signatures(bytes: &[u8]) {
             let signed = bundle::signature::signed_by(b"{}", signature, &allowed, &[], jiff::Timestamp::UNIX_EPOCH);
             black_box(signed.is_ok());
         }
-        Err(bad) => drop(black_box(bad)),
+        Err(bad) => _ = black_box(bad),
     }
 }
 
@@ -111,8 +111,8 @@ fn backup_file(bytes: &[u8]) {
     with_file(bytes, |path, _| {
         for source in [backup::Source::open(path), backup::Source::open_bare(path)] {
             match source {
-                Ok(source) => drop(black_box(source.kind().clone())),
-                Err(error) => drop(black_box(report::chain(&error))),
+                Ok(source) => _ = black_box(source.kind()),
+                Err(error) => _ = black_box(report::chain(&error)),
             }
         }
     });

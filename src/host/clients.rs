@@ -55,10 +55,14 @@ fn parse(text: &str) -> Result<Vec<Client>, String> {
         .filter_map(connection)
         .map(|(ends, _)| ends)
         .collect();
+    // A socket that several have open belongs to the oldest, which has passed it on.
+    let age = |process: &str| process.parse::<u64>().unwrap_or(u64::MAX);
     let mut owners: HashMap<&str, &str> = HashMap::new();
     for (inode, process) in answer.all("socket").filter_map(|line| line.split_once(' ')) {
-        // A socket that several have open belongs to the first, which has passed it on.
-        owners.entry(inode).or_insert(process);
+        let owner = owners.entry(inode).or_insert(process);
+        if age(process) < age(owner) {
+            *owner = process;
+        }
     }
     let names: HashMap<&str, &str> = answer.all("process").filter_map(|line| line.split_once(' ')).collect();
     let above: HashSet<&str> = answer.all("above").collect();

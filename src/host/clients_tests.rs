@@ -88,7 +88,7 @@ fn connections_are_counted_by_where_they_come_from() {
                 served 0100007F:A002 0100007F:094B 15\nmade 0100007F:A002 0100007F:094B 25\n\
                 served 0100007F:A003 0100007F:094B 16\nmade 0100007F:A003 0100007F:094B 26\n\
                 served 0100007F:A004 0100007F:094B 17\nmade 0100007F:A004 0100007F:094B 27\n\
-                socket 24 812\nprocess 812 kube-apiserver\nsocket 14 700\nprocess 700 etcd\n\
+                socket 24 9001\nprocess 9001 sleep\nsocket 24 812\nprocess 812 kube-apiserver\nsocket 14 700\nprocess 700 etcd\n\
                 socket 27 900\nprocess 900 sshd\n\
                 still 0100007F:A002 0100007F:094B 25\ndone\n";
     let told: Vec<String> = parse(text).unwrap().iter().map(ToString::to_string).collect();
