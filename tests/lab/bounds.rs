@@ -61,7 +61,7 @@ fn an_uname_that_never_ends_is_given_up_by_name_and_does_not_stay() {
 fn who_is_connected_is_told_at_once_however_many_there_are() {
     let lab = Lab::cluster(1);
     let host = lab.host("n1");
-    // As many as several API servers have, and as many again elsewhere; bash holds them.
+    // As many as several API servers have, and as many again elsewhere; the shell becomes `sleep`, which keeps them.
     host.beside(
         "crowd",
         &format!(
@@ -88,7 +88,7 @@ fn who_is_connected_is_told_at_once_however_many_there_are() {
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     let said = format!("{}{}", refused.stdout, refused.stderr);
     assert!(
-        said.contains("bash (pid ") && said.contains("(300 connections)"),
+        said.contains("sleep (pid ") && said.contains("(300 connections)"),
         "{said}"
     );
 }
