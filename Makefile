@@ -7,9 +7,9 @@ ifeq ($(HAS_CARGO),)
 $(error Rust is not installed here: get rustup and a stable toolchain, see the README)
 endif
 
-.PHONY: help demo demo-down test unit lint bench soak dist
+.PHONY: help demo demo-down test unit lint bench soak fuzz dist
 help:
-	@echo 'make demo | demo-down | test | unit | lint | bench | soak | dist'
+	@echo 'make demo | demo-down | test | unit | lint | bench | soak | fuzz | dist'
 
 demo:
 	lab/demo up
@@ -28,7 +28,7 @@ unit:
 lint:
 	lab/deps lint
 	$(CARGO) fmt --check
-	shellcheck -x .ci/run $$(grep -lE '^#!/usr/bin/env bash|shellcheck shell' lab/* lab/bench/* 2>/dev/null)
+	shellcheck -x .ci/run $$(grep -lE '^#!/usr/bin/env bash|shellcheck shell' lab/* lab/bench/* fuzz/* 2>/dev/null)
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	lab/deny
 
@@ -44,6 +44,11 @@ soak:
 	QUORATE_WORLDS=$(WORLDS) $(CARGO) test --locked --release --lib sim::properties -- --nocapture
 	lab/deps test
 	QUORATE_SOAK=1 lab/test --run-ignored all -E 'binary(lab) & test(/^(crash|matrix|releases|clients_kube|clients_monitoring)::/)'
+
+# Coverage-guided, on the stable toolchain, each parser of foreign bytes for FUZZ_SECONDS (60) or FUZZ_RUNS inputs: fuzz/run.
+fuzz:
+	lab/deps fuzz
+	fuzz/run
 
 dist:
 	lab/deps dist

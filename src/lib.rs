@@ -10,6 +10,7 @@
 //!
 //! | room | owns |
 //! |---|---|
+//! | [`bounds`] | how much another machine may say, and how long that may take |
 //! | [`inventory`] | the file as typed, its errors with places, and what it means: `Desired` |
 //! | [`pki`] | which certificates must exist, issuing, reading, the sealed CA key |
 //! | [`render`] | `Desired` to the bytes of every file that lands on a host |
@@ -23,6 +24,7 @@
 //! | [`cli`] | what was typed; wires the real parts together |
 
 pub mod backup;
+pub mod bounds;
 pub mod bundle;
 pub mod cli;
 pub mod clients;
@@ -34,5 +36,8 @@ pub mod pki;
 pub mod render;
 pub mod report;
 
+#[cfg(any(test, feature = "lab"))]
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(test)]
 mod sim;

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
@@ -19,9 +19,13 @@ use self::member::Member;
 use super::error::BackupError;
 use super::manifest::KeyspaceHash;
 use super::source::{Kind, Unlocked, damage};
+use crate::bounds::Exceeded;
 use crate::bundle::Program;
 use crate::etcd::EtcdError;
 use crate::pki::AuthorityError;
+
+/// How long etcdutl may take to unpack a snapshot, of whatever size.
+const RESTORE_LIMIT: Duration = Duration::from_secs(6 * 3600);
 
 /// The programs that a drill runs, as files on this machine.
 #[derive(Debug, Clone)]
@@ -208,10 +212,13 @@ async fn restore(
     if bare {
         command.arg("--skip-hash-check");
     }
-    let output = command.output().await.map_err(|source| DrillError::Run {
-        path: programs.restore.clone(),
-        source,
-    })?;
+    let ended = tokio::time::timeout(RESTORE_LIMIT, command.output()).await;
+    let output = ended
+        .unwrap_or_else(|_| Err(Exceeded::Time(RESTORE_LIMIT).into()))
+        .map_err(|source| DrillError::Run {
+            path: programs.restore.clone(),
+            source,
+        })?;
     if output.status.success() {
         return Ok(());
     }

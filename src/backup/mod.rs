@@ -38,6 +38,9 @@ mod tests;
 #[cfg(test)]
 mod trust_tests;
 
+/// No backup is larger: a snapshot of the largest size, sealed.
+pub const LARGEST_BACKUP: u64 = crate::etcd::LARGEST_SNAPSHOT + (1 << 30);
+
 pub use drill::{DrillError, Findings, Programs, drill};
 pub use error::BackupError;
 pub use list::{Entry, Listing, list};

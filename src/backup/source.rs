@@ -18,6 +18,7 @@ use super::manifest::{FORMAT, Manifest, SnapshotDigest};
 use super::signature::Signature;
 use super::trust::{Doubt, Standing, Trust};
 use super::write::manifest_beside;
+use crate::bounds;
 use crate::pki::{AskPassphrase, FittingKey, OpenError};
 
 /// The longest age header that is looked at, bytes; a recipient takes some 150.
@@ -26,6 +27,8 @@ const LONGEST_SEAL: usize = 64 * 1024;
 const PIECE: u64 = 64 * 1024;
 const TAG: u64 = 16;
 const BUFFER: usize = 1 << 20;
+/// The longest manifest beside a plain snapshot, bytes.
+const LONGEST_MANIFEST: u64 = 1 << 20;
 
 /// A file that may be restored from. Looked at, not read yet.
 #[derive(Debug, Clone)]
@@ -88,11 +91,15 @@ impl Source {
             path: path.to_owned(),
             what,
         };
-        let file = File::open(path).map_err(read)?;
-        let metadata = file.metadata().map_err(read)?;
+        let metadata = std::fs::metadata(path).map_err(read)?;
         if metadata.is_dir() {
             return Err(foreign("a directory"));
         }
+        // A pipe would be waited for.
+        if !metadata.is_file() {
+            return Err(foreign("not a file"));
+        }
+        let file = File::open(path).map_err(read)?;
         let size = metadata.len();
         if size == 0 {
             return Err(foreign("empty"));
@@ -341,7 +348,7 @@ fn read_manifest(path: &Path, file: &File, size: u64) -> Result<Described, Backu
 /// The manifest beside a plain snapshot, when there is one.
 fn read_beside(snapshot: &Path) -> Result<Option<Described>, BackupError> {
     let path = manifest_beside(snapshot);
-    match std::fs::read(&path) {
+    match std::fs::File::open(&path).and_then(|file| bounds::read(file, LONGEST_MANIFEST)) {
         Ok(text) => parse(&path, &text).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(BackupError::Read { path, source }),
@@ -395,4 +402,10 @@ impl Described {
     pub(super) fn standing(&self, bytes: u64, trust: &Trust, now: Timestamp) -> Standing {
         trust.judge(&self.manifest, self.signature.as_ref(), bytes, now)
     }
+}
+
+/// The first line of a backup, for `crate::fuzz`.
+#[cfg(any(test, feature = "lab"))]
+pub(crate) fn fuzz_manifest(bytes: &[u8]) -> bool {
+    manifest_of(Path::new("a.qbackup"), bytes).is_ok()
 }

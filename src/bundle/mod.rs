@@ -53,3 +53,36 @@ pub use manifest::{Manifest, PackedFile, Program, ProgramFile, Release};
 pub use open::Bundle;
 pub use packing::Packing;
 pub use verify::VerifyReport;
+
+/// The sources of a bundle, for `crate::fuzz`: an archive, a Debian package, a program.
+#[cfg(any(test, feature = "lab"))]
+pub(crate) fn fuzz_sources(path: &std::path::Path) {
+    let limits = || budget::Limits {
+        entries: 64,
+        ..budget::Limits::default()
+    };
+    let open = || std::fs::File::open(path);
+    let mut sink = |_: Program, from: &mut dyn std::io::Read| -> Result<u64, digest::CopyError> {
+        // A copy that fails is the archive's own business.
+        Ok(std::io::copy(&mut std::io::Read::take(from, 1 << 20), &mut std::io::sink()).unwrap_or_default())
+    };
+    if let Ok(file) = open() {
+        let budget = budget::Budget::new(limits());
+        std::hint::black_box(archive::take_programs(file, &budget, archive::in_tarball, &mut sink).is_ok());
+    }
+    if let Ok(file) = open() {
+        let budget = budget::Budget::new(limits());
+        std::hint::black_box(deb::take_from_package(file, &budget, &mut sink).is_ok());
+    }
+    if let Ok(file) = open()
+        && let Ok(elf) = elf::Elf::read(&file)
+    {
+        std::hint::black_box(elf.string_variables(1..=64, |_| true).is_ok());
+    }
+}
+
+/// The manifest of a bundle, for `crate::fuzz`.
+#[cfg(any(test, feature = "lab"))]
+pub(crate) fn fuzz_manifest(bytes: &[u8]) -> bool {
+    Manifest::parse(bytes).is_ok()
+}

@@ -10,8 +10,10 @@ use std::time::Duration;
 use rustls::{AlertDescription, CertificateError};
 use tonic::{Code, Status};
 
+use super::client::LARGEST_MESSAGE;
 use super::connect::{CONNECT_LIMIT, ConnectFailure};
 use super::{Endpoint, EtcdError};
+use crate::bounds::Exceeded;
 use crate::inventory::MemberId;
 
 /// What was asked of whom, for the error's text.
@@ -31,6 +33,23 @@ impl Asked<'_> {
             endpoint: self.endpoint.to_string(),
             operation: self.operation,
             seconds: self.limit.as_secs(),
+        }
+    }
+
+    /// The answer is longer, or takes longer, than it may.
+    pub fn passed(&self, exceeded: Exceeded) -> EtcdError {
+        EtcdError::Passed {
+            endpoint: self.endpoint.to_string(),
+            operation: self.operation,
+            exceeded,
+        }
+    }
+
+    /// A list that is longer than any that makes sense is not gone through.
+    pub fn no_more_than(&self, most: usize, there: usize) -> Result<(), EtcdError> {
+        match there > most {
+            true => Err(self.malformed(format!("{} lists {there}; the limit is {most}", self.endpoint))),
+            false => Ok(()),
         }
     }
 
@@ -109,6 +128,10 @@ impl Asked<'_> {
             || says("context deadline exceeded")
         {
             return EtcdError::Unavailable { operation, message };
+        }
+        // Of tonic's own, about what it does not read any further (`codec/decode.rs`).
+        if says("decoded message length too large") {
+            return self.passed(Exceeded::Bytes(LARGEST_MESSAGE as u64));
         }
         if says("in sync with leader") {
             return EtcdError::LearnerNotReady;

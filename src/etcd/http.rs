@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::header::{HOST, HeaderMap};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -16,9 +16,11 @@ use tokio::time::timeout;
 
 use super::connect::secured;
 use super::error::Asked;
+use super::model::MOST_MEMBERS;
 use super::tls::HTTP1;
 use super::version::server_version;
 use super::{ClientTls, Counters, Dial, Endpoint, EtcdError, Member, Metrics};
+use crate::bounds::Exceeded;
 use crate::inventory::{ClusterId, MemberId, PeerUrl, Version};
 
 /// Metrics of a large cluster are some hundred kilobytes; nothing else comes near.
@@ -97,6 +99,7 @@ impl EtcdHttp {
             .and_then(|id| id.to_str().ok()?.parse().ok())
             .ok_or_else(|| asked.malformed("it has no X-Etcd-Cluster-ID"))?;
         let members: Vec<PeerMember> = reply.json(&asked)?;
+        asked.no_more_than(MOST_MEMBERS, members.len())?;
         Ok(PeerMembers {
             cluster_id,
             members: members.into_iter().map(Member::from).collect(),
@@ -183,10 +186,14 @@ impl EtcdHttp {
             let response = sender.send_request(request).await.map_err(|e| asked.transport(&e))?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, LARGEST_BODY).collect().await;
+            let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+                true => asked.passed(Exceeded::Bytes(LARGEST_BODY as u64)),
+                false => asked.transport(&*error),
+            })?;
             Ok(Reply {
                 status: parts.status,
                 headers: parts.headers,
-                body: body.map_err(|e| asked.transport(&*e))?.to_bytes(),
+                body: body.to_bytes(),
             })
         };
         // The connection only moves while it is polled; with the answer in hand it is dropped.

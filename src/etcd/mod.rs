@@ -50,7 +50,7 @@ pub use model::*;
 pub use crate::inventory::{Access, Permission};
 pub use probe::{PortSecurity, port_security};
 pub use replay::{Replay, Segment};
-pub use snapshot::{SnapshotChecksum, SnapshotStream};
+pub use snapshot::{LARGEST_SNAPSHOT, SnapshotChecksum, SnapshotStream};
 pub use tally::ProbeFindings;
 pub use tls::{ClientTls, Endpoint};
 pub use wal::RaftLog;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::Exceeded;
 use crate::inventory::{ClusterId, MemberId, PeerUrl, Version};
 
 /// The header of every answer: who answered, and how far it is.
@@ -93,6 +94,12 @@ impl MemberStatus {
     }
 }
 
+/// etcd advises against more than seven members; a list of more than this is not one of a cluster that quorate can look after.
+pub(super) const MOST_MEMBERS: usize = 256;
+
+/// Users, roles, and permissions of a role.
+pub(super) const MOST_GRANTS: usize = 10_000;
+
 /// An active alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Alarm {
@@ -168,6 +175,14 @@ pub enum EtcdError {
         endpoint: String,
         operation: &'static str,
         seconds: u64,
+    },
+    /// An answer that is longer than it may be, or a stream that does not come on.
+    #[error("{endpoint} answers {operation}: {exceeded}")]
+    #[allow(missing_docs)]
+    Passed {
+        endpoint: String,
+        operation: &'static str,
+        exceeded: Exceeded,
     },
     /// No leader, leader changed, request timed out in raft: safe to try again for reads and idempotent calls.
     #[error("{operation}: {message}")]

@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
 use tonic::Streaming;
 
 use super::error::Asked;
 use super::{Endpoint, EtcdError, pb};
+use crate::bounds::Pace;
 
-/// A snapshot has no total deadline, because a database can be of any size; this long without a byte is the end.
-pub(super) const SNAPSHOT_IDLE: Duration = Duration::from_secs(30);
+/// How long the first piece of a snapshot may take. The rest has no total deadline, because a database can be of any size: its
+/// [`Pace`] is judged.
+pub(super) const SNAPSHOT_IDLE: Duration = Pace::IDLE;
+
+/// etcd advises against databases of more than 8 GiB, and does not refuse any: no snapshot of more than this is read.
+pub const LARGEST_SNAPSHOT: u64 = 128 << 30;
 
 /// A snapshot under way. Holds one chunk at a time, whatever the database's size.
 #[derive(Debug)]
@@ -24,6 +28,7 @@ pub struct SnapshotStream {
     total: Option<u64>,
     trailer: SnapshotChecksum,
     sha256: Option<[u8; 32]>,
+    pace: Pace,
 }
 
 impl SnapshotStream {
@@ -34,6 +39,7 @@ impl SnapshotStream {
             total: None,
             trailer: SnapshotChecksum::default(),
             sha256: None,
+            pace: Pace::new(LARGEST_SNAPSHOT),
         }
     }
 
@@ -51,8 +57,8 @@ impl SnapshotStream {
     /// then.
     ///
     /// # Errors
-    /// `DamagedSnapshot` when the stream does not end with the checksum of what it carried; `Silent` when nothing came
-    /// for 30 s; `Unavailable` when the connection broke.
+    /// `DamagedSnapshot` when the stream does not end with the checksum of what it carried; `Passed` when it pauses or trickles,
+    /// or brings more than it has announced; `Unavailable` when the connection broke.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, EtcdError> {
         let asked = Asked {
             operation: "snapshot",
@@ -60,17 +66,25 @@ impl SnapshotStream {
             limit: SNAPSHOT_IDLE,
             member: None,
         };
-        let message = timeout(SNAPSHOT_IDLE, self.stream.message())
-            .await
-            .map_err(|_| asked.silent())?
+        let waited = self.pace.wait(self.stream.message()).await;
+        let message = waited
+            .map_err(|exceeded| asked.passed(exceeded))?
             .map_err(|status| asked.status(&status))?;
         let Some(message) = message else {
             let sha256 = self.trailer.check();
             self.sha256 = Some(sha256.map_err(|why| EtcdError::DamagedSnapshot { why })?);
             return Ok(None);
         };
-        self.total
-            .get_or_insert(message.remaining_bytes + message.blob.len() as u64 + CHECKSUM as u64);
+        if self.total.is_none() {
+            let announced = message
+                .remaining_bytes
+                .saturating_add((message.blob.len() + CHECKSUM) as u64);
+            self.total = Some(announced);
+            self.pace.hold_to(announced);
+        }
+        self.pace
+            .count(message.blob.len())
+            .map_err(|exceeded| asked.passed(exceeded))?;
         self.trailer.feed(&message.blob);
         Ok(Some(message.blob))
     }

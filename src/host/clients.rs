@@ -1,6 +1,6 @@
 //! `clients`: who is connected to a port of the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -40,20 +40,68 @@ impl Host {
     }
 }
 
-/// Lines of `ADDRESS` or `ADDRESS NAME (pid N)`, one a connection.
+/// From which quorate's own tunnels come.
+const SSH_SERVERS: [&str; 3] = ["sshd", "sshd-session", "dropbear"];
+
+/// Both ends of a connection, as the kernel shows them.
+type Ends<'a> = (&'a str, &'a str);
+
+/// What the host's tables say, each line looked at once: there may be very many.
 fn parse(text: &str) -> Result<Vec<Client>, String> {
     let answer = Answer::read(text)?;
+    let made: HashMap<Ends<'_>, &str> = answer.all("made").filter_map(connection).collect();
+    let still: HashSet<Ends<'_>> = answer
+        .all("still")
+        .filter_map(connection)
+        .map(|(ends, _)| ends)
+        .collect();
+    // A socket that several have open belongs to the oldest, which has passed it on.
+    let age = |process: &str| process.parse::<u64>().unwrap_or(u64::MAX);
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    for (inode, process) in answer.all("socket").filter_map(|line| line.split_once(' ')) {
+        let owner = owners.entry(inode).or_insert(process);
+        if age(process) < age(owner) {
+            *owner = process;
+        }
+    }
+    let names: HashMap<&str, &str> = answer.all("process").filter_map(|line| line.split_once(' ')).collect();
+    let above: HashSet<&str> = answer.all("above").collect();
+
     let mut counted: BTreeMap<String, usize> = BTreeMap::new();
-    for line in answer.all("client") {
-        let who = match line.split_once(' ') {
-            Some((_, "?")) => "a process of the host itself".to_owned(),
-            Some((_, process)) => format!("{process} on the host itself"),
-            None => socket_address(line).unwrap_or_else(|| line.to_owned()),
+    for ((there, here), inode) in answer.all("served").filter_map(connection) {
+        let who = match made.get(&(there, here)) {
+            None => {
+                let address = there.split_once(':').map_or(there, |(address, _)| address);
+                socket_address(address).unwrap_or_else(|| address.to_owned())
+            }
+            Some(other_end) => match owners.get(other_end) {
+                None if still.contains(&(there, here)) => "a process of the host itself".to_owned(),
+                // It has hung up.
+                None => continue,
+                Some(owner) if owners.get(inode) == Some(owner) || above.contains(owner) => continue,
+                Some(owner) => match names.get(owner).copied().unwrap_or_default() {
+                    name if SSH_SERVERS.contains(&name) => continue,
+                    "" => format!("? (pid {owner}) on the host itself"),
+                    name => format!("{name} (pid {owner}) on the host itself"),
+                },
+            },
         };
         *counted.entry(who).or_default() += 1;
     }
     let clients = counted.into_iter();
     Ok(clients.map(|(who, connections)| Client { who, connections }).collect())
+}
+
+/// `ONE_END OTHER_END INODE`.
+fn connection(line: &str) -> Option<(Ends<'_>, &str)> {
+    let mut words = line.split(' ');
+    Some(((words.next()?, words.next()?), words.next()?))
+}
+
+/// For `crate::fuzz`.
+#[cfg(any(test, feature = "lab"))]
+pub(super) fn fuzz(text: &str) -> bool {
+    parse(text).is_ok()
 }
 
 #[cfg(test)]

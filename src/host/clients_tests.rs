@@ -82,8 +82,15 @@ async fn a_process_that_talks_to_itself_is_no_client() {
 
 #[test]
 fn connections_are_counted_by_where_they_come_from() {
-    let text = "client 0500000A\nclient 0500000A\nclient 000080FE00000000000000000100000A\n\
-                client 0100007F kube-apiserver (pid 812)\nclient 0100007F ?\ndone\n";
+    let text = "served 0500000A:9C40 0A00000A:094B 11\nserved 0500000A:9C41 0A00000A:094B 12\n\
+                served 000080FE00000000000000000100000A:9C40 0A00000A:094B 13\n\
+                served 0100007F:A001 0100007F:094B 14\nmade 0100007F:A001 0100007F:094B 24\n\
+                served 0100007F:A002 0100007F:094B 15\nmade 0100007F:A002 0100007F:094B 25\n\
+                served 0100007F:A003 0100007F:094B 16\nmade 0100007F:A003 0100007F:094B 26\n\
+                served 0100007F:A004 0100007F:094B 17\nmade 0100007F:A004 0100007F:094B 27\n\
+                socket 24 9001\nprocess 9001 sleep\nsocket 24 812\nprocess 812 kube-apiserver\nsocket 14 700\nprocess 700 etcd\n\
+                socket 27 900\nprocess 900 sshd\n\
+                still 0100007F:A002 0100007F:094B 25\ndone\n";
     let told: Vec<String> = parse(text).unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
@@ -95,7 +102,27 @@ fn connections_are_counted_by_where_they_come_from() {
         ]
     );
     assert_eq!(
-        parse("client 0500000A\n"),
+        parse("served 0500000A:9C40 0A00000A:094B 11\n"),
         Err("the host's answer was truncated".into())
+    );
+}
+
+/// So many connections take as long as so many lines: with 74 of them, looking each up among all of them took
+/// seven minutes.
+#[tokio::test]
+async fn hundreds_of_local_connections_are_listed_at_once() {
+    let mut served = Served::at("127.0.0.1:0");
+    let others: Vec<Process> = (0..5)
+        .map(|_| Process::with(served.connect(), served.connect()))
+        .collect();
+    let own: Vec<TcpStream> = (0..400).map(|_| served.connect()).collect();
+    let start = std::time::Instant::now();
+    let clients = served.clients().await;
+    assert_eq!(clients.len(), others.len(), "{clients:?}");
+    assert!(
+        start.elapsed().as_secs() < 20,
+        "{:?} for {}",
+        start.elapsed(),
+        own.len()
     );
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::scripts::HostScript;
 use super::trouble::not_understood;
 use super::verbs::{input, no_input};
 use super::{Host, HostError, Output, Script, Stdin, scripts};
@@ -32,7 +33,7 @@ impl Host {
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
             .collect();
         let mut args = self.about_data();
-        args.extend([format!("{stamp}-{word}"), scripts::DATA_ENTRIES.to_owned()]);
+        args.extend([format!("{stamp}-{word}"), scripts::DATA_ENTRIES.text.to_owned()]);
         let output = self.call(operation, scripts::DATA, args, no_input()).await?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         if said.lines().last() != Some("done") {
@@ -93,18 +94,18 @@ impl Host {
 
     /// A script that works below the data, as the account that they belong to: root never does, because that account could
     /// exchange what is there for a link to anywhere else. Refused where it could exchange the directory itself.
-    pub(super) fn as_owner(&self, idle: Idle, text: &'static str, args: &[String]) -> Script {
+    pub(super) fn as_owner(&self, idle: Idle, script: HostScript, args: &[String]) -> Script {
         let idle = match idle {
             Idle::Required => "1",
             Idle::NotNeeded => "0",
         };
         let mut all = vec![idle.to_owned()];
         all.extend(self.about_data());
-        all.push(text.to_owned());
+        all.push(script.text.to_owned());
         all.extend_from_slice(args);
         Script {
-            text: scripts::AS_OWNER,
-            args: all,
+            limits: script.limits,
+            ..scripts::AS_OWNER.with(all)
         }
     }
 
@@ -113,12 +114,16 @@ impl Host {
         &self,
         operation: &str,
         idle: Idle,
-        text: &'static str,
+        script: HostScript,
         args: &[String],
         stdin: Stdin,
     ) -> Result<Output, HostError> {
-        let Script { text, args } = self.as_owner(idle, text, args);
-        self.call(operation, text, args, stdin).await
+        let Script { args, limits, .. } = self.as_owner(idle, script, args);
+        let script = HostScript {
+            limits,
+            ..scripts::AS_OWNER
+        };
+        self.call(operation, script, args, stdin).await
     }
 
     /// Writes quorate's marker into the data directory: whose data this is, for [`super::DataFacts::marker`].

@@ -1,5 +1,6 @@
 //! This machine, without SSH: scripts are child processes, tunnels are plain TCP connections.
 
+use std::io;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,11 +12,17 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
+use super::transport::MOST_STDERR;
 use super::{Duplex, HostError, Output, Running, Script, Stdin, TOOLS, Transport};
+use crate::bounds::{self, Exceeded, Patience};
 use crate::inventory::NodeName;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const CHUNK: usize = 64 * 1024;
+
+/// `$0` is the seconds that the script may take where nobody waits for it (or nothing), and the rest is its command line.
+const LOADER: &str = r#"if [ -n "$0" ] && command -v timeout >/dev/null; then exec timeout -k 10 "$0" /bin/sh -c "$@"; fi
+exec /bin/sh -c "$@""#;
 
 /// Runs scripts on this machine with the rights of this program. As over SSH, a script whose `run` is given up goes on to
 /// its end, with its input closed.
@@ -36,7 +43,9 @@ impl LocalTransport {
     fn start(&self, script: &Script) -> Result<Child, HostError> {
         self.exchanges.fetch_add(1, Ordering::Relaxed);
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(script.text).arg("quorate").args(&script.args);
+        let there = script.limits.there.map(|limit| limit.as_secs().max(1).to_string());
+        command.args(["-c", LOADER, &there.unwrap_or_default()]);
+        command.arg(script.text).arg("quorate").args(&script.args);
         command.env_clear().env("PATH", TOOLS).env("LC_ALL", "C");
         // On the operator's own machine the operator says where what is temporary goes.
         command.envs(std::env::var_os("TMPDIR").map(|dir| ("TMPDIR", dir)));
@@ -63,47 +72,79 @@ impl Transport for LocalTransport {
     async fn run(&self, script: &Script, mut stdin: Stdin) -> Result<Output, HostError> {
         let mut child = self.start(script)?;
         let (writer, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let patience = Patience::new(script.limits.time);
         let feed = async {
-            let Some(mut writer) = writer else { return Ok(()) };
-            match tokio::io::copy(&mut stdin, &mut writer).await {
-                // A script that ends without reading everything has its reasons, and a status.
-                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-                other => other.map(drop),
+            let Some(mut writer) = writer else {
+                return Ok::<_, io::Error>(());
+            };
+            let mut piece = BytesMut::new();
+            loop {
+                piece.reserve(CHUNK);
+                if stdin.read_buf(&mut piece).await? == 0 {
+                    return Ok(());
+                }
+                match writer.write_all(&piece.split()).await {
+                    // A script that ends without reading everything has its reasons, and a status.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                    taken => taken?,
+                }
+                patience.renew();
             }
         };
         let collect = async {
             let (mut out, mut err) = (Vec::new(), Vec::new());
             tokio::try_join!(
                 async {
-                    match &mut stdout {
-                        Some(stdout) => stdout.read_to_end(&mut out).await,
-                        None => Ok(0),
+                    let Some(stdout) = &mut stdout else { return Ok(()) };
+                    let mut piece = BytesMut::with_capacity(CHUNK);
+                    while stdout.read_buf(&mut piece).await? > 0 {
+                        bounds::keep(&mut out, &piece.split(), script.limits.bytes)?;
+                        piece.reserve(CHUNK);
                     }
+                    Ok(())
                 },
                 async {
                     match &mut stderr {
-                        Some(stderr) => stderr.read_to_end(&mut err).await,
-                        None => Ok(0),
+                        Some(stderr) => bounds::read_last(stderr, &mut err, MOST_STDERR).await,
+                        None => Ok(()),
                     }
                 },
             )?;
-            Ok::<_, std::io::Error>((out, err, child.wait().await?))
+            Ok::<_, io::Error>((out, err, child.wait().await?))
         };
         tokio::pin!(feed, collect);
         // The end of the script decides: it may end while there still is input that nobody will read.
-        let finished = tokio::select! {
-            finished = &mut collect => finished,
-            fed = &mut feed => match fed {
-                Ok(()) => collect.await,
-                Err(error) => {
-                    // Its input is closed now: it cleans up and ends. What it says of that is not the cause.
-                    let _ = collect.await;
-                    return Err(self.lost("reading the data to send", error));
-                }
-            },
+        let work = async {
+            tokio::select! {
+                finished = &mut collect => Ok(finished),
+                fed = &mut feed => match fed {
+                    Ok(()) => Ok(collect.await),
+                    Err(error) => {
+                        // Its input is closed now: it cleans up and ends. What it says of that is not the cause.
+                        let _ = collect.await;
+                        Err(self.lost("reading the data to send", error))
+                    }
+                },
+            }
         };
-        let (stdout, stderr, status) = finished.map_err(|error| self.lost("running a script", error))?;
+        let finished = tokio::select! {
+            finished = work => finished?,
+            over = patience.over() => Err(over.into()),
+        };
+        let (stdout, stderr, status) = match finished {
+            Ok(finished) => finished,
+            Err(error) => {
+                return match error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()) {
+                    Some(exceeded) => Ok(Output {
+                        over: Some(*exceeded),
+                        ..Output::default()
+                    }),
+                    None => Err(self.lost("running a script", error)),
+                };
+            }
+        };
         Ok(Output {
+            over: None,
             status: status.code(),
             stdout,
             stderr: String::from_utf8_lossy(&stderr).into_owned(),
@@ -139,7 +180,7 @@ impl Transport for LocalTransport {
                 let mut text = Vec::new();
                 if let Some(mut errors) = errors {
                     // What was read until an error is still worth showing.
-                    let _ = errors.read_to_end(&mut text).await;
+                    let _ = bounds::read_last(&mut errors, &mut text, MOST_STDERR).await;
                 }
                 text
             };
@@ -147,6 +188,7 @@ impl Transport for LocalTransport {
             feed.abort();
             match status {
                 Ok(status) => Ok(Output {
+                    over: None,
                     status: status.code(),
                     stdout: Vec::new(),
                     stderr: String::from_utf8_lossy(&stderr).into_owned(),
@@ -189,6 +231,7 @@ impl Transport for LocalTransport {
 mod tests {
     use super::super::verbs::{input, no_input};
     use super::*;
+    use crate::bounds::Limits;
 
     fn transport() -> LocalTransport {
         LocalTransport::new("here".parse().unwrap())
@@ -198,6 +241,7 @@ mod tests {
         Script {
             text,
             args: args.iter().map(|a| (*a).to_owned()).collect(),
+            limits: Limits::answer(4 << 20, 60),
         }
     }
 
@@ -226,7 +270,35 @@ mod tests {
     async fn much_output_on_both_sides_does_not_block() {
         let text = "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2";
         let output = transport().run(&script(text, &[]), no_input()).await.unwrap();
-        assert_eq!((output.stdout.len(), output.stderr.len()), (3_000_000, 3_000_000));
+        assert_eq!((output.stdout.len(), output.stderr.len()), (3_000_000, MOST_STDERR));
+    }
+
+    #[tokio::test]
+    async fn what_says_too_much_or_never_ends_is_given_up_and_does_not_stay() {
+        let endless = transport()
+            .run(&script("cat /dev/zero", &[]), no_input())
+            .await
+            .unwrap();
+        assert_eq!(endless.over, Some(Exceeded::Bytes(4 << 20)));
+
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let mut idle = script("sleep 600 & echo $! >\"$1\"; wait", &[pid.to_str().unwrap()]);
+        idle.limits.time = Some(Duration::from_millis(300));
+        idle.limits.there = Some(Duration::from_secs(1));
+        let idle = transport().run(&idle, no_input()).await.unwrap();
+        assert_eq!(idle.over, Some(Exceeded::Time(Duration::from_millis(300))));
+        // The machine itself ends it, with what it has started.
+        let child = std::fs::read_to_string(&pid).unwrap();
+        let proc = format!("/proc/{}/stat", child.trim());
+        let runs = || std::fs::read_to_string(&proc).is_ok_and(|stat| !stat.contains(") Z "));
+        tokio::time::timeout(Duration::from_secs(20), async {
+            while runs() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .expect("it ends");
     }
 
     #[tokio::test]

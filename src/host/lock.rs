@@ -12,12 +12,15 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::facts_parser::lock_holder;
 use super::trouble::{not_understood, script_failed};
-use super::{Host, HostError, LockHolder, Running, Script, scripts};
+use super::{Host, HostError, LockHolder, Running, scripts};
+use crate::bounds;
 
 /// How often the holder says that it lives; the script gives up after 60 s of silence.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long taking or giving back the lock may take; a theft waits up to 3 s for the other script to go.
 const LIMIT: Duration = Duration::from_secs(20);
+/// A holder's name and a few words, in one line.
+const LONGEST: u64 = 64 * 1024;
 /// The script's exit status when somebody else holds the lock.
 const HELD: i32 = 75;
 const OPERATION: &str = "taking the lock";
@@ -97,10 +100,7 @@ impl Host {
         }
         let mut json = serde_json::to_vec(holder).map_err(|error| not_sensible(error.to_string()))?;
         json.push(b'\n');
-        let script = Script {
-            text: scripts::LOCK,
-            args: vec![self.paths.lock.to_string(), holder.id.clone(), steal.to_owned()],
-        };
+        let script = scripts::LOCK.with(vec![self.paths.lock.to_string(), holder.id.clone(), steal.to_owned()]);
         let mut running = self.transport.spawn(&script).await?;
         // When it has ended already, its answer below says why.
         let _ = running.stdin.send(Bytes::from(json)).await;
@@ -176,8 +176,8 @@ async fn first_line(stdout: &mut mpsc::Receiver<Bytes>) -> String {
     let mut text = Vec::new();
     while !text.contains(&b'\n') {
         match stdout.recv().await {
-            Some(chunk) => text.extend_from_slice(&chunk),
-            None => break,
+            Some(chunk) if bounds::keep(&mut text, &chunk, LONGEST).is_ok() => {}
+            _ => break,
         }
     }
     String::from_utf8_lossy(&text).lines().next().unwrap_or("").to_owned()

@@ -116,7 +116,14 @@ async fn a_client_that_is_killed_frees_the_lock() {
     let mut client = client.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let pipe: Stdio = client.stdout.take().unwrap().try_into().unwrap();
     let mut script = tokio::process::Command::new("sh");
-    script.args(["-c", scripts::LOCK, "sh", bed.desired.paths.lock.as_str(), "one", "0"]);
+    script.args([
+        "-c",
+        scripts::LOCK.text,
+        "sh",
+        bed.desired.paths.lock.as_str(),
+        "one",
+        "0",
+    ]);
     let mut script = script
         .stdin(pipe)
         .stdout(Stdio::null())

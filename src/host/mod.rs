@@ -62,3 +62,43 @@ pub use traffic::Connection;
 pub use transport::*;
 pub use trial::{TrialEnd, TrialProgram, TrialStand};
 pub use verbs::Host;
+
+#[cfg(any(test, feature = "lab"))]
+fn fuzz_query() -> (crate::inventory::HostPath, FactsQuery) {
+    let path = |text: &str| text.parse().expect("a path");
+    let query = FactsQuery {
+        contents: vec![path("/etc/etcd/etcd-config.yml")],
+        hashes: vec![path("/etc/etcd/pki/ca.crt")],
+        ports: vec![2379, 2380],
+        disks: vec![path("/var/lib/etcd")],
+        ..FactsQuery::default()
+    };
+    (path("/opt/quorate/etcd"), query)
+}
+
+/// What a look at a host says, for `crate::fuzz`.
+#[cfg(any(test, feature = "lab"))]
+pub(crate) fn fuzz_facts(text: &str) {
+    let (bin, query) = fuzz_query();
+    let sent = observe::Sent { at: 0.0, answered: 1.0 };
+    std::hint::black_box(facts_parser::host_facts(text, &bin, &query, sent).is_ok());
+    std::hint::black_box(facts_parser::member_facts(text, &bin).is_ok());
+}
+
+/// What other scripts say, for `crate::fuzz`.
+#[cfg(any(test, feature = "lab"))]
+pub(crate) fn fuzz_answers(text: &str) {
+    let (bin, _) = fuzz_query();
+    std::hint::black_box(service_parser::service_facts(text, &bin).is_ok());
+    std::hint::black_box(clients::fuzz(text));
+    std::hint::black_box(facts_parser::lock_holder(text, true));
+    std::hint::black_box(trouble::script_failed(
+        &"etcd-1".parse().expect("a name"),
+        "x",
+        &Output {
+            status: Some(70),
+            stderr: text.to_owned(),
+            ..Output::default()
+        },
+    ));
+}

@@ -66,7 +66,7 @@ impl Host {
             paths.lock.to_string(),
             MARKER.to_owned(),
             paths.config.to_string(),
-            scripts::LOOK_INSIDE.to_owned(),
+            scripts::LOOK_INSIDE.text.to_owned(),
         ];
         for path in &query.contents {
             let kind = if path.as_str().ends_with(".key") { 'h' } else { 'c' };

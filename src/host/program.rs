@@ -2,8 +2,9 @@
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::trouble::script_failed;
-use super::{Host, HostError, Output, Running, Script, Stdin, scripts};
+use super::trouble::{passed, script_failed};
+use super::{Host, HostError, Output, Running, Stdin, scripts};
+use crate::bounds::Pace;
 use crate::inventory::HostPath;
 
 impl Host {
@@ -13,16 +14,19 @@ impl Host {
     /// # Errors
     /// When the host cannot be reached.
     pub async fn run_program(&self, argv: &[String], stdin: Stdin) -> Result<Output, HostError> {
-        self.transport.run(&program(argv), stdin).await
+        self.transport
+            .run(&scripts::RUN_PROGRAM.with(argv.to_vec()), stdin)
+            .await
     }
 
-    /// Copies a file of the host to `to`; returns how many bytes there were.
+    /// Copies a file of the host, of no more than `most` bytes, to `to`; returns how many there were.
     ///
     /// # Errors
     /// When it cannot be read to its end on the host, or not be written here.
     pub async fn receive_file(
         &self,
         path: &HostPath,
+        most: u64,
         to: &mut (dyn AsyncWrite + Unpin + Send),
     ) -> Result<u64, HostError> {
         let operation = format!("reading {path}");
@@ -31,40 +35,31 @@ impl Host {
             operation: operation.clone(),
             why: format!("cannot write it locally: {error}"),
         };
-        let script = Script {
-            text: scripts::READ,
-            args: vec![path.to_string()],
-        };
+        let script = scripts::READ.with(vec![path.to_string()]);
         let mut running = self.transport.spawn(&script).await?;
-        let mut received = 0;
-        while let Some(chunk) = running.stdout.recv().await {
+        let mut pace = Pace::new(most);
+        let over = |exceeded| passed(&self.node, &operation, exceeded);
+        while let Some(chunk) = pace.wait(running.stdout.recv()).await.map_err(over)? {
+            pace.count(chunk.len()).map_err(over)?;
             to.write_all(&chunk).await.map_err(local)?;
-            received += chunk.len() as u64;
         }
         to.flush().await.map_err(local)?;
         let output = finished(self, &operation, running).await?;
         // Without a clean end the file may have been cut off.
         if output.ok() {
-            Ok(received)
+            Ok(pace.came())
         } else {
             Err(script_failed(&self.node, &operation, &output))
         }
     }
 }
 
-fn program(argv: &[String]) -> Script {
-    Script {
-        text: scripts::RUN_PROGRAM,
-        args: argv.to_vec(),
-    }
-}
-
 async fn finished(host: &Host, operation: &str, running: Running) -> Result<Output, HostError> {
-    running.done.await.unwrap_or_else(|error| {
+    running.end().await.unwrap_or_else(|| {
         Err(HostError::Lost {
             node: host.node.clone(),
             operation: operation.to_owned(),
-            why: error.to_string(),
+            why: "the script on the host did not finish".to_owned(),
         })
     })
 }
@@ -102,14 +97,14 @@ mod tests {
         let mut received = Vec::new();
         let count = bed
             .host()
-            .receive_file(&bed.path("snapshot"), &mut received)
+            .receive_file(&bed.path("snapshot"), 1 << 20, &mut received)
             .await
             .unwrap();
         assert_eq!((count, received == bytes), (700_000, true));
 
         let error = bed
             .host()
-            .receive_file(&bed.path("none"), &mut Vec::new())
+            .receive_file(&bed.path("none"), 1 << 20, &mut Vec::new())
             .await
             .unwrap_err();
         assert!(error.to_string().contains("No such file"), "{error}");

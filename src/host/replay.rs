@@ -1,20 +1,19 @@
 //! What a member goes through again when it starts, read from its disk whether it runs or not.
 
-use std::io::Read;
-
 use flate2::bufread::GzDecoder;
 
 use super::data::Idle;
 use super::trouble::not_understood;
 use super::verbs::no_input;
 use super::{Host, HostError, scripts};
+use crate::bounds;
 
 /// Segments of 64 MB that are read at most. A snapshot of the raft log is due every 10 000 entries (100 000 before 3.6), so
 /// more lie after the newest one only where entries are huge.
 const MOST_SEGMENTS: usize = 8;
 
-/// No segment is longer (64 MB and the last entries); more is not read.
-const LONGEST: u64 = 512 << 20;
+/// No segment is longer: 64 MB, and the last entries.
+const LONGEST: u64 = 128 << 20;
 
 /// A member's raft log from its newest snapshot on.
 #[derive(Debug, Clone)]
@@ -54,9 +53,8 @@ impl Host {
         let mut segments = Vec::new();
         for name in names.split(' ') {
             let mut unpacker = GzDecoder::new(packed);
-            let mut segment = Vec::new();
-            let read = unpacker.by_ref().take(LONGEST).read_to_end(&mut segment);
-            read.map_err(|error| odd(&format!("{name}: {error}")))?;
+            let read = bounds::read(&mut unpacker, LONGEST);
+            let mut segment = read.map_err(|error| odd(&format!("{name}: {error}")))?;
             packed = unpacker.into_inner();
             // The rest of it is zeros, put there ahead of time.
             let used = segment.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);

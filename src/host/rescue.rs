@@ -1,17 +1,16 @@
 //! What is left of a member whose cluster is gone: its raft log, and its data on a private etcd.
 
-use std::io::Read;
-
 use flate2::read::GzDecoder;
 
 use super::data::Idle;
 use super::trouble::not_understood;
 use super::verbs::no_input;
 use super::{Host, HostError, Running, scripts};
+use crate::bounds;
 use crate::inventory::{HostPath, NodeName};
 
-/// No segment is longer (64 MB and the last entries); more is not read.
-const LONGEST: u64 = 512 << 20;
+/// No segment is longer: 64 MB, and the last entries.
+const LONGEST: u64 = 128 << 20;
 
 /// The newest WAL segment of a member.
 #[derive(Debug, Clone)]
@@ -51,12 +50,11 @@ impl Host {
         let (Some(name), Some(packing), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(odd("the host did not report which segment it is"));
         };
-        let mut bytes = Vec::new();
         let read = match packing {
-            b"gzip" => GzDecoder::new(rest).take(LONGEST).read_to_end(&mut bytes),
-            _ => rest.take(LONGEST).read_to_end(&mut bytes),
+            b"gzip" => bounds::read(GzDecoder::new(rest), LONGEST),
+            _ => bounds::read(rest, LONGEST),
         };
-        read.map_err(|error| odd(&error.to_string()))?;
+        let bytes = read.map_err(|error| odd(&error.to_string()))?;
         Ok(WalSegment {
             name: String::from_utf8_lossy(name).into_owned(),
             bytes,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::trouble::not_understood;
 use super::verbs::{input, no_input};
-use super::{DataFacts, Host, HostError, Output, Running, Script, ServiceFacts, facts_parser, scripts, service_parser};
+use super::{DataFacts, Host, HostError, Output, Running, ServiceFacts, facts_parser, scripts, service_parser};
 use crate::inventory::{DesiredHost, HostPath, MARKER, Paths, ServiceManager, Version};
 
 /// How long `restart` waits for the old process to go; the unit's TimeoutStopSec is 60 s.
@@ -72,15 +72,18 @@ impl Host {
     async fn control(&self, operation: &str, verb: &str, limit: Duration) -> Result<Output, HostError> {
         let seconds = limit.as_secs().max(1).to_string();
         let verb = verb.to_owned();
+        // Twice: a process that does not go in time is killed, and waited for again.
+        let within = limit * 2 + Duration::from_secs(60);
         match self.manager {
             ServiceManager::Systemd => {
                 let args = vec![verb, self.unit(), seconds];
-                self.call(operation, scripts::SYSTEMD, args, no_input()).await
+                let script = scripts::SYSTEMD.within(within);
+                self.call(operation, script, args, no_input()).await
             }
             ServiceManager::Process => {
                 let args = vec![verb, self.paths.run.to_string(), seconds];
-                self.call(operation, scripts::PROCESS, args, input(scripts::SUPERVISE))
-                    .await
+                let script = scripts::PROCESS.within(within);
+                self.call(operation, script, args, input(scripts::SUPERVISE.text)).await
             }
         }
     }
@@ -119,7 +122,7 @@ impl Host {
             self.wal_word(),
             MARKER.to_owned(),
             paths.config.to_string(),
-            scripts::LOOK_INSIDE.to_owned(),
+            scripts::LOOK_INSIDE.text.to_owned(),
         ];
         let output = self.call(operation, scripts::MEMBER_STATUS, args, no_input()).await?;
         facts_parser::member_facts(&String::from_utf8_lossy(&output.stdout), &paths.bin)
@@ -148,10 +151,7 @@ impl Host {
     /// # Errors
     /// When the host cannot be reached.
     pub async fn follow_journal(&self, lines: u32) -> Result<Running, HostError> {
-        let script = Script {
-            text: scripts::JOURNAL,
-            args: self.journal_args(lines, "1"),
-        };
+        let script = scripts::FOLLOW.with(self.journal_args(lines, "1"));
         self.transport.spawn(&script).await
     }
 

@@ -12,7 +12,7 @@ struct Stopper(Testbed);
 
 impl Drop for Stopper {
     fn drop(&mut self) {
-        let script = format!("{}\n", scripts::PROCESS);
+        let script = format!("{}\n", scripts::PROCESS.text);
         let run = self.0.desired.paths.run.to_string();
         let mut stop = std::process::Command::new("sh");
         let _ = stop.args(["-c", &script, "sh", "stop", &run, "5"]).output();

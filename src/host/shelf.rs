@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::trouble::{not_understood, script_failed};
+use super::scripts::HostScript;
+use super::trouble::{not_understood, passed, script_failed};
 use super::verbs::no_input;
 use super::{HostError, Output, Running, Script, Stdin, Transport, scripts};
+use crate::bounds::Exceeded;
 use crate::inventory::NodeName;
 
 /// A directory on a machine with a connection to it.
@@ -31,9 +33,8 @@ impl Shelf {
     /// When it cannot be written, or something else arrives.
     pub async fn put(&self, name: &str, sha256: &str, content: Stdin) -> Result<bool, HostError> {
         let operation = "keeping a file";
-        let output = self
-            .call(operation, &["put", &self.directory, name, sha256], content)
-            .await?;
+        let args = ["put", &self.directory, name, sha256];
+        let output = self.call(operation, scripts::SHELF, &args, content).await?;
         match output.stdout.as_slice() {
             b"done\n" => Ok(true),
             b"exists\n" => Ok(false),
@@ -51,7 +52,12 @@ impl Shelf {
     /// When the host cannot be reached.
     pub async fn list(&self) -> Result<Vec<(u64, String)>, HostError> {
         let output = self
-            .call("listing files", &["list", &self.directory], no_input())
+            .call(
+                "listing files",
+                scripts::SHELF_LOOK,
+                &["list", &self.directory],
+                no_input(),
+            )
             .await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let lines = text.lines().filter_map(|line| line.split_once(' '));
@@ -67,7 +73,10 @@ impl Shelf {
     pub async fn begins(&self, name: &str, bytes: u64) -> Result<Vec<u8>, HostError> {
         let bytes = bytes.to_string();
         let args = ["begins", &self.directory, name, &bytes];
-        Ok(self.call("reading a file", &args, no_input()).await?.stdout)
+        Ok(self
+            .call("reading a file", scripts::SHELF_LOOK, &args, no_input())
+            .await?
+            .stdout)
     }
 
     /// Begins to read a file; its standard output is the content.
@@ -75,7 +84,8 @@ impl Shelf {
     /// # Errors
     /// When the host cannot be reached. A file that is not there shows at the end.
     pub async fn get(&self, name: &str) -> Result<Running, HostError> {
-        self.transport.spawn(&script(&["get", &self.directory, name])).await
+        let args = ["get", &self.directory, name];
+        self.transport.spawn(&script(scripts::SHELF_GET, &args)).await
     }
 
     /// Deletes a file.
@@ -83,9 +93,15 @@ impl Shelf {
     /// # Errors
     /// When that is not allowed.
     pub async fn delete(&self, name: &str) -> Result<(), HostError> {
-        self.call("deleting a file", &["delete", &self.directory, name], no_input())
+        let args = ["delete", &self.directory, name];
+        self.call("deleting a file", scripts::SHELF_LOOK, &args, no_input())
             .await
             .map(drop)
+    }
+
+    /// What passing a limit means.
+    pub fn passed(&self, operation: &str, exceeded: Exceeded) -> HostError {
+        passed(&self.node, operation, exceeded)
     }
 
     /// What a script that failed means.
@@ -93,8 +109,14 @@ impl Shelf {
         script_failed(&self.node, operation, output)
     }
 
-    async fn call(&self, operation: &str, args: &[&str], stdin: Stdin) -> Result<Output, HostError> {
-        let output = self.transport.run(&script(args), stdin).await?;
+    async fn call(
+        &self,
+        operation: &str,
+        host_script: HostScript,
+        args: &[&str],
+        stdin: Stdin,
+    ) -> Result<Output, HostError> {
+        let output = self.transport.run(&script(host_script, args), stdin).await?;
         match output.ok() {
             true => Ok(output),
             false => Err(script_failed(&self.node, operation, &output)),
@@ -102,9 +124,6 @@ impl Shelf {
     }
 }
 
-fn script(args: &[&str]) -> Script {
-    Script {
-        text: scripts::SHELF,
-        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-    }
+fn script(script: HostScript, args: &[&str]) -> Script {
+    script.with(args.iter().map(|arg| (*arg).to_owned()).collect())
 }

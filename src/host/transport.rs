@@ -1,17 +1,22 @@
 //! The narrow waist between quorate and a machine.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
+use crate::bounds::{Exceeded, Limits};
 use crate::inventory::NodeName;
 
 /// Where a script finds its programs, whatever the login has set: the usual places of a Linux system, NixOS included.
 pub const TOOLS: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/wrappers/bin:/run/current-system/sw/bin";
+
+/// Standard error is for the operator's eyes: its end, of so many bytes, is kept.
+pub(super) const MOST_STDERR: usize = 1 << 20;
 
 /// A POSIX shell script and its positional parameters.
 ///
@@ -26,6 +31,8 @@ pub struct Script {
     pub text: &'static str,
     /// `$1`, `$2`, ...
     pub args: Vec<String>,
+    /// What it may say and how long it may take; also how long it goes on when nobody waits for it any more.
+    pub limits: Limits,
 }
 
 /// What a script reads on its standard input.
@@ -38,8 +45,10 @@ pub struct Output {
     pub status: Option<i32>,
     /// Standard output.
     pub stdout: Vec<u8>,
-    /// Standard error, for the operator's eyes.
+    /// Standard error, for the operator's eyes: the last MiB of it.
     pub stderr: String,
+    /// The limit that it passed; it was given up then.
+    pub over: Option<Exceeded>,
 }
 
 impl Output {
@@ -57,6 +66,19 @@ pub struct Running {
     pub stdin: mpsc::Sender<Bytes>,
     /// Resolves when the script has ended (`Output.stdout` stays empty).
     pub done: tokio::task::JoinHandle<Result<Output, HostError>>,
+}
+
+impl Running {
+    /// How long a script may take to its end that has nothing more to say, or was told to go.
+    const FAREWELL: Duration = Duration::from_secs(60);
+
+    /// Closes its input and waits for its end; `None` where that does not come within a minute. The host's own deadline is what
+    /// ends it then.
+    pub async fn end(self) -> Option<Result<Output, HostError>> {
+        let Self { stdin, stdout, done } = self;
+        drop((stdin, stdout));
+        tokio::time::timeout(Self::FAREWELL, done).await.ok()?.ok()
+    }
 }
 
 /// A byte stream to a TCP port, as dialled from the host.

@@ -3,15 +3,22 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use tokio::time::timeout;
 
-use super::trouble::{not_understood, script_failed};
-use super::{HostError, Opener, Running, Script, Transport, Unpacker, scripts};
+use super::trouble::{not_understood, passed, script_failed};
+use super::{HostError, Opener, Running, Transport, Unpacker, scripts};
+use crate::bounds::Exceeded;
 use crate::inventory::{HostPath, NodeName, UserName};
 
 const OPERATION: &str = "testing etcd";
 const CHUNK: usize = 256 * 1024;
+/// How long a machine may take until the program is there and has been seen to run.
+const READY: Duration = Duration::from_secs(1800);
+/// How long the script may take to its end once it has nothing more to say.
+const FAREWELL: Duration = Duration::from_secs(60);
 /// The script says less than this of a log.
 const LONGEST: usize = 256 * 1024;
 
@@ -69,25 +76,29 @@ impl TrialStand {
                 sha256, len, unpacker, ..
             } => (dash(), sha256.clone(), *len, *unpacker),
         };
-        let script = Script {
-            text: scripts::TRIAL,
-            args: vec![
-                account.map_or_else(dash, ToString::to_string),
-                path,
-                sha256,
-                len.to_string(),
-                tool.map_or_else(dash, |tool| tool.tool().to_owned()),
-            ],
-        };
+        let script = scripts::TRIAL.with(vec![
+            account.map_or_else(dash, ToString::to_string),
+            path,
+            sha256,
+            len.to_string(),
+            tool.map_or_else(dash, |tool| tool.tool().to_owned()),
+        ]);
         let mut stand = Self {
             node: node.clone(),
             running: transport.spawn(&script).await?,
             heard: BytesMut::new(),
         };
-        if let TrialProgram::Sent { open, len, .. } = program {
-            stand.send_program(open.clone(), *len).await?;
-        }
-        match stand.line().await?.as_str() {
+        let making_ready = async {
+            if let TrialProgram::Sent { open, len, .. } = program {
+                stand.send_program(open.clone(), *len).await?;
+            }
+            stand.line().await
+        };
+        let line = timeout(READY, making_ready).await;
+        match line
+            .map_err(|_| passed(node, OPERATION, Exceeded::Time(READY)))??
+            .as_str()
+        {
             "ready" => Ok(stand),
             _ => Err(not_understood(
                 node,
@@ -153,11 +164,8 @@ impl TrialStand {
 
     /// Ends everything, and waits until nothing is left of it.
     pub async fn take_down(self) {
-        let Self { running, .. } = self;
-        drop(running.stdin);
-        drop(running.stdout);
         // Whatever it has to say by now is of no interest: it was asked to go.
-        let _ = running.done.await;
+        let _ = self.running.end().await;
     }
 
     async fn send_program(&mut self, open: Opener, len: u64) -> Result<(), HostError> {
@@ -219,7 +227,10 @@ impl TrialStand {
     }
 
     async fn why_it_ended(&mut self) -> HostError {
-        match (&mut self.running.done).await {
+        let Ok(ended) = timeout(FAREWELL, &mut self.running.done).await else {
+            return passed(&self.node, OPERATION, Exceeded::Time(FAREWELL));
+        };
+        match ended {
             Ok(Ok(output)) => script_failed(&self.node, OPERATION, &output),
             Ok(Err(error)) => error,
             Err(error) => not_understood(&self.node, OPERATION, error.to_string()),

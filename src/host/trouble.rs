@@ -1,6 +1,7 @@
 //! What a failed script says, turned into a cause and a hint.
 
 use super::{HostError, Output};
+use crate::bounds::Exceeded;
 use crate::inventory::NodeName;
 
 /// What `fail` of the scripts puts before its own words.
@@ -8,6 +9,9 @@ const OWN: &str = "quorate: ";
 
 /// The error for a script that did not end with status 0.
 pub(super) fn script_failed(node: &NodeName, operation: &str, output: &Output) -> HostError {
+    if let Some(exceeded) = output.over {
+        return passed(node, operation, exceeded);
+    }
     if output.status.is_none() {
         return HostError::Lost {
             node: node.clone(),
@@ -21,6 +25,18 @@ pub(super) fn script_failed(node: &NodeName, operation: &str, output: &Output) -
         operation: operation.to_owned(),
         hint: hint(&why),
         why,
+    }
+}
+
+/// The error for an answer that is longer, or takes longer, than it may.
+pub(super) fn passed(node: &NodeName, operation: &str, exceeded: Exceeded) -> HostError {
+    HostError::Script {
+        node: node.clone(),
+        operation: operation.to_owned(),
+        why: exceeded.to_string(),
+        hint: "inspect the host by hand (`quorate ssh`): load, disks that hang, programs that do not end, files that are too \
+               large"
+            .to_owned(),
     }
 }
 
@@ -111,6 +127,7 @@ mod tests {
             status: Some(70),
             stdout: Vec::new(),
             stderr: stderr.to_owned(),
+            over: None,
         };
         script_failed(&"a".parse().unwrap(), "push", &output)
     }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::scripts::HostScript;
 use super::trouble::script_failed;
-use super::{HostError, Output, Script, Stdin, Transport};
+use super::{HostError, Output, Stdin, Transport};
 use crate::inventory::{DesiredHost, NodeName, Paths, ServiceManager, ServiceName};
 
 /// One machine, the member on it, and the connection to it. Cheap to clone.
@@ -44,11 +45,11 @@ impl Host {
     pub(super) async fn call(
         &self,
         operation: &str,
-        text: &'static str,
+        script: HostScript,
         args: Vec<String>,
         stdin: Stdin,
     ) -> Result<Output, HostError> {
-        let output = self.transport.run(&Script { text, args }, stdin).await?;
+        let output = self.transport.run(&script.with(args), stdin).await?;
         if output.ok() {
             Ok(output)
         } else {

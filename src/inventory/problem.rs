@@ -122,13 +122,26 @@ impl Diagnostic for Problem {
 pub struct Problems {
     list: Vec<Problem>,
     source: NamedSource<String>,
+    /// Whether its lines can be shown.
+    shown: bool,
 }
+
+/// The longest line that problems are pointed out in. A line of more than 65,535 columns cannot be drawn (that is the width
+/// that Rust's formatting takes), and one that is nearly as long tells nobody anything.
+const LONGEST_LINE: usize = 2000;
 
 impl Problems {
     /// `list` (sorted by place here) found in `text`, which is shown as `name`.
     pub fn new(name: &str, text: &str, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|p| (p.line, p.column));
+        let shown = text.lines().all(|line| line.len() <= LONGEST_LINE);
+        if !shown {
+            for problem in &mut list {
+                problem.message = format!("line {}, column {}: {}", problem.line, problem.column, problem.message);
+            }
+        }
         Self {
+            shown,
             list,
             source: NamedSource::new(name, text.to_owned()),
         }
@@ -159,7 +172,7 @@ impl Diagnostic for Problems {
         self.list.iter().filter_map(|p| p.severity()).max()
     }
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        Some(&self.source)
+        self.shown.then_some(&self.source as &dyn miette::SourceCode)
     }
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
         Some(Box::new(self.list.iter().map(|p| p as &dyn Diagnostic)))

@@ -26,6 +26,7 @@ impl Line {
 impl Transport for Line {
     async fn run(&self, _: &Script, _: Stdin) -> Result<Output, HostError> {
         self.lost(Output {
+            over: None,
             status: Some(0),
             stdout: b"here".to_vec(),
             stderr: String::new(),

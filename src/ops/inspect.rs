@@ -60,10 +60,17 @@ async fn port(fleet: &Arc<Fleet>, spec: &DesiredHost, port: u16, file: &str, tls
     }
 }
 
+/// A certificate, with those above it.
+const LARGEST_CERTIFICATE: u64 = 1 << 20;
+
 /// The certificate in a file of the host, DER.
 async fn certificate(fleet: &Arc<Fleet>, spec: &DesiredHost, path: &HostPath) -> Result<Vec<u8>, StepError> {
     let mut text = Vec::new();
-    fleet.host(spec).await?.receive_file(path, &mut text).await?;
+    fleet
+        .host(spec)
+        .await?
+        .receive_file(path, LARGEST_CERTIFICATE, &mut text)
+        .await?;
     let certificate = crate::pki::Certificate::from_pem(&String::from_utf8_lossy(&text))
         .map_err(|error| StepError::new(format!("{}: {path}: {error}", spec.name)))?;
     Ok(certificate.der().to_vec())

@@ -11,7 +11,9 @@ use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::mpsc;
 
+use crate::backup::LARGEST_BACKUP;
 use crate::backup::place::{Place, PlaceError, Progress, Stored, is_sealed_name};
+use crate::bounds::{Exceeded, Pace};
 use crate::host::{HostError, Shelf};
 
 /// A directory on another host, over SSH.
@@ -94,17 +96,16 @@ impl Place for RemotePlace {
             .open(to)
             .await
             .map_err(local)?;
-        let mut done = 0;
-        while let Some(chunk) = running.stdout.recv().await {
+        let mut pace = Pace::new(LARGEST_BACKUP);
+        let over = |exceeded| failed(self.shelf.passed("reading a file", exceeded));
+        while let Some(chunk) = pace.wait(running.stdout.recv()).await.map_err(over)? {
+            pace.count(chunk.len()).map_err(over)?;
             output.write_all(&chunk).await.map_err(local)?;
-            done += chunk.len() as u64;
-            progress(done, None);
+            progress(pace.came(), None);
         }
         output.sync_all().await.map_err(local)?;
-        let ended = match running.done.await {
-            Ok(ended) => ended.map_err(failed)?,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
+        let unfinished = || over(Exceeded::Time(Pace::IDLE));
+        let ended = running.end().await.ok_or_else(unfinished)?.map_err(failed)?;
         match ended.ok() {
             true => Ok(()),
             false => Err(failed(self.shelf.failed("reading a file", &ended))),

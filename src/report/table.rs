@@ -28,10 +28,19 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// `text` on one line, nothing special.
+    /// No cell is longer, in characters: what hosts and members call themselves has limits of megabytes only, and columns are
+    /// counted in sixteen bits below.
+    const LONGEST: usize = 2000;
+
+    /// `text` on one line, nothing special; cut where it is longer than any sentence.
     pub fn new(text: impl Into<String>) -> Self {
+        let mut text = one_line(&text.into());
+        if let Some((at, _)) = text.char_indices().nth(Self::LONGEST) {
+            text.truncate(at);
+            text.push_str("...");
+        }
         Self {
-            text: one_line(&text.into()),
+            text,
             tone: Tone::Plain,
         }
     }
@@ -285,6 +294,26 @@ mod tests {
           NOTE     cannot be reached: connection
                    refused by 10.0.0.12 port 22
         ");
+    }
+
+    #[test]
+    fn a_name_of_megabytes_is_cut() {
+        let mut table = members();
+        let name = "漢".repeat(1 << 20);
+        table.row([
+            name.as_str().into(),
+            name.as_str().into(),
+            "-".into(),
+            name.as_str().into(),
+        ]);
+        for width in [None, Some(80), Some(u16::MAX)] {
+            let shown = table.render(width, false);
+            assert!(
+                shown.contains("etcd-1") && shown.len() < 64_000,
+                "{width:?}: {}",
+                shown.len()
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod airgap;
 mod backup;
+mod bounds;
 mod clients_firewall;
 mod clients_kube;
 mod clients_lb;

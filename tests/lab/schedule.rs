@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::Value;
 
-use crate::harness::{Host, Lab, S3_PORT, current, plain_inventory, s3, wait_until};
+use crate::harness::{Host, Lab, S3_PORT, current, plain_inventory, s3_that_only_adds, wait_until};
 use crate::signatures::forged;
 
 /// Three members; n4 keeps backups and is reached over SSH, as from any host of a company.
@@ -184,11 +184,12 @@ fn one_member_backs_up_each_round_and_the_next_one_when_it_is_down() {
     assert!(!scheduled(&lab, &place).is_empty(), "backups are kept");
 }
 
-/// With authentication on etcd gives snapshots only to the role `root`, which the members get with the schedule.
+/// With authentication on etcd gives snapshots only to the role `root`, which the members get with the schedule. The hosts'
+/// credentials are those of `docs/backups.md`: they add and read, and delete nothing.
 #[test]
 fn backups_go_to_s3_and_come_from_a_cluster_with_authentication_on() {
     let (lab, _) = lab();
-    let _s3 = s3(&lab);
+    let (_s3, secret) = s3_that_only_adds(&lab);
     // As the hosts reach it: on the operator's side of the switch.
     let (network, _) = lab.host("n1").address.rsplit_once('.').expect("an address");
     let endpoint = format!("http://{network}.1:{S3_PORT}");
@@ -209,7 +210,7 @@ fn backups_go_to_s3_and_come_from_a_cluster_with_authentication_on() {
         let kept = host.sh("stat -c '%a %U:%G %n' /etc/etcd/etcd-backup/s3-credentials");
         assert_eq!(kept.trim(), "640 root:etcd /etc/etcd/etcd-backup/s3-credentials");
         let unit = host.sh("cat /etc/systemd/system/etcd-backup.*; journalctl --no-pager -u etcd-backup");
-        assert!(unit.contains(&endpoint) && !unit.contains("testsecret"), "{unit}");
+        assert!(unit.contains(&endpoint) && !unit.contains(&secret), "{unit}");
     }
 
     let at_s3 = |arguments: &[&str]| {
@@ -218,9 +219,11 @@ fn backups_go_to_s3_and_come_from_a_cluster_with_authentication_on() {
                 .env("AWS_ENDPOINT_URL", &endpoint)
                 .env("AWS_REGION", "us-east-1");
         };
-        lab.quorate_with(arguments, change, b"").ok()
+        lab.quorate_with(arguments, change, b"")
     };
-    let listed = at_s3(&["backup", "list", "--at", "s3://backups/etcd", "--output", "json"]).json();
+    let listed = at_s3(&["backup", "list", "--at", "s3://backups/etcd", "--output", "json"])
+        .ok()
+        .json();
     assert_eq!(
         listed["backups"].as_array().map(Vec::len),
         Some(1),
@@ -233,8 +236,105 @@ fn backups_go_to_s3_and_come_from_a_cluster_with_authentication_on() {
         "s3://backups/etcd",
         "--out",
         "fetched.qbackup",
-    ]);
+    ])
+    .ok();
     lab.quorate(&["backup", "verify", "fetched.qbackup"]).ok();
+
+    let place = "s3://backups/etcd";
+    for reason in ["one", "two"] {
+        at_s3(&["backup", "create", "--reason", reason, "--to", place]).ok();
+    }
+    let prune = ["backup", "prune", "--at", place, "--keep-last", "1", "--yes"];
+    let refused = at_s3(&prune);
+    assert_ne!(refused.status, Some(0), "{refused:?}");
+    let listed = at_s3(&["backup", "list", "--at", place, "--output", "json"])
+        .ok()
+        .json();
+    assert_eq!(
+        listed["backups"].as_array().map(Vec::len),
+        Some(3),
+        "all are there: {listed}"
+    );
+}
+
+/// As `docs/backups.md` has it: an account that needs no more than a shell, a directory that root empties, and no way to what
+/// was kept before.
+#[test]
+fn over_ssh_the_hosts_add_to_a_directory_that_somebody_else_empties() {
+    let lab = Lab::start(2);
+    lab.inventory(|hosts| plain_inventory(&current(), &hosts[..1]));
+    lab.quorate(&["trust", "--yes"]).ok();
+    lab.quorate(&["up", "--yes"]).ok();
+    let (member, keeper) = (lab.host("n1"), lab.host("n2"));
+    lab.knows(keeper);
+    let key = lab.home().join(".ssh/hosts");
+    let made = lab
+        .as_operator("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f", key.to_str().expect("a path")])
+        .status();
+    assert!(made.expect("ssh-keygen").success());
+    let public = fs::read_to_string(key.with_extension("pub")).expect("a key");
+    let network = member.address.rsplit_once('.').expect("an address").0;
+    keeper.sh(&format!(
+        "useradd --create-home --shell /bin/sh keeper && install -d -o keeper /home/keeper/.ssh && \
+         install -d -o keeper -m 0700 /srv/etcd-in && install -d -m 0755 /srv/etcd && \
+         printf '%s\\n' 'restrict,from=\"{network}.0/24\" {}' >/home/keeper/.ssh/authorized_keys",
+        public.trim()
+    ));
+    let stripped = Command::new("strip")
+        .args(["-o", "quorate-for-hosts", env!("CARGO_BIN_EXE_quorate")])
+        .current_dir(lab.dir())
+        .status();
+    assert!(stripped.expect("strip").success());
+    lab.edit(
+        "hosts:",
+        &format!(
+            "backup:\n  schedule: daily\n  to: ssh://keeper@{}/srv/etcd-in\n  identity: home/.ssh/hosts\nhosts:",
+            keeper.address
+        ),
+    );
+    lab.quorate(&["backup", "schedule", "--yes", "--program", "quorate-for-hosts"])
+        .ok()
+        .says(&["the first one was taken"]);
+    // Somebody who has taken a member over wants to keep a way to what arrives, and a link for root to follow.
+    keeper.sh(
+        "runuser -u keeper -- sh -c 'ln /srv/etcd-in/*.qbackup /home/keeper/mine && ln -s /etc/shadow /srv/etcd-in/x.qbackup'",
+    );
+    // What root does there every few minutes, as the docs have it, without waiting two of them.
+    let docs = include_str!("../../docs/backups.md");
+    let recipe = docs
+        .lines()
+        .find(|line| line.starts_with("find /srv/etcd-in"))
+        .expect("a recipe");
+    keeper.sh(&recipe.replace("-mmin +2 ", ""));
+    let kept = keeper.sh("cd /srv/etcd && sha256sum *.qbackup");
+    assert_eq!(kept.lines().count(), 1, "{kept}");
+
+    // Who has taken the member over has its credentials, and tries.
+    let attack = |what: &str| {
+        member.try_sh(&format!(
+            "runuser -u etcd -- ssh -i /etc/etcd/etcd-backup/identity -o UserKnownHostsFile=/etc/etcd/etcd-backup/known_hosts \
+             -o BatchMode=yes keeper@{} '{what}'",
+            keeper.address
+        ))
+    };
+    assert_eq!(
+        attack("id -un").ok().stdout.trim(),
+        "keeper",
+        "the credentials are good for a login"
+    );
+    for what in [
+        "rm -f /srv/etcd/*.qbackup",
+        "for f in /srv/etcd/*; do echo forged >$f; done",
+        "mv /srv/etcd /srv/gone",
+        "ln -sf /etc/passwd /srv/etcd/a.qbackup",
+    ] {
+        attack(what);
+    }
+    keeper.sh("echo forged | runuser -u keeper -- tee /home/keeper/mine >/dev/null");
+    assert_eq!(keeper.sh("cd /srv/etcd && sha256sum *.qbackup"), kept);
+    let place = format!("ssh://root@{}/srv/etcd", keeper.address);
+    assert_eq!(scheduled(&lab, &place).len(), 1, "the operator finds it there");
 }
 
 #[test]

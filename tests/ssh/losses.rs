@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use quorate::bounds::{Exceeded, Limits};
 use quorate::host::ssh::SshEnvironment;
 use quorate::host::{HostError, Transport as _};
 use quorate::inventory::SshTarget;
@@ -231,4 +232,80 @@ async fn a_host_that_freezes_in_the_middle_of_a_push_is_given_up_too() {
         "{error}"
     );
     assert!(frozen.elapsed() < Duration::from_secs(5), "{:?}", frozen.elapsed());
+}
+
+/// What has been going on there for too long ends by itself, with all that it has started.
+async fn ends(pid: &str) {
+    let stat = format!("/proc/{pid}/stat");
+    let runs = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    within(30, async {
+        while runs() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_says_too_much_is_given_up_and_its_connection_lives() {
+    let server = Server::start();
+    let host = server.connect().await;
+    let mut endless = script("cat /dev/zero", &[]);
+    endless.limits = Limits::answer(1 << 20, 60);
+    let output = within(30, host.run(&endless, stdin(""))).await.unwrap();
+    assert_eq!(output.over, Some(Exceeded::Bytes(1 << 20)));
+    assert!(!output.ok());
+    // On standard error nobody waits for the end, and the last of it is kept.
+    let mut chatter = script("head -c 5000000 /dev/zero | tr '\\0' x >&2; echo done", &[]);
+    chatter.limits = Limits::answer(1 << 20, 60);
+    let output = within(30, host.run(&chatter, stdin(""))).await.unwrap();
+    assert_eq!(
+        (output.stdout.as_slice(), output.stderr.len()),
+        (&b"done\n"[..], 1 << 20)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uname_that_never_ends_is_given_up_and_does_not_stay_on_the_host() {
+    let server = Server::start();
+    let host = server.connect().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (seconds, pid) = (Duration::from_millis(700), dir.path().join("pid"));
+    let text = "uname() { sleep 600 & echo $! >\"$1\"; wait; }; uname \"$1\"";
+    let mut endless = script(text, &[pid.to_str().unwrap()]);
+    endless.limits = Limits {
+        time: Some(seconds),
+        there: Some(Duration::from_secs(2)),
+        ..Limits::answer(1 << 20, 1)
+    };
+    let output = within(20, host.run(&endless, stdin(""))).await.unwrap();
+    assert_eq!(output.over, Some(Exceeded::Time(seconds)));
+    ends(std::fs::read_to_string(&pid).unwrap().trim()).await;
+
+    // The same where the connection is gone before.
+    let mut left = script(text, &[pid.to_str().unwrap()]);
+    left.limits.there = Some(Duration::from_secs(2));
+    std::fs::remove_file(&pid).unwrap();
+    let lost = tokio::time::timeout(Duration::from_secs(1), host.run(&left, stdin(""))).await;
+    assert!(lost.is_err(), "it does not end");
+    drop(host);
+    ends(std::fs::read_to_string(&pid).unwrap().trim()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_slowly_is_waited_for_as_long_as_it_comes_on() {
+    let server = Server::start();
+    let host = server.connect().await;
+    let (mut to, from) = tokio::io::duplex(64);
+    let mut count = script("wc -c", &[]);
+    count.limits.time = Some(Duration::from_secs(1));
+    let slowly = async {
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::io::AsyncWriteExt::write_all(&mut to, b"x").await.unwrap();
+        }
+        drop(to);
+    };
+    let (output, ()) = within(30, async { tokio::join!(host.run(&count, Box::pin(from)), slowly) }).await;
+    assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap().trim(), "8");
 }

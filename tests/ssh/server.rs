@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use quorate::bounds::Limits;
 use quorate::host::ssh::{HostKey, SshEnvironment, SshTransport, connect, pin};
 use quorate::host::{HostError, Output, Script, SecretSource, Transport as _};
 use quorate::inventory::{NodeName, SshTarget, Sudo};
@@ -224,6 +225,7 @@ pub fn script(text: &'static str, args: &[&str]) -> Script {
     Script {
         text,
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        limits: Limits::answer(64 << 20, 120),
     }
 }
 

@@ -17,6 +17,9 @@ pub enum PlaceError {
         operation: &'static str,
         why: String,
     },
+    /// Somebody has filled it.
+    #[error("there are {files} files with the name of a backup; the limit is {most}")]
+    Crowded { files: usize, most: usize },
     /// A file of that name is there.
     #[error("{place} already has {name}")]
     Exists { place: String, name: String },
@@ -48,6 +51,7 @@ impl PlaceError {
                 "check the address, AWS_ENDPOINT_URL and AWS_REGION for storage that is not Amazon's, and the permissions of these \
                  credentials"
             }
+            PlaceError::Crowded { .. } => "find out who put them there, and delete what is no backup of yours",
             PlaceError::Exists { .. } => "backups are never overwritten",
             PlaceError::Missing { .. } => "see `quorate backup list --at PLACE`",
             PlaceError::Short { .. } => "it does not count as a backup there: run this again",

@@ -95,6 +95,9 @@ pub trait Place: Send + Sync {
     async fn delete(&self, name: &str) -> Result<(), PlaceError>;
 }
 
+/// The first lines of so many files are read: one an hour for eleven years.
+const MOST_FILES: usize = 100_000;
+
 /// The backups of a cluster in a place, newest first.
 ///
 /// # Errors
@@ -105,8 +108,15 @@ pub async fn backups(
     trust: &Trust,
     now: Timestamp,
 ) -> Result<Vec<Kept>, PlaceError> {
+    let found = place.list().await?;
+    if found.len() > MOST_FILES {
+        return Err(PlaceError::Crowded {
+            files: found.len(),
+            most: MOST_FILES,
+        });
+    }
     let mut kept = Vec::new();
-    for file in place.list().await? {
+    for file in found {
         let head = match place.begins(&file.name, HEAD as u64).await {
             Ok(head) => head,
             // Somebody deletes old ones at this moment.

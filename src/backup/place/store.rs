@@ -9,18 +9,23 @@ use futures::StreamExt;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
-use object_store::{ClientOptions, Error, ObjectStore, ObjectStoreExt, RetryConfig, WriteMultipart};
+use object_store::{ClientOptions, Error, GetOptions, ObjectStore, ObjectStoreExt, RetryConfig, WriteMultipart};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::credentials;
 use super::error::PlaceError;
 use super::{Address, Place, Progress, Stored, is_sealed_name};
+use crate::backup::LARGEST_BACKUP;
+use crate::bounds::{Exceeded, Pace};
 
 /// Bytes sent at a time; S3 takes no less than 5 MiB for a part, and at most 10000 of them.
 const PART: usize = 8 << 20;
 /// Parts on their way at the same time.
 const UNDER_WAY: usize = 2;
+
+/// How long a list may take, with all its pages.
+const LISTING: Duration = Duration::from_secs(120);
 
 /// How long a silent server is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -129,6 +134,14 @@ impl StorePlace {
         }
     }
 
+    fn passed(&self, operation: &'static str, exceeded: Exceeded) -> PlaceError {
+        PlaceError::Refused {
+            place: self.label.clone(),
+            operation,
+            why: exceeded.to_string(),
+        }
+    }
+
     fn failed(&self, operation: &'static str, name: &str, error: &Error) -> PlaceError {
         match error {
             Error::NotFound { .. } if !name.is_empty() => PlaceError::Missing {
@@ -209,10 +222,9 @@ impl Place for StorePlace {
 
     async fn list(&self) -> Result<Vec<Stored>, PlaceError> {
         let prefix = (!self.prefix.is_empty()).then(|| Key::from(self.prefix.as_str()));
-        let found = self
-            .store
-            .list_with_delimiter(prefix.as_ref())
-            .await
+        let listing = tokio::time::timeout(LISTING, self.store.list_with_delimiter(prefix.as_ref())).await;
+        let found = listing
+            .map_err(|_| self.passed("listing it", Exceeded::Time(LISTING)))?
             .map_err(|error| refused(&self.label, "listing it", &error))?;
         let files = found.objects.into_iter().filter_map(|object| {
             let name = object.location.filename()?.to_owned();
@@ -225,8 +237,20 @@ impl Place for StorePlace {
     }
 
     async fn begins(&self, name: &str, bytes: u64) -> Result<Vec<u8>, PlaceError> {
-        let read = self.store.get_range(&self.key(name), 0..bytes).await;
-        Ok(read.map_err(|error| self.failed("reading", name, &error))?.to_vec())
+        let failed = |error: Error| self.failed("reading", name, &error);
+        let range = GetOptions::new().with_range(Some(0..bytes));
+        let answer = self.store.get_opts(&self.key(name), range).await.map_err(failed)?;
+        let (mut stream, mut pace, mut read) = (answer.into_stream(), Pace::new(bytes), Vec::new());
+        while let Some(piece) = pace
+            .wait(stream.next())
+            .await
+            .map_err(|over| self.passed("reading", over))?
+        {
+            let piece = piece.map_err(failed)?;
+            pace.count(piece.len()).map_err(|over| self.passed("reading", over))?;
+            read.extend_from_slice(&piece);
+        }
+        Ok(read)
     }
 
     async fn get(&self, name: &str, to: &Path, progress: Progress<'_>) -> Result<(), PlaceError> {
@@ -244,13 +268,14 @@ impl Place for StorePlace {
             .open(to)
             .await
             .map_err(local)?;
-        let mut stream = answer.into_stream();
-        let mut done = 0;
-        while let Some(chunk) = stream.next().await {
+        let over = |exceeded| self.passed("reading", exceeded);
+        let (mut stream, mut pace) = (answer.into_stream(), Pace::new(LARGEST_BACKUP));
+        pace.hold_to(size);
+        while let Some(chunk) = pace.wait(stream.next()).await.map_err(over)? {
             let chunk = chunk.map_err(failed)?;
+            pace.count(chunk.len()).map_err(over)?;
             output.write_all(&chunk).await.map_err(local)?;
-            done += chunk.len() as u64;
-            progress(done, Some(size));
+            progress(pace.came(), Some(size));
         }
         output.sync_all().await.map_err(local)
     }

@@ -3,14 +3,18 @@
 use secrecy::{ExposeSecret, SecretString};
 use tonic::transport::Channel;
 
-use super::{EtcdClient, RAFT_LIMIT};
+use super::{EtcdClient, LARGEST_MESSAGE, RAFT_LIMIT};
 use crate::etcd::error::Asked;
+use crate::etcd::model::MOST_GRANTS;
 use crate::etcd::pb::auth_client::AuthClient;
 use crate::etcd::{Access, Answer, EtcdError, Header, Permission, pb};
 
 impl EtcdClient {
     fn auth(&self, operation: &'static str) -> (Asked<'_>, AuthClient<Channel>) {
-        (self.asked(operation, RAFT_LIMIT), AuthClient::new(self.channel.clone()))
+        (
+            self.asked(operation, RAFT_LIMIT),
+            AuthClient::new(self.channel.clone()).max_decoding_message_size(LARGEST_MESSAGE),
+        )
     }
 
     /// Switches authentication on. The user `root` with the role `root` must exist.
@@ -105,6 +109,7 @@ impl EtcdClient {
         let (asked, mut auth) = self.auth("user get");
         let name = name.to_owned();
         let answer = asked.answer(auth.user_get(pb::AuthUserGetRequest { name })).await?;
+        asked.no_more_than(MOST_GRANTS, answer.roles.len())?;
         asked.with(answer.header, answer.roles)
     }
 
@@ -115,6 +120,7 @@ impl EtcdClient {
     pub async fn user_list(&self) -> Result<Answer<Vec<String>>, EtcdError> {
         let (asked, mut auth) = self.auth("user list");
         let answer = asked.answer(auth.user_list(pb::AuthUserListRequest {})).await?;
+        asked.no_more_than(MOST_GRANTS, answer.users.len())?;
         asked.with(answer.header, answer.users)
     }
 
@@ -192,6 +198,7 @@ impl EtcdClient {
         let (asked, mut auth) = self.auth("role get");
         let role = role.to_owned();
         let answer = asked.answer(auth.role_get(pb::AuthRoleGetRequest { role })).await?;
+        asked.no_more_than(MOST_GRANTS, answer.perm.len())?;
         asked.with(answer.header, answer.perm.into_iter().map(permission).collect())
     }
 
@@ -202,6 +209,7 @@ impl EtcdClient {
     pub async fn role_list(&self) -> Result<Answer<Vec<String>>, EtcdError> {
         let (asked, mut auth) = self.auth("role list");
         let answer = asked.answer(auth.role_list(pb::AuthRoleListRequest {})).await?;
+        asked.no_more_than(MOST_GRANTS, answer.roles.len())?;
         asked.with(answer.header, answer.roles)
     }
 

@@ -2,14 +2,16 @@
 
 use tonic::transport::Channel;
 
-use super::{EtcdClient, RAFT_LIMIT};
+use super::{EtcdClient, LARGEST_MESSAGE, RAFT_LIMIT};
+use crate::etcd::error::Asked;
+use crate::etcd::model::MOST_MEMBERS;
 use crate::etcd::pb::cluster_client::ClusterClient;
 use crate::etcd::{Answer, EtcdError, Member, pb};
 use crate::inventory::{MemberId, PeerUrl};
 
 impl EtcdClient {
     fn cluster(&self) -> ClusterClient<Channel> {
-        ClusterClient::new(self.channel.clone())
+        ClusterClient::new(self.channel.clone()).max_decoding_message_size(LARGEST_MESSAGE)
     }
 
     /// The member list. With `linearizable` a quorum vouches for it (3.5 and later); without, and always on 3.4, it
@@ -23,7 +25,7 @@ impl EtcdClient {
         let answer = asked
             .answer(cluster.member_list(pb::MemberListRequest { linearizable }))
             .await?;
-        asked.with(answer.header, members(answer.members))
+        asked.with(answer.header, members(&asked, answer.members)?)
     }
 
     /// Enters a member, as a learner or as a voter, and returns its entry.
@@ -52,7 +54,7 @@ impl EtcdClient {
         let answer = asked
             .answer(cluster.member_remove(pb::MemberRemoveRequest { id: id.0 }))
             .await?;
-        asked.with(answer.header, members(answer.members))
+        asked.with(answer.header, members(&asked, answer.members)?)
     }
 
     /// Gives a learner its vote and returns all members. Ask the leader: with authentication on, older followers
@@ -66,7 +68,7 @@ impl EtcdClient {
         let answer = asked
             .answer(cluster.member_promote(pb::MemberPromoteRequest { id: id.0 }))
             .await?;
-        asked.with(answer.header, members(answer.members))
+        asked.with(answer.header, members(&asked, answer.members)?)
     }
 
     /// Changes a member's peer URLs and returns all members. Never for a learner: before 3.5.31 and 3.6.12 that
@@ -82,7 +84,7 @@ impl EtcdClient {
         };
         let mut cluster = self.cluster();
         let answer = asked.answer(cluster.member_update(request)).await?;
-        asked.with(answer.header, members(answer.members))
+        asked.with(answer.header, members(&asked, answer.members)?)
     }
 }
 
@@ -90,8 +92,9 @@ fn texts(urls: &[PeerUrl]) -> Vec<String> {
     urls.iter().map(|url| url.0.clone()).collect()
 }
 
-fn members(list: Vec<pb::Member>) -> Vec<Member> {
-    list.into_iter().map(member).collect()
+fn members(asked: &Asked<'_>, list: Vec<pb::Member>) -> Result<Vec<Member>, EtcdError> {
+    asked.no_more_than(MOST_MEMBERS, list.len())?;
+    Ok(list.into_iter().map(member).collect())
 }
 
 fn member(member: pb::Member) -> Member {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::transport::Channel;
 
-use super::{EtcdClient, RAFT_LIMIT};
+use super::{EtcdClient, LARGEST_MESSAGE, RAFT_LIMIT};
 use crate::etcd::pb::kv_client::KvClient;
 use crate::etcd::{Answer, EtcdError, Header, KeyValue, LeaseId, pb};
 
@@ -16,7 +16,9 @@ const NO_SUCH_KEY: &str = "\u{1}quorate/ping";
 impl EtcdClient {
     fn kv(&self) -> KvClient<Channel> {
         // As in etcd's own client: what the server sends is bounded by what was stored.
-        KvClient::new(self.channel.clone()).max_decoding_message_size(usize::MAX)
+        KvClient::new(self.channel.clone())
+            .max_decoding_message_size(LARGEST_MESSAGE)
+            .max_decoding_message_size(usize::MAX)
     }
 
     /// Writes one key.

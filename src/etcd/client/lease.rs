@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tonic::transport::Channel;
 
-use super::{EtcdClient, RAFT_LIMIT};
+use super::{EtcdClient, LARGEST_MESSAGE, RAFT_LIMIT};
 use crate::etcd::pb::lease_client::LeaseClient;
 use crate::etcd::{Answer, EtcdError, Header, LeaseId, pb};
 
 impl EtcdClient {
     fn lease(&self) -> LeaseClient<Channel> {
-        LeaseClient::new(self.channel.clone())
+        LeaseClient::new(self.channel.clone()).max_decoding_message_size(LARGEST_MESSAGE)
     }
 
     /// A new lease that lasts `ttl` (whole seconds) beyond the last sign of life.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::transport::Channel;
 
-use super::{EtcdClient, RAFT_LIMIT};
+use super::{EtcdClient, LARGEST_MESSAGE, RAFT_LIMIT};
 use crate::etcd::error::Asked;
 use crate::etcd::pb::maintenance_client::MaintenanceClient;
 use crate::etcd::snapshot::{SNAPSHOT_IDLE, SnapshotStream};
@@ -30,7 +30,7 @@ pub enum DowngradeStep {
 
 impl EtcdClient {
     fn maintenance(&self) -> MaintenanceClient<Channel> {
-        MaintenanceClient::new(self.channel.clone())
+        MaintenanceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST_MESSAGE)
     }
 
     /// How this member is. Served from its memory, also without quorum.

@@ -27,6 +27,9 @@ use crate::inventory::{ClusterId, MemberId};
 /// and says why; a shorter deadline would hide that.
 pub const RAFT_LIMIT: Duration = Duration::from_secs(9);
 
+/// No answer is longer: status, lists, a key. Snapshots come in pieces of 32 KiB.
+pub(super) const LARGEST_MESSAGE: usize = 4 << 20;
+
 /// Dead tunnels are noticed after two of these. etcd forbids more than one ping per 5 s.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 

@@ -235,10 +235,7 @@ impl Host {
         push: &Push,
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<PushReport, HostError> {
-        let script = Script {
-            text: scripts::PUSH,
-            args: vec![self.staging_suffix(), scripts::MARKER.to_owned()],
-        };
+        let script = scripts::PUSH.with(vec![self.staging_suffix(), scripts::MARKER.text.to_owned()]);
         self.push_with(script, push, progress).await
     }
 

@@ -357,6 +357,19 @@ async fn a_binary_that_cannot_run_never_gets_its_name() {
     let fake = b"#!/bin/sh\necho 'etcd Version: 3.5.30'\necho Git SHA: x\n";
     let report = bed.host().push(&push(fake), &quiet).await.unwrap();
     assert_eq!(report.proved.as_deref(), Some("etcd Version: 3.5.30"));
+
+    // Whoever packed the bundle gets nothing from root: it runs as nobody, whose way to it may be closed.
+    let left = bed.path("left-behind");
+    let curious = format!("#!/bin/sh\necho \"etcd Version: $(id -u) $(touch {left} 2>&1)\"\n");
+    let report = bed.host().push(&push(curious.as_bytes()), &quiet).await.unwrap();
+    let told = report.proved.unwrap();
+    if rustix::process::getuid().is_root() {
+        assert!(
+            told.starts_with("etcd Version: 65534 ") && told.contains("denied"),
+            "{told}"
+        );
+        assert!(!std::fs::exists(left.as_str()).unwrap());
+    }
 }
 
 fn generation(bed: &Testbed, serial: u32, key: Content) -> (Generation, Push) {

@@ -42,7 +42,11 @@ data_directory() {
         for line in $used; do echo "used_kb $line"; done
         unset IFS
     fi
+    if { [ -e "$data/$marker" ] || [ -L "$data/$marker" ]; } && [ ! -f "$data/$marker" ]; then
+        fail "$data/$marker is not a file"
+    fi
     if [ -f "$data/$marker" ]; then
+        [ "$(stat -L -c %s "$data/$marker")" -le 65536 ] || fail "$data/$marker has more than 64 KiB, which is the limit"
         echo marker
         head -c 65536 "$data/$marker" | base64
         echo .

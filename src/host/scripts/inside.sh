@@ -3,9 +3,9 @@
 # $danger: the account, where it could exchange these directories meanwhile.
 look_inside() {
     if [ -n "${danger-}" ]; then keeper=$danger; else belongs "$data" "$wal"; fi
-    said=$(apart "$keeper" timeout 120 sh -c "$inside" quorate "$data" "$wal" "$marker" "$config" "$pid" "$@" </dev/null) || {
+    said=$(apart "$keeper" timeout -k 5 45 sh -c "$inside" quorate "$data" "$wal" "$marker" "$config" "$pid" "$@" </dev/null) || {
         status=$?
-        [ "$status" -lt 124 ] || fail "looking into $data takes longer than 120 s"
+        [ "$status" -lt 124 ] || fail "looking into $data takes longer than 45 s, which is the limit"
         exit "$status"
     }
     echo inside

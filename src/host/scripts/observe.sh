@@ -196,10 +196,21 @@ disk_space() {
 
 # owner_of INODE: sets $owner to "name (pid N)" of the process that has that socket open, and $holder to its number.
 owner_of() {
-    owner='?' name=
-    read_owners
-    look_up "$1" "$owners"
-    holder=$found
+    owner='?' name= holder= process=
+    set +f
+    opened=$(ls -l /proc/[0-9]*/fd 2>/dev/null || :)
+    set -f
+    IFS=$newline
+    for line in $opened; do
+        case $line in
+        /proc/*:) process=${line#/proc/} process=${process%%/*} ;;
+        *" -> socket:[$1]")
+            holder=$process
+            break
+            ;;
+        esac
+    done
+    unset IFS
     [ -n "$holder" ] || return 0
     { read -r name <"/proc/$holder/comm"; } 2>/dev/null || :
     owner="$name (pid $holder)"

@@ -7,12 +7,22 @@ calendar() {
     systemd-analyze calendar -- "$1" >/dev/null 2>&1 || fail "systemd here does not understand OnCalendar=$1"
 }
 
-# prepare USER DIRECTORY...: directories that are there already stay as they are.
+# prepare USER DIRECTORY...: directories that are there already stay as they are. Where the account could put a link in the
+# place of one, it makes it itself: root's `install` would give away what the link leads to.
 prepare() {
     user=$1
     shift
+    account=$(id -u "$user"):$(id -g "$user") || fail "there is no account $user"
     for directory; do
-        [ -d "$directory" ] || install -d -m 0700 -o "$user" -- "$directory" || fail "cannot make $directory"
+        [ ! -d "$directory" ] || continue
+        above=${directory%/*}
+        while [ ! -d "${above:-/}" ]; do above=${above%/*}; done
+        exposed "$above/new" "$account"
+        if [ -n "$exposed" ]; then
+            (umask 077 && apart "$account" mkdir -p -- "$directory") || fail "cannot make $directory"
+        else
+            install -d -m 0700 -o "$user" -- "$directory" || fail "cannot make $directory"
+        fi
     done
 }
 

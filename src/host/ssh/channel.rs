@@ -14,12 +14,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::frame::{Frame, Verdict};
+use crate::bounds::{self, Exceeded};
+use crate::host::transport::MOST_STDERR;
 
 /// What a slow consumer may leave unread before the connection has to wait for it.
 const BACKLOG: usize = 64 << 20;
-
-/// Standard error is for the operator's eyes: its end is kept.
-const LONGEST_STDERR: usize = 1 << 20;
 
 /// How long a login may go on after its command has ended.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -105,7 +104,7 @@ impl Ended {
                     None => data,
                 };
                 self.stderr.extend_from_slice(&said);
-                let excess = self.stderr.len().saturating_sub(LONGEST_STDERR);
+                let excess = self.stderr.len().saturating_sub(MOST_STDERR);
                 self.stderr.drain(..excess);
             }
             Some(ChannelMsg::ExitStatus { exit_status }) => self.status = i32::try_from(exit_status).ok(),
@@ -137,13 +136,18 @@ fn signal(name: &Sig) -> String {
     }
 }
 
-/// Reads to the end; standard output goes to `stdout`.
-pub(super) async fn collect(read: &mut ChannelReadHalf, stdout: &mut Vec<u8>, ended: &mut Ended) {
+/// Reads to the end; standard output, no more than `most` bytes, goes to `stdout`.
+pub(super) async fn collect(
+    read: &mut ChannelReadHalf,
+    stdout: &mut Vec<u8>,
+    most: u64,
+    ended: &mut Ended,
+) -> Result<(), Exceeded> {
     loop {
         match ended.take(ended.next(read).await) {
-            News::Data(data) => stdout.extend_from_slice(&data),
+            News::Data(data) => bounds::keep(stdout, &data, most)?,
             News::Eof | News::Nothing => {}
-            News::End => return,
+            News::End => return Ok(()),
         }
     }
 }

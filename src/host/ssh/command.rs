@@ -4,6 +4,8 @@
 //! a backslash or an exclamation mark inside them, which sh, bash, zsh, ksh, tcsh and fish read alike. The loader runs in
 //! an environment of our own, says that it is there (see `frame`), and takes the script from its input.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::frame::Nonce;
@@ -12,12 +14,17 @@ use crate::host::Script;
 /// Longest script with its arguments. The host's `sh` gets it as one argument, and Linux allows 128 KiB for one.
 const LONGEST: usize = 120 * 1024;
 
+/// Runs with the two halves of the number, and the seconds that the script may take where nobody waits for it (or nothing):
+/// the host ends it by itself then, with all that it has started.
+///
 /// Takes the line that begins with the number, one in front of it at most being somebody else's (sudo's password, where
 /// sudo did not read it), runs what it says, and frames what that prints.
 const LOADER: &str = concat!(
     r#"a=$1 z=$2; printf "%s%s:hear;" "$a" "$z" >&2; printf "%s%s:begin;" "$a" "$z"; "#,
     r#"IFS= read -r l; case $l in "$a$z:"*) ;; *) IFS= read -r l ;; esac; "#,
-    r#"case $l in "$a$z:"*) l=$(printf %b "${l#*:}"); /bin/sh -c "$l" quorate; s=$? ;; *) s=cut ;; esac; "#,
+    r#"case $l in "$a$z:"*) l=$(printf %b "${l#*:}"); t=; "#,
+    r#"if [ -n "$3" ] && command -v timeout >/dev/null; then t="timeout -k 10 $3"; fi; "#,
+    r#"$t /bin/sh -c "$l" quorate; s=$? ;; *) s=cut ;; esac; "#,
     r#"printf "%s%s:end %s;" "$a" "$z" "$s"; printf "%s%s:over %s;" "$a" "$z" "$s" >&2"#,
 );
 
@@ -35,14 +42,17 @@ pub fn quote(text: &str) -> String {
 
 /// The line that starts the loader: as the login's own user, or through `sudo`, a script that ends in running its
 /// arguments as root and gets the number's halves as its first two.
-pub(super) fn line(nonce: &Nonce, tools: &str, sudo: Option<&str>) -> String {
+pub(super) fn line(nonce: &Nonce, tools: &str, sudo: Option<&str>, there: Option<Duration>) -> String {
     let path = format!("PATH={tools}");
     let (first, second) = (nonce.first.as_str(), nonce.second.as_str());
     let mut words = vec!["/usr/bin/env", "-i", &path, "LC_ALL=C", "/bin/sh", "-c"];
     if let Some(sudo) = sudo {
         words.extend([sudo, "quorate", first, second, "sh", "-c", CLEAN, tools]);
     }
-    words.extend([LOADER, "quorate", first, second]);
+    let there = there
+        .map(|limit| limit.as_secs().max(1).to_string())
+        .unwrap_or_default();
+    words.extend([LOADER, "quorate", first, second, &there]);
     words.into_iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
@@ -80,6 +90,14 @@ pub(super) fn operation(script: &Script) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn script(text: &'static str, args: Vec<String>) -> Script {
+        Script {
+            text,
+            args,
+            limits: crate::bounds::Limits::answer(1 << 20, 60),
+        }
+    }
 
     /// What a real shell makes of a quoted word.
     fn through_a_shell(word: &str) -> String {
@@ -137,7 +155,7 @@ mod tests {
     fn what_no_command_line_can_carry_is_refused_before_it_is_sent() {
         let input = |arg: String| {
             let args = vec![arg];
-            input(&Nonce::new(), &Script { text: "true", args })
+            input(&Nonce::new(), &script("true", args))
         };
         assert!(input("a\0b".into()).unwrap_err().contains("NUL"));
         assert!(input("x".repeat(200_000)).unwrap_err().contains("KiB"));
@@ -151,7 +169,7 @@ mod tests {
             Some(crate::host::ssh::sudo::FREE),
             Some(crate::host::ssh::sudo::ASK),
         ] {
-            let line = line(&nonce, crate::host::TOOLS, sudo);
+            let line = line(&nonce, crate::host::TOOLS, sudo, Some(Duration::from_secs(90)));
             assert!(!line.contains(['\n', '\\', '!', '`']), "{line}");
             assert!(
                 !line.contains(&nonce.to_string()),
@@ -167,7 +185,7 @@ mod tests {
     fn loaded(nonce: &Nonce, input: &[u8]) -> String {
         use std::io::Write as _;
         use std::process::{Command, Stdio};
-        let line = line(nonce, crate::host::TOOLS, None);
+        let line = line(nonce, crate::host::TOOLS, None, Some(Duration::from_secs(90)));
         let mut child = Command::new("sh")
             .args(["-c", &line])
             .stdin(Stdio::piped())
@@ -182,10 +200,10 @@ mod tests {
     #[test]
     fn the_loader_runs_what_it_is_given_and_passes_the_rest_on() {
         let nonce = Nonce::new();
-        let script = Script {
-            text: "printf '%s|' \"$@\" \"\\\\0101\"; cat; exit 3",
-            args: vec!["a\nb".into(), "\\n".into()],
-        };
+        let script = script(
+            "printf '%s|' \"$@\" \"\\\\0101\"; cat; exit 3",
+            vec!["a\nb".into(), "\\n".into()],
+        );
         let mut text = input(&nonce, &script).unwrap().to_vec();
         text.extend(b"data\n");
         let framed = "#:begin;a\nb|\\n|\\0101|data\n#:end 3;";
@@ -197,21 +215,14 @@ mod tests {
     #[test]
     fn what_does_not_arrive_as_it_was_sent_is_not_run() {
         let nonce = Nonce::new();
-        let text = input(
-            &nonce,
-            &Script {
-                text: "echo run",
-                args: vec![],
-            },
-        )
-        .unwrap();
+        let text = input(&nonce, &script("echo run", vec![])).unwrap();
         assert_eq!(loaded(&nonce, &text[5..]), "#:begin;#:end cut;");
         assert_eq!(loaded(&nonce, b"hunter2\n"), "#:begin;#:end cut;");
     }
 
     #[test]
     fn a_leading_comment_names_the_operation() {
-        let name = |text| operation(&Script { text, args: vec![] });
+        let name = |text| operation(&script(text, vec![]));
         assert_eq!(name("\n# Reading the host's facts.\nid"), "Reading the host's facts");
         assert_eq!(name("id"), "running a command");
         let prose = "# The head of every script: strict mode, stable tool output, and more that is no name\nid";

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::channel::{self, Ended, Writer};
 use super::judge::Judge;
 use super::sessions::Seat;
+use crate::bounds::{Exceeded, Limits, Patience};
 use crate::host::Stdin;
 
 /// Data goes out in pieces of this size; larger ones are not faster, much smaller ones are slower.
@@ -27,6 +28,8 @@ pub(super) struct Exec {
     /// What is known of its end.
     pub(super) ended: Ended,
     pub(super) judge: Judge,
+    /// What it may say and take.
+    pub(super) limits: Limits,
     /// The command lives as long as its connection.
     pub(super) _seat: Seat,
 }
@@ -37,6 +40,8 @@ pub(super) enum Outcome {
     Ended(Vec<u8>, Box<Ended>),
     /// The data to send could not be read. What the host has of it may be a part.
     Unread(io::Error),
+    /// It said too much or took too long, and was given up; what it said on the side.
+    Passed(Exceeded, Box<Ended>),
 }
 
 /// Sends all of `stdin` and reads until the command ends. A command that ends before it has read everything is no error:
@@ -44,17 +49,29 @@ pub(super) enum Outcome {
 pub(super) async fn converse(mut exec: Exec, mut stdin: Stdin) -> Outcome {
     let mut stdout = std::mem::take(&mut exec.first);
     let mut ended = std::mem::take(&mut exec.ended);
-    {
-        let pump = pump(&exec.write, std::mem::take(&mut exec.input), &mut stdin);
-        let read = channel::collect(&mut exec.read, &mut stdout, &mut ended);
-        tokio::pin!(pump, read);
+    let patience = Patience::new(exec.limits.time);
+    let heard = {
+        let pump = pump(&exec.write, std::mem::take(&mut exec.input), &mut stdin, &patience);
+        let read = channel::collect(&mut exec.read, &mut stdout, exec.limits.bytes, &mut ended);
+        let work = async {
+            tokio::pin!(pump, read);
+            tokio::select! {
+                heard = &mut read => Ok(heard),
+                sent = &mut pump => match sent {
+                    Ok(()) => Ok(read.await),
+                    Err(error) => Err(error),
+                },
+            }
+        };
         tokio::select! {
-            () = &mut read => {}
-            sent = &mut pump => match sent {
-                Ok(()) => read.await,
-                Err(error) => return Outcome::Unread(error),
-            },
+            heard = work => heard,
+            over = patience.over() => Ok(Err(over)),
         }
+    };
+    match heard {
+        Ok(Ok(())) => {}
+        Ok(Err(exceeded)) => return Outcome::Passed(exceeded, Box::new(ended)),
+        Err(error) => return Outcome::Unread(error),
     }
     if ended.closed {
         exec.write.forget();
@@ -63,7 +80,8 @@ pub(super) async fn converse(mut exec: Exec, mut stdin: Stdin) -> Outcome {
 }
 
 /// Only a source that cannot be read is an error here; a connection that is gone ends the reading half too.
-async fn pump(write: &Writer, first: Bytes, stdin: &mut Stdin) -> io::Result<()> {
+/// Each piece that is taken renews the patience.
+async fn pump(write: &Writer, first: Bytes, stdin: &mut Stdin, patience: &Patience) -> io::Result<()> {
     if write.send(first).await.is_err() {
         return Ok(());
     }
@@ -76,6 +94,7 @@ async fn pump(write: &Writer, first: Bytes, stdin: &mut Stdin) -> io::Result<()>
         if write.send(piece.split().freeze()).await.is_err() {
             return Ok(());
         }
+        patience.renew();
     }
     let _ = write.finish().await;
     Ok(())

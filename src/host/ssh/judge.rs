@@ -36,6 +36,13 @@ impl Judge {
     pub(super) fn output(&self, outcome: Outcome) -> Result<Output, HostError> {
         let (stdout, ended) = match outcome {
             Outcome::Ended(stdout, ended) => (stdout, ended),
+            Outcome::Passed(exceeded, ended) => {
+                return Ok(Output {
+                    stderr: self.shown(&String::from_utf8_lossy(&ended.stderr)),
+                    over: Some(exceeded),
+                    ..Output::default()
+                });
+            }
             Outcome::Unread(error) => return Err(self.lost(format!("the data to send cannot be read: {error}"))),
         };
         let mut stderr = self.shown(&String::from_utf8_lossy(&ended.stderr));
@@ -53,7 +60,12 @@ impl Judge {
                 None
             }
         };
-        Ok(Output { status, stdout, stderr })
+        Ok(Output {
+            status,
+            stdout,
+            stderr,
+            over: None,
+        })
     }
 
     /// The error of a command of which nothing of ours was heard.

@@ -55,3 +55,40 @@ pub use pin::{HostKey, PinError, pin, pinned};
 pub use scan::{KeyState, ScannedKey, scan};
 pub use session::SshTransport;
 pub use tunnel::FORWARDING_FORBIDDEN;
+
+/// A file like `~/.ssh/config`, for `crate::fuzz`.
+#[cfg(any(test, feature = "lab"))]
+pub(crate) fn fuzz_config(path: &std::path::Path) {
+    let subject = settings::Subject {
+        host: "etcd-1.example.com",
+        home: std::path::Path::new("/home/operator"),
+    };
+    std::hint::black_box(config_file::read(path, subject).is_ok());
+}
+
+/// A file like `~/.ssh/known_hosts`, for `crate::fuzz`.
+#[cfg(any(test, feature = "lab"))]
+pub(crate) fn fuzz_known_hosts(text: &str) {
+    let mut known = known_hosts::KnownHosts::default();
+    known.add(std::path::Path::new("known_hosts"), text);
+    let host = known_hosts::HostId {
+        names: vec!["etcd-1".to_owned()],
+        port: 22,
+    };
+    std::hint::black_box(known.pinned(&host).count());
+}
+
+/// What comes over a channel, in pieces, for `crate::fuzz`. The number of the frame stands for itself.
+#[cfg(any(test, feature = "lab"))]
+pub(crate) fn fuzz_frame(bytes: &[u8]) {
+    let nonce = frame::Nonce {
+        first: "Q1".to_owned(),
+        second: "2".to_owned(),
+    };
+    let mut frame = frame::Frame::new(&nonce);
+    for piece in bytes.chunks(7) {
+        std::hint::black_box(frame.out(bytes::Bytes::copy_from_slice(piece)));
+        std::hint::black_box(frame.err(bytes::Bytes::copy_from_slice(piece)));
+    }
+    std::hint::black_box((frame.verdict(), frame.said_by_sudo()));
+}

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 
+use crate::bounds::Limits;
 use crate::host::{Output, Running, Script};
 
 /// What may wait in either direction.
@@ -41,6 +42,7 @@ pub(super) fn script(address: &str, port: u16) -> Script {
     Script {
         text: RELAY,
         args: vec![address.to_owned(), port.to_string()],
+        limits: Limits::ATTENDED,
     }
 }
 

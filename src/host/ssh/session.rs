@@ -22,6 +22,7 @@ use super::route::Route;
 use super::sessions::Sessions;
 use super::sudo::{self, Elevation, Finding};
 use super::tunnel::{self, Refused};
+use crate::bounds::Limits;
 use crate::host::{Duplex, HostError, Output, Running, Script, SecretSource, Stdin, Transport};
 use crate::inventory::{NodeName, Sudo};
 
@@ -106,8 +107,8 @@ impl SshTransport {
         let nonce = Nonce::new();
         let unsendable = |why: String| judge.script(&why, "shorten or fix the value in the inventory");
         let input = command::input(&nonce, script).map_err(unsendable)?;
-        let line = command::line(&nonce, &self.env.tools, elevation.sudo());
-        let mut exec = self.exec(line, &nonce, judge).await?;
+        let line = command::line(&nonce, &self.env.tools, elevation.sudo(), script.limits.there);
+        let mut exec = self.exec(line, &nonce, judge, script.limits).await?;
         if let Elevation::Password(password) = elevation {
             let told = tokio::time::timeout(SUDO_PATIENCE, password::tell(&mut exec, password)).await;
             told.map_err(|_| {
@@ -126,7 +127,7 @@ impl SshTransport {
     }
 
     /// Starts `line` in the login shell.
-    async fn exec(&self, line: String, nonce: &Nonce, judge: Judge) -> Result<Exec, HostError> {
+    async fn exec(&self, line: String, nonce: &Nonce, judge: Judge, limits: Limits) -> Result<Exec, HostError> {
         self.round_trips.fetch_add(1, Ordering::Relaxed);
         let (channel, seat) = self.sessions.open(&judge).await?;
         let judge = Judge {
@@ -142,6 +143,7 @@ impl SshTransport {
             input: Bytes::new(),
             ended: Ended::framed(Frame::new(nonce)),
             judge,
+            limits,
             _seat: seat,
         })
     }

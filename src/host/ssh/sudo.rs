@@ -9,6 +9,7 @@
 
 use secrecy::SecretString;
 
+use crate::bounds::Limits;
 use crate::host::{HostError, Output, Script};
 use crate::inventory::NodeName;
 
@@ -180,6 +181,7 @@ pub(super) fn script(text: &'static str, args: &[&str]) -> Script {
     Script {
         text,
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        limits: Limits::answer(64 << 10, 60),
     }
 }
 
@@ -189,6 +191,7 @@ mod tests {
 
     fn said(text: &str) -> Output {
         Output {
+            over: None,
             status: Some(0),
             stdout: text.into(),
             stderr: String::new(),

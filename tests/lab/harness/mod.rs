@@ -18,7 +18,7 @@ pub use etcd::{bundle, current, release, releases};
 pub use host::Host;
 pub use lab::{Lab, Running, plain_inventory};
 pub use outcome::Outcome;
-pub use s3::{S3_PORT, Server, s3};
+pub use s3::{S3_PORT, Server, s3, s3_that_only_adds};
 pub use thorough::{some_of, thorough};
 pub use wait::wait_until;
 pub use writer::Writer;

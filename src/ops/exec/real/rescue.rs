@@ -50,10 +50,9 @@ impl RealWorld {
             Err(error) => Err(self.or_a_backup(error).await),
         };
         // With its input the private etcd ends, and the copy goes.
-        drop(running.stdin);
         // Where it ended by itself, its end has been taken note of.
         if !running.done.is_finished() {
-            let _ = running.done.await;
+            let _ = running.end().await;
         }
         taken
     }
