@@ -17,7 +17,10 @@ use crate::report::{Paint, quiet, terminal_width};
 /// When the command makes no plan.
 pub fn only_with_a_plan(command: &Command) -> Result<(), Failure> {
     let plans = match command {
-        Command::Plan(_) | Command::Up(_) | Command::Restart | Command::Upgrade(_) | Command::Downgrade(_) => true,
+        Command::Plan(_) | Command::Up(_) | Command::Restart { .. } | Command::Upgrade(_) | Command::Downgrade(_) => {
+            true
+        }
+        Command::Maintain(_) | Command::Stop | Command::Start => true,
         Command::AddNode(_) | Command::RemoveNode(_) | Command::ReplaceNode(_) => true,
         Command::Restore(_) | Command::Recover(_) | Command::Defrag { .. } | Command::Compact { .. } => true,
         Command::Alarm(command) => matches!(command, AlarmCommand::Disarm),

@@ -37,6 +37,7 @@ mod pki;
 mod plan_json;
 mod probe;
 mod recover;
+mod rest;
 mod restore;
 mod scratch;
 mod session;
@@ -91,7 +92,10 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Render(args) => offline::render(global, args),
         Command::Plan(args) => up::plan(global, args).await,
         Command::Up(args) => up::up(global, args).await,
-        Command::Restart => members::restart(global).await,
+        Command::Restart { all } => members::restart(global, *all).await,
+        Command::Maintain(args) => rest::maintain(global, args).await,
+        Command::Stop => rest::stop(global).await,
+        Command::Start => rest::start(global).await,
         Command::AddNode(args) => members::add(global, args).await,
         Command::RemoveNode(args) => members::remove(global, args).await,
         Command::ReplaceNode(args) => members::replace(global, args).await,

@@ -63,10 +63,19 @@ pub(super) fn gist(plan: &Plan) -> String {
             times => format!("{name} ({times} times)"),
         })
         .collect();
-    let members = match named.as_slice() {
-        [] => "no member restarts".to_owned(),
-        [one] => format!("{one} restarts"),
-        [all @ .., last] => format!("{} and {last} restart, in this order", all.join(", ")),
+    let stops: Vec<&str> = plan
+        .steps()
+        .filter_map(|step| match (&step.action, &step.target) {
+            (Action::Rest { .. }, Target::Node(node)) => Some(node.as_str()),
+            _ => None,
+        })
+        .collect();
+    let members = match (named.as_slice(), stops.as_slice()) {
+        ([], [one]) => format!("{one} stops and stays down"),
+        ([], [all @ .., last]) => format!("{} and {last} stop and stay down", all.join(", ")),
+        ([], []) => "no member restarts".to_owned(),
+        ([one], _) => format!("{one} restarts"),
+        ([all @ .., last], _) => format!("{} and {last} restart, in this order", all.join(", ")),
     };
     let clients = match plan.risk() {
         Risk::ReadOnly | Risk::Reversible => "clients are not affected",

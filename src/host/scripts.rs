@@ -22,6 +22,7 @@ script!(AS_OWNER: "in_use.sh", "account.sh", "as_owner.sh");
 script!(RESTORE: "restore.sh");
 script!(REMOVE: "remove.sh");
 script!(FORGET: "forget.sh");
+script!(REMOVE_NOTE: "remove_note.sh");
 script!(CLIENTS: "sockets.sh", "clients.sh");
 script!(PRESSURE: "pressure.sh");
 script!(TRAFFIC: "traffic.sh");
