@@ -127,8 +127,26 @@ pub enum Command {
     /// Make hosts, configuration, version, certificates and members match the inventory
     Up(Up),
     /// Restart the members one by one: unhealthy ones first, the leader last
-    #[command(after_help = "Examples:\n  quorate restart --probe\n  quorate restart --limit etcd-2")]
-    Restart,
+    #[command(
+        after_help = "Interrupted? Run it again: members that have had their turn are skipped.\n\nExamples:\n  quorate restart --probe\n  quorate restart --limit etcd-2"
+    )]
+    Restart {
+        /// Also members that had their turn in an interrupted restart
+        #[arg(long)]
+        all: bool,
+    },
+    /// Stop one member for maintenance of its host, and start it again afterwards
+    Maintain(Maintain),
+    /// Stop every member on purpose, until `quorate start` (requires --accept-outage)
+    #[command(
+        after_help = "The followers stop first, the leader last. No member starts by itself, not even at boot.\nInterrupted? Run it again, or start what is down with `quorate start`.\n\nExample:\n  quorate stop --accept-outage"
+    )]
+    Stop,
+    /// Start the members that are down, together, and wait until they are healthy
+    #[command(
+        after_help = "Hosts that cannot be reached are left out while the others are a majority. Members in maintenance stay down.\n\nExample:\n  quorate start"
+    )]
+    Start,
     /// Add a member: it joins as a learner and is promoted once it has caught up
     AddNode(AddNode),
     /// Remove a member from the cluster and the inventory, even if its host is dead
@@ -369,6 +387,22 @@ pub struct ReplaceNode {
 pub struct OkToStop {
     /// The host
     pub node: NodeName,
+}
+
+/// `maintain`
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "The member stops only if `ok-to-stop` allows it, after transferring leadership. It stays down until the maintenance ends,\nalso when its host reboots meanwhile. Then it starts, and is healthy, caught up and connected before the command ends.\n\nExamples:\n  quorate maintain etcd-2            stop, wait for Enter, start\n  quorate maintain etcd-2 --stop; ...; quorate maintain etcd-2 --done"
+)]
+pub struct Maintain {
+    /// The host
+    pub node: NodeName,
+    /// Only stop the member
+    #[arg(long, conflicts_with = "done")]
+    pub stop: bool,
+    /// Only start it again: the maintenance is over
+    #[arg(long)]
+    pub done: bool,
 }
 
 /// `upgrade`

@@ -1,4 +1,4 @@
-//! While a restore is unfinished, or the hosts run members of different clusters, nothing touches the cluster: for commands
+//! While a restore is unfinished, the cluster is stopped on purpose, or the hosts run members of different clusters, nothing touches the cluster: for commands
 //! that make no plan, which would ask by itself.
 
 use std::collections::BTreeMap;
@@ -11,16 +11,18 @@ use crate::inventory::NodeName;
 use crate::ops::model::{Fact, Observed};
 use crate::ops::observe::{observe_answers, observe_notes};
 use crate::ops::safety::bootstrap::{one_cluster, one_cluster_answers};
+use crate::ops::safety::rest::not_stopped;
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::Sight;
 
-/// Refuses while a restore is unfinished, or more than one cluster answers, as a look told.
+/// Refuses while a restore is unfinished, the cluster is stopped on purpose, or more than one answers, as a look told.
 ///
 /// # Errors
-/// How to finish the restore; which cluster is where.
+/// How to finish the restore; how to start the cluster; which cluster is where.
 pub fn to_others(session: &Session, seen: &Observed) -> Result<(), Failure> {
     let desired = session.desired();
     no_restore_under_way(desired, &seen.hosts)
+        .and_then(|()| not_stopped(desired, &seen.hosts))
         .and_then(|()| one_cluster(seen))
         .map_err(|refusal| Sight::of(desired, seen).complete(vec![refusal]).into())
 }
@@ -33,7 +35,7 @@ pub fn to_two_clusters(session: &Session, seen: &Observed) -> Result<(), Failure
     one_cluster(seen).map_err(|refusal| Sight::of(session.desired(), seen).complete(vec![refusal]).into())
 }
 
-/// Refuses while a restore is unfinished, for a command that does not look at the hosts otherwise.
+/// Refuses while a restore is unfinished or the cluster is stopped on purpose, for a command that does not look at the hosts otherwise.
 ///
 /// # Errors
 /// How to finish it.
@@ -41,6 +43,7 @@ pub async fn unseen_to_others(session: &Session) -> Result<BTreeMap<NodeName, Fa
     let hosts = observe_notes(&session.fleet()).await;
     let desired = session.desired();
     no_restore_under_way(desired, &hosts)
+        .and_then(|()| not_stopped(desired, &hosts))
         .map_err(|refusal| Sight::of_hosts(desired, &hosts).complete(vec![refusal]))?;
     Ok(hosts)
 }

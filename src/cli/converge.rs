@@ -12,14 +12,17 @@ use super::settle::settled;
 use super::{confirm, draft, dry_run, lock, probe, show, trial};
 use crate::backup::Unlocked;
 use crate::bundle::Bundle;
+use crate::inventory::DesiredHost;
 use crate::ops::authorization::as_wanted;
-use crate::ops::check::why_unhealthy;
+use crate::ops::check::{Look, why_unhealthy};
 use crate::ops::exec::real::RealWorld;
-use crate::ops::exec::{RunError, run};
+use crate::ops::exec::{RunError, World, run};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Intent, Observed, Supplies};
 use crate::ops::observe::{observe_clients, observe_replays};
-use crate::ops::plan::{Plan, Risk, plan};
+use crate::ops::plan::{Plan, Risk, count, plan};
+use crate::ops::rest::RestNote;
+use crate::ops::safety::quorum::Strength;
 use crate::ops::vault::Vault;
 use crate::report::print::tell_all;
 use crate::report::{Paint, quiet, terminal_width};
@@ -251,19 +254,35 @@ async fn apply(
     if let Some(probe) = probe {
         probe::finish(session, probe, done.is_ok()).await;
     }
-    done.map_err(|error| match error {
-        RunError::Stopped(_) => {
-            Failure::new(Exit::Interrupted, error).hint("run the same command again to continue where this one stopped")
-        }
-        RunError::Failed { .. } => Failure::new(Exit::StepFailed, error)
-            .hint("fix the cause and run the same command again to continue from here"),
-        RunError::NotSafe { ref hint, .. } => {
+    let Err(error) = done else { return Ok(()) };
+    if let RunError::Stopped(_) = error {
+        return Err(Failure::new(Exit::Interrupted, error)
+            .hint("run the same command again to continue where this one stopped"));
+    }
+    let hint = match &error {
+        RunError::NotSafe { hint, .. } => {
             let again = "run the same command again once that is resolved; completed steps are kept";
-            let hint = hint
-                .as_ref()
-                .map_or(again.to_owned(), |hint| format!("{hint}. Then {again}"));
-            Failure::new(Exit::StepFailed, error).hint(hint)
+            hint.as_ref()
+                .map_or(again.to_owned(), |hint| format!("{hint}. Then {again}"))
         }
+        _ => "fix the cause and run the same command again to continue from here".to_owned(),
+    };
+    let why = match holds_now(&world).await {
+        Some(now) => format!("{now}; {error}"),
+        None => error.to_string(),
+    };
+    Err(Failure::new(Exit::StepFailed, why).hint(hint))
+}
+
+/// What holds now comes first, then why; `None` where nobody could say.
+async fn holds_now(world: &RealWorld) -> Option<String> {
+    let seen = world.look(&Look::at_the_cluster()).await;
+    let Strength { voters, healthy } = Strength::of(seen.cluster.known()?);
+    let now = Strength { voters, healthy };
+    Some(match (healthy == voters, now.has_quorum()) {
+        (true, _) => format!("the cluster is healthy ({})", count(voters, "voter")),
+        (false, true) => format!("the cluster has quorum ({healthy} of {voters} voters are healthy)"),
+        (false, false) => format!("the cluster has no quorum ({healthy} of {voters} voters are healthy)"),
     })
 }
 
@@ -278,7 +297,7 @@ fn well(session: &Session, intent: &Intent, seen: &Observed) -> Result<(), Failu
         .values()
         .filter(|host| limit.is_empty() || limit.contains(&host.name))
         .filter_map(|host| Some((host, membership.of(host)?)))
-        .filter(|(_, member)| !membership.healthy(member.id))
+        .filter(|(host, member)| !membership.healthy(member.id) && !rests(host, seen))
         .map(|(host, member)| Detail {
             node: Some(host.name.to_string()),
             message: why_unhealthy(membership, member.id),
@@ -295,6 +314,12 @@ fn well(session: &Session, intent: &Intent, seen: &Observed) -> Result<(), Failu
             "the hosts match the inventory, but the cluster is not healthy",
         )
     })
+}
+
+/// Down on purpose, which a note of the plan has said.
+fn rests(host: &DesiredHost, seen: &Observed) -> bool {
+    let facts = seen.hosts.get(&host.name).and_then(Fact::known);
+    facts.is_some_and(|facts| RestNote::in_force(host, facts).is_some())
 }
 
 /// A saved plan is done only if a plan made now would do the same.

@@ -31,7 +31,10 @@ pub fn of(global: &Global, planned: &Planned) -> Cli {
 /// When the command makes no plan.
 pub fn only_with_a_plan(command: &Command) -> Result<(), Failure> {
     let plans = match command {
-        Command::Plan(_) | Command::Up(_) | Command::Restart | Command::Upgrade(_) | Command::Downgrade(_) => true,
+        Command::Plan(_) | Command::Up(_) | Command::Restart { .. } | Command::Upgrade(_) | Command::Downgrade(_) => {
+            true
+        }
+        Command::Maintain(_) | Command::Stop | Command::Start => true,
         Command::AddNode(_) | Command::RemoveNode(_) | Command::ReplaceNode(_) => true,
         Command::Restore(_) | Command::Recover(_) | Command::Defrag { .. } | Command::Compact { .. } => true,
         Command::Alarm(command) => matches!(command, AlarmCommand::Disarm),

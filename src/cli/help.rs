@@ -19,6 +19,9 @@ const TOPICS: [(&str, &[&str]); 7] = [
         &[
             "restart",
             "ok-to-stop",
+            "maintain",
+            "stop",
+            "start",
             "add-node",
             "remove-node",
             "replace-node",
@@ -36,10 +39,13 @@ const TOPICS: [(&str, &[&str]); 7] = [
 ];
 
 /// Commands that change a cluster by a plan, as they are typed.
-const CHANGING: [&str; 17] = [
+const CHANGING: [&str; 20] = [
     "plan",
     "up",
     "restart",
+    "maintain",
+    "stop",
+    "start",
     "add-node",
     "remove-node",
     "replace-node",

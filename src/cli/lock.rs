@@ -221,16 +221,21 @@ fn held(
     Held { guards, watch, lost }
 }
 
-/// This run, as others see it.
-fn myself() -> LockHolder {
+/// `user@machine`, for others to read.
+pub fn who() -> String {
     let user = std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_else(|_| "somebody".into());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| node_name());
+    format!("{user}@{}", machine.trim())
+}
+
+/// This run, as others see it.
+fn myself() -> LockHolder {
     let nanos = Timestamp::now().as_nanosecond();
     LockHolder {
         id: format!("{:x}-{}", nanos, std::process::id()),
-        who: format!("{user}@{}", machine.trim()),
+        who: who(),
         pid: std::process::id(),
         since: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         doing: doing(std::env::args().skip(1)),

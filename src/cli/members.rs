@@ -1,5 +1,7 @@
 //! `restart`, `add-node`, `remove-node`, `replace-node`, `ok-to-stop`: members come, go, and rest.
 
+use jiff::Timestamp;
+
 use super::args::{AddNode, Global, OkToStop, RemoveNode, ReplaceNode};
 use super::converge::{Parts, bring_about};
 use super::draft::{self, When};
@@ -12,8 +14,10 @@ use crate::ops::check::Look;
 use crate::ops::model::{Fact, Intent, Membership, Observed, why_and_help};
 use crate::ops::observe::look_again;
 use crate::ops::plan::count;
+use crate::ops::rest::RestNote;
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::quorum::{Strength, may_stop, quorum};
+use crate::ops::safety::rest::{bring_back, not_stopped};
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::safety::streams::others_connected;
 use crate::ops::safety::{Blocked, Rule};
@@ -24,10 +28,12 @@ use crate::report::print::say;
 ///
 /// # Errors
 /// See the exit codes.
-pub async fn restart(global: &Global) -> Result<Exit, Failure> {
+pub async fn restart(global: &Global, all: bool) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let intent = Intent::Restart {
         limit: global.limit.clone(),
+        begun: Timestamp::now(),
+        afresh: all,
     };
     let changed = bring_about(&session, Parts::of(&session)?, &intent, None).await?;
     session.finish(true, changed, format!("{} restarted", count(changed, "member")));
@@ -166,14 +172,19 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
         seen = look_again(&fleet, vault.viewer_past_expiry().await?.tls(), &seen, &streams).await;
     }
     let sight = Sight::of(session.desired(), &seen);
-    let open = no_restore_under_way(session.desired(), &seen.hosts).and_then(|()| one_cluster(&seen));
+    let open = no_restore_under_way(session.desired(), &seen.hosts)
+        .and_then(|()| not_stopped(session.desired(), &seen.hosts))
+        .and_then(|()| one_cluster(&seen));
     let verdict = match (open, &seen.cluster) {
         (Err(refusal), _) => Err(refusal),
         (Ok(()), Fact::Known(membership)) => verdict(&session, &seen, membership, spec),
         (Ok(()), Fact::Absent) => Ok(format!("{} may be stopped: there is no cluster yet", spec.name)),
         (Ok(()), Fact::Unknown(why)) => Err(unread(&sight, why)),
     };
-    let verdict = verdict.map_err(|refusal| sight.complete(vec![refusal]).remove(0));
+    let verdict = verdict.map_err(|refusal| {
+        let refusals = sight.complete(vec![refusal]);
+        bring_back(session.desired(), &seen, None, refusals).remove(0)
+    });
     let exit = match &verdict {
         Ok(_) => Exit::Done,
         Err(refusal) if refusal.rule == Rule::Unreachable => Exit::Unreachable,
@@ -261,6 +272,12 @@ fn verdict(session: &Session, seen: &Observed, membership: &Membership, spec: &D
             quorum(now.voters)
         ));
     }
+    if let Some(note) = maintained(spec, seen) {
+        return Ok(format!(
+            "{name} is stopped for maintenance {}; `quorate maintain {name} --done` starts it again",
+            note.told()
+        ));
+    }
     if !membership.healthy(member.id) {
         return Ok(format!(
             "{name} may be stopped: it is already down, and {} of {} voters remain",
@@ -268,18 +285,21 @@ fn verdict(session: &Session, seen: &Observed, membership: &Membership, spec: &D
         ));
     }
     let leads = if membership.leader() == Some(member.id) {
-        format!(
-            " It is the leader: `quorate restart --limit {name}` transfers leadership first; a plain reboot costs one election."
-        )
+        format!(" It is the leader: a plain reboot would cost one election.")
     } else {
         String::new()
     };
     Ok(format!(
-        "{name} may be stopped: {} of {} voters remain, and quorum needs {}.{leads}",
+        "{name} may be stopped: {} of {} voters remain, and quorum needs {}.{leads} `quorate maintain {name}` transfers \
+         leadership, stops it, and starts it again when you are done.",
         now.one_down().healthy,
         now.voters,
         quorum(now.voters)
     ))
+}
+
+fn maintained(spec: &DesiredHost, seen: &Observed) -> Option<RestNote> {
+    RestNote::in_force(spec, seen.hosts.get(&spec.name).and_then(Fact::known)?)
 }
 
 /// Whether a host was in the inventory before.

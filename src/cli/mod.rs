@@ -39,6 +39,7 @@ mod plan_json;
 mod planned;
 mod probe;
 mod recover;
+mod rest;
 mod restore;
 mod scratch;
 mod session;
@@ -96,7 +97,10 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Render(args) => offline::render(global, args),
         Command::Plan(args) => up::plan(global, args).await,
         Command::Up(args) => up::up(global, args).await,
-        Command::Restart => members::restart(global).await,
+        Command::Restart { all } => members::restart(global, *all).await,
+        Command::Maintain(args) => rest::maintain(global, args).await,
+        Command::Stop => rest::stop(global).await,
+        Command::Start => rest::start(global).await,
         Command::AddNode(args) => members::add(global, args).await,
         Command::RemoveNode(args) => members::remove(global, args).await,
         Command::ReplaceNode(args) => members::replace(global, args).await,

@@ -3,14 +3,24 @@
 use clap::Subcommand;
 
 use super::args::{
-    AddNode, AlarmCommand, Command, Downgrade, PkiCommand, Recover, RemoveNode, ReplaceNode, Restore, Upgrade,
+    AddNode, AlarmCommand, Command, Downgrade, Maintain, PkiCommand, Recover, RemoveNode, ReplaceNode, Restore, Upgrade,
 };
 
 /// Commands other than `up` whose plan `plan` shows: each with its own arguments.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Planned {
     /// Restart the members one by one
-    Restart,
+    Restart {
+        /// Also members that had their turn in an interrupted restart
+        #[arg(long)]
+        all: bool,
+    },
+    /// Stop one member for maintenance of its host
+    Maintain(Maintain),
+    /// Stop every member on purpose
+    Stop,
+    /// Start the members that are down
+    Start,
     /// Add a member
     AddNode(AddNode),
     /// Remove a member
@@ -52,7 +62,10 @@ pub enum Planned {
 impl From<Planned> for Command {
     fn from(planned: Planned) -> Self {
         match planned {
-            Planned::Restart => Command::Restart,
+            Planned::Restart { all } => Command::Restart { all },
+            Planned::Maintain(args) => Command::Maintain(args),
+            Planned::Stop => Command::Stop,
+            Planned::Start => Command::Start,
             Planned::AddNode(args) => Command::AddNode(args),
             Planned::RemoveNode(args) => Command::RemoveNode(args),
             Planned::ReplaceNode(args) => Command::ReplaceNode(args),

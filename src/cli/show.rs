@@ -63,14 +63,23 @@ pub(super) fn gist(plan: &Plan) -> String {
             times => format!("{name} ({times} times)"),
         })
         .collect();
-    let members = match named.as_slice() {
+    let stops: Vec<&str> = plan
+        .steps()
+        .filter_map(|step| match (&step.action, &step.target) {
+            (Action::Rest { .. }, Target::Node(node)) => Some(node.as_str()),
+            _ => None,
+        })
+        .collect();
+    let members = match (named.as_slice(), stops.as_slice()) {
+        ([], [one]) => format!("{one} stops and stays down"),
+        ([], [all @ .., last]) => format!("{} and {last} stop and stay down", all.join(", ")),
         // The parts that follow can only be planned after this one, and are what matters about it.
-        [] if begins_a_rotation(plan) => {
+        ([], []) if begins_a_rotation(plan) => {
             "no member restarts yet; in the parts that follow, each restarts twice, one at a time".to_owned()
         }
-        [] => "no member restarts".to_owned(),
-        [one] => format!("{one} restarts"),
-        [all @ .., last] => format!("{} and {last} restart, in this order", all.join(", ")),
+        ([], []) => "no member restarts".to_owned(),
+        ([one], _) => format!("{one} restarts"),
+        ([all @ .., last], _) => format!("{} and {last} restart, in this order", all.join(", ")),
     };
     let clients = match plan.risk() {
         Risk::ReadOnly | Risk::Reversible => "clients are not affected",

@@ -73,11 +73,13 @@ fn command(scene: &Scene) -> String {
     }
     let mut words = vec![intent.verb().to_owned()];
     match intent {
+        Intent::EndMaintenance { node } => words = vec![format!("maintain {node} --done")],
         Intent::Converge { prune: true, .. } => words.push("--prune".into()),
         Intent::Remove { node, wipe } => {
             words.push(node.to_string());
             words.extend(wipe.then(|| "--wipe".to_owned()));
         }
+        Intent::Maintain { node, .. } => words.push(node.to_string()),
         Intent::Replace { old, new } => words.extend([old.to_string(), new.to_string()]),
         Intent::Restore(order) => words.push(order.file.clone()),
         Intent::Recover(order) => {

@@ -6,6 +6,7 @@ use super::session::Session;
 use crate::inventory::Desired;
 use crate::ops::model::{Fact, Membership, NO_WAY_TO_ASK, Observed, label, why_and_help};
 use crate::ops::plan::count;
+use crate::ops::safety::rest::not_stopped;
 use crate::ops::sight::{Health, MEND, Sight};
 
 /// The cluster, where it answers.
@@ -17,6 +18,9 @@ pub fn cluster<'a>(session: &Session, seen: &'a Observed, otherwise: Exit) -> Re
         Fact::Known(membership) => Ok(membership),
         Fact::Absent => Err(Failure::new(otherwise, "there is no cluster yet").hint("create it with `quorate up`")),
         Fact::Unknown(why) => Err(in_the_dark(session.desired(), seen).unwrap_or_else(|| {
+            if let Err(refusal) = not_stopped(session.desired(), &seen.hosts) {
+                return Failure::new(otherwise, refusal.reason).hint(refusal.hint);
+            }
             Failure::new(otherwise, format!("the cluster could not be read: {why}"))
                 .hint("see `quorate status`; `quorate up` starts the stopped members")
         })),

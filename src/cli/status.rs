@@ -24,10 +24,12 @@ use crate::ops::model::{
     DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, NO_WAY_TO_ASK, Observed, host_of, why_and_help,
 };
 use crate::ops::plan::count;
+use crate::ops::rest::{Purpose, RestNote};
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::downgrade::told;
 use crate::ops::safety::leader::{none_is_agreed_on, seen as leader_seen};
 use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::rest::{not_stopped, notes_are_readable, resting};
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::{Health, Sight};
 use crate::pki::Certificate;
@@ -61,6 +63,9 @@ pub struct Glance {
     helps: BTreeSet<String>,
     /// The way back to an earlier minor that etcd is on, and what can be done about it. It makes nobody unhealthy.
     pub downgrade: Option<String>,
+    /// Who stopped the whole cluster on purpose, and when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<RestNote>,
     /// Scheduled backups; `None` when the inventory wants none. What is wrong with them makes nobody unhealthy.
     pub backups: Option<Outlook>,
 }
@@ -94,6 +99,9 @@ pub struct MemberGlance {
     pub certificate_days: Option<i64>,
     /// What the host's service manager says.
     pub service: Option<ServiceState>,
+    /// Why it is down on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_rest: Option<RestNote>,
     /// Why it is not healthy.
     pub problem: Option<String>,
     /// Why no one can tell whether it is.
@@ -176,7 +184,10 @@ pub async fn health(global: &Global) -> Result<Exit, Failure> {
     if session.json() {
         json(&glance)?;
     } else {
-        say!("{}: {}", said(glance.healthy), strength(&glance));
+        match glance.stopped {
+            Some(_) => say!("stopped on purpose"),
+            None => say!("{}: {}", said(glance.healthy), strength(&glance)),
+        }
         for line in glance.problems.iter().chain(&glance.unknown) {
             say!("  {line}");
         }
@@ -252,11 +263,24 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
         .iter()
         .flat_map(|m| m.alarms.iter().map(move |a| alarm(m, a)))
         .collect();
+    let stopped = resting(desired, &seen.hosts, Purpose::Outage)
+        .next()
+        .map(|(_, note)| note);
     let mut problems: Vec<String> = members
         .iter()
+        .filter(|m| !m.at_rest.as_ref().is_some_and(|note| note.purpose == Purpose::Outage))
         .filter_map(|m| m.problem.as_ref().map(|p| format!("{}: {p}", m.name)))
         .collect();
     problems.extend(alarms.iter().map(|a| format!("alarm {a}")));
+    for refusal in [
+        notes_are_readable(desired, &seen.hosts),
+        not_stopped(desired, &seen.hosts),
+    ]
+    .into_iter()
+    .filter_map(Result::err)
+    {
+        problems.push(format!("{refusal}: {}", refusal.hint));
+    }
     if let Err(refusal) = no_restore_under_way(desired, &seen.hosts) {
         let refusals = sight.complete(vec![refusal]);
         problems.extend(refusals.iter().map(|refusal| format!("{refusal}: {}", refusal.hint)));
@@ -269,6 +293,8 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
         Fact::Known(m) if none_is_agreed_on(m) => problems.push("the members do not agree on a leader".into()),
         Fact::Known(_) => {}
         Fact::Absent => problems.push("there is no cluster yet: `quorate up` creates it".into()),
+        // Said below.
+        Fact::Unknown(_) if stopped.is_some() => {}
         Fact::Unknown(why) if sight.is_to_blame(why) => unknown.push(why_and_help(why).0.to_owned()),
         Fact::Unknown(why) => match one_cluster(seen) {
             Err(refusal) => {
@@ -290,6 +316,7 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
         unknown,
         helps: helps(seen, &sight),
         downgrade: membership.and_then(told).map(|(says, help)| format!("{says}; {help}")),
+        stopped: stopped.filter(|_| membership.is_none()),
         backups: backups(desired, seen),
     };
     glance.healthy = glance.verdict();
@@ -355,6 +382,19 @@ fn of_host(host: &DesiredHost, seen: &Observed, membership: Option<&Membership>)
     };
     row.service = known.map(|f| f.service.state);
     row.certificate_days = known.and_then(|f| certificate_days(host, f));
+    row.at_rest = known.and_then(|facts| RestNote::in_force(host, facts));
+    if let Some(note) = &row.at_rest {
+        row.healthy = Some(false);
+        row.unknown = None;
+        row.problem = Some(match note.purpose {
+            Purpose::Maintenance => format!(
+                "down for maintenance {}: `quorate maintain {} --done` starts it again",
+                note.told(),
+                host.name
+            ),
+            Purpose::Outage => format!("stopped on purpose {}", note.told()),
+        });
+    }
     if let Some(days) = row.certificate_days.filter(|days| *days < 0) {
         row.problem = Some(format!("its certificate expired {} days ago", -days));
     }
@@ -435,6 +475,7 @@ fn blank(name: &str, address: String) -> MemberGlance {
         lag: None,
         certificate_days: None,
         service: None,
+        at_rest: None,
         problem: None,
         unknown: None,
         seconds_since_answer: None,
@@ -540,6 +581,7 @@ pub(super) fn members_table(
 /// `ok`, `DOWN` or `UNKNOWN`.
 pub(super) fn health_cell(member: &MemberGlance) -> Cell {
     match member.healthy {
+        Some(false) if member.at_rest.is_some() => Cell::new("stopped").tone(Tone::Warn),
         Some(true) => Cell::new("ok").tone(Tone::Good),
         Some(false) => Cell::new("DOWN").tone(Tone::Bad),
         None => Cell::new("UNKNOWN").tone(Tone::Warn),
@@ -548,6 +590,9 @@ pub(super) fn health_cell(member: &MemberGlance) -> Cell {
 
 /// Whether it is well, and how much it can lose.
 pub(super) fn verdict(glance: &Glance, paint: Paint) -> String {
+    if glance.stopped.is_some() {
+        return paint.warn("STOPPED on purpose");
+    }
     let verdict = match glance.healthy {
         Some(true) => paint.good(said(glance.healthy)),
         Some(false) => paint.bad(said(glance.healthy)),

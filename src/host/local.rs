@@ -21,7 +21,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const CHUNK: usize = 64 * 1024;
 
 /// `$0` is the seconds that the script may take where nobody waits for it (or nothing), and the rest is its command line.
-const LOADER: &str = r#"if [ -n "$0" ] && command -v timeout >/dev/null; then exec timeout -k 10 "$0" /bin/sh -c "$@"; fi
+const LOADER: &str = r#"if [ -n "$0" ] && timeout -k 1 1 true 2>/dev/null; then exec timeout -k 10 "$0" /bin/sh -c "$@"; fi
 exec /bin/sh -c "$@""#;
 
 /// Runs scripts on this machine with the rights of this program. As over SSH, a script whose `run` is given up goes on to

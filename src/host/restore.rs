@@ -75,4 +75,15 @@ impl Host {
             .await
             .map(drop)
     }
+
+    /// Removes a note of root's.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn remove_note(&self, note: &HostPath) -> Result<(), HostError> {
+        let args = vec![note.to_string()];
+        self.call("removing the note", scripts::REMOVE_NOTE, args, no_input())
+            .await
+            .map(drop)
+    }
 }

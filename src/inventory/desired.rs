@@ -227,6 +227,16 @@ impl Paths {
         self.config.with_suffix(".restoring")
     }
 
+    /// The note that the member is down on purpose, in the same place.
+    pub fn rest_note(&self) -> HostPath {
+        self.config.with_suffix(".resting")
+    }
+
+    /// The note that the member had its turn in a restart of several, in the same place.
+    pub fn turn_note(&self) -> HostPath {
+        self.config.with_suffix(".turn")
+    }
+
     /// `BIN/VERSION`, the directory of one release.
     pub fn release(&self, version: Version) -> HostPath {
         self.bin.join(&version.to_string())

@@ -172,6 +172,13 @@ pub enum Check {
         /// The new cluster's token, which is in it.
         token: String,
     },
+    /// The note that its member is down on purpose is on the host.
+    RestNoted {
+        /// The host.
+        node: NodeName,
+        /// Where it is.
+        at: HostPath,
+    },
     /// The host carries a member's data of this cluster, as quorate's marker says.
     Restored {
         /// The host.
@@ -287,6 +294,7 @@ impl Check {
             Check::RunsCurrent { node, .. }
             | Check::NobodyConnected { node }
             | Check::RestoreNoted { node, .. }
+            | Check::RestNoted { node, .. }
             | Check::Restored { node, .. }
             | Check::Trusts { node, .. }
             | Check::Accepts { node, .. }
@@ -424,6 +432,10 @@ impl Check {
                     Some(note) => Verdict::Fails(format!("it is part of the restore {}", note.token)),
                     None => Verdict::Fails("it has no restore marker".into()),
                 }
+            }),
+            Check::RestNoted { node, at } => on_host(seen, node, |facts| match facts.files.contains_key(at) {
+                true => Verdict::Holds,
+                false => Verdict::Fails("it has no note that it is down on purpose".into()),
             }),
             Check::Restored { node, cluster_id } => on_host(seen, node, |facts| match Marker::on(facts) {
                 _ if facts.data.state != DataState::Bootstrapped => Verdict::Fails("it has no data yet".into()),

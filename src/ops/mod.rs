@@ -16,6 +16,7 @@ pub mod observe;
 pub mod place;
 pub mod plan;
 pub mod recover;
+pub mod rest;
 pub mod restore;
 #[cfg(test)]
 pub(crate) mod samples;

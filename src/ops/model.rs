@@ -12,6 +12,7 @@ use crate::host::{Client, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::authorization::AuthState;
 use crate::ops::recover::RecoverOrder;
+use crate::ops::rest::RestNote;
 use crate::ops::restore::RestoreOrder;
 use crate::pki::{IssuedRecord, Stage};
 
@@ -233,7 +234,30 @@ pub enum Intent {
     Restart {
         /// Only these hosts; empty means all.
         limit: Vec<NodeName>,
+        /// When the command was given; one that goes on with an interrupted restart keeps that one's.
+        begun: Timestamp,
+        /// Also members that had their turn in an interrupted restart.
+        afresh: bool,
     },
+    /// `maintain`: one member stops, and stays down until its maintenance ends.
+    Maintain {
+        /// Whose host.
+        node: NodeName,
+        /// What is noted on the host.
+        note: RestNote,
+    },
+    /// `maintain --done`: it starts again.
+    EndMaintenance {
+        /// Whose host.
+        node: NodeName,
+    },
+    /// `stop`: all members, until `start`.
+    Stop {
+        /// What is noted on each host.
+        note: RestNote,
+    },
+    /// `start`: all members that are down, together.
+    Start,
     /// `remove-node`.
     Remove {
         /// Who leaves.
@@ -285,11 +309,13 @@ impl Intent {
     pub fn covers(&self, node: &NodeName) -> bool {
         match self {
             Intent::Converge { limit, .. }
-            | Intent::Restart { limit }
+            | Intent::Restart { limit, .. }
             | Intent::Defragment { limit, .. }
             | Intent::RotateLeaves { limit } => limit.is_empty() || limit.contains(node),
             Intent::RotateCa { .. } | Intent::Compact { .. } | Intent::Disarm => true,
-            Intent::Remove { node: only, .. } => node == only,
+            Intent::Stop { .. } | Intent::Start => true,
+            Intent::Remove { node: only, .. } | Intent::Maintain { node: only, .. } => node == only,
+            Intent::EndMaintenance { node: only } => node == only,
             Intent::Replace { old, new } => node == old || node == new,
             Intent::Restore(order) => !order.without.contains(node),
             Intent::Recover(order) => !order.without.contains(node),
@@ -305,9 +331,17 @@ impl Intent {
         }
     }
 
+    /// The host whose maintenance it ends.
+    pub fn brings_back(&self) -> Option<&NodeName> {
+        match self {
+            Intent::EndMaintenance { node } => Some(node),
+            _ => None,
+        }
+    }
+
     /// Whether every member stops at once, so that it matters who is connected.
     pub fn stops_everybody(&self) -> bool {
-        matches!(self, Intent::Restore(_) | Intent::Recover(_))
+        matches!(self, Intent::Restore(_) | Intent::Recover(_) | Intent::Stop { .. })
     }
 
     /// Whether it mends certificates: it must work when the CA has expired and etcd cannot be talked to.
@@ -320,6 +354,10 @@ impl Intent {
         match self {
             Intent::Converge { .. } => "up",
             Intent::Restart { .. } => "restart",
+            Intent::Maintain { .. } => "maintain",
+            Intent::EndMaintenance { .. } => "maintain --done",
+            Intent::Stop { .. } => "stop",
+            Intent::Start => "start",
             Intent::Remove { .. } => "remove-node",
             Intent::Replace { .. } => "replace-node",
             Intent::Restore(_) => "restore",

@@ -34,6 +34,7 @@ use crate::ops::check::{Depth, Look};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::plan::{managed_files, pki_manifest};
+use crate::ops::rest::{RestNote, TurnNote};
 use crate::ops::restore::RestoreNote;
 use crate::render::{CRL, SchedulePaths};
 
@@ -214,7 +215,7 @@ async fn could_be_talked_to(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<()
 fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
     let pki = |name: &str| spec.paths.pki.join(name);
     let mut contents = managed_files(spec);
-    contents.push(RestoreNote::path(spec));
+    contents.extend([RestoreNote::path(spec), RestNote::path(spec), TurnNote::path(spec)]);
     contents.push(SchedulePaths::of(spec).report);
     contents.extend([pki("ca.crt"), pki("server.crt"), pki("peer.crt"), pki_manifest(spec)]);
     FactsQuery {

@@ -15,6 +15,7 @@ use crate::ops::check::{Check, Look};
 use crate::ops::exec::{StepError, World as _};
 use crate::ops::model::{Fact, Membership, host_of};
 use crate::ops::plan::{Action, HostChange, Step, Target};
+use crate::ops::rest::{RestNote, TurnNote};
 use crate::ops::safety::leader::heir;
 use crate::ops::safety::membership::may_promote;
 use crate::ops::safety::streams::connected;
@@ -41,7 +42,13 @@ impl Lab {
             }
             (Action::Wipe, Target::Node(node)) => self.take_data(node, true)?,
             (Action::Start, Target::Node(node)) => self.on(node, |w| w.start(node))?,
-            (Action::Restart { change, url }, Target::Node(node)) => self.restart(node, change, url).await?,
+            (Action::Restart { change, url, turn }, Target::Node(node)) => {
+                self.restart(node, change, url, turn.as_ref()).await?;
+            }
+            (Action::Rest { note, url }, Target::Node(node)) => self.rest(node, note, url.as_ref()).await?,
+            (Action::EndRest { note }, Target::Node(node)) => {
+                self.on(node, |w| w.host(node).files.remove(note)).map(drop)?;
+            }
             (Action::Retire, Target::Node(node)) => {
                 self.on(node, |w| w.host(node).unit.enabled = false)?;
                 self.on(node, |w| stop(w, node))?;
@@ -127,7 +134,33 @@ impl Lab {
         Ok(())
     }
 
-    async fn restart(&self, node: &NodeName, change: &HostChange, url: &PeerUrl) -> Result<(), StepError> {
+    /// A note is written in one go, before the member stops.
+    async fn rest(&self, node: &NodeName, note: &RestNote, url: Option<&PeerUrl>) -> Result<(), StepError> {
+        if let Some(url) = url {
+            self.hand_over(url).await?;
+        }
+        self.write_note(node, RestNote::path(&self.desired.hosts[node]), note.to_text())?;
+        self.on(node, |w| w.host(node).unit.enabled = false)?;
+        self.on(node, |w| stop(w, node))
+    }
+
+    pub(super) fn write_note(&self, node: &NodeName, path: HostPath, text: String) -> Result<(), StepError> {
+        let file = FileFacts {
+            sha256: super::stock::sha256(&text),
+            mode: 0o644,
+            owner: "root".into(),
+            content: Some(text),
+        };
+        self.on(node, |w| w.host(node).files.insert(path, file)).map(drop)
+    }
+
+    async fn restart(
+        &self,
+        node: &NodeName,
+        change: &HostChange,
+        url: &PeerUrl,
+        turn: Option<&TurnNote>,
+    ) -> Result<(), StepError> {
         self.hand_over(url).await?;
         let came_from = self.now().world.hosts[node].unit.process.as_ref().map(|p| p.version);
         let before: Vec<(HostPath, FileFacts)> = {
@@ -140,6 +173,9 @@ impl Lab {
                 .collect()
         };
         self.provision(node, change)?;
+        if let Some(note) = turn {
+            self.write_note(node, TurnNote::path(&self.desired.hosts[node]), note.to_text())?;
+        }
         self.on(node, |w| stop(w, node))?;
         self.on(node, |w| w.start(node))?;
         sleep(POLL).await;

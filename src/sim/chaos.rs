@@ -9,12 +9,14 @@ use super::host::{Data, Disk, Link, Process, SimHost};
 use super::papers::{Keys, Papers, papers};
 use super::raft::{Cluster, quorum};
 use super::restore::order;
+use super::scenes::{note, restart_of};
 use super::stock;
 use super::world::{Happening, World};
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
 use crate::inventory::{ClusterId, Desired, MemberId, NodeName, Version};
 use crate::ops::model::{Intent, Policy};
 use crate::ops::plan::{expected_cluster_id, initial_new};
+use crate::ops::rest::Purpose;
 use crate::ops::safety::bootstrap::Marker;
 use crate::render::render_host;
 
@@ -216,6 +218,7 @@ pub fn case(dice: &mut Dice) -> Case {
     }
     world.happened.clear();
     let intent = intent(&world, &desired, dice);
+    put_to_rest(&mut world, &desired, &intent, dice);
     hidden |= out_of_sight(&world, &desired, &intent);
     let policy = Policy {
         accept_outage: dice.chance(25),
@@ -230,6 +233,49 @@ pub fn case(dice: &mut Dice) -> Case {
         intent,
         policy,
         hidden,
+    }
+}
+
+/// Who is told to start members has stopped them before, more often than not; and now and then somebody is down on purpose
+/// while something else is asked for.
+fn put_to_rest(world: &mut World, desired: &Desired, intent: &Intent, dice: &mut Dice) {
+    let members = |world: &World| -> Vec<NodeName> {
+        let hosts = desired.hosts.keys().filter(|node| world.hosts[*node].disk().is_some());
+        hosts.cloned().collect()
+    };
+    let (purpose, nodes) = match intent {
+        Intent::EndMaintenance { node } if dice.chance(70) => (Purpose::Maintenance, vec![node.clone()]),
+        Intent::Start | Intent::Stop { .. } if dice.chance(50) => {
+            let mut nodes = members(world);
+            // An outage that was cut off half-way, at one end or the other.
+            nodes.truncate(1 + dice.below(nodes.len().max(1)));
+            (Purpose::Outage, nodes)
+        }
+        _ if dice.chance(6) => (Purpose::Maintenance, members(world).into_iter().take(1).collect()),
+        _ => return,
+    };
+    for node in nodes {
+        if world.hosts[&node].disk().is_some() && world.hosts[&node].link != Link::Dead {
+            world.rest(&node, purpose);
+        }
+    }
+}
+
+impl World {
+    /// Somebody has stopped this member on purpose.
+    pub fn rest(&mut self, node: &NodeName, purpose: Purpose) {
+        self.stop(node);
+        let text = note(purpose).to_text();
+        let host = self.host(node);
+        host.unit.enabled = false;
+        let file = crate::host::FileFacts {
+            sha256: stock::sha256(&text),
+            mode: 0o644,
+            owner: "root".into(),
+            content: Some(text),
+        };
+        let path = host.spec.paths.rest_note();
+        host.files.insert(path, file);
     }
 }
 
@@ -285,7 +331,16 @@ fn intent(world: &World, desired: &Desired, dice: &mut Dice) -> Intent {
     if seen.known().is_some_and(|membership| !membership.alarms.is_empty()) && dice.chance(40) {
         return Intent::Disarm;
     }
-    match dice.below(16) {
+    match dice.below(20) {
+        16 => Intent::Maintain {
+            node: some(dice),
+            note: note(Purpose::Maintenance),
+        },
+        17 => Intent::EndMaintenance { node: some(dice) },
+        18 => Intent::Stop {
+            note: note(Purpose::Outage),
+        },
+        19 => Intent::Start,
         12 | 13 => upkeep(desired, dice),
         14 => recover(world, desired, dice),
         15 if quorum_gone => recover(world, desired, dice),
@@ -299,13 +354,15 @@ fn intent(world: &World, desired: &Desired, dice: &mut Dice) -> Intent {
             let gone = desired.order.iter().filter(dead).cloned().collect();
             Intent::Restore(Box::new(order(desired, gone)))
         }
-        0 => Intent::Restart { limit: limit(dice) },
+        0 => restart_of(limit(dice)),
         1 => Intent::Remove {
             node: some(dice),
             wipe: dice.chance(50),
         },
         2 => {
-            let old = some(dice);
+            // Who has no data there, more often than not.
+            let lost = desired.order.iter().find(|node| world.hosts[*node].disk().is_none());
+            let old = lost.filter(|_| dice.chance(60)).cloned().unwrap_or_else(|| some(dice));
             let new = if dice.chance(60) { old.clone() } else { some(dice) };
             Intent::Replace { old, new }
         }

@@ -1,7 +1,7 @@
 //! Worlds of which the operator sees a part or nothing, and everything that can be asked for there.
 
 use super::host::{Data, Link};
-use super::scenes::{Scene, node};
+use super::scenes::{Scene, node, restart_of};
 use super::{rescue, restore, stock};
 use crate::inventory::{Desired, NodeName};
 use crate::ops::model::{Fact, Intent, Observed};
@@ -155,13 +155,9 @@ pub fn intents(dark: &Dark) -> Vec<Intent> {
         up(true, Vec::new()),
         up(false, vec![first.clone()]),
         up(false, vec![last.clone()]),
-        Intent::Restart { limit: Vec::new() },
-        Intent::Restart {
-            limit: vec![first.clone()],
-        },
-        Intent::Restart {
-            limit: vec![last.clone()],
-        },
+        restart_of(Vec::new()),
+        restart_of(vec![first.clone()]),
+        restart_of(vec![last.clone()]),
         remove(&first, false),
         remove(&last, true),
         replace(&first, &first),

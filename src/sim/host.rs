@@ -165,6 +165,11 @@ impl SimHost {
         Some((self.disk()?, process))
     }
 
+    /// Whether it runs, and had been started with the world once before.
+    pub fn was_restarted(&self) -> bool {
+        self.unit.process.as_ref().is_some_and(|process| process.since > 0)
+    }
+
     /// The release that runs.
     pub fn runs(&self) -> Option<Version> {
         self.unit.process.as_ref().map(|process| process.version)

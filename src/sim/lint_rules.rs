@@ -2,7 +2,7 @@
 
 use super::host::Data;
 use super::papers::Keys;
-use super::scenes::{Scene, UP, node};
+use super::scenes::{Scene, UP, node, restart_of};
 use super::stock::{V3_6, V3_7};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Intent, Membership, Observed};
@@ -25,7 +25,7 @@ fn found(scene: &Scene, spoil: impl FnOnce(&mut Plan, &mut Observed)) -> String 
 
 /// All three, the leader etcd-2 last.
 fn restart() -> Scene {
-    Scene::healthy(3).asked(Intent::Restart { limit: Vec::new() })
+    Scene::healthy(3).asked(restart_of(Vec::new()))
 }
 
 fn join() -> Scene {
@@ -175,7 +175,7 @@ fn a_member_that_works_restarted_before_one_that_does_not() {
     let scene = Scene::healthy(3)
         .stopped(3)
         .a_moment_later()
-        .asked(Intent::Restart { limit: Vec::new() });
+        .asked(restart_of(Vec::new()));
     let caught = found(&scene, |plan, _| plan.waves.swap(0, 1));
     assert_eq!(
         caught,
@@ -318,7 +318,7 @@ fn a_restart_that_is_called_harmless() {
 #[test]
 fn a_restart_of_a_voter_with_a_corrupt_database_is_one_of_a_voter_too() {
     let mut scene = restart().accepting_an_outage();
-    scene.intent = Intent::Restart { limit: vec![node(2)] };
+    scene.intent = restart_of(vec![node(2)]);
     let corrupt = |seen: &mut Observed| {
         for status in membership(seen).status.values_mut() {
             if let Fact::Known(status) = status {

@@ -211,7 +211,7 @@ fn facts(host: &SimHost, spec: &DesiredHost) -> HostFacts {
             state: state(host),
             enabled: host.unit.enabled,
             needs_reload: false,
-            pid: process.map(|_| 1000),
+            pid: process.map(|p| 1000 + u32::try_from(p.since).unwrap_or_default()),
             running_version: process.map(|p| p.version),
             running_exe: process.map(|p| host.spec.paths.release(p.version).join("etcd").to_string()),
             started_with: process.map(|p| p.started_with.clone()).unwrap_or_default(),

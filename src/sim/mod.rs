@@ -49,6 +49,7 @@ mod oracle;
 mod papers;
 mod raft;
 mod rescue;
+mod rest_tests;
 mod restart_tests;
 mod restore;
 mod rule_tests;

@@ -2,7 +2,7 @@
 
 use super::chaos::Fault;
 use super::drive::Outcome;
-use super::scenes::{Scene, node};
+use super::scenes::{Scene, node, restart_of};
 use super::stock::{V3_5, V3_6};
 use crate::inventory::{MemberId, NodeName, Version};
 use crate::ops::check::Check;
@@ -12,7 +12,7 @@ use crate::ops::safety::Rule;
 use crate::ops::safety::leader::heir;
 
 fn restart(scene: Scene) -> Scene {
-    scene.asked(Intent::Restart { limit: Vec::new() })
+    scene.asked(restart_of(Vec::new()))
 }
 
 /// The hosts in the order in which they are restarted.
@@ -133,7 +133,7 @@ fn among_those_that_are_as_far_leadership_stays_with_the_later_minor() {
 
 #[test]
 fn with_a_limit_only_those_hosts_and_never_while_another_one_is_down() {
-    let only = |scene: Scene, n| scene.asked(Intent::Restart { limit: vec![node(n)] });
+    let only = |scene: Scene, n| scene.asked(restart_of(vec![node(n)]));
     assert_eq!(turns(&only(Scene::healthy(3), 1).plan().expect("a plan")), [node(1)]);
     let one_down = || Scene::healthy(3).stopped(3).a_moment_later();
     let refusals = only(one_down(), 1).plan().expect_err("a refusal");
@@ -178,4 +178,75 @@ fn a_learner_that_the_others_refuse_stays_one() {
     assert!(matches!(after.outcome, Outcome::Stopped(_)), "{:?}", after.outcome);
     let members = |world: &super::world::World| world.clusters.values().next().map(|c| c.voters().count());
     assert_eq!(members(&after.world), Some(2));
+}
+
+/// Cut off after `turns` members had theirs.
+fn interrupted(turns: usize) -> Scene {
+    let restarted = |world: &super::world::World| world.hosts.values().filter(|host| host.was_restarted()).count();
+    let scene = restart(Scene::healthy(5));
+    scene.cut_off_when(|world| restarted(world) == turns).a_moment_later()
+}
+
+#[test]
+fn an_interrupted_restart_goes_on_with_those_that_had_no_turn() {
+    for done in 1..=4 {
+        let scene = interrupted(done);
+        let had = |node: &NodeName| scene.world.hosts[node].was_restarted();
+        let plan = scene.plan().expect("a plan");
+        assert_eq!(turns(&plan).len(), 5 - done, "{plan:?}");
+        assert!(turns(&plan).iter().all(|node| !had(node)), "{plan:?}");
+        let skipped = plan
+            .notes
+            .iter()
+            .filter(|note| note.contains("in the interrupted restart of"));
+        assert_eq!(skipped.count(), done, "{:?}", plan.notes);
+        assert!(plan.notes.iter().any(|note| note.contains("--all")), "{:?}", plan.notes);
+        let after = scene.run();
+        assert!(matches!(after.outcome, Outcome::Done), "{:?}", after.outcome);
+        assert_eq!(after.violations, [""; 0]);
+        // What is finished is not continued: the next one is about everybody.
+        let mut next = restart(Scene::healthy(5));
+        next.world = after.world;
+        assert_eq!(turns(&next.a_moment_later().plan().expect("a plan")).len(), 5);
+    }
+}
+
+#[test]
+fn a_restart_is_not_continued_when_everybody_is_asked_for_or_others_are_or_a_day_later() {
+    let all = |scene: &Scene| turns(&scene.plan().expect("a plan")).len();
+    let mut scene = interrupted(2);
+    assert_eq!(all(&scene), 3);
+    let two: Vec<NodeName> = scene
+        .world
+        .hosts
+        .values()
+        .filter(|h| h.was_restarted())
+        .map(|h| h.spec.name.clone())
+        .collect();
+    assert_eq!(
+        all(&scene.clone().asked(restart_of(two))),
+        2,
+        "other hosts are another restart"
+    );
+    let afresh = Intent::Restart {
+        limit: Vec::new(),
+        begun: super::stock::epoch(),
+        afresh: true,
+    };
+    assert_eq!(all(&scene.clone().asked(afresh)), 5);
+    // Whoever crashed since and does not come up again has its turn, too.
+    let gone = scene
+        .world
+        .hosts
+        .values()
+        .find(|h| h.was_restarted())
+        .expect("one")
+        .spec
+        .name
+        .clone();
+    let mut crashed = scene.clone();
+    crashed.world.stop(&gone);
+    assert_eq!(turns(&crashed.a_moment_later().plan().expect("a plan"))[0], gone);
+    scene.settled(25 * 3_600_000);
+    assert_eq!(all(&scene), 5);
 }

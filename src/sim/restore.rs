@@ -8,7 +8,6 @@ use super::world::{Happening, World};
 use crate::backup::manifest::FORMAT;
 use crate::backup::{Manifest, SnapshotDigest};
 use crate::etcd::{Member, bootstrap_member_id};
-use crate::host::FileFacts;
 use crate::inventory::{ClusterId, Desired, HostPath, MemberId, NodeName, PeerUrl};
 use crate::ops::exec::StepError;
 use crate::ops::restore::{RestoreData, RestoreNote, RestoreOrder};
@@ -55,16 +54,7 @@ pub fn order(desired: &Desired, without: Vec<NodeName>) -> RestoreOrder {
 
 impl Lab {
     pub(super) fn note_restore(&self, node: &NodeName, note: &RestoreNote) -> Result<(), StepError> {
-        let text = note.to_text();
-        let file = FileFacts {
-            sha256: stock::sha256(&text),
-            mode: 0o644,
-            owner: "root".into(),
-            content: Some(text),
-        };
-        let path = RestoreNote::path(&self.desired.hosts[node]);
-        self.on(node, |w| w.host(node).files.insert(path, file))?;
-        Ok(())
+        self.write_note(node, RestoreNote::path(&self.desired.hosts[node]), note.to_text())
     }
 
     pub(super) fn stage_snapshot(&self, node: &NodeName, snapshot: &SnapshotDigest) -> Result<(), StepError> {

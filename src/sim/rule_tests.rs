@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::host::{Data, Disk, SimHost};
 use super::papers::{Keys, Papers, papers};
-use super::scenes::{Scene, UP};
+use super::scenes::{Scene, UP, restart_of};
 use super::stock::{self, V3_4, V3_5, V3_6, V3_7};
 use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
@@ -456,7 +456,7 @@ fn nobody_joins_as_the_first_with_a_newer_minor() {
 /// A roll was cut off with a member stopped: what its unit names is what it would come back with.
 #[test]
 fn a_stopped_member_comes_back_with_the_release_that_its_unit_names() {
-    let restart = Intent::Restart { limit: Vec::new() };
+    let restart = restart_of(Vec::new());
     let scene = || {
         Scene::of_version(3, V3_4)
             .wanting(V3_5)

@@ -5,11 +5,12 @@ use crate::inventory::{Desired, MemberId, NodeName, Version};
 use crate::ops::model::{Intent, Observed, Policy};
 use crate::ops::plan::{Plan, plan};
 use crate::ops::recover::RecoverOrder;
+use crate::ops::rest::{Purpose, RestNote};
 use crate::ops::safety::Blocked;
 
 use super::chaos::mature;
 use super::drive::{Aftermath, Trouble, bring_about};
-use super::host::{Data, Link};
+use super::host::{Data, Link, SimHost};
 use super::papers::{Papers, papers};
 use super::rescue;
 use super::restore::order;
@@ -31,6 +32,24 @@ pub const UP: Intent = Intent::Converge {
     limit: Vec::new(),
 };
 
+/// `restart` without any flags.
+pub fn restart_of(limit: Vec<NodeName>) -> Intent {
+    Intent::Restart {
+        limit,
+        begun: stock::epoch(),
+        afresh: false,
+    }
+}
+
+/// The note of a member that is down on purpose.
+pub fn note(purpose: Purpose) -> RestNote {
+    RestNote {
+        purpose,
+        since: stock::epoch(),
+        by: "alice@laptop".into(),
+    }
+}
+
 /// A scene with its name and what has happened before.
 pub type Told = (&'static str, &'static str, Scene);
 
@@ -46,7 +65,7 @@ pub fn all() -> Vec<Told> {
         new: node(new),
     };
     let remove = |n, wipe| Intent::Remove { node: node(n), wipe };
-    let restart = || Intent::Restart { limit: Vec::new() };
+    let restart = || restart_of(Vec::new());
     let mut scenes = vec![
         ("bare-hosts", "three hosts, nothing on them", Scene::bare(3)),
         (
@@ -175,6 +194,7 @@ pub fn all() -> Vec<Told> {
     ];
     scenes.extend(ways_up());
     scenes.extend(downgrades());
+    scenes.extend(on_purpose());
     let lost = Scene::healthy(3).wiped(2).wiped(3).a_moment_later();
     let order = order(&lost.desired, Vec::new());
     let restore = Intent::Restore(Box::new(order));
@@ -195,6 +215,83 @@ pub fn all() -> Vec<Told> {
         lost.asked(Intent::Recover(Box::new(order))).accepting_data_loss(),
     ));
     scenes
+}
+
+/// Members that are down because somebody wants it so.
+fn on_purpose() -> Vec<Told> {
+    let maintain = |n| Intent::Maintain {
+        node: node(n),
+        note: note(Purpose::Maintenance),
+    };
+    let end = |n| Intent::EndMaintenance { node: node(n) };
+    let stop = || Intent::Stop {
+        note: note(Purpose::Outage),
+    };
+    let maintained = || Scene::healthy(3).at_rest(2, Purpose::Maintenance).a_moment_later();
+    let all_stopped = || {
+        let down = |scene: Scene, n| scene.at_rest(n, Purpose::Outage);
+        (1..=3).fold(Scene::healthy(3), down).a_moment_later()
+    };
+    vec![
+        (
+            "maintain-the-leader",
+            "three members, led by etcd-2",
+            Scene::healthy(3).asked(maintain(2)),
+        ),
+        (
+            "maintain-beside-a-stopped-member",
+            "three members, of which etcd-3 was stopped",
+            Scene::healthy(3).stopped(3).a_moment_later().asked(maintain(1)),
+        ),
+        (
+            "maintenance-over",
+            "three members; etcd-2 is down for maintenance",
+            maintained().asked(end(2)),
+        ),
+        (
+            "maintenance-and-up",
+            "three members; etcd-2 is down for maintenance",
+            maintained(),
+        ),
+        (
+            "maintenance-and-a-changed-option",
+            "three members; etcd-2 is down for maintenance, and the inventory sets snapshot-count",
+            maintained().with_option("snapshot-count", 12_345.into()),
+        ),
+        (
+            "stop",
+            "three members, led by etcd-2",
+            Scene::healthy(3).asked(stop()).accepting_an_outage(),
+        ),
+        (
+            "stop-without-consent",
+            "three members, led by etcd-2",
+            Scene::healthy(3).asked(stop()),
+        ),
+        (
+            "start",
+            "three members that were stopped on purpose",
+            all_stopped().asked(Intent::Start),
+        ),
+        (
+            "start-without-a-host",
+            "three members that were stopped on purpose; the host of etcd-3 did not come back",
+            all_stopped().dead(3).asked(Intent::Start),
+        ),
+        (
+            "stopped-and-up",
+            "three members that were stopped on purpose",
+            all_stopped(),
+        ),
+        (
+            "restart-interrupted",
+            "three members; a restart was interrupted after the first one",
+            Scene::healthy(3)
+                .asked(restart_of(Vec::new()))
+                .cut_off_when(|world| world.hosts.values().any(SimHost::was_restarted))
+                .a_moment_later(),
+        ),
+    ]
 }
 
 /// Onto 3.7, which cannot read what members of 3.5 wrote.
@@ -283,7 +380,7 @@ fn downgrades() -> Vec<Told> {
         (
             "downgrade-led-by-3.5-and-a-restart",
             "three members on their way back to 3.5, where etcd-3 is, which has led for a while",
-            led_by_3_5().by_up().asked(Intent::Restart { limit: Vec::new() }),
+            led_by_3_5().by_up().asked(restart_of(Vec::new())),
         ),
         (
             "downgrade-led-by-3.5-and-called-off",
@@ -300,7 +397,7 @@ fn downgrades() -> Vec<Told> {
         (
             "downgrade-under-way-and-a-restart",
             "three members on their way back to 3.5, where etcd-3 is",
-            half_way().by_up().asked(Intent::Restart { limit: Vec::new() }),
+            half_way().by_up().asked(restart_of(Vec::new())),
         ),
         (
             "downgrade-from-3.7",
@@ -468,6 +565,12 @@ impl Scene {
     /// Stops a member, as `systemctl stop` does.
     pub fn stopped(mut self, n: usize) -> Self {
         self.world.stop(&node(n));
+        self
+    }
+
+    /// Somebody has stopped this member on purpose.
+    pub fn at_rest(mut self, n: usize, purpose: Purpose) -> Self {
+        self.world.rest(&node(n), purpose);
         self
     }
 

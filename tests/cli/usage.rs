@@ -76,6 +76,7 @@ fn every_command_that_takes_a_node_suggests_the_nearest() {
         &["remove-node", "etcd-22"],
         &["replace-node", "etcd-22", "etcd-4", "--address", "10.0.0.4"],
         &["ok-to-stop", "etcd-22"],
+        &["maintain", "etcd-22"],
         &["logs", "etcd-22"],
         &["ssh", "etcd-22"],
     ] {

@@ -197,6 +197,10 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     // Whether this machine is slow is not the question here.
     let _measured = lab.quorate(&["doctor", "--for", "1s", "--output", "json"]);
     run(&["ok-to-stop", "n1"], 0);
+    run(&["maintain", "n1", "--stop", "--yes", "--accept-outage"], 0);
+    run(&["maintain", "n1", "--done", "--yes"], 0);
+    run(&["stop", "--yes", "--accept-outage"], 0);
+    run(&["start", "--yes"], 0);
     run(&["ctl", "--", "put", "/x", "1"], 0);
     run(&["logs", "n1"], 0);
     run(&["ssh", "n1", "--", "true"], 0);

@@ -42,6 +42,7 @@ mod refusals_hosts;
 mod refusals_push;
 mod refusals_supplies;
 mod releases;
+mod rest;
 mod restore;
 mod schedule;
 mod signatures;

@@ -23,7 +23,7 @@ const LOADER: &str = concat!(
     r#"a=$1 z=$2; printf "%s%s:hear;" "$a" "$z" >&2; printf "%s%s:begin;" "$a" "$z"; "#,
     r#"IFS= read -r l; case $l in "$a$z:"*) ;; *) IFS= read -r l ;; esac; "#,
     r#"case $l in "$a$z:"*) l=$(printf %b "${l#*:}"); t=; "#,
-    r#"if [ -n "$3" ] && command -v timeout >/dev/null; then t="timeout -k 10 $3"; fi; "#,
+    r#"if [ -n "$3" ] && timeout -k 1 1 true 2>/dev/null; then t="timeout -k 10 $3"; fi; "#,
     r#"$t /bin/sh -c "$l" quorate; s=$? ;; *) s=cut ;; esac; "#,
     r#"printf "%s%s:end %s;" "$a" "$z" "$s"; printf "%s%s:over %s;" "$a" "$z" "$s" >&2"#,
 );

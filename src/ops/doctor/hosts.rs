@@ -7,6 +7,7 @@ use crate::ops::check::{Verdict, runs_current};
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, why_and_help};
 use crate::ops::plan::advice;
+use crate::ops::rest::{Purpose, RestNote};
 use crate::ops::safety::upkeep;
 use crate::ops::sight::Health;
 use crate::report::{Cause, human_bytes};
@@ -57,7 +58,10 @@ fn of(examined: &Examined<'_>, host: &DesiredHost, facts: &HostFacts) -> Vec<Fin
     let quota = upkeep::quota(examined.desired);
     let mut findings: Vec<Finding> = clock(host, facts).into_iter().collect();
     findings.extend(memory(facts));
-    findings.extend(unit(host, facts, examined.causes.get(&host.name)));
+    match RestNote::in_force(host, facts) {
+        Some(note) => findings.extend(on_purpose(examined, host, &note)),
+        None => findings.extend(unit(host, facts, examined.causes.get(&host.name))),
+    }
     for path in [Some(&host.paths.data), host.paths.wal.as_ref()].into_iter().flatten() {
         if let Some(disk) = facts.system.disks.get(path) {
             findings.extend(file_system(path.as_str(), disk));
@@ -115,6 +119,21 @@ fn memory(facts: &HostFacts) -> Vec<Finding> {
         findings.push(Finding::advice(Topic::Host, says, help));
     }
     findings
+}
+
+/// Of a cluster that is down as a whole it is said once, and not of each host.
+fn on_purpose(examined: &Examined<'_>, host: &DesiredHost, note: &RestNote) -> Option<Finding> {
+    match note.purpose {
+        Purpose::Maintenance => {
+            let says = format!("down for maintenance {}", note.told());
+            let help = format!("`quorate maintain {} --done` starts it again", host.name);
+            Some(Finding::advice(Topic::Host, says, help))
+        }
+        Purpose::Outage => examined.membership().map(|_| {
+            let says = format!("stopped on purpose with the cluster, {}", note.told());
+            Finding::problem(Topic::Host, says, "`quorate start` starts it")
+        }),
+    }
 }
 
 /// Stopped for now, or ending each time that its manager starts it.

@@ -14,6 +14,7 @@ use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::downgrade::told;
 use crate::ops::safety::leader::none_is_agreed_on;
 use crate::ops::safety::quorum::Strength;
+use crate::ops::safety::rest::not_stopped;
 use crate::ops::safety::upkeep::way_out;
 use crate::ops::sight::Health;
 
@@ -59,6 +60,9 @@ fn out_of_sight(examined: &Examined<'_>, why: &str) -> Finding {
         let says = format!("the state of the cluster is unknown: {why}");
         let help = help.unwrap_or("fix the connections and run this again: etcd may be healthy");
         return Finding::unknown(Topic::Cluster, says, help);
+    }
+    if let Err(refusal) = not_stopped(examined.desired, &examined.seen.hosts) {
+        return Finding::problem(Topic::Cluster, refusal.reason, refusal.hint);
     }
     match one_cluster(examined.seen) {
         Err(refusal) => Finding::problem(Topic::Cluster, why, refusal.hint).or(refusal.last),
@@ -142,6 +146,9 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
         if !membership.healthy(member.id) {
             // Why it does not run is told of its unit.
             let host = host_of(examined.desired, member);
+            if host.is_some_and(|host| examined.rests(host)) {
+                continue;
+            }
             if host.is_some_and(|host| examined.causes.contains_key(&host.name)) {
                 continue;
             }

@@ -30,6 +30,7 @@ use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::exec::real::MemberHash;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Membership, Observed};
+use crate::ops::rest::RestNote;
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::{MEND, Sight};
 use crate::report::Cause;
@@ -151,6 +152,12 @@ impl Examined<'_> {
     /// What was left in the dark.
     fn sight(&self) -> Sight {
         Sight::of(self.desired, self.seen)
+    }
+
+    /// Whether a member is down on purpose, which is told of its host.
+    fn rests(&self, host: &DesiredHost) -> bool {
+        let facts = self.seen.hosts.get(&host.name).and_then(Fact::known);
+        facts.is_some_and(|facts| RestNote::in_force(host, facts).is_some())
     }
 
     fn membership(&self) -> Option<&Membership> {

@@ -11,6 +11,7 @@ mod program;
 mod promote;
 mod provision;
 mod rescue;
+mod rest;
 mod restore;
 mod snapshot;
 mod turns;
@@ -175,9 +176,13 @@ impl World for RealWorld {
                 self.set_aside(node, &step.action).await
             }
             (Action::Start, Target::Node(node)) => self.start(node).await,
-            (Action::Restart { change, url }, Target::Node(node)) => {
-                self.restart(step, node, change, url, reporter).await
+            (Action::Restart { change, url, turn }, Target::Node(node)) => {
+                self.restart(step, node, change, (url, turn.as_ref()), reporter).await
             }
+            (Action::Rest { note, url }, Target::Node(node)) => {
+                self.rest(step, node, note, url.as_ref(), reporter).await
+            }
+            (Action::EndRest { note }, Target::Node(node)) => self.end_rest(node, note).await,
             (Action::Retire, Target::Node(node)) => self.retire(node).await,
             (Action::Wipe, Target::Node(node)) => self.wipe(node).await,
             (Action::BeginDowngrade { to }, _) => self.begin_downgrade(*to).await,

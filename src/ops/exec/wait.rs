@@ -29,6 +29,9 @@ impl Patience {
             Action::Defragment { .. } => 600,
             // etcd looks every few seconds, and writes a snapshot of its log before its storage changes.
             Action::BeginDowngrade { .. } | Action::OpenTheWayUp { .. } => 120,
+            // The leader may have to send it everything that was written while it was down.
+            Action::Start if step.ensures.iter().any(|check| matches!(check, Check::CaughtUp { .. })) => 600,
+            Action::Rest { .. } => 60,
             Action::Start | Action::LookAgain { .. } => 120,
             _ => 30,
         }))

@@ -1,4 +1,4 @@
-//! Whether a restore is under way, and of which cluster the members are that answer, for commands that look at nothing
+//! Whether a restore is under way, or the cluster was stopped on purpose, and of which cluster the members are that answer, for commands that look at nothing
 //! else.
 
 use std::collections::BTreeMap;
@@ -15,19 +15,20 @@ use crate::host::{FactsQuery, HostFacts};
 use crate::inventory::{ClusterId, NodeName};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::Fact;
+use crate::ops::rest::RestNote;
 use crate::ops::restore::RestoreNote;
 
 /// How long the others are waited for once one host has answered. Whoever takes part in a restore has its note before the
 /// first member stops, so any one of them tells of it.
 const OTHERS: Duration = Duration::from_secs(3);
 
-/// The notes of restores on the hosts, in as short a look as there is. A host that takes too long is unknown.
+/// The notes of restores and of members that are down on purpose on the hosts, in as short a look as there is. A host that takes too long is unknown.
 pub async fn observe_notes(fleet: &Arc<Fleet>) -> BTreeMap<NodeName, Fact<HostFacts>> {
     let specs = fleet.desired().hosts.values();
     let mut looks: FuturesUnordered<_> = specs
         .map(|spec| async move {
             let query = &FactsQuery {
-                contents: vec![RestoreNote::path(spec)],
+                contents: vec![RestoreNote::path(spec), RestNote::path(spec)],
                 ..FactsQuery::default()
             };
             let asked = fleet.ask(spec, |host| Box::pin(async move { host.facts(query).await }));

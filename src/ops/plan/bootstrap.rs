@@ -6,6 +6,7 @@ use super::converge::unreachable;
 use super::drift::drift;
 use super::join::{self, clear_aborted, is_on_its_way};
 use super::preflight::preflight;
+use super::rest::maintained;
 use super::startable::{certificates_ended, ended, lacks, last_writer};
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Step, Target, way_up};
@@ -58,7 +59,7 @@ pub(super) fn from_nothing(situation: Situation<'_>, limit: &[NodeName]) -> Resu
         return Err(elsewhere);
     }
     if !limit.is_empty() {
-        return cold_start(situation, &members_among(situation, limit)?);
+        return cold_start(situation, &wanted_up(situation, members_among(situation, limit)?));
     }
     let expected = expected_cluster_id(situation.desired);
     let ground = may_bootstrap(situation.desired, situation.observed, expected).map_err(|mut blocked| {
@@ -76,12 +77,20 @@ pub(super) fn from_nothing(situation: Situation<'_>, limit: &[NodeName]) -> Resu
             })?;
             bootstrap(situation, expected)
         }
-        Ground::Stopped { with_data } => cold_start(situation, &with_data),
+        Ground::Stopped { with_data } => cold_start(situation, &wanted_up(situation, with_data)),
     }
 }
 
+/// Without those whose maintenance has not ended.
+fn wanted_up(situation: Situation<'_>, mut members: Vec<NodeName>) -> Vec<NodeName> {
+    let kept = known_hosts(situation).filter(|(host, facts)| maintained(host, facts).is_some());
+    let kept: BTreeSet<&NodeName> = kept.map(|(host, _)| &host.name).collect();
+    members.retain(|name| !kept.contains(name));
+    members
+}
+
 /// With `--limit` only members that were complete once are started: that is safe whatever the other hosts hold.
-fn members_among(situation: Situation<'_>, limit: &[NodeName]) -> Result<Vec<NodeName>, Vec<Blocked>> {
+pub(super) fn members_among(situation: Situation<'_>, limit: &[NodeName]) -> Result<Vec<NodeName>, Vec<Blocked>> {
     let covered = |name: &NodeName| limit.contains(name);
     let mut blocked = unreachable(situation, &covered);
     let mut members = Vec::new();
@@ -234,7 +243,7 @@ fn asked_first<'a>(desired: &'a Desired, start: &mut Vec<Step>) -> Option<(&'a N
 
 /// A cluster that was stopped as a whole: one by one could never form a quorum, so all start at once. Only what a
 /// member needs to come up is put back first; what else differs is seen, and planned, once it runs.
-fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
+pub(super) fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
     // Members that cannot talk to each other are no quorum however often they are started.
     certificates_hold(situation, |_| true)?;
     enough(situation, with_data)?;
@@ -293,7 +302,10 @@ fn cold_start(situation: Situation<'_>, with_data: &[NodeName]) -> Result<Draft,
 }
 
 /// Whether the certificates of such members have not ended: else nobody can talk to them, we as little as their peers.
-fn certificates_hold(situation: Situation<'_>, such: impl Fn(&HostFacts) -> bool) -> Result<(), Vec<Blocked>> {
+pub(super) fn certificates_hold(
+    situation: Situation<'_>,
+    such: impl Fn(&HostFacts) -> bool,
+) -> Result<(), Vec<Blocked>> {
     let blocked: Vec<Blocked> = known_hosts(situation)
         .filter(|(_, facts)| such(facts))
         .filter_map(|(host, facts)| Some(certificates_ended(host, ended(situation, host, facts)?)))
@@ -303,7 +315,7 @@ fn certificates_hold(situation: Situation<'_>, such: impl Fn(&HostFacts) -> bool
 
 /// Whether those that would run can be a quorum. There are at least as many members as hosts that say they were one of
 /// the same cluster.
-fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Blocked>> {
+pub(super) fn enough(situation: Situation<'_>, with_data: &[NodeName]) -> Result<(), Vec<Blocked>> {
     let marked = known_hosts(situation).filter_map(|(host, facts)| Some((host, facts, Marker::on(facts)?)));
     let clusters: BTreeSet<_> = marked
         .clone()

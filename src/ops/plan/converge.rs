@@ -9,7 +9,9 @@ use super::leave::Strays;
 use super::preflight::preflight;
 use super::startable::{certificates_ended, ended, last_writer};
 use super::waves::{Draft, Effect, on, step};
-use super::{Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, not_asked, roll, way_up};
+use super::{
+    Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, not_asked, rest, roll, way_up,
+};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, MemberId, NodeName};
@@ -51,6 +53,9 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     leader_lets_in(situation, membership, &peers).map_err(|refusal| vec![refusal])?;
 
     let mut draft = Draft::new(Some(Strength::of(membership)));
+    draft.notes.extend(kept_down(situation));
+    let looked_at = peers.iter().map(|p| (p.host, p.facts));
+    draft.wave("remove outdated notes", Effect::None, rest::outlived(looked_at));
     downgrade::call_off(situation, membership, &mut draft);
     before_another_version(situation, membership, &covered, &mut draft);
     draft.wave("install what needs no restart", Effect::None, quiet_changes(&peers));
@@ -118,6 +123,9 @@ fn survey<'a>(
             blocked.extend(data_belongs(situation.desired, host, facts).err());
             continue;
         };
+        if rest::maintained(host, facts).is_some() {
+            continue;
+        }
         if let Err(refusal) = own_data(situation, host, facts, member) {
             blocked.push(refusal);
             continue;
@@ -135,6 +143,13 @@ fn survey<'a>(
     }
     blocked.extend(version_steps(situation, membership));
     if blocked.is_empty() { Ok(peers) } else { Err(blocked) }
+}
+
+/// Members whose maintenance has not ended stay down, whatever else differs on their hosts.
+fn kept_down(situation: Situation<'_>) -> Vec<String> {
+    let kept = known_hosts(situation).filter_map(|(host, facts)| Some((host, rest::maintained(host, facts)?)));
+    kept.map(|(host, note)| rest::left_alone(host, format!("maintenance ({})", note.told())))
+        .collect()
 }
 
 /// Unreachable is never absent: what cannot be inspected cannot be brought in line.
@@ -250,7 +265,7 @@ fn before_another_version(
         .extend(oldest.and_then(|oldest| could_be_better(oldest, wanted)));
     let mut members = known_hosts(situation).filter(|(host, facts)| {
         let started = facts.data.state == DataState::Bootstrapped;
-        covered(&host.name) && membership.of(host).is_some() && started
+        covered(&host.name) && membership.of(host).is_some() && started && rest::maintained(host, facts).is_none()
     });
     // A member of which that is not known may well move, too.
     if members.any(|(host, facts)| last_writer(host, facts) != Some(wanted)) {
@@ -358,6 +373,7 @@ fn start_or_change(peer: &Peer<'_>) -> Action {
         Action::Restart {
             change: peer.drift.at_restart.clone(),
             url: peer.host.peer_url(),
+            turn: None,
         }
     }
 }

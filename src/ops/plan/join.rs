@@ -265,6 +265,7 @@ pub(super) fn one(
                 let restart = Action::Restart {
                     change,
                     url: url.clone(),
+                    turn: None,
                 };
                 let mut step = on(&host.name, restart, Risk::Reversible)
                     .ensures(Check::RunsCurrent {

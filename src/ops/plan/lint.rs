@@ -236,11 +236,12 @@ impl<'a> Lint<'a> {
         }
         match (&step.action, &step.target) {
             (Action::Provision { change }, Target::Node(node)) => self.provision(step, node, change),
-            (Action::Restart { change, url }, Target::Node(node)) => {
+            (Action::Restart { change, url, .. }, Target::Node(node)) => {
                 self.provision(step, node, change);
                 self.restart(step, url);
             }
             (Action::Start, Target::Node(node)) => self.start(step, node),
+            (Action::Rest { .. }, Target::Node(node)) => self.rest(step, node),
             (Action::ClearAborted, Target::Node(node))
                 if self.facts(node).is_some_and(|f| f.data.state != DataState::Aborted) =>
             {
@@ -319,6 +320,21 @@ impl<'a> Lint<'a> {
                 &step.id,
                 "takes a member back over a minor release, and nothing makes sure that it is ready",
             );
+        }
+    }
+
+    /// A member goes down alone and only when the others carry on; all together only where just that was asked for.
+    fn rest(&mut self, step: &Step, node: &NodeName) {
+        match &self.plan.header.intent {
+            Intent::Stop { .. } => {}
+            Intent::Maintain { node: asked, .. } if asked == node => {
+                self.needs(step, "SafeToStop", |c| matches!(c, Check::SafeToStop { .. }));
+                self.needs(step, "OthersConnected", |c| matches!(c, Check::OthersConnected { .. }));
+            }
+            _ => self.fatal(&step.id, "stops a member for long, and nobody asked for that"),
+        }
+        if !step.ensures.iter().any(|c| matches!(c, Check::RestNoted { .. })) {
+            self.fatal(&step.id, "leaves a member down without a note that says why");
         }
     }
 

@@ -16,10 +16,12 @@ mod authorize;
 mod beforehand;
 mod bootstrap;
 mod downgrade;
+mod interrupted;
 mod join;
 mod leave;
 mod recover;
 mod renew;
+mod rest;
 mod restore;
 mod roll;
 mod rotate_ca;
@@ -40,6 +42,7 @@ use crate::inventory::Desired;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Intent, Membership, NO_WAY_TO_ASK, Observed, Policy, Supplies, why_and_help};
 use crate::ops::safety::bootstrap::{answers_for_us, one_cluster};
+use crate::ops::safety::rest::{bring_back, not_stopped, notes_are_readable};
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::safety::{Blocked, Rule};
 use crate::ops::sight::Sight;
@@ -88,7 +91,8 @@ pub fn plan(
         supplies,
     };
     let sight = Sight::but_for(desired, observed, intent.left_out());
-    made(intent, situation).map_err(|blocked| sight.complete(blocked))
+    made(intent, situation)
+        .map_err(|blocked| bring_back(desired, observed, intent.brings_back(), sight.complete(blocked)))
 }
 
 fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>> {
@@ -99,9 +103,19 @@ fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>>
     if !matches!(intent, Intent::Restore(_) | Intent::Recover(_)) {
         answers_for_us(desired, observed).map_err(|refusal| vec![refusal])?;
     }
+    if !matches!(intent, Intent::Restore(_) | Intent::Recover(_)) && !intent.mends_trust() {
+        notes_are_readable(desired, &observed.hosts).map_err(|refusal| vec![refusal])?;
+        if !matches!(intent, Intent::Stop { .. } | Intent::Start) {
+            not_stopped(desired, &observed.hosts).map_err(|refusal| vec![refusal])?;
+        }
+    }
     let mut draft = match intent {
         Intent::Converge { prune, limit } => converge::converge(situation, *prune, limit)?,
-        Intent::Restart { limit } => roll::restart(situation, limit)?,
+        Intent::Restart { limit, begun, afresh } => roll::restart(situation, limit, *begun, *afresh)?,
+        Intent::Maintain { node, note } => rest::maintain(situation, node, note)?,
+        Intent::EndMaintenance { node } => rest::end(situation, node)?,
+        Intent::Stop { note } => rest::stop(situation, note)?,
+        Intent::Start => rest::start(situation)?,
         Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,
         Intent::Replace { old, new } => leave::replace(situation, old, new)?,
         Intent::Restore(order) => restore::restore(situation, order)?,
@@ -112,6 +126,7 @@ fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>>
         Intent::RotateLeaves { limit } => renew::renew(situation, limit)?,
         Intent::RotateCa { compromised, begin } => rotate_ca::rotate_ca(situation, *compromised, *begin)?,
     };
+    rest::put_away(situation, intent, &mut draft);
     draft.notes.extend(advice::of_all(situation));
     draft.notes.extend(advice::between_minors(situation, intent));
     draft.number();

@@ -11,6 +11,7 @@ use super::{Action, HostChange, Risk, Situation, Step, Target};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{DesiredHost, NodeName};
 use crate::ops::check::Check;
+use crate::ops::rest::RestNote;
 use crate::ops::safety::bootstrap::{Marker, data_belongs};
 use crate::ops::safety::leader::takes_back;
 use crate::ops::safety::quorum::Strength;
@@ -45,6 +46,18 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     let mut draft = Draft::new(situation.membership().map(Strength::of));
     let reissued = members.iter().map(|(host, _)| reissue(host, &signer)).collect();
     draft.wave("new certificates, without a restart", Effect::None, reissued);
+    // Whoever is down on purpose comes up with them when that is over.
+    members.retain(|(host, facts)| match RestNote::in_force(host, facts) {
+        Some(note) => {
+            draft.notes.push(format!(
+                "{} is down on purpose {}, and is not started",
+                host.name,
+                note.told()
+            ));
+            false
+        }
+        None => true,
+    });
     // `up` puts back what else a start needs, and it needs the certificates for that.
     members.retain(|(host, facts)| match cannot_start(host, facts) {
         Some(what) if !runs(facts) => {

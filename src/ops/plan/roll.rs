@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::converge::{Peer, initial_existing, look_again, members_where, own_data, runs, unreachable};
 use super::drift::drift;
+use super::interrupted::{Interrupted, note_of_turn};
+use super::rest::{left_alone, maintained};
 use super::startable::{lacks, shut_out, would_stay_down};
 use super::waves::{Draft, Effect, on};
 use super::{Action, HostChange, Risk, Situation, downgrade, living, way_up};
 use crate::etcd::Member;
 use crate::inventory::{DesiredHost, MemberId, NodeName, Version};
 use crate::ops::check::Check;
-use crate::ops::model::Membership;
+use crate::ops::model::{Fact, Membership};
+use crate::ops::rest::RestNote;
 use crate::ops::safety::membership::nobody_is_joining;
 use crate::ops::safety::quorum::{Strength, may_stop_once};
 use crate::ops::safety::{Blocked, Rule};
@@ -78,13 +83,25 @@ fn may_take_turns<'a>(
     if refusals.is_empty() { Ok(()) } else { Err(refusals) }
 }
 
-/// Plans `restart`.
-pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draft, Vec<Blocked>> {
+/// Plans `restart`. One that was interrupted goes on with those that had no turn.
+pub(super) fn restart(
+    situation: Situation<'_>,
+    limit: &[NodeName],
+    begun: Timestamp,
+    afresh: bool,
+) -> Result<Draft, Vec<Blocked>> {
     let membership = living(situation)?;
     let covered = |name: &NodeName| limit.is_empty() || limit.contains(name);
     let mut blocked = unreachable(situation, &covered);
     let mut turns: Vec<(&DesiredHost, &Member)> = Vec::new();
+    let mut draft = Draft::new(Some(Strength::of(membership)));
     for host in situation.desired.hosts.values().filter(|h| covered(&h.name)) {
+        if let Some(note) = maintained_on(situation, host) {
+            draft
+                .notes
+                .push(left_alone(host, format!("maintenance ({})", note.told())));
+            continue;
+        }
         match membership.of(host) {
             Some(member) => {
                 blocked.extend(stays_down(situation, membership, host, member));
@@ -101,6 +118,15 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
         }
     }
     turns.sort_by_key(|(_, member)| turn(membership, member.id));
+    let hosts: BTreeSet<NodeName> = turns.iter().map(|(host, _)| host.name.clone()).collect();
+    let interrupted = (!afresh)
+        .then(|| Interrupted::among(situation, membership, &hosts))
+        .flatten();
+    if let Some(interrupted) = &interrupted {
+        turns.retain(|(host, _)| !interrupted.over.contains_key(&host.name));
+        draft.notes.extend(interrupted.told(situation));
+    }
+    let begun = interrupted.map_or(begun, |interrupted| interrupted.begun);
     if turns.iter().any(|(_, member)| member.started() && !member.learner) {
         blocked.extend(nobody_is_joining(membership).err());
     }
@@ -110,7 +136,6 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
     if !blocked.is_empty() {
         return Err(blocked);
     }
-    let mut draft = Draft::new(Some(Strength::of(membership)));
     for (host, member) in turns {
         let one = Turn {
             host,
@@ -119,13 +144,17 @@ pub(super) fn restart(situation: Situation<'_>, limit: &[NodeName]) -> Result<Dr
             version: None,
             why: vec!["it was requested".into()],
         };
-        draft.wave(
-            format!("restart {}", host.name),
-            effect(membership, member),
-            vec![one.step(situation, membership)],
-        );
+        let mut step = one.step(situation, membership);
+        if let (Action::Restart { turn, .. }, true) = (&mut step.action, hosts.len() > 1) {
+            *turn = note_of_turn(situation, host, begun, &hosts);
+        }
+        draft.wave(format!("restart {}", host.name), effect(membership, member), vec![step]);
     }
     Ok(draft)
+}
+
+fn maintained_on(situation: Situation<'_>, host: &DesiredHost) -> Option<RestNote> {
+    maintained(host, situation.observed.hosts.get(&host.name).and_then(Fact::known)?)
 }
 
 /// Why a member would not come up again once stopped.
@@ -173,6 +202,7 @@ impl Turn<'_> {
             Action::Restart {
                 change: self.change,
                 url: url.clone(),
+                turn: None,
             },
             risk,
         )

@@ -23,6 +23,7 @@ use crate::ops::check::Check;
 use crate::ops::model::{Membership, host_of, label};
 use crate::ops::safety::bootstrap::data_belongs;
 use crate::ops::safety::quorum::{Strength, may_stop};
+use crate::ops::safety::rest::nobody_rests;
 use crate::ops::safety::trust::{HostTrust, clients_are_ready, may_sign_with, trusts, waiting};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{Certificate, Stage, host_bundle};
@@ -77,6 +78,8 @@ impl<'a> Scene<'a> {
                 .into_iter()
                 .flat_map(|membership| strays(situation, membership)),
         );
+        // Where nobody can be talked to, all are started anyway.
+        blocked.extend(membership.and_then(|_| nobody_rests(situation.desired, &situation.observed.hosts).err()));
         let foreign = members(situation).filter_map(|(host, facts)| data_belongs(situation.desired, host, facts).err());
         blocked.extend(foreign);
         if !blocked.is_empty() {
@@ -293,7 +296,12 @@ impl<'a> Scene<'a> {
                 ..HostChange::default()
             };
             let url = place.host.peer_url();
-            on(&place.host.name, Action::Restart { change, url }, Risk::Outage)
+            let restart = Action::Restart {
+                change,
+                url,
+                turn: None,
+            };
+            on(&place.host.name, restart, Risk::Outage)
                 .ensures(Check::Started {
                     node: place.host.name.clone(),
                 })

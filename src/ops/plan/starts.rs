@@ -131,7 +131,12 @@ mod tests {
 
     fn restart(change: HostChange) -> Step {
         let url = desired(1).hosts[&name(1)].peer_url();
-        on(&name(1), Action::Restart { change, url }, Risk::Reversible)
+        let restart = Action::Restart {
+            change,
+            url,
+            turn: None,
+        };
+        on(&name(1), restart, Risk::Reversible)
     }
 
     fn start(host: &DesiredHost, seen: &HostFacts, steps: &[Step]) -> Option<(Version, String)> {

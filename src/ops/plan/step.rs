@@ -14,6 +14,7 @@ use crate::ops::authorization::AuthChange;
 use crate::ops::check::Check;
 use crate::ops::model::Intent;
 use crate::ops::recover::Rescue;
+use crate::ops::rest::{Purpose, RestNote, TurnNote};
 use crate::ops::restore::{RestoreData, RestoreNote};
 use crate::ops::safety::bootstrap::Marker;
 use crate::report::human_bytes;
@@ -185,6 +186,21 @@ pub enum Action {
         change: HostChange,
         /// Its peer URL.
         url: PeerUrl,
+        /// What is noted on the host right before, where this is one turn of several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        turn: Option<TurnNote>,
+    },
+    /// Hands leadership over, notes that the member is down on purpose, stops it and keeps it from starting at boot.
+    Rest {
+        /// The note.
+        note: RestNote,
+        /// Its peer URL, where others carry on and should lead; `None` where everybody stops.
+        url: Option<PeerUrl>,
+    },
+    /// Removes the note that a member is down on purpose.
+    EndRest {
+        /// The note.
+        note: HostPath,
     },
     /// Tells etcd to go back to an earlier minor, unless it has been told; it makes its storage ready then.
     BeginDowngrade {
@@ -443,6 +459,11 @@ impl Action {
             Action::Start => "start etcd".into(),
             Action::Restart { change, .. } if change.is_empty() => "restart etcd".into(),
             Action::Restart { change, .. } => format!("{}; restart etcd", change.describe()),
+            Action::Rest { note, .. } => match note.purpose {
+                Purpose::Maintenance => "stop etcd; it stays down until its maintenance ends".into(),
+                Purpose::Outage => "stop etcd; it stays down until `quorate start`".into(),
+            },
+            Action::EndRest { .. } => "remove the note that it is down on purpose".into(),
             Action::BeginDowngrade { to } => {
                 format!(
                     "enable the downgrade to {0}; wait until every member is ready for it",

@@ -21,6 +21,8 @@ pub(super) enum Effect {
     None,
     /// One healthy voter is down meanwhile.
     OneDown,
+    /// These many healthy voters stop and stay down.
+    Rests(usize),
     /// These many voters come back.
     Recovers(usize),
     /// A learner becomes a voter.
@@ -84,6 +86,10 @@ impl Draft {
         let before = self.strength?;
         let after = match effect {
             Effect::None | Effect::OneDown | Effect::Born(_) => before,
+            Effect::Rests(n) => Strength {
+                healthy: before.healthy.saturating_sub(n),
+                ..before
+            },
             Effect::Recovers(n) => Strength {
                 healthy: (before.healthy + n).min(before.voters),
                 ..before
@@ -99,6 +105,7 @@ impl Draft {
         };
         let during = match effect {
             Effect::OneDown => before.healthy as i64 - 1 - quorum(before.voters) as i64,
+            Effect::Rests(_) => after.healthy as i64 - quorum(before.voters) as i64,
             _ => before.can_lose().min(after.can_lose()) as i64,
         };
         self.strength = Some(after);

@@ -21,6 +21,7 @@
 //! 10. [`recover::may_recover`]: a minority goes on alone only when no majority could, and from the newest of it.
 //! 11. [`upkeep::may_defragment`], [`upkeep::has_room`], [`upkeep::may_disarm`]: one member at a time, and an alarm is taken
 //!     back only when its cause is gone.
+//!     [`rest::not_stopped`], [`rest::may_stop_all`]: what is down on purpose stays down until it is started on purpose.
 //! 12. [`trial::may_be_given`]: no member is stopped for a configuration or a release that etcd does not start with.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
@@ -34,6 +35,7 @@ pub mod membership;
 pub mod place;
 pub mod quorum;
 pub mod recover;
+pub mod rest;
 pub mod restore;
 pub mod streams;
 pub mod trial;
@@ -85,6 +87,8 @@ pub enum Rule {
     ClientsConnected,
     /// A restore is under way.
     RestoreUnderWay,
+    /// Members are down on purpose.
+    DownOnPurpose,
     /// Upkeep at the wrong moment, or for nothing.
     Upkeep,
     /// Older data would take the place of what is there.

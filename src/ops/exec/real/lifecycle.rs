@@ -13,6 +13,7 @@ use crate::ops::exec::wait::{Patience, watch};
 use crate::ops::exec::{StepError, fault};
 use crate::ops::model::Fact;
 use crate::ops::plan::{Action, HostChange, Step};
+use crate::ops::rest::TurnNote;
 use crate::render::SchedulePaths;
 use crate::report::Reporter;
 
@@ -34,13 +35,16 @@ impl RealWorld {
         step: &Step,
         node: &NodeName,
         change: &HostChange,
-        url: &PeerUrl,
+        (url, turn): (&PeerUrl, Option<&TurnNote>),
         reporter: &dyn Reporter,
     ) -> Result<String, StepError> {
         self.hand_over(url).await?;
         let before = self.before(node, change).await;
         if !change.is_empty() {
             self.provision(step, node, change, reporter).await?;
+        }
+        if let Some(note) = turn {
+            self.note_turn(step, node, note, reporter).await?;
         }
         fault::point(&format!("in-place:{}", step.id));
         let host = self.host(node).await?;

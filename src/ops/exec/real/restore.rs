@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use sha2::{Digest, Sha256};
-
 use super::RealWorld;
 use super::provision::{owner, progress};
 use crate::backup::{RestoreTool, SnapshotDigest};
@@ -25,27 +22,8 @@ impl RealWorld {
         note: &RestoreNote,
         reporter: &dyn Reporter,
     ) -> Result<String, StepError> {
-        let spec = self.spec(node)?;
-        let path = RestoreNote::path(spec);
-        let text = note.to_text();
-        let directory = path.parent().parse().map_err(|e| StepError::new(format!("{e}")))?;
-        let push = Push {
-            directories: vec![Directory {
-                path: directory,
-                mode: 0o755,
-                owner: None,
-            }],
-            files: vec![PushFile {
-                path,
-                mode: 0o644,
-                owner: None,
-                sha256: hex::encode(Sha256::digest(&text)),
-                content: Content::Plain(Bytes::from(text)),
-                keep_previous: false,
-            }],
-            ..Push::default()
-        };
-        self.push(step, spec, &push, reporter).await?;
+        let path = RestoreNote::path(self.spec(node)?);
+        self.write_note(step, node, path, note.to_text(), reporter).await?;
         Ok("locked for this restore".into())
     }
 

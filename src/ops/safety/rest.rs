@@ -1,0 +1,146 @@
+//! Members that are down on purpose: nobody starts them by accident, and nothing else is done to a cluster that is.
+
+use std::collections::BTreeMap;
+
+use super::restore::clients_left;
+use super::{Blocked, Rule};
+use crate::host::HostFacts;
+use crate::inventory::{Desired, DesiredHost, NodeName};
+use crate::ops::model::{Fact, Observed, Policy};
+use crate::ops::rest::{Purpose, RestNote};
+
+type Hosts = BTreeMap<NodeName, Fact<HostFacts>>;
+
+/// The members that are down for this purpose, by the notes on their hosts.
+pub fn resting<'a>(
+    desired: &'a Desired,
+    hosts: &'a Hosts,
+    purpose: Purpose,
+) -> impl Iterator<Item = (&'a DesiredHost, RestNote)> {
+    desired.hosts.values().filter_map(move |host| {
+        let facts = hosts.get(&host.name).and_then(Fact::known)?;
+        let note = RestNote::in_force(host, facts).filter(|note| note.purpose == purpose)?;
+        Some((host, note))
+    })
+}
+
+/// Can every note be read that says a member is down on purpose?
+///
+/// # Errors
+/// Where one cannot: what it says is not known, so the member is neither started nor taken for dead.
+pub fn notes_are_readable(desired: &Desired, hosts: &Hosts) -> Result<(), Blocked> {
+    let unreadable = desired.hosts.values().find(|host| {
+        let facts = hosts.get(&host.name).and_then(Fact::known);
+        facts.is_some_and(|facts| RestNote::on(host, facts) == Some(None))
+    });
+    match unreadable {
+        None => Ok(()),
+        Some(host) => Err(Blocked::new(
+            Rule::DownOnPurpose,
+            format!("{} cannot be parsed", RestNote::path(host)),
+            "another version of quorate stopped this member on purpose: start it with that version, or remove the file",
+        )
+        .on(&host.name)),
+    }
+}
+
+/// May anything but a start touch the cluster?
+///
+/// # Errors
+/// While `stop` keeps members down.
+pub fn not_stopped(desired: &Desired, hosts: &Hosts) -> Result<(), Blocked> {
+    let down: Vec<_> = resting(desired, hosts, Purpose::Outage).collect();
+    let Some((_, note)) = down.first() else { return Ok(()) };
+    let reason = match down.len() == desired.hosts.len() {
+        true => format!("the cluster was stopped on purpose, {}", note.told()),
+        false => {
+            let names: Vec<&str> = down.iter().map(|(host, _)| host.name.as_str()).collect();
+            format!(
+                "{} was stopped on purpose with the cluster, {}",
+                names.join(", "),
+                note.told()
+            )
+        }
+    };
+    Err(Blocked::new(
+        Rule::DownOnPurpose,
+        reason,
+        "start the members that are down with `quorate start`",
+    ))
+}
+
+/// May something begin that takes every member to end?
+///
+/// # Errors
+/// While one is down on purpose.
+pub fn nobody_rests(desired: &Desired, hosts: &Hosts) -> Result<(), Blocked> {
+    not_stopped(desired, hosts)?;
+    match resting(desired, hosts, Purpose::Maintenance).next() {
+        None => Ok(()),
+        Some((host, note)) => Err(Blocked::new(
+            Rule::DownOnPurpose,
+            format!(
+                "it is down for maintenance {}, and this takes every member",
+                note.told()
+            ),
+            format!("end the maintenance first (`quorate maintain {} --done`)", host.name),
+        )
+        .on(&host.name)),
+    }
+}
+
+/// May every member be stopped, until somebody starts the cluster again?
+///
+/// # Errors
+/// Without `--accept-outage`, with the clients that are connected.
+pub fn may_stop_all(desired: &Desired, observed: &Observed, policy: Policy) -> Result<(), Vec<Blocked>> {
+    let running: Vec<&DesiredHost> = observed.running(desired).collect();
+    if policy.accept_outage || running.is_empty() {
+        return Ok(());
+    }
+    let outage = Blocked::new(
+        Rule::WouldLoseQuorum,
+        "every member would stop: etcd would be unavailable to clients until `quorate start`",
+        "pass --accept-outage if this is intended",
+    );
+    let clients = clients_left(observed, running.into_iter(), policy).into_iter();
+    // Who cannot be told apart from nobody is not what keeps from an outage.
+    let clients = clients
+        .filter(|refusal| refusal.rule == Rule::ClientsConnected)
+        .map(|refusal| Blocked {
+            hint: "stop what uses the cluster first, or pass --accept-outage".to_owned(),
+            ..refusal
+        });
+    Err(std::iter::once(outage).chain(clients).collect())
+}
+
+/// A refusal because members are down names the way to start those that are down on purpose: `up` leaves them alone.
+pub fn bring_back(
+    desired: &Desired,
+    observed: &Observed,
+    coming: Option<&NodeName>,
+    mut blocked: Vec<Blocked>,
+) -> Vec<Blocked> {
+    let down = resting(desired, &observed.hosts, Purpose::Maintenance).map(|(host, _)| &host.name);
+    // Whose maintenance is just ended is not told to end it.
+    let down = down.filter(|name| coming != Some(*name));
+    let ends: Vec<String> = down.map(|name| format!("`quorate maintain {name} --done`")).collect();
+    if ends.is_empty() {
+        return blocked;
+    }
+    for refusal in &mut blocked {
+        let about_members_down = matches!(
+            refusal.rule,
+            Rule::NotSettled | Rule::WouldLoseQuorum | Rule::QuorumLost | Rule::Unknown
+        );
+        if about_members_down && !refusal.hint.contains("maintain") {
+            refusal.hint = format!("end the maintenance first ({})", ends.join(", "));
+            refusal.last = None;
+        }
+    }
+    blocked
+}
+
+#[cfg(test)]
+#[path = "rest_tests.rs"]
+mod tests;
