@@ -291,12 +291,9 @@ mod tests {
     /// A stream that brings so many bytes each time, after a pause.
     async fn stream(pace: &mut Pace, bytes: usize, pause: Duration) -> Exceeded {
         loop {
-            match pace.wait(tokio::time::sleep(pause)).await {
-                Err(exceeded) => return exceeded,
-                Ok(()) => match pace.count(bytes) {
-                    Err(exceeded) => return exceeded,
-                    Ok(()) => {}
-                },
+            let waited = pace.wait(tokio::time::sleep(pause)).await;
+            if let Err(exceeded) = waited.and_then(|()| pace.count(bytes)) {
+                return exceeded;
             }
         }
     }

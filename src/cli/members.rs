@@ -285,9 +285,9 @@ fn verdict(session: &Session, seen: &Observed, membership: &Membership, spec: &D
         ));
     }
     let leads = if membership.leader() == Some(member.id) {
-        format!(" It is the leader: a plain reboot would cost one election.")
+        " It is the leader: a plain reboot would cost one election."
     } else {
-        String::new()
+        ""
     };
     Ok(format!(
         "{name} may be stopped: {} of {} voters remain, and quorum needs {}.{leads} `quorate maintain {name}` transfers \
