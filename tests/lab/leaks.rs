@@ -64,7 +64,8 @@ fn commands(lab: &Lab) -> BTreeSet<String> {
     };
     let mut all = BTreeSet::new();
     for command in below(&[]) {
-        let further = below(&[&command]);
+        // Those below `plan` are the same commands, and stop before they do anything.
+        let further = if command == "plan" { Vec::new() } else { below(&[&command]) };
         if further.is_empty() {
             all.insert(command);
         } else {
@@ -219,6 +220,8 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     run(&["pki", "revoke", "app"], 0);
     run(&["pki", "crl", "--out", "list.der"], 0);
     run(&["pki", "seal"], 0);
+    let colleague = "home/.ssh/id_ed25519.pub";
+    run(&["pki", "viewer", "colleague", "--recipient", colleague], 0);
     run(&["pki", "csr", "--out", "etcd.csr"], 0);
     let company = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=Root \
                    -keyout root.key -out root.crt 2>/dev/null
