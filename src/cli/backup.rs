@@ -26,7 +26,7 @@ use crate::ops::exec::real::{RealWorld, Taken};
 use crate::ops::model::Fact;
 use crate::pki::Recipient;
 use crate::report::print::{data, say};
-use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, human_seconds, terminal_width};
+use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, human_seconds, one_line, terminal_width};
 
 /// Does what a `backup` command asks.
 ///
@@ -81,10 +81,7 @@ async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
     let world = RealWorld::new(fleet, vault, None, seen);
     let taken = take(session, &world, &args.reason, args.out.clone(), seal).await?;
     if session.json() {
-        say!(
-            "{}",
-            json!({ "event": "backup", "file": taken.path, "manifest": taken.manifest })
-        );
+        data(&json!({ "event": "backup", "file": taken.path, "manifest": taken.manifest }).to_string());
     }
     places::put(session, &taken.path, &args.to).await?;
     let summary = format!(
@@ -242,7 +239,7 @@ fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest, &'a Standin
             None => Cell::new(signer),
             Some(_) => Cell::new(signer).tone(Tone::Bad),
         };
-        findings.extend(finding.map(|text| format!("{file}: {text}")));
+        findings.extend(finding.map(|text| one_line(&format!("{file}: {text}"))));
         let file = if sealed {
             Cell::new(file)
         } else {

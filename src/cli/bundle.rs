@@ -9,7 +9,7 @@ use super::error::{Exit, Failure};
 use super::session::reporter_for;
 use super::{bundle_sign, bundle_trust};
 use crate::bundle::{self, Bundle, CreateOptions, Manifest, Progress};
-use crate::report::print::{data, say};
+use crate::report::print::{data, say, tell};
 use crate::report::{Cell, Event, Table, human_bytes, terminal_width};
 
 /// `bundle create`.
@@ -84,12 +84,12 @@ pub fn verify(global: &Global, file: Option<&Path>, allowed: Option<&Path>) -> R
     let report = bundle.verify()?;
     let signer = bundle_trust::signer(&bundle, allowed, &base(global).join("pki").join(ALLOWED_SIGNERS))?;
     if global.output == OutputFormat::Json {
-        say!(
-            "{}",
-            serde_json::json!({
+        data(
+            &serde_json::json!({
                 "ok": true, "programs": report.programs, "bytes": report.unpacked,
                 "sha256": bundle.digest(), "signed_by": signer,
             })
+            .to_string(),
         );
     } else {
         say!(
@@ -112,6 +112,7 @@ pub fn verify(global: &Global, file: Option<&Path>, allowed: Option<&Path>) -> R
 /// When there is no bundle, or the executable cannot be written.
 pub fn embed(global: &Global, into: &Path) -> Result<Exit, Failure> {
     let bundle = find(global, None)?;
+    tell!("embedding {}: SHA-256 {}", bundle.path().display(), bundle.digest());
     let program = std::env::current_exe().map_err(|e| Failure::unexpected("cannot find this program's own file", e))?;
     let carried = bundle::embed(&program, bundle.path(), into)?;
     bundle_sign::carry(bundle.path(), into)?;

@@ -11,7 +11,7 @@ use super::bundle::find;
 use super::error::{Exit, Failure};
 use crate::bundle::signature::{SignatureError, from_agent, signature_file, to_sign, with_key};
 use crate::host::{SecretSource as _, Secrets};
-use crate::report::print::say;
+use crate::report::print::{say, tell};
 
 /// Writes the signature beside the bundle.
 ///
@@ -19,6 +19,8 @@ use crate::report::print::say;
 /// When the bundle is damaged, or there is no key that can sign.
 pub async fn sign(global: &Global, file: Option<&Path>, key: Option<&Path>) -> Result<Exit, Failure> {
     let bundle = find(global, file)?;
+    // It may merely lie beside the inventory.
+    tell!("signing {}: SHA-256 {}", bundle.path().display(), bundle.digest());
     // Nobody is to vouch for what is not there.
     bundle.verify()?;
     let manifest = bundle.manifest_json();

@@ -7,7 +7,7 @@ use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::inventory::Desired;
 use crate::pki::Certificate;
-use crate::report::print::say;
+use crate::report::print::{data, say};
 
 /// The files of one client.
 struct Files {
@@ -31,7 +31,7 @@ pub fn env(global: &Global, args: &Env) -> Result<Exit, Failure> {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.into()))
                 .collect();
-            say!("{}", serde_json::Value::Object(object));
+            data(&serde_json::Value::Object(object).to_string());
         }
         false => lines
             .iter()

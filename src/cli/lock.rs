@@ -21,7 +21,7 @@ use crate::host::{FactsQuery, LockGuard, LockHolder, LockRefused};
 use crate::inventory::NodeName;
 use crate::ops::fleet::Fleet;
 use crate::report::print::say;
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, one_line};
 
 /// The holder of a run that was killed a moment ago needs this long at most to notice.
 const GRACE: Duration = Duration::from_secs(3);
@@ -104,7 +104,7 @@ pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
         let holder = host.facts(&FactsQuery::default()).await?.lock;
         match (holder, args.steal) {
             (None, _) => say!("{}: free", spec.name),
-            (Some(holder), false) => say!("{}: {}", spec.name, describe(&holder)),
+            (Some(holder), false) => say!("{}: {}", spec.name, one_line(&describe(&holder))),
             (Some(holder), true) => {
                 host.steal_lock(&me)
                     .await
@@ -114,7 +114,7 @@ pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
                     })?
                     .release()
                     .await;
-                say!("{}: taken from {}", spec.name, describe(&holder));
+                say!("{}: taken from {}", spec.name, one_line(&describe(&holder)));
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::safety::streams::others_connected;
 use crate::ops::safety::{Blocked, Rule};
 use crate::ops::sight::{Health, MEND, Sight};
-use crate::report::print::say;
+use crate::report::print::{data, say};
 
 /// `restart`: every member, or those of `--limit`, one by one.
 ///
@@ -196,9 +196,9 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
             Err(refusal) => (&refusal.reason, Some(&refusal.hint)),
         };
         let unknown = exit == Exit::Unreachable;
-        say!(
-            "{}",
-            serde_json::json!({"node": spec.name, "ok": verdict.is_ok(), "unknown": unknown, "reason": reason, "hint": hint})
+        data(
+            &serde_json::json!({"node": spec.name, "ok": verdict.is_ok(), "unknown": unknown, "reason": reason, "hint": hint})
+                .to_string(),
         );
         return Ok(exit);
     }

@@ -34,7 +34,7 @@ use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::{Health, Sight};
 use crate::pki::Certificate;
 use crate::report::print::{data, say, say_all};
-use crate::report::{Cell, Paint, Table, Tone, human_bytes, printable, terminal_width};
+use crate::report::{Cell, Paint, Table, Tone, human_bytes, one_line, printable, terminal_width};
 
 /// One look at a cluster, as `--output json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -189,10 +189,10 @@ pub async fn health(global: &Global) -> Result<Exit, Failure> {
             None => say!("{}: {}", said(glance.healthy), strength(&glance)),
         }
         for line in glance.problems.iter().chain(&glance.unknown) {
-            say!("  {line}");
+            say!("  {}", one_line(line));
         }
         for help in &glance.helps {
-            say!("  help: {help}");
+            say!("  help: {}", one_line(help));
         }
     }
     Ok(Exit::of_health(glance.healthy))

@@ -14,7 +14,7 @@ use crate::ops::model::{Intent, Observed, label};
 use crate::ops::plan::count;
 use crate::ops::sight::Sight;
 use crate::report::print::{data, say, tell};
-use crate::report::{Cell, Table, Tone, terminal_width};
+use crate::report::{Cell, Table, Tone, one_line, terminal_width};
 
 /// `defrag`: every member whose file is worth it, the leader last.
 ///
@@ -97,7 +97,7 @@ async fn list(global: &Global) -> Result<Exit, Failure> {
         say!("no alarm is active");
     } else {
         for (kind, name) in &names {
-            say!("{kind} {name}");
+            say!("{kind} {}", one_line(name));
         }
         tell!("help: `quorate alarm disarm` fixes the cause first, then disarms the alarm");
     }

@@ -219,7 +219,10 @@ mod tests {
             pki.write_viewer(name, &issued, &to.recipient).unwrap();
             issued
         };
-        let open = |key: &Key, now| pki.viewers(std::slice::from_ref(&key.file), &mut |_| None, now).unwrap();
+        let open = |key: &Key, now| {
+            pki.viewers(std::slice::from_ref(&key.file), &mut |_| None, now)
+                .unwrap()
+        };
 
         let long = issue("alice", 30, &alice);
         issue("alice-ci", 2, &alice);

@@ -44,7 +44,7 @@ pub use json::JsonLines;
 pub use lines::Lines;
 pub use recorder::Recorder;
 pub use table::{Cell, Table, Tone, terminal_width};
-pub use text::{Paint, columns_of, human_bytes, human_seconds, printable, wrapped};
+pub use text::{Paint, columns_of, human_bytes, human_seconds, one_line, printable, wrapped};
 pub use tty::Tty;
 
 /// `--output`.

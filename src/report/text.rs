@@ -99,7 +99,7 @@ pub fn columns_of(text: &str) -> usize {
 }
 
 /// `text` made printable, its lines joined: for places that have one line.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let parts: Vec<String> = text
         .lines()
         .map(str::trim)

@@ -65,7 +65,11 @@ fn commands(lab: &Lab) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for command in below(&[]) {
         // Those below `plan` are the same commands, and stop before they do anything.
-        let further = if command == "plan" { Vec::new() } else { below(&[&command]) };
+        let further = if command == "plan" {
+            Vec::new()
+        } else {
+            below(&[&command])
+        };
         if further.is_empty() {
             all.insert(command);
         } else {

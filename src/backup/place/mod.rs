@@ -117,6 +117,10 @@ pub async fn backups(
     }
     let mut kept = Vec::new();
     for file in found {
+        // Nothing was ever written into it, and there is nothing to read.
+        if file.bytes == 0 {
+            continue;
+        }
         let head = match place.begins(&file.name, HEAD as u64).await {
             Ok(head) => head,
             // Somebody deletes old ones at this moment.
@@ -138,9 +142,11 @@ pub async fn backups(
     Ok(kept)
 }
 
-/// Whether a name is that of a sealed backup: only such ones leave this machine.
+/// Whether a name is that of a sealed backup: only such ones leave this machine. Names that a place, a shell or a URL may read
+/// in another way are nobody's.
 pub fn is_sealed_name(name: &str) -> bool {
-    name.ends_with(".qbackup") && !name.starts_with('.') && !name.contains('/')
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    name.ends_with(".qbackup") && !name.starts_with('.') && name.chars().all(plain)
 }
 
 #[cfg(test)]

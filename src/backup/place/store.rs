@@ -54,6 +54,8 @@ impl Default for Limits {
 /// A directory of this machine, or a bucket.
 pub struct StorePlace {
     store: Arc<dyn ObjectStore>,
+    /// Where the files lie, of a place that is a directory.
+    directory: Option<PathBuf>,
     prefix: String,
     label: String,
 }
@@ -72,6 +74,7 @@ impl StorePlace {
         let store = LocalFileSystem::new_with_prefix(path).map_err(|error| local(std::io::Error::other(error)))?;
         Ok(Self {
             store: Arc::new(store.with_fsync(true)),
+            directory: Some(path.to_owned()),
             prefix: String::new(),
             label: path.display().to_string(),
         })
@@ -122,6 +125,7 @@ impl StorePlace {
             .map_err(|error| refused(&label, "setting up", &error))?;
         Ok(Self {
             store: Arc::new(store),
+            directory: None,
             prefix: prefix.to_owned(),
             label,
         })
@@ -228,7 +232,7 @@ impl Place for StorePlace {
             .map_err(|error| refused(&self.label, "listing it", &error))?;
         let files = found.objects.into_iter().filter_map(|object| {
             let name = object.location.filename()?.to_owned();
-            is_sealed_name(&name).then_some(Stored {
+            (is_sealed_name(&name) && self.is_file(&name)).then_some(Stored {
                 name,
                 bytes: object.size,
             })
@@ -283,6 +287,14 @@ impl Place for StorePlace {
     async fn delete(&self, name: &str) -> Result<(), PlaceError> {
         let deleted = self.store.delete(&self.key(name)).await;
         deleted.map_err(|error| self.failed("deleting", name, &error))
+    }
+}
+
+impl StorePlace {
+    /// A pipe or a device under the name of a backup would be read for ever.
+    fn is_file(&self, name: &str) -> bool {
+        let Some(directory) = &self.directory else { return true };
+        std::fs::metadata(directory.join(name)).is_ok_and(|found| found.is_file())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::pki::{
     server_spec,
 };
 use crate::report::print::say;
-use crate::report::{Cell, Paint, Table, Tone, printable, terminal_width};
+use crate::report::{Cell, Paint, Table, Tone, one_line, printable, terminal_width};
 
 /// As much as the clocks may differ, see `preflight`.
 const CLOCK_LIMIT_SECONDS: f64 = 60.0;
@@ -302,7 +302,7 @@ fn print(overview: &Overview) {
         let role = if ca.signs { "signs" } else { "trusted" };
         say!(
             "{} {role}  {}  {}d left",
-            paint.strong(&ca.facts.subject),
+            paint.strong(&one_line(&ca.facts.subject)),
             ca.facts.key_type,
             ca.days_left
         );

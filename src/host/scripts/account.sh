@@ -51,6 +51,21 @@ apart() {
     esac
 }
 
+# with_groups UID:GID COMMAND...: as `apart`, with the groups that a unit of that account has, where there is such an account.
+with_groups() {
+    find_dropper
+    if [ "$dropper" = setpriv ] && groups=$(id -G "${1%:*}" 2>/dev/null); then
+        who=$1
+        shift
+        (
+            cd / && exec setpriv --reuid="${who%:*}" --regid="${who#*:}" --groups="$(echo "$groups" | tr ' ' ,)" \
+                --no-new-privs "$@"
+        )
+        return
+    fi
+    apart "$@"
+}
+
 # way PATH: sets $way to every directory that a look-up of PATH passes through, those that links lead through included,
 # and $end to where it ends.
 way() {
@@ -79,11 +94,12 @@ way() {
     done
 }
 
-# exposed PATH UID:GID: sets $exposed to a directory above PATH in which that account could exchange what leads there;
-# empty when there is none.
+# exposed PATH UID:GID: sets $exposed to a directory above PATH in which that account, or anybody else who is not root, could
+# exchange what leads there; empty when there is none. Whom PATH belongs to proves nothing: a link in its place may lead to
+# something of root's, or of a third account's.
 exposed() {
     exposed=
-    case $me:$2 in 0: | 0:0:* | [!0]*) return 0 ;; esac
+    [ "$me" = 0 ] || return 0
     way "$1"
     there=
     for above in $way; do
@@ -91,10 +107,11 @@ exposed() {
     done
     looked=$(stat -L -c '%u %a %n' $there) || fail "cannot look at$there"
     while read -r owner mode above; do
-        if [ "$owner" != "${2%:*}" ]; then
-            if [ "$owner" = 0 ] && ! others_write "$mode"; then continue; fi
+        if [ "$owner" = 0 ]; then
+            if ! others_write "$mode"; then continue; fi
+            case $2 in '' | 0:*) continue ;; esac
             # The kernel knows about groups and access lists.
-            apart "$2" test -w "$above" || continue
+            with_groups "$2" test -w "$above" || continue
             # Sticky: nobody's entries but its own.
             case $mode in
             1???) if [ "$above" != "${end%/*}" ]; then continue; fi ;;
@@ -122,7 +139,7 @@ reader() {
 held() {
     exposed "$1" "$2"
     [ -z "$exposed" ] ||
-        fail "$exposed must be root's: the account of $1 (uid ${2%:*}) may write there, and could exchange $1 for something else"
+        fail "$exposed must be root's: who may write there could exchange $1 for something else"
 }
 
 # belongs DIR...: sets $keeper to the account that the directories belong to, the first that is there; they must be held.

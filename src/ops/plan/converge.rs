@@ -39,8 +39,10 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     let membership = match &situation.observed.cluster {
         Fact::Known(membership) => membership,
         Fact::Unknown(unknown) => {
+            // What the hosts themselves speak against, like somebody else's etcd, says more than that nobody could be asked.
+            let draft = from_nothing(situation, limit)?;
             not_asked(situation, unknown).map_err(|refusal| vec![refusal])?;
-            return from_nothing(situation, limit);
+            return Ok(draft);
         }
         Fact::Absent => return from_nothing(situation, limit),
     };
