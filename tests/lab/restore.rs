@@ -185,7 +185,7 @@ fn a_restore_killed_at_any_boundary_keeps_everybody_else_out_and_is_finished_by_
     let all = after.chain((2..7).map(|wave| format!("done:w{wave}.n2")));
     let stand_for_their_kind = ["after:w1", "after:w4", "done:w6.n2", "after:w8", "after:w11"];
     let points = some_of(all, |point| stand_for_their_kind.contains(&point.as_str()));
-    let (met, closed) = if thorough() { (12, 9) } else { (5, 5) };
+    let (met, closed) = if thorough() { (12, 9) } else { (4, 4) };
     let mut deaths = 0;
     for point in points {
         scene.go_on();
