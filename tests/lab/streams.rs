@@ -55,7 +55,8 @@ fn a_roll_stops_at_the_member_that_the_others_refuse_and_its_hint_leads_out() {
         !lab.quorate(&["doctor"]).stdout.contains("no active stream")
     });
     lab.quorate(&["restart", "--yes"]).ok();
-    assert_eq!(lab.restarted_since(&pids).len(), 3);
+    // Who had its turn in the roll that stopped is not restarted again.
+    assert_eq!(lab.restarted_since(&pids).len(), 2);
 }
 
 #[test]

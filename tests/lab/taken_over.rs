@@ -310,8 +310,8 @@ fn data_below_a_directory_of_etcds_are_refused() {
     host.sh("systemctl stop etcd; chown etcd /srv/store; mv /srv/store/etcd /srv/store/aside");
     host.sh("install -d -m 700 /root/kept; touch /root/kept/file; ln -s /root/kept /srv/store/etcd");
     lab.quorate(&["up", "--yes", "--accept-outage"])
-        .code(4)
-        .says(&["could replace /srv/store/etcd"]);
+        .code(5)
+        .says(&["/srv/store must be root's"]);
     assert_eq!(host.sh("ls -A /root/kept; stat -c %a /root/kept").trim(), "file\n700");
 
     // And where nothing is yet: before anything of etcd's is put there.
