@@ -138,6 +138,12 @@ impl StorePlace {
         }
     }
 
+    /// A pipe or a device under the name of a backup would be read for ever.
+    fn is_file(&self, name: &str) -> bool {
+        let Some(directory) = &self.directory else { return true };
+        std::fs::metadata(directory.join(name)).is_ok_and(|found| found.is_file())
+    }
+
     fn passed(&self, operation: &'static str, exceeded: Exceeded) -> PlaceError {
         PlaceError::Refused {
             place: self.label.clone(),
@@ -287,14 +293,6 @@ impl Place for StorePlace {
     async fn delete(&self, name: &str) -> Result<(), PlaceError> {
         let deleted = self.store.delete(&self.key(name)).await;
         deleted.map_err(|error| self.failed("deleting", name, &error))
-    }
-}
-
-impl StorePlace {
-    /// A pipe or a device under the name of a backup would be read for ever.
-    fn is_file(&self, name: &str) -> bool {
-        let Some(directory) = &self.directory else { return true };
-        std::fs::metadata(directory.join(name)).is_ok_and(|found| found.is_file())
     }
 }
 

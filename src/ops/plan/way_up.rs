@@ -1,5 +1,6 @@
-//! What the members' data need before the next minor. Onto 3.5, which may take members for removed: a write. Onto 3.7, which cannot read what members before 3.6 wrote into the raft log: where such entries are left every member
-//! writes a new snapshot of its log first, before the first of them is touched.
+//! What the members' data need before the first of them is started with the next minor. 3.5 may take members for removed:
+//! a key is written. 3.7 cannot read what members before 3.6 wrote into the raft log: where such entries are left every
+//! member writes a new snapshot of its log.
 
 use std::collections::BTreeSet;
 
