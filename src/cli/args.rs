@@ -147,6 +147,8 @@ pub enum Command {
         after_help = "Hosts that cannot be reached are left out while the others are a majority. Members in maintenance stay down.\n\nExample:\n  quorate start"
     )]
     Start,
+    /// Destroy the cluster: take a last backup, stop every member, move its data aside, remove what was installed
+    Destroy(Destroy),
     /// Add a member: it joins as a learner and is promoted once it has caught up
     AddNode(AddNode),
     /// Remove a member from the cluster and the inventory, even if its host is dead
@@ -403,6 +405,23 @@ pub struct Maintain {
     /// Only start it again: the maintenance is over
     #[arg(long)]
     pub done: bool,
+}
+
+/// `destroy`
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Requires --accept-data-loss. Refused while clients are connected, and without a last backup, which is saved to backups/ and\nverified. Without a terminal, pass the name of the cluster with --name; --yes is not enough.\nInterrupted? Run it again. To keep the cluster after all: `quorate start`, while its members have their data.\n\nExamples:\n  quorate destroy --accept-data-loss\n  quorate destroy --name prod-a --accept-data-loss --without etcd-3"
+)]
+pub struct Destroy {
+    /// The name of the cluster, as in the inventory, instead of typing it when prompted
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<crate::inventory::ClusterName>,
+    /// Exclude a host that cannot be reached (may be repeated); it is destroyed by the same command when it is back
+    #[arg(long, value_name = "NAME")]
+    pub without: Vec<NodeName>,
+    /// Delete the data instead of moving it aside
+    #[arg(long)]
+    pub wipe: bool,
 }
 
 /// `upgrade`

@@ -22,6 +22,7 @@ const TOPICS: [(&str, &[&str]); 7] = [
             "maintain",
             "stop",
             "start",
+            "destroy",
             "add-node",
             "remove-node",
             "replace-node",
@@ -39,13 +40,14 @@ const TOPICS: [(&str, &[&str]); 7] = [
 ];
 
 /// Commands that change a cluster by a plan, as they are typed.
-const CHANGING: [&str; 20] = [
+const CHANGING: [&str; 21] = [
     "plan",
     "up",
     "restart",
     "maintain",
     "stop",
     "start",
+    "destroy",
     "add-node",
     "remove-node",
     "replace-node",

@@ -16,6 +16,7 @@ mod complete;
 mod confirm;
 mod converge;
 mod ctl;
+mod destroy;
 mod doctor;
 mod draft;
 mod dry_run;
@@ -101,6 +102,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Maintain(args) => rest::maintain(global, args).await,
         Command::Stop => rest::stop(global).await,
         Command::Start => rest::start(global).await,
+        Command::Destroy(args) => destroy::destroy(global, args).await,
         Command::AddNode(args) => members::add(global, args).await,
         Command::RemoveNode(args) => members::remove(global, args).await,
         Command::ReplaceNode(args) => members::replace(global, args).await,

@@ -102,8 +102,15 @@ script!(SHELF, DELIVERY, "shelf.sh");
 script!(SHELF_LOOK, Limits::answer(16 * MIB, 120), "shelf.sh");
 script!(SHELF_GET, Limits::STREAM, "shelf.sh");
 script!(TRIAL, Limits::ATTENDED, "take.sh", "account.sh", "trial.sh");
-script!(TIMER, WORDS, "account.sh", "timer.sh");
-script!(BACKUP_NOW, Limits::answer(MIB, 6 * HOUR), "account.sh", "timer.sh");
+script!(TIMER, WORDS, "account.sh", "gone.sh", "timer.sh");
+script!(
+    BACKUP_NOW,
+    Limits::answer(MIB, 6 * HOUR),
+    "account.sh",
+    "gone.sh",
+    "timer.sh"
+);
+script!(WITHDRAW, WORDS, "account.sh", "gone.sh", "withdraw.sh");
 script!(MARKER, WORDS, "marker.sh");
 script!(LOCK, Limits::ATTENDED, "lock.sh");
 script!(READ, Limits::STREAM, "account.sh", "read.sh");

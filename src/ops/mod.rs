@@ -5,6 +5,7 @@
 
 pub mod authorization;
 pub mod check;
+pub mod destroy;
 pub mod doctor;
 pub mod exec;
 pub mod fleet;

@@ -13,6 +13,7 @@ mod clients_monitoring;
 mod cold_start;
 mod crash;
 mod dark;
+mod destroy;
 mod doctor;
 mod drift;
 mod guards;

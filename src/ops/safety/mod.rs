@@ -22,12 +22,14 @@
 //! 11. [`upkeep::may_defragment`], [`upkeep::has_room`], [`upkeep::may_disarm`]: one member at a time, and an alarm is taken
 //!     back only when its cause is gone.
 //!     [`rest::not_stopped`], [`rest::may_stop_all`]: what is down on purpose stays down until it is started on purpose.
+//!     [`destroy::may_destroy`]: the end of a cluster, with a last backup and without clients.
 //! 12. [`trial::may_be_given`]: no member is stopped for a configuration or a release that etcd does not start with.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
 pub mod bootstrap;
 pub mod clients;
+pub mod destroy;
 pub mod downgrade;
 pub mod leader;
 pub mod leaves;
@@ -91,8 +93,10 @@ pub enum Rule {
     DownOnPurpose,
     /// Upkeep at the wrong moment, or for nothing.
     Upkeep,
-    /// Older data would take the place of what is there.
+    /// Older data would take the place of what is there, or none.
     OlderData,
+    /// No last backup can be taken.
+    LastBackup,
 }
 
 /// A refusal: what is unsafe, where, and what to do.
