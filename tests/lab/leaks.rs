@@ -302,6 +302,10 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
         said += &format!("{}{}", outcome.stdout, outcome.stderr);
     }
     lab.write("inventory.yml", &inventory);
+    let end = ["destroy", "--name", "lab", "--accept-data-loss", "--output", "json"];
+    let ended = lab.quorate(&end).ok();
+    ran.insert("destroy".to_owned());
+    said += &format!("{}{}", ended.stdout, ended.stderr);
     no_core_file(&lab);
 
     let seen = watcher.end();

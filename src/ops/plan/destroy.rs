@@ -128,7 +128,10 @@ fn installed(host: &DesiredHost) -> Vec<HostPath> {
     let mut files: Vec<HostPath> = certificates.iter().map(pki).collect();
     // Below `current`, which is a link.
     debug_assert!(pki_manifest(host).is_within(&host.paths.pki));
-    files.extend(SchedulePaths::of(host).all().into_iter().cloned());
+    let schedule = SchedulePaths::of(host);
+    files.extend(schedule.all().into_iter().cloned());
+    // Where a backup was cut off there are data in it.
+    files.push(schedule.state);
     files.extend(managed_files(host));
     files.push(TurnNote::path(host));
     files
