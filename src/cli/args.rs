@@ -117,6 +117,8 @@ pub enum OutputFormat {
 pub enum Command {
     /// Write a commented inventory to start from
     Init(Init),
+    /// Take over a running cluster that something else made: write its inventory, take its CA in; restarts nothing
+    Adopt(Adopt),
     /// Check the inventory, the bundle and the rendered files, offline
     #[command(after_help = "Examples:\n  quorate check\n  quorate check --try")]
     Check(Check),
@@ -294,6 +296,23 @@ fn parse_host(text: &str) -> Result<(NodeName, Address), String> {
         name.parse().map_err(|e| format!("{e}"))?,
         address.parse().map_err(|e| format!("{e}"))?,
     ))
+}
+
+/// `adopt`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Looks at what runs, not at files. Nothing is written when something cannot be taken over; every reason is said at once.\nWrites the inventory, pki/ with the CA (its key sealed to you), and a note beside the data of each member.\nThe first restart is the next `quorate up`: one member at a time, followers first.\n\nExample:\n  quorate adopt --cluster prod-a --ca-key ca.key --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13"
+)]
+pub struct Adopt {
+    /// A host by the name of its member, and its address (may be repeated; all members of the cluster)
+    #[arg(long = "host", value_name = "NAME=ADDRESS", value_parser = parse_host, required = true)]
+    pub hosts: Vec<(NodeName, Address)>,
+    /// The private key of the CA that signed the certificates of members and clients
+    #[arg(long, value_name = "FILE")]
+    pub ca_key: PathBuf,
+    /// What the cluster is to be called
+    #[arg(long, default_value = "etcd", value_name = "NAME")]
+    pub cluster: crate::inventory::ClusterName,
 }
 
 /// `render`

@@ -9,7 +9,10 @@ use crate::report::{terminal_width, wrapped};
 
 /// The commands by what an operator is about to do.
 const TOPICS: [(&str, &[&str]); 7] = [
-    ("Set up", &["init", "check", "bundle", "trust", "render", "plan", "up"]),
+    (
+        "Set up",
+        &["init", "adopt", "check", "bundle", "trust", "render", "plan", "up"],
+    ),
     (
         "Look",
         &["status", "members", "health", "doctor", "check-hashes", "logs"],

@@ -1,5 +1,6 @@
 //! What was typed, and what it leads to: one file a command, each reads as a table of contents.
 
+mod adopt;
 mod args;
 mod backup;
 mod backup_args;
@@ -94,6 +95,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     }
     match &cli.command {
         Command::Init(args) => offline::init(global, args),
+        Command::Adopt(args) => adopt::adopt(global, args).await,
         Command::Check(args) => offline::check(global, args).await,
         Command::Render(args) => offline::render(global, args),
         Command::Plan(args) => up::plan(global, args).await,

@@ -92,6 +92,7 @@ script!(RESTORE, DATA_WORK, "restore.sh");
 script!(REMOVE, DATA_WORK, "remove.sh");
 script!(FORGET, DATA_WORK, "forget.sh");
 script!(REMOVE_NOTE, WORDS, "remove_note.sh");
+script!(RUNNING, Limits::answer(16 * MIB, 60), "running.sh");
 script!(CLIENTS, Limits::answer(16 * MIB, 60), "clients.sh");
 script!(PRESSURE, Limits::answer(16 * MIB, 120), "pressure.sh");
 script!(TRAFFIC, Limits::answer(16 * MIB, 120), "traffic.sh");

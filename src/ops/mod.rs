@@ -3,6 +3,7 @@
 //! [`plan::plan`] is pure: the same intent, desired state and observation give the same plan. [`exec`] runs a plan
 //! against a [`exec::World`] and has no choices left.
 
+pub mod adopt;
 pub mod authorization;
 pub mod check;
 pub mod destroy;
