@@ -23,6 +23,7 @@ use crate::ops::adopt::member::{Member, member};
 use crate::ops::adopt::options::config_file;
 use crate::ops::exec::StepError;
 use crate::ops::model::{Fact, Membership, why_and_help};
+use crate::ops::safety::adopt::may_note;
 use crate::ops::safety::bootstrap::Marker;
 use crate::pki::{Certificate, SecretPem, bundle_pem};
 use crate::report::print::tell_all;
@@ -222,6 +223,7 @@ async fn asked(session: &Session, members: &[Member]) -> Result<(Membership, Ver
         ));
     }
     clear(hurdles)?;
+    may_note(session.desired(), &seen.hosts, membership.cluster_id)?;
     if let Some(spec) = session.desired().hosts.values().next() {
         let tls = vault.operator().await?;
         let client = fleet.client(spec, &tls).await.map_err(StepError::from)?;

@@ -11,15 +11,24 @@ enum Layout {
     Yaml,
     /// All flags in `ExecStart=`.
     Flags,
+    /// kubespray's `/etc/etcd.env`, as root.
+    Kubespray,
     /// Debian's package: a unit of the package, `/etc/default/etcd`, data in `/var/lib/etcd/default`.
     Debian,
 }
 
 impl Layout {
+    fn user(self) -> &'static str {
+        match self {
+            Layout::Kubespray => "root",
+            _ => "etcd",
+        }
+    }
+
     fn data(self) -> &'static str {
         match self {
             Layout::Yaml => "/data/etcd",
-            Layout::Flags => "/var/lib/etcd",
+            Layout::Flags | Layout::Kubespray => "/var/lib/etcd",
             Layout::Debian => "/var/lib/etcd/default",
         }
     }
@@ -108,10 +117,10 @@ fn install(lab: &Lab, host: &Host, layout: Layout) {
         .expect("a release");
     host.carry(&binaries.join("etcd"), "/usr/local/bin/etcd");
     host.carry(&binaries.join("etcdctl"), "/usr/local/bin/etcdctl");
-    let data = layout.data();
+    let (data, user) = (layout.data(), layout.user());
     host.sh(&format!(
         "useradd --system --user-group --no-create-home etcd; mkdir -p /etc/theirs /etc/default {data}
-         chown etcd: {data}; chmod 700 {data}"
+         chown {user}: {data}; chmod 700 {data}"
     ));
     for (from, to) in [
         ("ca.crt", "ca.crt"),
@@ -121,7 +130,9 @@ fn install(lab: &Lab, host: &Host, layout: Layout) {
         let from = lab.dir().join("theirs").join(from.replace("NAME", &host.name));
         host.carry(&from, &format!("/etc/theirs/{to}"));
     }
-    host.sh("chmod 644 /etc/theirs/*.crt; chmod 600 /etc/theirs/*.key; chown etcd: /etc/theirs/*.key");
+    host.sh(&format!(
+        "chmod 644 /etc/theirs/*.crt; chmod 600 /etc/theirs/*.key; chown {user}: /etc/theirs/*.key"
+    ));
     let options = options(lab, host, layout);
     let write = |path: &str, text: &str| drop(host.sh(&format!("cat >{path} <<'END'\n{text}\nEND")));
     let (unit, start, environment) = match layout {
@@ -141,23 +152,37 @@ fn install(lab: &Lab, host: &Host, layout: Layout) {
                 "",
             )
         }
-        Layout::Debian => {
+        Layout::Debian | Layout::Kubespray => {
             let lines = options.iter().map(|(name, value)| {
                 let name = name.replace('-', "_").to_uppercase();
                 format!("ETCD_{name}=\"{value}\"\n")
             });
-            write("/etc/default/etcd", &lines.collect::<String>());
-            (
-                "/usr/lib/systemd/system",
-                "/usr/local/bin/etcd $DAEMON_ARGS".to_owned(),
-                "Environment=DAEMON_ARGS=\nEnvironmentFile=-/etc/default/etcd\n",
-            )
+            let lines = lines.collect::<String>();
+            match layout {
+                Layout::Debian => {
+                    write("/etc/default/etcd", &lines);
+                    (
+                        "/usr/lib/systemd/system",
+                        "/usr/local/bin/etcd $DAEMON_ARGS".to_owned(),
+                        "Environment=DAEMON_ARGS=\nEnvironmentFile=-/etc/default/etcd\n",
+                    )
+                }
+                _ => {
+                    // Unquoted, and with what later releases only warn of.
+                    write("/etc/etcd.env", &format!("{}ETCD_PROXY=off\n", lines.replace('"', "")));
+                    (
+                        "/etc/systemd/system",
+                        "/usr/local/bin/etcd".to_owned(),
+                        "EnvironmentFile=/etc/etcd.env\n",
+                    )
+                }
+            }
         }
     };
     write(
         &format!("{unit}/etcd.service"),
         &format!(
-            "[Unit]\nAfter=network.target\n[Service]\nType=notify\nUser=etcd\n{environment}ExecStart={start}\n\
+            "[Unit]\nAfter=network.target\n[Service]\nType=notify\nUser={user}\n{environment}ExecStart={start}\n\
              Restart=on-abnormal\nLimitNOFILE=65536\n[Install]\nWantedBy=multi-user.target"
         ),
     );
@@ -165,10 +190,9 @@ fn install(lab: &Lab, host: &Host, layout: Layout) {
 }
 
 /// Three members that run, each written down in another way.
-fn theirs() -> Lab {
+fn theirs(layouts: [Layout; 3]) -> Lab {
     let lab = Lab::start(3);
     certificates(&lab);
-    let layouts = [Layout::Yaml, Layout::Flags, Layout::Debian];
     for (host, layout) in lab.hosts().iter().zip(layouts) {
         install(&lab, host, layout);
     }
@@ -260,7 +284,7 @@ fn adopt<'a>(hosts: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn members_in_three_layouts_are_taken_over_while_clients_write_and_the_first_roll_is_the_next_up() {
-    let lab = theirs();
+    let lab = theirs([Layout::Yaml, Layout::Flags, Layout::Debian]);
     let (before, files) = (started(&lab), their_files(&lab));
     let client = Client::begin(&lab);
     let hosts: Vec<String> = lab
@@ -327,16 +351,16 @@ fn members_in_three_layouts_are_taken_over_while_clients_write_and_the_first_rol
     }
 
     // From here on it is a cluster like any other.
-    lab.quorate(&["remove-node", "n3", "--yes"]).ok();
-    lab.quorate(&["add-node", "n3", "--address", &lab.host("n3").address, "--yes"])
+    lab.quorate(&["remove-node", "n1", "--yes"]).ok();
+    lab.quorate(&["add-node", "n1", "--address", &lab.host("n1").address, "--yes"])
         .ok();
     assert_eq!(lab.status()["healthy"], true);
 }
 
-/// Each with its reason, all at once, and nothing is touched.
+/// Each with its reason, all at once, and nothing is touched; whoever does what the hints say takes the cluster over.
 #[test]
-fn what_cannot_be_taken_over_is_refused_with_every_reason() {
-    let lab = theirs();
+fn what_cannot_be_taken_over_is_refused_with_every_reason_and_the_hints_lead_out() {
+    let lab = theirs([Layout::Yaml, Layout::Kubespray, Layout::Debian]);
     let hosts: Vec<String> = lab
         .hosts()
         .iter()
@@ -344,20 +368,56 @@ fn what_cannot_be_taken_over_is_refused_with_every_reason() {
         .collect();
     let running = started(&lab);
     // What a unit would do at its next start, and what would change quorate's.
-    lab.host("n1").sh("mkdir -p /etc/systemd/system/etcd.service.d
+    let (n1, n2) = (lab.host("n1"), lab.host("n2"));
+    n1.sh("mkdir -p /etc/systemd/system/etcd.service.d
          printf '[Service]\\nNice=-5\\n' >/etc/systemd/system/etcd.service.d/nice.conf
+         cp /etc/systemd/system/etcd.service /root/etcd.service
          sed -i 's#^ExecStart=#ExecStartPre=/bin/sh -c \"rm -rf /data/etcd/none\"\\n&#' /etc/systemd/system/etcd.service
          systemctl daemon-reload");
-    lab.host("n2")
-        .sh("systemctl stop etcd; systemd-run --quiet --unit by-hand sleep 600");
+    n2.sh("systemctl stop etcd");
     let refused = lab.quorate(&adopt(&hosts, &[])).code(4).says(&[
         "n1: drop-ins change its unit",
         "n1: its unit deletes files before each start",
         "n2: no etcd runs here",
         "nothing was changed",
     ]);
-    assert!(!refused.stderr.contains("n3:"), "{refused}");
+    assert!(!refused.stderr.contains("  n3:"), "{refused}");
     assert!(!lab.dir().join("inventory.yml").exists() && !lab.dir().join("pki/ca.crt").exists());
     let now = started(&lab);
     assert_eq!((&now[0], &now[2]), (&running[0], &running[2]));
+
+    n1.sh(
+        "rm -r /etc/systemd/system/etcd.service.d; mv /root/etcd.service /etc/systemd/system/; systemctl daemon-reload",
+    );
+    n2.sh("systemctl start etcd");
+    // A key that is not the CA's.
+    let other = lab
+        .as_operator("openssl")
+        .args(["genrsa", "-out", "other.key", "2048"])
+        .output();
+    assert!(other.expect("openssl").status.success());
+    let with_other = adopt(&hosts, &[])
+        .iter()
+        .map(|w| w.replace("theirs/ca.key", "other.key"))
+        .collect::<Vec<_>>();
+    let refused = lab.quorate(&with_other.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(
+        refused.status != Some(0) && !lab.dir().join("pki/ca.key.age").exists(),
+        "{refused}"
+    );
+    let before = started(&lab);
+    lab.quorate(&adopt(&hosts, &[])).ok().says(&["user: root"]);
+    assert_eq!(started(&lab), before, "a member was restarted");
+    lab.quorate(&["up", "--yes"]).ok();
+    assert_eq!(lab.status()["healthy"], true);
+    // Another inventory does not get hold of it.
+    fs::create_dir(lab.dir().join("elsewhere")).expect("a directory");
+    let elsewhere: Vec<String> = adopt(&hosts, &["-i", "elsewhere/other.yml"])
+        .iter()
+        .map(|word| if *word == "lab" { "other" } else { word }.to_owned())
+        .collect();
+    lab.quorate(&elsewhere.iter().map(String::as_str).collect::<Vec<_>>())
+        .code(4)
+        .says(&["which has an inventory already"]);
+    assert!(!lab.dir().join("elsewhere/other.yml").exists());
 }

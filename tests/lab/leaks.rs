@@ -181,6 +181,8 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     };
 
     run(&["init", "--host", "a=10.0.0.1", "-i", "other.yml"], 0);
+    // The inventory is there already.
+    run(&["adopt", "--host", "n1=10.0.0.1", "--ca-key", "none.key"], 2);
     run(&["schema"], 0);
     run(&["completions", "bash"], 0);
     run(&["man", "--out", "man"], 0);

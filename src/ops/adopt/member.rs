@@ -443,9 +443,9 @@ impl Found<'_> {
     }
 
     fn listens(&self) -> Result<Listens, Hurdle> {
-        let of = |option: &str| -> Result<(Vec<Address>, u16), Hurdle> {
+        let of = |option: &str| -> Result<(Vec<String>, u16), Hurdle> {
             let urls = self.urls(option);
-            let parsed: Option<Vec<(Address, u16)>> = urls.iter().map(|url| parse_url(url)).collect();
+            let parsed: Option<Vec<(String, u16)>> = urls.iter().map(|url| parts(url)).collect();
             let parsed = parsed.filter(|parsed| !parsed.is_empty());
             let one_port = parsed.filter(|parsed| parsed.iter().all(|(_, port)| *port == parsed[0].1));
             let Some(parsed) = one_port else {
@@ -579,9 +579,9 @@ impl Found<'_> {
     }
 }
 
-/// Everything that a member listens on.
+/// Everything that a member listens on: IP addresses, `0.0.0.0` among them, or `localhost`.
 struct Listens {
-    hosts: Vec<Address>,
+    hosts: Vec<String>,
     client: u16,
     peer: u16,
 }
@@ -589,37 +589,38 @@ struct Listens {
 impl Listens {
     /// One address for both ports: the member's own where it listens on nothing else, else every one.
     fn address(&self, own: &Address) -> Option<IpAddr> {
-        let ip = |host: &Address| host.to_string().trim_matches(['[', ']']).parse::<IpAddr>().ok();
-        match (self.hosts.iter().all(|host| host == own), ip(own)) {
-            (true, Some(_)) => None,
-            _ => {
-                let v6 = self
-                    .hosts
-                    .iter()
-                    .chain([own])
-                    .any(|host| ip(host).is_some_and(|ip| ip.is_ipv6()));
-                Some(match v6 {
-                    true => IpAddr::from([0u16; 8]),
-                    false => IpAddr::from([0u8; 4]),
-                })
-            }
+        let own = own.to_string();
+        let ip = |host: &str| host.parse::<IpAddr>().ok();
+        if self.hosts.iter().all(|host| *host == own) && ip(&own).is_some() {
+            return None;
         }
+        let v6 = self
+            .hosts
+            .iter()
+            .chain([&own])
+            .any(|host| ip(host).is_some_and(|ip| ip.is_ipv6()));
+        Some(match v6 {
+            true => IpAddr::from([0u16; 8]),
+            false => IpAddr::from([0u8; 4]),
+        })
     }
 }
 
 fn is_loopback(host: &Address) -> bool {
     let text = host.to_string();
-    text == "localhost"
-        || text
-            .trim_matches(['[', ']'])
-            .parse::<IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
+    text == "localhost" || text.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// `https://ADDRESS:PORT`.
-fn parse_url(url: &str) -> Option<(Address, u16)> {
+/// `https://HOST:PORT`, an IPv6 address without its brackets.
+fn parts(url: &str) -> Option<(String, u16)> {
     let (host, port) = url.strip_prefix("https://")?.trim_end_matches('/').rsplit_once(':')?;
-    Some((host.trim_matches(['[', ']']).parse().ok()?, port.parse().ok()?))
+    Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
+}
+
+/// The same where others dial it.
+fn parse_url(url: &str) -> Option<(Address, u16)> {
+    let (host, port) = parts(url)?;
+    Some((host.parse().ok()?, port))
 }
 
 #[cfg(test)]

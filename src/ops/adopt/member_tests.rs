@@ -92,6 +92,23 @@ fn a_member_is_described_as_it_runs() {
     alone.opened[1] = "/fast/wal/0-0.wal".into();
     let alone = taken(alone).expect("a member");
     assert_eq!((alone.listen, alone.wal), (None, Some("/fast".parse().unwrap())));
+    let mut open = process();
+    with(&mut open, "--listen-client-urls=https://0.0.0.0:2379");
+    with(&mut open, "--listen-peer-urls=https://0.0.0.0:2380");
+    assert_eq!(taken(open).expect("a member").listen, Some("0.0.0.0".parse().unwrap()));
+    let mut six = process();
+    with(
+        &mut six,
+        "--listen-client-urls=https://[fd00::1]:2379,https://localhost:2379",
+    );
+    with(&mut six, "--advertise-client-urls=https://[fd00::1]:2379");
+    with(&mut six, "--listen-peer-urls=https://[fd00::1]:2380");
+    with(&mut six, "--initial-advertise-peer-urls=https://[fd00::1]:2380");
+    let six = taken(six).expect("a member");
+    assert_eq!(
+        (six.address.to_string(), six.listen),
+        ("fd00::1".into(), Some("::".parse().unwrap()))
+    );
 }
 
 /// Each with its reason, and none hides another.

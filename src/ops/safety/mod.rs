@@ -13,6 +13,7 @@
 //!    ([`way_up::may_enter`], [`way_up::may_open`]).
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently. [`place::in_its_place`]: what is
 //!    not where the inventory says today is not lost.
+//!    [`adopt::may_note`]: data that something else made is taken over once, and never another inventory's.
 //! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
 //!    [`leaves::may_come_back`]: nobody is stopped whom the others would not let back in.
 //!    [`clients::may_require_users`]: authentication is switched on only when every known client is a user.
@@ -27,6 +28,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
+pub mod adopt;
 pub mod bootstrap;
 pub mod clients;
 pub mod destroy;
