@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::args::{Adopt, Global};
 use super::error::{Detail, Exit, Failure};
 use super::interrupt::unless;
+use super::offline::companions;
 use super::session::Session;
 use super::{confirm, draft, lock, trust};
 use crate::bundle::USUAL;
@@ -18,7 +19,7 @@ use crate::host::FactsQuery;
 use crate::host::running::Running;
 use crate::inventory::{HostPath, NodeName, Version};
 use crate::ops::adopt::Hurdle;
-use crate::ops::adopt::inventory::{all_of, provisional, text, together};
+use crate::ops::adopt::inventory::{all_of, provisional, text, to_ask_with, together};
 use crate::ops::adopt::member::{Member, member};
 use crate::ops::adopt::options::config_file;
 use crate::ops::exec::StepError;
@@ -44,7 +45,7 @@ pub async fn adopt(global: &Global, args: &Adopt) -> Result<Exit, Failure> {
     let ca = session.phase("read the CA", the_ca(&session, &members)).await?;
     take_in(&session, &args.ca_key, &ca).await?;
 
-    session.read_as(&text(&args.cluster, USUAL, &members))?;
+    session.read_as(&to_ask_with(&args.cluster, USUAL, &members))?;
     let (membership, version) = session.phase("ask etcd", asked(&session, &members)).await?;
     let inventory = text(&args.cluster, version, &members);
     session.read_as(&inventory)?;
@@ -63,6 +64,7 @@ pub async fn adopt(global: &Global, args: &Adopt) -> Result<Exit, Failure> {
     held.release().await;
     noted?;
     write(&global.inventory, &inventory)?;
+    companions(&global.inventory)?;
     next(&session, &members);
     let summary = format!("{} is taken over; nothing was restarted", args.cluster);
     session.finish(true, members.len(), summary);

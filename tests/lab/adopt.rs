@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Host, Lab, current, releases};
+use crate::harness::{Host, Lab, current, release, releases};
 
 /// How a member's options reach it.
 #[derive(Clone, Copy)]
@@ -110,11 +110,8 @@ fn yaml(options: &[(&str, String)]) -> String {
     )
 }
 
-fn install(lab: &Lab, host: &Host, layout: Layout) {
-    let (_, binaries) = releases()
-        .into_iter()
-        .find(|(v, _)| *v == current())
-        .expect("a release");
+fn install(lab: &Lab, host: &Host, version: &str, layout: Layout) {
+    let (_, binaries) = releases().into_iter().find(|(v, _)| *v == version).expect("a release");
     host.carry(&binaries.join("etcd"), "/usr/local/bin/etcd");
     host.carry(&binaries.join("etcdctl"), "/usr/local/bin/etcdctl");
     let (data, user) = (layout.data(), layout.user());
@@ -190,11 +187,11 @@ fn install(lab: &Lab, host: &Host, layout: Layout) {
 }
 
 /// Three members that run, each written down in another way.
-fn theirs(layouts: [Layout; 3]) -> Lab {
+fn theirs(version: &str, layouts: [Layout; 3]) -> Lab {
     let lab = Lab::start(3);
     certificates(&lab);
     for (host, layout) in lab.hosts().iter().zip(layouts) {
-        install(&lab, host, layout);
+        install(&lab, host, version, layout);
     }
     crate::harness::wait_until(
         "their cluster to be healthy",
@@ -284,7 +281,7 @@ fn adopt<'a>(hosts: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn members_in_three_layouts_are_taken_over_while_clients_write_and_the_first_roll_is_the_next_up() {
-    let lab = theirs([Layout::Yaml, Layout::Flags, Layout::Debian]);
+    let lab = theirs(&current(), [Layout::Yaml, Layout::Flags, Layout::Debian]);
     let (before, files) = (started(&lab), their_files(&lab));
     let client = Client::begin(&lab);
     let hosts: Vec<String> = lab
@@ -360,7 +357,7 @@ fn members_in_three_layouts_are_taken_over_while_clients_write_and_the_first_rol
 /// Each with its reason, all at once, and nothing is touched; whoever does what the hints say takes the cluster over.
 #[test]
 fn what_cannot_be_taken_over_is_refused_with_every_reason_and_the_hints_lead_out() {
-    let lab = theirs([Layout::Yaml, Layout::Kubespray, Layout::Debian]);
+    let lab = theirs(&release("3.5"), [Layout::Yaml, Layout::Kubespray, Layout::Debian]);
     let hosts: Vec<String> = lab
         .hosts()
         .iter()

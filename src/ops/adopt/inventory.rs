@@ -98,9 +98,10 @@ pub fn text(cluster: &ClusterName, version: Version, members: &[Member]) -> Stri
     for (key, value) in &shared {
         let _ = writeln!(text, "  {key}: {value}");
     }
-    let options = members.first().map(|member| &member.options);
-    let _ = writeln!(text, "  config:                       # as set on every member");
-    for (name, value) in options.into_iter().flatten() {
+    for (at, (name, value)) in members.iter().take(1).flat_map(|m| &m.options).enumerate() {
+        if at == 0 {
+            let _ = writeln!(text, "  config:                       # as set on every member");
+        }
         let why = match name.as_str() {
             "enable-grpc-gateway" if *value == Value::Bool(true) => {
                 "  # on unless it is turned off: JSON clients may use it"
@@ -168,6 +169,13 @@ fn shared(members: &[Member]) -> BTreeMap<&'static str, String> {
     let mut shared = own(first);
     shared.retain(|key, value| rest.iter().all(|member| own(member).get(key) == Some(value)));
     shared
+}
+
+/// The inventory with which the members are first asked: which options there are depends on their release.
+pub fn to_ask_with(cluster: &ClusterName, version: Version, members: &[Member]) -> String {
+    let mut bare = members.to_vec();
+    bare.iter_mut().for_each(|member| member.options.clear());
+    text(cluster, version, &bare)
 }
 
 /// The inventory with which the hosts are first connected to: names and addresses alone.

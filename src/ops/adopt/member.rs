@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::Hurdle;
-use super::options::{Options, config_file, options_of};
+use super::options::{Options, config_file, is_known, options_of};
 use crate::host::running::{Running, RunningEtcd};
 use crate::inventory::{Address, HostPath, NodeName, ServiceName, UserName};
 
@@ -358,6 +358,13 @@ impl Found<'_> {
         let mut hurdles: Vec<Hurdle> = refused
             .map(|(option, why, help)| self.hurdle(format!("it runs with `{option}`: {why}"), *help))
             .collect();
+        let only_flags = self.options.keys().filter(|name| !is_known(name));
+        hurdles.extend(only_flags.map(|name| {
+            self.hurdle(
+                format!("it runs with `{name}`, which etcd's configuration file does not have"),
+                "remove it if it is not needed, and restart the member",
+            )
+        }));
         if !["", "off"].contains(&self.text("proxy")) {
             hurdles.push(self.hurdle("it is a proxy, not a member", "leave the host out"));
         }

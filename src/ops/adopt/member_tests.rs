@@ -114,7 +114,8 @@ fn a_member_is_described_as_it_runs() {
 /// Each with its reason, and none hides another.
 #[test]
 fn what_cannot_be_taken_over_says_why() {
-    let cases: [(&str, &str); 13] = [
+    let cases: [(&str, &str); 14] = [
+        ("--made-up=1", "does not have"),
         ("--name=default", "called `default`"),
         ("--name=n9", "is called n9"),
         ("--force-new-cluster", "force-new-cluster"),

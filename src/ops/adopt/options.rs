@@ -25,6 +25,32 @@ const SWITCHES: [&str; 8] = [
     "version",
 ];
 
+/// Flags about TLS, those for peers without what they begin with: a configuration file has them in its sections.
+const TLS: [&str; 8] = [
+    "auto-tls",
+    "cert-allowed-cn",
+    "cert-allowed-hostname",
+    "cert-file",
+    "client-cert-allowed-hostname",
+    "client-cert-auth",
+    "client-crl-file",
+    "key-file",
+];
+
+/// Whether a configuration file can have this option; etcd has flags, and others have variables, that it cannot.
+pub fn is_known(name: &str) -> bool {
+    let tls = name.strip_prefix("peer-").unwrap_or(name);
+    let elsewhere = [
+        "config-file",
+        "force-new-cluster",
+        "unsafe-no-fsync",
+        "trusted-ca-file",
+        "proxy",
+        "enable-v2",
+    ];
+    find(name).is_some() || TLS.contains(&tls) || elsewhere.contains(&tls)
+}
+
 /// The sections of a configuration file about TLS, and what their keys begin with as flags.
 const SECTIONS: [(&str, &str); 2] = [("client-transport-security", ""), ("peer-transport-security", "peer-")];
 
@@ -73,13 +99,13 @@ fn is_switch(flag: &str) -> bool {
     SWITCHES.contains(&flag) || find(flag).is_some_and(|option| option.kind == Kind::Bool)
 }
 
-/// An empty variable sets nothing.
+/// An empty variable sets nothing, and of one that is no option etcd only warns.
 fn from_environment(environment: &BTreeMap<String, String>) -> Options {
     let set = environment.iter().filter(|(_, value)| !value.is_empty());
     let named = set.filter_map(|(name, value)| {
         let name = name.strip_prefix("ETCD_")?.to_ascii_lowercase().replace('_', "-");
         let value = typed(&name, value);
-        Some((name, value))
+        is_known(&name).then_some((name, value))
     });
     named.collect()
 }
@@ -160,6 +186,7 @@ mod tests {
                 ("ETCD_ELECTION_TIMEOUT", "5000"),
                 ("ETCD_INITIAL_CLUSTER", ""),
                 ("ETCD_PEER_CLIENT_CERT_AUTH", "True"),
+                ("ETCD_ENABLE_SYSTEMD_NOTIFY", "true"),
             ],
         );
         let options = options_of(&process, None).unwrap();
@@ -173,6 +200,7 @@ mod tests {
             !options.contains_key("initial-cluster"),
             "an empty variable sets nothing"
         );
+        assert!(!options.contains_key("enable-systemd-notify"), "no option of etcd's");
     }
 
     #[test]
