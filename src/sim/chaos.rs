@@ -333,8 +333,8 @@ fn in_reach(world: &World, desired: &Desired) -> bool {
 
 /// A host of the inventory that the operator cannot reach.
 fn unreachable(world: &World, desired: &Desired) -> Option<NodeName> {
-    let hosts = desired.order.iter();
-    hosts.cloned().find(|node| world.hosts[node].link != Link::Up)
+    let mut hosts = desired.order.iter();
+    hosts.find(|node| world.hosts[*node].link != Link::Up).cloned()
 }
 
 fn intent(world: &World, desired: &Desired, dice: &mut Dice) -> Intent {
