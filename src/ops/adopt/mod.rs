@@ -3,11 +3,13 @@
 //! | file | what |
 //! |---|---|
 //! | `options` | flags, variables and configuration files as one set of options, as etcd reads them |
+//! | `hands` | who keeps a member running |
 //! | `member` | one member as an inventory could have it, or every reason why none can |
 //! | `inventory` | the members together: the inventory's text, each line with where it comes from |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
+mod hands;
 pub mod inventory;
 pub mod member;
 pub mod options;
