@@ -117,6 +117,8 @@ pub enum OutputFormat {
 pub enum Command {
     /// Write a commented inventory to start from
     Init(Init),
+    /// Take over a running cluster that something else made: write its inventory, take its CA in; restarts nothing
+    Adopt(Adopt),
     /// Check the inventory, the bundle and the rendered files, offline
     #[command(after_help = "Examples:\n  quorate check\n  quorate check --try")]
     Check(Check),
@@ -147,6 +149,8 @@ pub enum Command {
         after_help = "Hosts that cannot be reached are left out while the others are a majority. Members in maintenance stay down.\n\nExample:\n  quorate start"
     )]
     Start,
+    /// Destroy the cluster: take a last backup, stop every member, move its data aside, remove what was installed
+    Destroy(Destroy),
     /// Add a member: it joins as a learner and is promoted once it has caught up
     AddNode(AddNode),
     /// Remove a member from the cluster and the inventory, even if its host is dead
@@ -294,6 +298,23 @@ fn parse_host(text: &str) -> Result<(NodeName, Address), String> {
     ))
 }
 
+/// `adopt`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Looks at what runs, not at files. Nothing is written when something cannot be taken over; every reason is said at once.\nWrites the inventory, pki/ with the CA (its key sealed to you), and a note beside the data of each member.\nThe first restart is the next `quorate up`: one member at a time, followers first.\n\nExample:\n  quorate adopt --cluster prod-a --ca-key ca.key --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13"
+)]
+pub struct Adopt {
+    /// A host by the name of its member, and its address (may be repeated; all members of the cluster)
+    #[arg(long = "host", value_name = "NAME=ADDRESS", value_parser = parse_host, required = true)]
+    pub hosts: Vec<(NodeName, Address)>,
+    /// The private key of the CA that signed the certificates of members and clients
+    #[arg(long, value_name = "FILE")]
+    pub ca_key: PathBuf,
+    /// What the cluster is to be called
+    #[arg(long, default_value = "etcd", value_name = "NAME")]
+    pub cluster: crate::inventory::ClusterName,
+}
+
 /// `render`
 #[derive(Debug, Args)]
 pub struct Render {
@@ -403,6 +424,23 @@ pub struct Maintain {
     /// Only start it again: the maintenance is over
     #[arg(long)]
     pub done: bool,
+}
+
+/// `destroy`
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Requires --accept-data-loss. Refused while clients are connected, and without a last backup, which is saved to backups/ and\nverified. Without a terminal, pass the name of the cluster with --name; --yes is not enough.\nInterrupted? Run it again. To keep the cluster after all: `quorate start`, while its members have their data.\n\nExamples:\n  quorate destroy --accept-data-loss\n  quorate destroy --name prod-a --accept-data-loss --without etcd-3"
+)]
+pub struct Destroy {
+    /// The name of the cluster, as in the inventory, instead of typing it when prompted
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<crate::inventory::ClusterName>,
+    /// Exclude a host that cannot be reached (may be repeated); it is destroyed by the same command when it is back
+    #[arg(long, value_name = "NAME")]
+    pub without: Vec<NodeName>,
+    /// Delete the data instead of moving it aside
+    #[arg(long)]
+    pub wipe: bool,
 }
 
 /// `upgrade`

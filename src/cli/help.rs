@@ -9,7 +9,10 @@ use crate::report::{terminal_width, wrapped};
 
 /// The commands by what an operator is about to do.
 const TOPICS: [(&str, &[&str]); 7] = [
-    ("Set up", &["init", "check", "bundle", "trust", "render", "plan", "up"]),
+    (
+        "Set up",
+        &["init", "adopt", "check", "bundle", "trust", "render", "plan", "up"],
+    ),
     (
         "Look",
         &["status", "members", "health", "doctor", "check-hashes", "logs"],
@@ -22,6 +25,7 @@ const TOPICS: [(&str, &[&str]); 7] = [
             "maintain",
             "stop",
             "start",
+            "destroy",
             "add-node",
             "remove-node",
             "replace-node",
@@ -39,13 +43,14 @@ const TOPICS: [(&str, &[&str]); 7] = [
 ];
 
 /// Commands that change a cluster by a plan, as they are typed.
-const CHANGING: [&str; 20] = [
+const CHANGING: [&str; 21] = [
     "plan",
     "up",
     "restart",
     "maintain",
     "stop",
     "start",
+    "destroy",
     "add-node",
     "remove-node",
     "replace-node",

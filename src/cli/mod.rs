@@ -1,5 +1,6 @@
 //! What was typed, and what it leads to: one file a command, each reads as a table of contents.
 
+mod adopt;
 mod args;
 mod backup;
 mod backup_args;
@@ -16,6 +17,7 @@ mod complete;
 mod confirm;
 mod converge;
 mod ctl;
+mod destroy;
 mod doctor;
 mod draft;
 mod dry_run;
@@ -93,6 +95,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     }
     match &cli.command {
         Command::Init(args) => offline::init(global, args),
+        Command::Adopt(args) => adopt::adopt(global, args).await,
         Command::Check(args) => offline::check(global, args).await,
         Command::Render(args) => offline::render(global, args),
         Command::Plan(args) => up::plan(global, args).await,
@@ -101,6 +104,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Maintain(args) => rest::maintain(global, args).await,
         Command::Stop => rest::stop(global).await,
         Command::Start => rest::start(global).await,
+        Command::Destroy(args) => destroy::destroy(global, args).await,
         Command::AddNode(args) => members::add(global, args).await,
         Command::RemoveNode(args) => members::remove(global, args).await,
         Command::ReplaceNode(args) => members::replace(global, args).await,

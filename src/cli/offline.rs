@@ -24,10 +24,7 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
         None => args.hosts.iter().cloned().map(Into::into).collect(),
     };
     let path = &global.inventory;
-    let base = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let base = directory(path);
     let newest = Bundle::find(global.bundle.as_deref(), base)
         .ok()
         .and_then(|(b, _)| b.versions().into_keys().rfind(|version| known_bad(*version).is_none()));
@@ -46,6 +43,16 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
     std::io::Write::write_all(&mut file, text.as_bytes())
         .map_err(|e| Failure::unexpected(&format!("cannot write {}", path.display()), e))?;
     say!("wrote {}: review it, then run `quorate check`", path.display());
+    companions(path)?;
+    Ok(Exit::Done)
+}
+
+/// What belongs beside a new inventory; files that are there stay as they are.
+///
+/// # Errors
+/// When one cannot be written.
+pub(super) fn companions(path: &Path) -> Result<(), Failure> {
+    let base = directory(path);
     for (name, text, what) in [
         (
             ".gitignore",
@@ -62,7 +69,12 @@ pub fn init(global: &Global, args: &Init) -> Result<Exit, Failure> {
             say!("wrote {}: {what}", path.with_file_name(name).display());
         }
     }
-    Ok(Exit::Done)
+    Ok(())
+}
+
+fn directory(path: &Path) -> &Path {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// Writes a file beside a new inventory; one that is there stays as it is.

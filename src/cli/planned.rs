@@ -3,7 +3,8 @@
 use clap::Subcommand;
 
 use super::args::{
-    AddNode, AlarmCommand, Command, Downgrade, Maintain, PkiCommand, Recover, RemoveNode, ReplaceNode, Restore, Upgrade,
+    AddNode, AlarmCommand, Command, Destroy, Downgrade, Maintain, PkiCommand, Recover, RemoveNode, ReplaceNode,
+    Restore, Upgrade,
 };
 
 /// Commands other than `up` whose plan `plan` shows: each with its own arguments.
@@ -21,6 +22,8 @@ pub enum Planned {
     Stop,
     /// Start the members that are down
     Start,
+    /// Destroy the cluster
+    Destroy(Destroy),
     /// Add a member
     AddNode(AddNode),
     /// Remove a member
@@ -66,6 +69,7 @@ impl From<Planned> for Command {
             Planned::Maintain(args) => Command::Maintain(args),
             Planned::Stop => Command::Stop,
             Planned::Start => Command::Start,
+            Planned::Destroy(args) => Command::Destroy(args),
             Planned::AddNode(args) => Command::AddNode(args),
             Planned::RemoveNode(args) => Command::RemoveNode(args),
             Planned::ReplaceNode(args) => Command::ReplaceNode(args),

@@ -131,7 +131,7 @@ pub async fn start(global: &Global) -> Result<Exit, Failure> {
 }
 
 /// A cluster is stopped and started as a whole.
-fn whole(global: &Global) -> Result<Session, Failure> {
+pub(super) fn whole(global: &Global) -> Result<Session, Failure> {
     match global.limit.first() {
         None => Session::open(global),
         Some(name) => Err(Failure::new(
@@ -142,7 +142,8 @@ fn whole(global: &Global) -> Result<Session, Failure> {
     }
 }
 
-fn note(purpose: Purpose) -> RestNote {
+/// A note of this moment.
+pub(super) fn note(purpose: Purpose) -> RestNote {
     let now = Timestamp::now();
     RestNote {
         purpose,

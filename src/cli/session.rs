@@ -83,6 +83,19 @@ impl Session {
     pub fn open_with(global: &Global, reporter: Arc<dyn Reporter>) -> Result<Self, Failure> {
         scratch::clear_dead();
         let loaded = inventory::load(&global.inventory)?;
+        Self::with(global, reporter, loaded)
+    }
+
+    /// One with an inventory that is not in the file yet.
+    ///
+    /// # Errors
+    /// When `--limit` names a host that it does not know.
+    pub fn of(global: &Global, loaded: Loaded) -> Result<Self, Failure> {
+        scratch::clear_dead();
+        Self::with(global, reporter_for(global), loaded)
+    }
+
+    fn with(global: &Global, reporter: Arc<dyn Reporter>, loaded: Loaded) -> Result<Self, Failure> {
         warn(global, reporter.as_ref(), &loaded, &[]);
         for name in &global.limit {
             known(&loaded.desired, name)?;

@@ -82,6 +82,7 @@ pub(super) fn gist(plan: &Plan) -> String {
         ([all @ .., last], _) => format!("{} and {last} restart, in this order", all.join(", ")),
     };
     let clients = match plan.risk() {
+        Risk::Outage if matches!(plan.header.intent, Intent::Destroy(_)) => "clients LOSE the cluster",
         Risk::ReadOnly | Risk::Reversible => "clients are not affected",
         Risk::ReducesRedundancy => "clients of a member that stops have to reconnect, etcd stays available",
         Risk::Outage => "etcd is UNAVAILABLE to clients meanwhile",

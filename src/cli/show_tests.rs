@@ -87,6 +87,11 @@ fn command(scene: &Scene) -> String {
                 words.extend(["--without".to_owned(), name.to_string()]);
             }
         }
+        Intent::Destroy(order) => {
+            for name in &order.without {
+                words.extend(["--without".to_owned(), name.to_string()]);
+            }
+        }
         _ => {}
     }
     words.extend(policy.accept_outage.then(|| "--accept-outage".to_owned()));

@@ -263,12 +263,17 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
         .iter()
         .flat_map(|m| m.alarms.iter().map(move |a| alarm(m, a)))
         .collect();
-    let stopped = resting(desired, &seen.hosts, Purpose::Outage)
-        .next()
+    let stopped = [Purpose::End, Purpose::Outage]
+        .into_iter()
+        .find_map(|purpose| resting(desired, &seen.hosts, purpose).next())
         .map(|(_, note)| note);
     let mut problems: Vec<String> = members
         .iter()
-        .filter(|m| !m.at_rest.as_ref().is_some_and(|note| note.purpose == Purpose::Outage))
+        .filter(|m| {
+            !m.at_rest
+                .as_ref()
+                .is_some_and(|note| note.purpose != Purpose::Maintenance)
+        })
         .filter_map(|m| m.problem.as_ref().map(|p| format!("{}: {p}", m.name)))
         .collect();
     problems.extend(alarms.iter().map(|a| format!("alarm {a}")));
@@ -292,6 +297,7 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
     match &seen.cluster {
         Fact::Known(m) if none_is_agreed_on(m) => problems.push("the members do not agree on a leader".into()),
         Fact::Known(_) => {}
+        Fact::Absent if stopped.is_some() => {}
         Fact::Absent => problems.push("there is no cluster yet: `quorate up` creates it".into()),
         // Said below.
         Fact::Unknown(_) if stopped.is_some() => {}
@@ -393,6 +399,7 @@ fn of_host(host: &DesiredHost, seen: &Observed, membership: Option<&Membership>)
                 host.name
             ),
             Purpose::Outage => format!("stopped on purpose {}", note.told()),
+            Purpose::End => format!("stopped for good {}", note.told()),
         });
     }
     if let Some(days) = row.certificate_days.filter(|days| *days < 0) {

@@ -71,6 +71,27 @@ impl Host {
         .map(drop)
     }
 
+    /// Removes what was installed for a member that is stopped for good: its timer (`TIMER.timer`), `files`, older versions
+    /// of them, and last the `note` that says why it is down. Releases and data stay.
+    ///
+    /// # Errors
+    /// When the member is not stopped, or something is still there. It can be repeated.
+    pub async fn withdraw(&self, timer: &str, files: &[HostPath], note: Option<&HostPath>) -> Result<(), HostError> {
+        let note = note.map_or("-".to_owned(), ToString::to_string);
+        let mut args = vec![
+            self.manager_word(),
+            self.unit(),
+            timer.to_owned(),
+            self.paths.run.to_string(),
+            self.paths.pki.to_string(),
+            note,
+        ];
+        args.extend(files.iter().map(ToString::to_string));
+        self.call("removing the member", scripts::WITHDRAW, args, no_input())
+            .await
+            .map(drop)
+    }
+
     /// Removes a directory that a command worked with below the data.
     ///
     /// # Errors

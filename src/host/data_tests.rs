@@ -52,6 +52,39 @@ async fn nothing_to_set_aside_is_fine() {
 }
 
 #[tokio::test]
+async fn what_was_installed_goes_with_its_earlier_versions_and_the_note_last() {
+    let bed = Testbed::new();
+    let pki = bed.desired.paths.pki.clone();
+    let (config, note) = (bed.path("etc/etcd.yml"), bed.path("etc/etcd.yml.resting"));
+    for path in [
+        &config,
+        &bed.path("etc/.etcd.yml.previous"),
+        &note,
+        &bed.path("etc/somebodys.conf"),
+        &pki.join(".gen-00ff/server.key"),
+        &pki.join("somebodys.pem"),
+        &bed.path("data/member/snap/db"),
+    ] {
+        bed.write(path, "x");
+    }
+    symlink(".gen-00ff", pki.join("current").as_str()).unwrap();
+    symlink("current/server.key", pki.join("server.key").as_str()).unwrap();
+    let files = [pki.join("server.key"), pki.join("current"), config];
+    // A host is left out: the note stays, and nobody takes this one for one that was never used.
+    bed.host().withdraw("etcd-backup", &files, None).await.unwrap();
+    assert_eq!(
+        bed.names(&bed.path("etc")),
+        ["etcd.yml.resting", "pki", "somebodys.conf"]
+    );
+    assert_eq!(bed.names(&pki), ["somebodys.pem"]);
+    assert_eq!(bed.names(&bed.path("data")), ["member"], "data is not its business");
+    for _ in 0..2 {
+        bed.host().withdraw("etcd-backup", &files, Some(&note)).await.unwrap();
+        assert_eq!(bed.names(&bed.path("etc")), ["pki", "somebodys.conf"]);
+    }
+}
+
+#[tokio::test]
 async fn wiping_takes_what_is_etcds_and_keeps_the_rest() {
     let bed = Testbed::new();
     bootstrapped(&bed);

@@ -29,6 +29,7 @@ pub mod program;
 pub mod push;
 pub mod rescue;
 pub mod restore;
+pub mod running;
 pub mod secrets;
 pub mod service;
 pub mod shelf;

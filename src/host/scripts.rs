@@ -92,6 +92,7 @@ script!(RESTORE, DATA_WORK, "restore.sh");
 script!(REMOVE, DATA_WORK, "remove.sh");
 script!(FORGET, DATA_WORK, "forget.sh");
 script!(REMOVE_NOTE, WORDS, "remove_note.sh");
+script!(RUNNING, Limits::answer(16 * MIB, 60), "running.sh");
 script!(CLIENTS, Limits::answer(16 * MIB, 60), "clients.sh");
 script!(PRESSURE, Limits::answer(16 * MIB, 120), "pressure.sh");
 script!(TRAFFIC, Limits::answer(16 * MIB, 120), "traffic.sh");
@@ -102,8 +103,15 @@ script!(SHELF, DELIVERY, "shelf.sh");
 script!(SHELF_LOOK, Limits::answer(16 * MIB, 120), "shelf.sh");
 script!(SHELF_GET, Limits::STREAM, "shelf.sh");
 script!(TRIAL, Limits::ATTENDED, "take.sh", "account.sh", "trial.sh");
-script!(TIMER, WORDS, "account.sh", "timer.sh");
-script!(BACKUP_NOW, Limits::answer(MIB, 6 * HOUR), "account.sh", "timer.sh");
+script!(TIMER, WORDS, "account.sh", "gone.sh", "timer.sh");
+script!(
+    BACKUP_NOW,
+    Limits::answer(MIB, 6 * HOUR),
+    "account.sh",
+    "gone.sh",
+    "timer.sh"
+);
+script!(WITHDRAW, WORDS, "account.sh", "gone.sh", "withdraw.sh");
 script!(MARKER, WORDS, "marker.sh");
 script!(LOCK, Limits::ATTENDED, "lock.sh");
 script!(READ, Limits::STREAM, "account.sh", "read.sh");

@@ -179,6 +179,13 @@ pub enum Check {
         /// Where it is.
         at: HostPath,
     },
+    /// Nothing of the member is on the host any more, but releases.
+    NothingLeft {
+        /// The host.
+        node: NodeName,
+        /// The note that stays.
+        note_stays: Option<HostPath>,
+    },
     /// The host carries a member's data of this cluster, as quorate's marker says.
     Restored {
         /// The host.
@@ -295,6 +302,7 @@ impl Check {
             | Check::NobodyConnected { node }
             | Check::RestoreNoted { node, .. }
             | Check::RestNoted { node, .. }
+            | Check::NothingLeft { node, .. }
             | Check::Restored { node, .. }
             | Check::Trusts { node, .. }
             | Check::Accepts { node, .. }
@@ -436,6 +444,14 @@ impl Check {
             Check::RestNoted { node, at } => on_host(seen, node, |facts| match facts.files.contains_key(at) {
                 true => Verdict::Holds,
                 false => Verdict::Fails("it has no note that it is down on purpose".into()),
+            }),
+            Check::NothingLeft { node, note_stays } => on_host(seen, node, |facts| {
+                let mut files = facts.files.keys().filter(|path| Some(*path) != note_stays.as_ref());
+                match (facts.data.state, files.next()) {
+                    (DataState::Empty, None) => Verdict::Holds,
+                    (_, Some(path)) => Verdict::Fails(format!("{path} is still there")),
+                    (state, None) => Verdict::Fails(format!("the data directory is {state:?}").to_lowercase()),
+                }
             }),
             Check::Restored { node, cluster_id } => on_host(seen, node, |facts| match Marker::on(facts) {
                 _ if facts.data.state != DataState::Bootstrapped => Verdict::Fails("it has no data yet".into()),

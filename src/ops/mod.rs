@@ -3,8 +3,10 @@
 //! [`plan::plan`] is pure: the same intent, desired state and observation give the same plan. [`exec`] runs a plan
 //! against a [`exec::World`] and has no choices left.
 
+pub mod adopt;
 pub mod authorization;
 pub mod check;
+pub mod destroy;
 pub mod doctor;
 pub mod exec;
 pub mod fleet;

@@ -11,6 +11,7 @@ use crate::etcd::{Alarm, Member, MemberStatus, Replay};
 use crate::host::{Client, HostFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::authorization::AuthState;
+use crate::ops::destroy::DestroyOrder;
 use crate::ops::recover::RecoverOrder;
 use crate::ops::rest::RestNote;
 use crate::ops::restore::RestoreOrder;
@@ -258,6 +259,8 @@ pub enum Intent {
     },
     /// `start`: all members that are down, together.
     Start,
+    /// `destroy`: the end of the cluster.
+    Destroy(Box<DestroyOrder>),
     /// `remove-node`.
     Remove {
         /// Who leaves.
@@ -319,6 +322,7 @@ impl Intent {
             Intent::Replace { old, new } => node == old || node == new,
             Intent::Restore(order) => !order.without.contains(node),
             Intent::Recover(order) => !order.without.contains(node),
+            Intent::Destroy(order) => !order.without.contains(node),
         }
     }
 
@@ -327,6 +331,7 @@ impl Intent {
         match self {
             Intent::Restore(order) => &order.without,
             Intent::Recover(order) => &order.without,
+            Intent::Destroy(order) => &order.without,
             _ => &[],
         }
     }
@@ -341,7 +346,10 @@ impl Intent {
 
     /// Whether every member stops at once, so that it matters who is connected.
     pub fn stops_everybody(&self) -> bool {
-        matches!(self, Intent::Restore(_) | Intent::Recover(_) | Intent::Stop { .. })
+        matches!(
+            self,
+            Intent::Restore(_) | Intent::Recover(_) | Intent::Stop { .. } | Intent::Destroy(_)
+        )
     }
 
     /// Whether it mends certificates: it must work when the CA has expired and etcd cannot be talked to.
@@ -358,6 +366,7 @@ impl Intent {
             Intent::EndMaintenance { .. } => "maintain --done",
             Intent::Stop { .. } => "stop",
             Intent::Start => "start",
+            Intent::Destroy(_) => "destroy",
             Intent::Remove { .. } => "remove-node",
             Intent::Replace { .. } => "replace-node",
             Intent::Restore(_) => "restore",

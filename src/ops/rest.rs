@@ -18,6 +18,8 @@ pub enum Purpose {
     Maintenance,
     /// `stop`: the whole cluster is down.
     Outage,
+    /// `destroy`: the cluster is at its end.
+    End,
 }
 
 /// The note that a member is down on purpose, on its host from before it stops until it was seen healthy again. It

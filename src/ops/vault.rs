@@ -19,7 +19,7 @@ use crate::ops::model::NextCa;
 use crate::ops::plan::AuthorityTurn;
 use crate::pki::{
     Authority, CaStatus, Certificate, Expectations, Imported, Issued, IssuedRecord, LeafSpec, PkiDir, Recipient,
-    Signer, StoreError, bundle_pem, operator_spec, peer_spec, server_spec, signer_spec,
+    SecretPem, Signer, StoreError, bundle_pem, operator_spec, peer_spec, server_spec, signer_spec,
 };
 
 /// Asks for the passphrase of a key file; `None` when nobody can answer.
@@ -316,6 +316,24 @@ impl Vault {
         };
         let ask = &mut |path: &Path| (self.ask)(path);
         self.dir.import(answer, &expected, recipients, &self.identities, ask)
+    }
+
+    /// Takes in a CA that something else made: its certificate, PEM, and its key, which is sealed to the operators at once.
+    ///
+    /// # Errors
+    /// When there is a CA already, the pair does not fit, nobody could open the key, or a file cannot be written.
+    pub async fn take_in(&self, certificate: &str, key: SecretPem) -> Result<(), StepError> {
+        let recipients = self.recipients()?;
+        let (dir, identities, ask) = (self.dir.clone(), self.identities.clone(), self.ask.clone());
+        let certificate = certificate.to_owned();
+        let taking = tokio::task::spawn_blocking(move || {
+            let ask = &mut |path: &Path| ask(path);
+            dir.take_in(&certificate, key, &recipients, &identities, ask, Timestamp::now())
+        });
+        match taking.await {
+            Ok(taken) => Ok(taken.map(drop)?),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
     }
 
     /// Seals the CA key to exactly `recipients`; a key that was brought along in the clear is sealed and removed.

@@ -341,6 +341,36 @@ impl PkiDir {
         Ok(authority)
     }
 
+    /// Takes in a CA that something else made: its certificate, PEM, and its key. Cut off between the two files, it leaves
+    /// what [`PkiDir::create`] does.
+    ///
+    /// # Errors
+    /// As [`PkiDir::create`]; also when the pair does not fit.
+    pub fn take_in(
+        &self,
+        certificate: &str,
+        key: SecretPem,
+        recipients: &[Recipient],
+        identities: &[PathBuf],
+        ask: &mut AskPassphrase<'_>,
+        now: Timestamp,
+    ) -> Result<Authority, StoreError> {
+        for path in [self.cert_path(), self.sealed_path(), self.plain_path()] {
+            if path.exists() {
+                return Err(StoreError::Exists { path });
+            }
+        }
+        let authority = Authority::load(certificate, key, now).map_err(|source| StoreError::Authority {
+            path: self.cert_path(),
+            source,
+        })?;
+        let text = self.sealed_text(&authority, recipients)?;
+        self.unseal(&self.sealed_path(), &text, identities, ask)?;
+        self.write(&self.sealed_path(), &text)?;
+        self.write_trusted(&[authority.certificate().clone()])?;
+        Ok(authority)
+    }
+
     pub(super) fn cert_path(&self) -> PathBuf {
         self.dir.join("ca.crt")
     }

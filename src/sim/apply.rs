@@ -49,6 +49,7 @@ impl Lab {
             (Action::EndRest { note }, Target::Node(node)) => {
                 self.on(node, |w| w.host(node).files.remove(note)).map(drop)?;
             }
+            (Action::Withdraw { files, note }, Target::Node(node)) => self.withdraw(node, files, note.as_ref())?,
             (Action::Retire, Target::Node(node)) => {
                 self.on(node, |w| w.host(node).unit.enabled = false)?;
                 self.on(node, |w| stop(w, node))?;
@@ -142,6 +143,27 @@ impl Lab {
         self.write_note(node, RestNote::path(&self.desired.hosts[node]), note.to_text())?;
         self.on(node, |w| w.host(node).unit.enabled = false)?;
         self.on(node, |w| stop(w, node))
+    }
+
+    /// Refused, as on a real host, while the unit is not stopped. The note goes last.
+    fn withdraw(&self, node: &NodeName, files: &[HostPath], note: Option<&HostPath>) -> Result<(), StepError> {
+        self.on(node, |w| {
+            let host = w.host(node);
+            if host.unit.process.is_some() {
+                return Err(StepError::new(format!("the unit on {node} is not stopped")));
+            }
+            host.files.retain(|path, _| !files.contains(path));
+            host.unit.failed = None;
+            w.happened.push(Happening::Withdrawn { node: node.clone() });
+            // Whose data nobody has any more is forgotten, and its id may come again.
+            let kept: Vec<ClusterId> = w.hosts.values().filter_map(|h| Some(h.disk()?.cluster)).collect();
+            w.clusters.retain(|id, _| kept.contains(id));
+            Ok(())
+        })??;
+        if let Some(note) = note {
+            self.on(node, |w| w.host(node).files.remove(note)).map(drop)?;
+        }
+        Ok(())
     }
 
     pub(super) fn write_note(&self, node: &NodeName, path: HostPath, text: String) -> Result<(), StepError> {

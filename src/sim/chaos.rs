@@ -14,6 +14,7 @@ use super::stock;
 use super::world::{Happening, World};
 use crate::etcd::{Member, bootstrap_cluster_id, bootstrap_member_id};
 use crate::inventory::{ClusterId, Desired, MemberId, NodeName, Version};
+use crate::ops::destroy::DestroyOrder;
 use crate::ops::model::{Intent, Policy};
 use crate::ops::plan::{expected_cluster_id, initial_new};
 use crate::ops::rest::Purpose;
@@ -222,7 +223,8 @@ pub fn case(dice: &mut Dice) -> Case {
     hidden |= out_of_sight(&world, &desired, &intent);
     let policy = Policy {
         accept_outage: dice.chance(25),
-        accept_data_loss: matches!(intent, Intent::Restore(_) | Intent::Recover(_)) && dice.chance(80),
+        accept_data_loss: matches!(intent, Intent::Restore(_) | Intent::Recover(_) | Intent::Destroy(_))
+            && dice.chance(80),
         no_snapshot: false,
         // What moves members between minors here is `upgrade` or `downgrade`; plain `up` is in the scenes.
         way_chosen: true,
@@ -245,6 +247,12 @@ fn put_to_rest(world: &mut World, desired: &Desired, intent: &Intent, dice: &mut
     };
     let (purpose, nodes) = match intent {
         Intent::EndMaintenance { node } if dice.chance(70) => (Purpose::Maintenance, vec![node.clone()]),
+        Intent::Destroy(_) if dice.chance(30) => {
+            let mut nodes = members(world);
+            // One that was cut off half-way.
+            nodes.truncate(1 + dice.below(nodes.len().max(1)));
+            (Purpose::End, nodes)
+        }
         Intent::Start | Intent::Stop { .. } if dice.chance(50) => {
             let mut nodes = members(world);
             // An outage that was cut off half-way, at one end or the other.
@@ -323,6 +331,12 @@ fn in_reach(world: &World, desired: &Desired) -> bool {
     })
 }
 
+/// A host of the inventory that the operator cannot reach.
+fn unreachable(world: &World, desired: &Desired) -> Option<NodeName> {
+    let mut hosts = desired.order.iter();
+    hosts.find(|node| world.hosts[*node].link != Link::Up).cloned()
+}
+
 fn intent(world: &World, desired: &Desired, dice: &mut Dice) -> Intent {
     let some = |dice: &mut Dice| dice.pick(&desired.order).clone();
     let limit = |dice: &mut Dice| if dice.chance(20) { vec![some(dice)] } else { Vec::new() };
@@ -331,7 +345,15 @@ fn intent(world: &World, desired: &Desired, dice: &mut Dice) -> Intent {
     if seen.known().is_some_and(|membership| !membership.alarms.is_empty()) && dice.chance(40) {
         return Intent::Disarm;
     }
-    match dice.below(20) {
+    match dice.below(21) {
+        20 => Intent::Destroy(Box::new(DestroyOrder {
+            note: note(Purpose::End),
+            without: unreachable(world, desired)
+                .filter(|_| dice.chance(70))
+                .into_iter()
+                .collect(),
+            wipe: dice.chance(30),
+        })),
         16 => Intent::Maintain {
             node: some(dice),
             note: note(Purpose::Maintenance),

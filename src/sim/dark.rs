@@ -1,11 +1,13 @@
 //! Worlds of which the operator sees a part or nothing, and everything that can be asked for there.
 
 use super::host::{Data, Link};
-use super::scenes::{Scene, node, restart_of};
+use super::scenes::{Scene, node, note, restart_of};
 use super::{rescue, restore, stock};
 use crate::inventory::{Desired, NodeName};
+use crate::ops::destroy::DestroyOrder;
 use crate::ops::model::{Fact, Intent, Observed};
 use crate::ops::recover::RecoverOrder;
+use crate::ops::rest::Purpose;
 
 /// A world, and what its operator sees of it.
 #[derive(Debug)]
@@ -165,6 +167,16 @@ pub fn intents(dark: &Dark) -> Vec<Intent> {
         replace(&last, &last),
         Intent::Restore(Box::new(restore::order(desired, Vec::new()))),
         Intent::Recover(Box::new(recover)),
+        Intent::Destroy(Box::new(DestroyOrder {
+            note: note(Purpose::End),
+            without: Vec::new(),
+            wipe: true,
+        })),
+        Intent::Destroy(Box::new(DestroyOrder {
+            note: note(Purpose::End),
+            without: dark.hosts.clone(),
+            wipe: false,
+        })),
         Intent::Defragment {
             limit: Vec::new(),
             force: true,

@@ -100,7 +100,7 @@ pub fn bring_about(world: World, desired: &Desired, intent: &Intent, policy: Pol
 
 async fn rounds(world: World, desired: &Desired, intent: &Intent, policy: Policy, trouble: Trouble) -> Aftermath {
     let reporter = Recorder::default();
-    let lab = Lab::new(world, desired, consent(intent, policy), trouble);
+    let lab = Lab::new(world, desired, consent(intent, policy, desired.hosts.keys()), trouble);
     let mut plans = Vec::new();
     let outcome = lab.rounds(intent, policy, &reporter, &mut plans).await;
     let state = lab.state.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -115,19 +115,23 @@ async fn rounds(world: World, desired: &Desired, intent: &Intent, policy: Policy
     }
 }
 
-fn consent(intent: &Intent, policy: Policy) -> Consent {
+fn consent<'a>(intent: &Intent, policy: Policy, nodes: impl Iterator<Item = &'a NodeName>) -> Consent {
     let wipe = match intent {
-        Intent::Remove { node, wipe: true } => Some(node.clone()),
-        _ => None,
+        Intent::Remove { node, wipe: true } => [node.clone()].into(),
+        Intent::Destroy(order) if order.wipe => nodes.cloned().collect(),
+        _ => BTreeSet::new(),
     };
     let restore = match intent {
-        Intent::Restore(_) | Intent::Recover(_) => Some(intent.left_out().iter().cloned().collect()),
+        Intent::Restore(_) | Intent::Recover(_) | Intent::Destroy(_) => {
+            Some(intent.left_out().iter().cloned().collect())
+        }
         _ => None,
     };
     Consent {
         // Whoever restores knows that everybody stops. Where a majority is gone nobody works any more.
-        outage: policy.accept_outage || matches!(intent, Intent::Restore(_)),
+        outage: policy.accept_outage || matches!(intent, Intent::Restore(_) | Intent::Destroy(_)),
         wipe,
+        end: matches!(intent, Intent::Destroy(_)),
         restore,
         from: match intent {
             Intent::Recover(order) => order.from.clone(),

@@ -19,8 +19,10 @@ use super::world::{Happening, World};
 #[derive(Debug, Clone, Default)]
 pub struct Consent {
     pub outage: bool,
-    /// The host whose data may be deleted.
-    pub wipe: Option<NodeName>,
+    /// The hosts whose data may be deleted.
+    pub wipe: BTreeSet<NodeName>,
+    /// The cluster may end.
+    pub end: bool,
     /// Older data may take the place of what is there, on all hosts together but these, which are said to be gone.
     pub restore: Option<BTreeSet<NodeName>>,
     /// The host that is gone on from, whoever is the newest.
@@ -154,6 +156,7 @@ impl Oracle {
             }
             Happening::Stopped { node } => self.stopped(world, node),
             Happening::Moved { node, data, deleted } => self.moved(world, node, data, *deleted),
+            Happening::Withdrawn { node } => self.withdrawn(world, node),
             Happening::Fault { node } => {
                 self.down.remove(node);
                 self.acquainted.retain(|(a, b)| a != node && b != node);
@@ -240,7 +243,7 @@ impl Oracle {
     }
 
     fn moved(&mut self, world: &World, node: &NodeName, data: &Data, deleted: bool) {
-        if deleted && *data != Data::Empty && self.consent.wipe.as_ref() != Some(node) {
+        if deleted && *data != Data::Empty && !self.consent.wipe.contains(node) {
             self.say(format!("data on {node} was deleted without consent"));
         }
         match data {
@@ -258,6 +261,20 @@ impl Oracle {
                 }
             }
             Data::Empty | Data::Aborted => {}
+        }
+    }
+
+    /// A cluster ends only where that was asked for, with all that can be reached of it, and with a backup where one could be
+    /// taken.
+    fn withdrawn(&mut self, world: &World, node: &NodeName) {
+        if !self.consent.end {
+            self.say(format!("what {node} is made of was removed without consent"));
+        }
+        if let Some(home) = self.home {
+            self.nobody_runs(world, home);
+            if self.working.contains(&home) && world.backups == 0 {
+                self.say("a cluster that worked has ended without a last backup".into());
+            }
         }
     }
 

@@ -189,6 +189,7 @@ fn the_worlds_see_every_intent_done_and_refused() {
         "maintain --done",
         "stop",
         "start",
+        "destroy",
         "remove-node",
         "replace-node",
         "restore",

@@ -2,6 +2,7 @@
 
 use crate::etcd::{Alarm, AlarmKind};
 use crate::inventory::{Desired, MemberId, NodeName, Version};
+use crate::ops::destroy::DestroyOrder;
 use crate::ops::model::{Intent, Observed, Policy};
 use crate::ops::plan::{Plan, plan};
 use crate::ops::recover::RecoverOrder;
@@ -227,6 +228,13 @@ fn on_purpose() -> Vec<Told> {
     let stop = || Intent::Stop {
         note: note(Purpose::Outage),
     };
+    let destroy = |without| {
+        Intent::Destroy(Box::new(DestroyOrder {
+            note: note(Purpose::End),
+            without,
+            wipe: false,
+        }))
+    };
     let maintained = || Scene::healthy(3).at_rest(2, Purpose::Maintenance).a_moment_later();
     let all_stopped = || {
         let down = |scene: Scene, n| scene.at_rest(n, Purpose::Outage);
@@ -282,6 +290,40 @@ fn on_purpose() -> Vec<Told> {
             "stopped-and-up",
             "three members that were stopped on purpose",
             all_stopped(),
+        ),
+        (
+            "destroy",
+            "three members, led by etcd-2",
+            Scene::healthy(3).asked(destroy(Vec::new())).accepting_data_loss(),
+        ),
+        (
+            "destroy-without-consent",
+            "three members, led by etcd-2",
+            Scene::healthy(3).asked(destroy(Vec::new())),
+        ),
+        (
+            "destroy-without-a-host",
+            "three members, led by etcd-2; the host of etcd-3 is off",
+            Scene::healthy(3)
+                .dead(3)
+                .a_moment_later()
+                .asked(destroy(vec![node(3)]))
+                .accepting_data_loss(),
+        ),
+        (
+            "destroy-without-quorum",
+            "three members; etcd-2 and etcd-3 were stopped",
+            Scene::healthy(3)
+                .stopped(2)
+                .stopped(3)
+                .a_moment_later()
+                .asked(destroy(Vec::new()))
+                .accepting_data_loss(),
+        ),
+        (
+            "being-destroyed-and-up",
+            "three members, of which a destruction has stopped etcd-1",
+            Scene::healthy(3).at_rest(1, Purpose::End).a_moment_later(),
         ),
         (
             "restart-interrupted",

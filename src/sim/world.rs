@@ -47,6 +47,8 @@ pub enum Happening {
     Stopped { node: NodeName },
     /// What lay in a data directory is not there any more.
     Moved { node: NodeName, data: Data, deleted: bool },
+    /// What quorate had installed for a member is gone.
+    Withdrawn { node: NodeName },
     /// Something that quorate did not do: a crash, a lost disk.
     Fault { node: NodeName },
     /// The first member of a cluster came up with a later minor release than all of it has reached.

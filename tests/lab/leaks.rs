@@ -181,6 +181,8 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     };
 
     run(&["init", "--host", "a=10.0.0.1", "-i", "other.yml"], 0);
+    // The inventory is there already.
+    run(&["adopt", "--host", "n1=10.0.0.1", "--ca-key", "none.key"], 2);
     run(&["schema"], 0);
     run(&["completions", "bash"], 0);
     run(&["man", "--out", "man"], 0);
@@ -260,6 +262,7 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     run(&["check-hashes"], 0);
     // Nothing to recover from: it looks at every host and refuses.
     run(&["recover", "--accept-data-loss", "--yes"], 4);
+    run(&["destroy", "--accept-data-loss", "--dry-run"], 10);
     run(
         &[
             "restore",
@@ -330,6 +333,15 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     }
     assert!(!said.contains("PRIVATE KEY"));
     on_the_operators_machine(&lab, lines);
+    on_the_hosts(&lab, lines);
+
+    let ended = lab.quorate(&["destroy", "--name", "lab", "--accept-data-loss"]).ok();
+    assert!(!lines.iter().any(|secret| ended.to_string().contains(secret.as_str())));
+    // One that was removed before is no host of the cluster any more.
+    for host in lab.hosts().iter().filter(|host| host.name != "n4") {
+        let keys = host.sh("find / -xdev -name '*.key' -path '*/etcd/pki/*'");
+        assert_eq!(keys, "", "keys are left on {}", host.name);
+    }
     on_the_hosts(&lab, lines);
 }
 

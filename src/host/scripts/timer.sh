@@ -36,16 +36,7 @@ disable() {
     if [ "$(systemctl show -p LoadState "$unit.timer")" = LoadState=loaded ]; then
         systemctl disable --now --quiet "$unit.timer" || fail "cannot disable $unit.timer"
     fi
-    for file; do
-        # The report lies in a directory of the account's, and so did credentials of earlier versions.
-        keeper "${file%/*}"
-        above=$keeper
-        if [ -d "$file" ]; then keeper "$file"; else keeper=; fi
-        if [ -n "$keeper" ]; then
-            apart "$keeper" timeout 60 sh -c 'rm -rf "$1"/* "$1"/.[!.]* "$1"/..?*' quorate "$file" || :
-        fi
-        apart "$above" rm -rf -- "$file" || fail "cannot remove $file"
-    done
+    for file; do gone "$file"; done
     systemctl daemon-reload
 }
 

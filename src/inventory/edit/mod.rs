@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::names::{Address, NodeName, Version};
 use super::tree::{Kind, Node};
 use layout::Item;
-pub(super) use layout::scalar;
+pub(crate) use layout::scalar;
 
 /// A host to be written into the inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -133,6 +133,8 @@ fn on_purpose(examined: &Examined<'_>, host: &DesiredHost, note: &RestNote) -> O
             let says = format!("stopped on purpose with the cluster, {}", note.told());
             Finding::problem(Topic::Host, says, "`quorate start` starts it")
         }),
+        // Said of the cluster.
+        Purpose::End => None,
     }
 }
 

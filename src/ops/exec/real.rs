@@ -183,6 +183,7 @@ impl World for RealWorld {
                 self.rest(step, node, note, url.as_ref(), reporter).await
             }
             (Action::EndRest { note }, Target::Node(node)) => self.end_rest(node, note).await,
+            (Action::Withdraw { files, note }, Target::Node(node)) => self.withdraw(node, files, note.as_ref()).await,
             (Action::Retire, Target::Node(node)) => self.retire(node).await,
             (Action::Wipe, Target::Node(node)) => self.wipe(node).await,
             (Action::BeginDowngrade { to }, _) => self.begin_downgrade(*to).await,

@@ -49,7 +49,8 @@ fn drop_ins(host: &DesiredHost, service: &ServiceFacts) -> Option<String> {
 /// (docs/etcd.md, "Configuration file").
 fn ignored(service: &ServiceFacts) -> Option<String> {
     let names = service.ignored_environment.join(", ");
-    (!names.is_empty()).then(|| {
+    // What something else started may well take its options from there.
+    (!names.is_empty() && service.running_version.is_some()).then(|| {
         format!(
             "etcd has {names} in its environment, but ignores it because it has a config file: set it in `etcd.config`"
         )

@@ -62,7 +62,9 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     before_another_version(situation, membership, &covered, &mut draft);
     draft.wave("install what needs no restart", Effect::None, quiet_changes(&peers));
     let stopped = stopped(situation, &peers);
-    let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.touches_certificates());
+    // One that something else started reads none of these files before its turn.
+    let reads = |p: &Peer<'_>| p.facts.service.running_version.is_some();
+    let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.touches_certificates() && reads(p));
     draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
     if touched {
         draft.wave("verify", Effect::None, vec![look_again(situation, membership, &peers)]);

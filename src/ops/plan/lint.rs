@@ -248,6 +248,12 @@ impl<'a> Lint<'a> {
                 self.fatal(&step.id, "there is no aborted start to clear away");
             }
             (Action::SetAside | Action::Wipe, Target::Node(node)) => self.take_data(step, node),
+            (Action::Withdraw { .. }, _) => {
+                if !matches!(self.plan.header.intent, Intent::Destroy(_)) {
+                    self.fatal(&step.id, "removes what a member is made of, and nobody asked for that");
+                }
+                self.after_all(step);
+            }
             (Action::MakeRoom | Action::RestoreData(_), _) if !self.restores() => {
                 self.fatal(&step.id, "exchanges data, and no restore was asked for");
             }
@@ -326,7 +332,7 @@ impl<'a> Lint<'a> {
     /// A member goes down alone and only when the others carry on; all together only where just that was asked for.
     fn rest(&mut self, step: &Step, node: &NodeName) {
         match &self.plan.header.intent {
-            Intent::Stop { .. } => {}
+            Intent::Stop { .. } | Intent::Destroy(_) => {}
             Intent::Maintain { node: asked, .. } if asked == node => {
                 self.needs(step, "SafeToStop", |c| matches!(c, Check::SafeToStop { .. }));
                 self.needs(step, "OthersConnected", |c| matches!(c, Check::OthersConnected { .. }));
@@ -377,7 +383,13 @@ impl<'a> Lint<'a> {
 
     fn take_data(&mut self, step: &Step, node: &NodeName) {
         self.needs(step, "Stopped", |c| matches!(c, Check::Stopped { .. }));
-        if self.listed(node).is_some() {
+        let end = match &self.plan.header.intent {
+            Intent::Destroy(order) => Some(order),
+            _ => None,
+        };
+        if end.is_some() {
+            self.after_all(step);
+        } else if self.listed(node).is_some() {
             self.needs(step, "SafeToWipe", |c| matches!(c, Check::SafeToWipe { .. }));
         }
         if step.action != Action::Wipe {
@@ -386,9 +398,23 @@ impl<'a> Lint<'a> {
         if step.risk != Risk::DestroysData {
             self.fatal(&step.id, "deletes data and calls that no risk");
         }
-        let consent = matches!(&self.plan.header.intent, Intent::Remove { node: n, wipe: true } if n == node);
+        let removed = matches!(&self.plan.header.intent, Intent::Remove { node: n, wipe: true } if n == node);
+        let consent = removed || end.is_some_and(|order| order.wipe);
         if !consent {
             self.fatal(&step.id, "deletes data that nobody asked to delete");
+        }
+    }
+
+    /// At the end of a cluster everybody that runs has stopped before the first data and files go.
+    fn after_all(&mut self, step: &Step) {
+        let runs = |fact: &Fact<HostFacts>| fact.known().is_some_and(|facts| facts.service.pid.is_some());
+        let running = self.seen.hosts.iter().filter(|(_, fact)| runs(fact));
+        let waits = |node: &NodeName| {
+            let stopped = |c: &Check| matches!(c, Check::Stopped { node: n } if n == node);
+            step.requires.iter().any(stopped)
+        };
+        if let Some((node, _)) = running.into_iter().find(|(node, _)| !waits(node)) {
+            self.fatal(&step.id, format!("takes what a member has while {node} may run"));
         }
     }
 

@@ -15,6 +15,7 @@ pub mod way_up;
 mod authorize;
 mod beforehand;
 mod bootstrap;
+mod destroy;
 mod downgrade;
 mod interrupted;
 mod join;
@@ -42,7 +43,7 @@ use crate::inventory::Desired;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Intent, Membership, NO_WAY_TO_ASK, Observed, Policy, Supplies, why_and_help};
 use crate::ops::safety::bootstrap::{answers_for_us, one_cluster};
-use crate::ops::safety::rest::{bring_back, not_stopped, notes_are_readable};
+use crate::ops::safety::rest::{bring_back, not_at_its_end, not_stopped, notes_are_readable};
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::safety::{Blocked, Rule};
 use crate::ops::sight::Sight;
@@ -103,9 +104,12 @@ fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>>
     if !matches!(intent, Intent::Restore(_) | Intent::Recover(_)) {
         answers_for_us(desired, observed).map_err(|refusal| vec![refusal])?;
     }
+    if intent.mends_trust() {
+        not_at_its_end(desired, &observed.hosts).map_err(|refusal| vec![refusal])?;
+    }
     if !matches!(intent, Intent::Restore(_) | Intent::Recover(_)) && !intent.mends_trust() {
         notes_are_readable(desired, &observed.hosts).map_err(|refusal| vec![refusal])?;
-        if !matches!(intent, Intent::Stop { .. } | Intent::Start) {
+        if !matches!(intent, Intent::Stop { .. } | Intent::Start | Intent::Destroy(_)) {
             not_stopped(desired, &observed.hosts).map_err(|refusal| vec![refusal])?;
         }
     }
@@ -116,6 +120,7 @@ fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>>
         Intent::EndMaintenance { node } => rest::end(situation, node)?,
         Intent::Stop { note } => rest::stop(situation, note)?,
         Intent::Start => rest::start(situation)?,
+        Intent::Destroy(order) => destroy::destroy(situation, order)?,
         Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,
         Intent::Replace { old, new } => leave::replace(situation, old, new)?,
         Intent::Restore(order) => restore::restore(situation, order)?,

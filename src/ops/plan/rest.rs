@@ -197,7 +197,7 @@ pub(super) fn start(situation: Situation<'_>) -> Result<Draft, Vec<Blocked>> {
     }
     let noted = known_hosts(situation).filter(|(host, facts)| {
         let note = RestNote::on(host, facts).flatten();
-        note.is_some_and(|note| note.purpose == Purpose::Outage)
+        note.is_some_and(|note| note.purpose != Purpose::Maintenance)
     });
     let forgotten: Vec<Step> = noted.map(|(host, _)| forget(host)).collect();
     draft.wave("remove the notes", Effect::None, forgotten);
@@ -360,9 +360,11 @@ fn is_at_rest(host: &DesiredHost, facts: &HostFacts) -> Option<RestNote> {
 }
 
 /// A note that is there already stays: it says since when.
-fn rest(host: &DesiredHost, facts: &HostFacts, note: &RestNote, others_carry_on: bool, risk: Risk) -> Step {
+pub(super) fn rest(host: &DesiredHost, facts: &HostFacts, note: &RestNote, others_carry_on: bool, risk: Risk) -> Step {
     let node = host.name.clone();
     let before = RestNote::on(host, facts).flatten();
+    // The end of the cluster is more than what kept it down before.
+    let before = before.filter(|before| note.purpose != Purpose::End || before.purpose == Purpose::End);
     let action = Action::Rest {
         note: before.unwrap_or_else(|| note.clone()),
         url: others_carry_on.then(|| host.peer_url()),

@@ -202,6 +202,13 @@ pub enum Action {
         /// The note.
         note: HostPath,
     },
+    /// Removes what quorate has installed for a member that is stopped for good. Releases and data stay.
+    Withdraw {
+        /// What goes, in this order.
+        files: Vec<HostPath>,
+        /// The note that it is down on purpose, which goes last; `None` where it stays.
+        note: Option<HostPath>,
+    },
     /// Tells etcd to go back to an earlier minor, unless it has been told; it makes its storage ready then.
     BeginDowngrade {
         /// The release that comes.
@@ -462,8 +469,10 @@ impl Action {
             Action::Rest { note, .. } => match note.purpose {
                 Purpose::Maintenance => "stop etcd; it stays down until its maintenance ends".into(),
                 Purpose::Outage => "stop etcd; it stays down until `quorate start`".into(),
+                Purpose::End => "stop etcd for good".into(),
             },
             Action::EndRest { .. } => "remove the note that it is down on purpose".into(),
+            Action::Withdraw { .. } => "remove its unit, timer, configuration and certificates".into(),
             Action::BeginDowngrade { to } => {
                 format!(
                     "enable the downgrade to {0}; wait until every member is ready for it",

@@ -13,6 +13,7 @@
 //!    ([`way_up::may_enter`], [`way_up::may_open`]).
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently. [`place::in_its_place`]: what is
 //!    not where the inventory says today is not lost.
+//!    [`adopt::may_note`]: data that something else made is taken over once, and never another inventory's.
 //! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
 //!    [`leaves::may_come_back`]: nobody is stopped whom the others would not let back in.
 //!    [`clients::may_require_users`]: authentication is switched on only when every known client is a user.
@@ -22,12 +23,15 @@
 //! 11. [`upkeep::may_defragment`], [`upkeep::has_room`], [`upkeep::may_disarm`]: one member at a time, and an alarm is taken
 //!     back only when its cause is gone.
 //!     [`rest::not_stopped`], [`rest::may_stop_all`]: what is down on purpose stays down until it is started on purpose.
+//!     [`destroy::may_destroy`]: the end of a cluster, with a last backup and without clients.
 //! 12. [`trial::may_be_given`]: no member is stopped for a configuration or a release that etcd does not start with.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
+pub mod adopt;
 pub mod bootstrap;
 pub mod clients;
+pub mod destroy;
 pub mod downgrade;
 pub mod leader;
 pub mod leaves;
@@ -91,8 +95,10 @@ pub enum Rule {
     DownOnPurpose,
     /// Upkeep at the wrong moment, or for nothing.
     Upkeep,
-    /// Older data would take the place of what is there.
+    /// Older data would take the place of what is there, or none.
     OlderData,
+    /// No last backup can be taken.
+    LastBackup,
 }
 
 /// A refusal: what is unsafe, where, and what to do.

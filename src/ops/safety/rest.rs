@@ -47,8 +47,9 @@ pub fn notes_are_readable(desired: &Desired, hosts: &Hosts) -> Result<(), Blocke
 /// May anything but a start touch the cluster?
 ///
 /// # Errors
-/// While `stop` keeps members down.
+/// While `stop` keeps members down, or a `destroy` was begun.
 pub fn not_stopped(desired: &Desired, hosts: &Hosts) -> Result<(), Blocked> {
+    not_at_its_end(desired, hosts)?;
     let down: Vec<_> = resting(desired, hosts, Purpose::Outage).collect();
     let Some((_, note)) = down.first() else { return Ok(()) };
     let reason = match down.len() == desired.hosts.len() {
@@ -67,6 +68,21 @@ pub fn not_stopped(desired: &Desired, hosts: &Hosts) -> Result<(), Blocked> {
         reason,
         "start the members that are down with `quorate start`",
     ))
+}
+
+/// May anything but its end touch the cluster?
+///
+/// # Errors
+/// While a `destroy` that was begun is not finished, or has left hosts out.
+pub fn not_at_its_end(desired: &Desired, hosts: &Hosts) -> Result<(), Blocked> {
+    match resting(desired, hosts, Purpose::End).next() {
+        None => Ok(()),
+        Some((_, note)) => Err(Blocked::new(
+            Rule::DownOnPurpose,
+            format!("the cluster is being destroyed, {}", note.told()),
+            "run `quorate destroy` again to finish it; to keep the cluster while its members still have their data, run `quorate start`",
+        )),
+    }
 }
 
 /// May something begin that takes every member to end?

@@ -9,6 +9,7 @@ use crate::inventory::{HostPath, NodeName, PeerUrl};
 use crate::ops::exec::{StepError, fault};
 use crate::ops::plan::Step;
 use crate::ops::rest::{RestNote, TurnNote};
+use crate::render::SchedulePaths;
 use crate::report::Reporter;
 
 impl RealWorld {
@@ -34,6 +35,22 @@ impl RealWorld {
     pub(super) async fn end_rest(&self, node: &NodeName, note: &HostPath) -> Result<String, StepError> {
         self.host(node).await?.remove_note(note).await?;
         Ok("removed".into())
+    }
+
+    /// Removes what is installed for a member that is stopped for good.
+    pub(super) async fn withdraw(
+        &self,
+        node: &NodeName,
+        files: &[HostPath],
+        note: Option<&HostPath>,
+    ) -> Result<String, StepError> {
+        let spec = self.spec(node)?;
+        let timer = SchedulePaths::of(spec).unit;
+        self.host(node).await?.withdraw(&timer, files, note).await?;
+        Ok(match note {
+            Some(_) => "removed".into(),
+            None => "removed; the note that it is down on purpose stays".into(),
+        })
     }
 
     /// Notes that a member is about to have its turn.
