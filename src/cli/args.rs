@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use super::backup_args::{AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore, ScheduleArgs};
+pub use super::backup_args::{
+    AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore, ScheduleArgs, VerifyArgs,
+};
 pub use super::planned::Planned;
 use crate::clients::firewall::Network;
 use crate::clients::kube::Consumer;
@@ -213,7 +215,7 @@ pub enum Command {
     Pki(PkiCommand),
     /// Run the bundle's own etcdctl against the cluster, through the SSH connections
     #[command(
-        after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table"
+        after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table\n  quorate ctl --on etcd-1 -- get key      with the host's own etcdctl; by default where this machine cannot run etcdctl (macOS)"
     )]
     Ctl(Ctl),
     /// Connect Kubernetes: client certificate and configuration, and whether a release can use this cluster
@@ -626,6 +628,9 @@ pub struct Seal {
 /// `ctl`
 #[derive(Debug, Args)]
 pub struct Ctl {
+    /// Run the etcdctl of this host there, not the bundle's here
+    #[arg(long, value_name = "HOST")]
+    pub on: Option<NodeName>,
     /// etcdctl's own arguments
     #[arg(last = true, required = true, value_name = "ARGS")]
     pub args: Vec<String>,

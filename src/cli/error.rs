@@ -96,17 +96,6 @@ impl Failure {
     }
 }
 
-/// A command runs a program of etcd's on this machine, and there is none for it.
-pub fn no_etcd_here() -> Failure {
-    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    Failure::new(
-        Exit::Bundle,
-        format!(
-            "this runs a program of the bundle on this machine ({os} {arch}), and they are for Linux on amd64 or arm64"
-        ),
-    )
-}
-
 impl Failure {
     /// Prints it: text on stderr, or one last JSON object on stdout.
     pub fn print(self, json: bool, seconds: f64) {

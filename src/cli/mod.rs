@@ -1,5 +1,6 @@
 //! What was typed, and what it leads to: one file a command, each reads as a table of contents.
 
+mod afar;
 mod args;
 mod backup;
 mod backup_args;
@@ -8,6 +9,7 @@ mod backup_places;
 mod backup_run;
 mod backup_schedule;
 mod backup_trust;
+mod backup_verify;
 mod bundle;
 mod bundle_sign;
 mod bundle_trust;
@@ -16,6 +18,8 @@ mod complete;
 mod confirm;
 mod converge;
 mod ctl;
+mod ctl_afar;
+mod ctl_words;
 mod doctor;
 mod draft;
 mod dry_run;

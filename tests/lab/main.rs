@@ -3,6 +3,7 @@
 //! Built with the feature `lab` and run as root by `make test`. One file per capability; every test boots hosts of its
 //! own (under a second) and takes them away again, also when it panics or is killed.
 
+mod afar;
 mod airgap;
 mod backup;
 mod bounds;
