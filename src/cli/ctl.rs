@@ -33,6 +33,18 @@ const TAKES_SOCKETS: Version = Version::new(3, 5, 0);
 /// different clusters.
 pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
+    // It would exit on them, beside those that it is given (`verifyEnv`, pkg/flags/flag.go).
+    if args
+        .args
+        .iter()
+        .any(|arg| arg == "--endpoints" || arg.starts_with("--endpoints="))
+    {
+        return Err(Failure::new(
+            Exit::Usage,
+            "etcdctl gets its endpoints from quorate: every member of the inventory",
+        )
+        .hint("omit --endpoints; `quorate ctl --limit NAME -- ...` asks the member of one host"));
+    }
     // To etcdctl there is no looking alone.
     session.may_change().await?;
     // Reading, too: half-way through a restore etcdctl may be shown the old data, the new, or both.
