@@ -141,9 +141,9 @@ pub enum Command {
     Maintain(Maintain),
     /// Stop every member on purpose, until `quorate start` (requires --accept-outage)
     #[command(
-        after_help = "The followers stop first, the leader last. No member starts by itself, not even at boot.\nInterrupted? Run it again, or start what is down with `quorate start`.\n\nExample:\n  quorate stop --accept-outage"
+        after_help = "The followers stop first, the leader last. No member starts by itself, not even at boot.\nInterrupted? Run it again, or start what is down with `quorate start`.\n\nExample:\n  quorate stop --accept-outage\n  quorate stop --accept-outage --without etcd-3      etcd-3 cannot be reached"
     )]
-    Stop,
+    Stop(Stop),
     /// Start the members that are down, together, and wait until they are healthy
     #[command(
         after_help = "Hosts that cannot be reached are left out while the others are a majority. Members in maintenance stay down.\n\nExample:\n  quorate start"
@@ -623,6 +623,14 @@ pub struct Seal {
     /// Remove a recipient: a key, or part of its name (may be repeated)
     #[arg(long, value_name = "KEY")]
     pub remove: Vec<String>,
+}
+
+/// `stop`
+#[derive(Debug, Clone, Args)]
+pub struct Stop {
+    /// Stop the others although this host cannot be reached (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub without: Vec<NodeName>,
 }
 
 /// `ctl`

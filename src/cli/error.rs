@@ -157,8 +157,8 @@ impl From<Vec<Blocked>> for Failure {
             )
         } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
             Self::new(Exit::Unreachable, "nothing was changed: not every host can be inspected").hint(
-                "a host that cannot be inspected may hold data or run a healthy member, so nothing is started without it. To work on the other hosts of a running cluster, use \
-                 `--limit`",
+                "a host that cannot be inspected may hold data or run a healthy member, so nothing is done without it. Commands that \
+                 take `--limit` can work on the other hosts of a running cluster",
             )
         } else if blocked.iter().all(|b| b.rule == Rule::WouldNotStart) {
             Self::new(

@@ -103,7 +103,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Up(args) => up::up(global, args).await,
         Command::Restart { all } => members::restart(global, *all).await,
         Command::Maintain(args) => rest::maintain(global, args).await,
-        Command::Stop => rest::stop(global).await,
+        Command::Stop(args) => rest::stop(global, args).await,
         Command::Start => rest::start(global).await,
         Command::AddNode(args) => members::add(global, args).await,
         Command::RemoveNode(args) => members::remove(global, args).await,

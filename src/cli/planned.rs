@@ -3,7 +3,8 @@
 use clap::Subcommand;
 
 use super::args::{
-    AddNode, AlarmCommand, Command, Downgrade, Maintain, PkiCommand, Recover, RemoveNode, ReplaceNode, Restore, Upgrade,
+    AddNode, AlarmCommand, Command, Downgrade, Maintain, PkiCommand, Recover, RemoveNode, ReplaceNode, Restore, Stop,
+    Upgrade,
 };
 
 /// Commands other than `up` whose plan `plan` shows: each with its own arguments.
@@ -18,7 +19,7 @@ pub enum Planned {
     /// Stop one member for maintenance of its host
     Maintain(Maintain),
     /// Stop every member on purpose
-    Stop,
+    Stop(Stop),
     /// Start the members that are down
     Start,
     /// Add a member
@@ -64,7 +65,7 @@ impl From<Planned> for Command {
         match planned {
             Planned::Restart { all } => Command::Restart { all },
             Planned::Maintain(args) => Command::Maintain(args),
-            Planned::Stop => Command::Stop,
+            Planned::Stop(args) => Command::Stop(args),
             Planned::Start => Command::Start,
             Planned::AddNode(args) => Command::AddNode(args),
             Planned::RemoveNode(args) => Command::RemoveNode(args),

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use rustix::termios::{QueueSelector, tcflush};
 
-use super::args::{Global, Maintain};
+use super::args::{Global, Maintain, Stop};
 use super::backup_schedule::reports;
 use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
@@ -105,10 +105,14 @@ async fn enter(session: &Session, node: &NodeName) -> Result<(), Failure> {
 ///
 /// # Errors
 /// See the exit codes.
-pub async fn stop(global: &Global) -> Result<Exit, Failure> {
+pub async fn stop(global: &Global, args: &Stop) -> Result<Exit, Failure> {
     let session = whole(global)?;
+    for name in &args.without {
+        session.spec(name)?;
+    }
     let intent = Intent::Stop {
         note: note(Purpose::Outage),
+        without: args.without.iter().cloned().collect(),
     };
     let changed = bring_about(&session, Parts::without_bundle(&session), &intent, None).await?;
     let cluster = &session.desired().cluster;

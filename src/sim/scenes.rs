@@ -226,6 +226,7 @@ fn on_purpose() -> Vec<Told> {
     let end = |n| Intent::EndMaintenance { node: node(n) };
     let stop = || Intent::Stop {
         note: note(Purpose::Outage),
+        without: Default::default(),
     };
     let maintained = || Scene::healthy(3).at_rest(2, Purpose::Maintenance).a_moment_later();
     let all_stopped = || {

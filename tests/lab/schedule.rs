@@ -379,7 +379,8 @@ fn timers_of_members_that_are_down_on_purpose_wait_and_catch_up() {
     let (lab, place) = lab();
     let section = format!("backup:\n  schedule: daily\n  to: {place}\n  identity: home/.ssh/id_ed25519\nhosts:");
     lab.edit("hosts:", &section);
-    lab.quorate(&["backup", "schedule", "--yes", "--program", "quorate-for-hosts"])
+    let program = ["--patience", "3s", "--program", "quorate-for-hosts"];
+    lab.quorate(&[&["backup", "schedule", "--yes"][..], &program].concat())
         .ok();
     assert_eq!(scheduled(&lab, &place).len(), 1);
     let rings = |name: &str| {
