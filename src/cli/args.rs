@@ -263,7 +263,7 @@ pub enum Command {
 /// `init`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Nothing is written when a host cannot be taken over; what was left out is said.\n\nExamples:\n  quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13\n  quorate init --from inventory.ini --group etcd      an Ansible inventory, INI or YAML\n  terraform output -json | quorate init --from -\n  kubectl get nodes -o json | quorate init --from -   the control plane\n  quorate init --from ~/.ssh/config --group 'etcd-*'"
+    after_help = "Nothing is written when a host cannot be taken over; what was left out is reported.\n\nExamples:\n  quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13\n  quorate init --from inventory.ini --group etcd      an Ansible inventory, INI or YAML\n  terraform output -json | quorate init --from -\n  kubectl get nodes -o json | quorate init --from -   the control plane\n  quorate init --from ~/.ssh/config --group 'etcd-*'"
 )]
 pub struct Init {
     /// A host and the address its peers reach it at (may be repeated)
