@@ -204,6 +204,15 @@ fn every_example_passes_as_it_is() {
             path.display()
         );
         assert!(!said.stderr.contains("warning"), "{}: {said:?}", path.display());
+        let json = Desk::new()
+            .run(&["check", "-o", "json", "-i", path.to_str().unwrap()])
+            .code(0);
+        let told: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+        assert_eq!(
+            (&told["ok"], &told["bundle_checked"]),
+            (&true.into(), &false.into()),
+            "{told}"
+        );
         checked += 1;
     }
     assert!(checked >= 9, "only {checked} examples");
