@@ -64,6 +64,7 @@ async fn restore_here(
         Exit::Unhealthy
     })
 }
+
 /// The bundle's programs for this machine that fit a snapshot of `wanted`.
 fn extract(bundle: &Bundle, arch: Arch, wanted: Version, dir: &Path) -> Result<Programs, Failure> {
     let native = || {
@@ -107,6 +108,7 @@ fn extract(bundle: &Bundle, arch: Arch, wanted: Version, dir: &Path) -> Result<P
         .map_err(no_room)?;
     Ok(programs)
 }
+
 /// From this release on etcdutl hashes keys as members do (`etcdutl hashkv`).
 const HASHES_KEYS: Version = Version::new(3, 6, 0);
 
@@ -115,7 +117,7 @@ struct Read {
     node: NodeName,
     tool: RestoreTool,
     seen: Examined,
-    /// What does not fit the manifest; `Some` of nothing when all that could be compared does.
+    /// What does not fit the manifest; empty when all that could be compared does.
     contradictions: Vec<String>,
     /// Whether the hash of all keys was compared with the manifest's.
     compared: bool,
