@@ -7,9 +7,9 @@ ifeq ($(HAS_CARGO),)
 $(error Rust is not installed here: get rustup and a stable toolchain, see the README)
 endif
 
-.PHONY: help demo demo-down test unit lint bench soak fuzz dist
+.PHONY: help demo demo-down test unit lint portable bench soak fuzz dist
 help:
-	@echo 'make demo | demo-down | test | unit | lint | bench | soak | fuzz | dist'
+	@echo 'make demo | demo-down | test | unit | lint | portable | bench | soak | fuzz | dist'
 
 demo:
 	lab/demo up
@@ -31,6 +31,10 @@ lint:
 	shellcheck -x .ci/run $$(grep -lE '^#!/usr/bin/env bash|shellcheck shell' lab/* lab/bench/* fuzz/* 2>/dev/null)
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	lab/deny
+
+# Does it compile for macOS, and say on Windows where to run it? rustup and no SDK: lab/portable.
+portable:
+	lab/portable
 
 bench:
 	lab/deps bench

@@ -1,5 +1,5 @@
 //! Every parser of bytes that somebody else wrote, as a function of bytes: for `fuzz/`, which looks for bytes that make one of
-//! them panic, hang or take memory without end, and for `tests/fuzz.rs`, which feeds them what was found before.
+//! them panic, hang or take memory without end, and for the tests below, which feed them what was found before.
 //!
 //! What a parser returns does not matter here. What is shown of it to people is shown, because that can panic as well.
 

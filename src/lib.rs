@@ -23,6 +23,9 @@
 //! | [`report`] | events, and how they are shown |
 //! | [`cli`] | what was typed; wires the real parts together |
 
+// On Windows there is nothing but `main`, which says so.
+#![cfg(unix)]
+
 pub mod backup;
 pub mod bounds;
 pub mod bundle;

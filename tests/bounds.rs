@@ -26,7 +26,8 @@ const LIMITS: [&str; 6] = [
 ];
 
 /// Files of whole rooms or single ones, and why there is no limit in sight.
-const ALLOWED: [(&str, &str); 13] = [
+const ALLOWED: [(&str, &str); 14] = [
+    ("src/host/etcdctl.rs", "pieces that are passed on as they come"),
     (
         "src/ops/measure/mod.rs",
         "so many bytes of a journal, and until the window ends",

@@ -47,6 +47,9 @@ pub struct Orders {
     pub scratch: String,
     /// Where the report goes.
     pub report: String,
+    /// While this file is there, the member may be down on purpose.
+    #[serde(default)]
+    pub rest_note: String,
     /// With what `ssh://` is reached, where something goes there.
     pub ssh: Option<SshKeys>,
     /// Seconds that each next member waits for those before it.
@@ -110,6 +113,8 @@ pub enum End {
     },
     /// Another one did.
     Others,
+    /// The member was down on purpose.
+    AtRest,
     /// There is none from this host.
     Failed {
         /// Why.
@@ -126,6 +131,16 @@ pub struct Outlook {
     pub findings: Vec<String>,
     /// What could not be told, because hosts could not be inspected.
     pub unknown: Option<String>,
+}
+
+/// The hosts whose last round fell into a time when they were down on purpose, unless a host knows of that round's backup.
+pub fn missed(reports: &BTreeMap<NodeName, Option<Report>>) -> Vec<&NodeName> {
+    let known = reports.values().flatten();
+    let last_success = known.filter_map(|report| report.last_success).max();
+    let due =
+        |report: &Report| report.end == End::AtRest && last_success.is_none_or(|last| last < report.begun - SAME_ROUND);
+    let at_rest = reports.iter().filter(|(_, report)| report.as_ref().is_some_and(due));
+    at_rest.map(|(node, _)| node).collect()
 }
 
 /// Judges what the hosts report; `None` stands for one without a report. Hosts in the `dark` were not asked.
@@ -249,6 +264,27 @@ mod tests {
         let none = outlook(&nodes([None, None, None]), &dark, 26 * HOUR, now);
         assert_eq!(none.findings, [""; 0]);
         assert!(none.unknown.unwrap().contains("cannot tell whether c"));
+    }
+
+    #[test]
+    fn a_round_is_missed_when_everybody_was_down_on_purpose() {
+        let nodes = |reports: [Option<Report>; 2]| -> BTreeMap<NodeName, Option<Report>> {
+            let names = ["a", "b"].map(|name| name.parse().unwrap());
+            names.into_iter().zip(reports).collect()
+        };
+        let before = Some("2026-01-01T00:00:09Z");
+        let stopped = nodes([report(before, End::AtRest), report(before, End::AtRest)]);
+        assert_eq!(missed(&stopped).len(), 2);
+        let never = nodes([report(None, End::AtRest), None]);
+        assert_eq!(missed(&never).len(), 1);
+        // One was in maintenance; the other took it.
+        let done = nodes([
+            report(before, End::AtRest),
+            report(Some("2026-01-02T00:00:09Z"), End::Others),
+        ]);
+        assert_eq!(missed(&done).len(), 0);
+        let findings = outlook(&done, &[], 26 * HOUR, at("2026-01-02T01:00:00Z")).findings;
+        assert!(findings.is_empty(), "{findings:?}");
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use super::backup_args::{AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore, ScheduleArgs};
+pub use super::backup_args::{
+    AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore, ScheduleArgs, VerifyArgs,
+};
 pub use super::planned::Planned;
 use crate::clients::firewall::Network;
 use crate::clients::kube::Consumer;
@@ -141,9 +143,9 @@ pub enum Command {
     Maintain(Maintain),
     /// Stop every member on purpose, until `quorate start` (requires --accept-outage)
     #[command(
-        after_help = "The followers stop first, the leader last. No member starts by itself, not even at boot.\nInterrupted? Run it again, or start what is down with `quorate start`.\n\nExample:\n  quorate stop --accept-outage"
+        after_help = "The followers stop first, the leader last. No member starts by itself, not even at boot.\nInterrupted? Run it again, or start what is down with `quorate start`.\n\nExample:\n  quorate stop --accept-outage\n  quorate stop --accept-outage --without etcd-3      etcd-3 cannot be reached"
     )]
-    Stop,
+    Stop(Stop),
     /// Start the members that are down, together, and wait until they are healthy
     #[command(
         after_help = "Hosts that cannot be reached are left out while the others are a majority. Members in maintenance stay down.\n\nExample:\n  quorate start"
@@ -217,7 +219,7 @@ pub enum Command {
     Pki(PkiCommand),
     /// Run the bundle's own etcdctl against the cluster, through the SSH connections
     #[command(
-        after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table"
+        after_help = "Examples:\n  quorate ctl -- get --prefix /registry --keys-only\n  quorate ctl -- endpoint status -w table\n  quorate ctl --on etcd-1 -- get key      with the host's own etcdctl; by default where this machine cannot run etcdctl (macOS)"
     )]
     Ctl(Ctl),
     /// Connect Kubernetes: client certificate and configuration, and whether a release can use this cluster
@@ -265,7 +267,7 @@ pub enum Command {
 /// `init`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Nothing is written when a host cannot be taken over; what was left out is said.\n\nExamples:\n  quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13\n  quorate init --from inventory.ini --group etcd      an Ansible inventory, INI or YAML\n  terraform output -json | quorate init --from -\n  kubectl get nodes -o json | quorate init --from -   the control plane\n  quorate init --from ~/.ssh/config --group 'etcd-*'"
+    after_help = "Nothing is written when a host cannot be taken over; what was left out is reported.\n\nExamples:\n  quorate init --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13\n  quorate init --from inventory.ini --group etcd      an Ansible inventory, INI or YAML\n  terraform output -json | quorate init --from -\n  kubectl get nodes -o json | quorate init --from -   the control plane\n  quorate init --from ~/.ssh/config --group 'etcd-*'"
 )]
 pub struct Init {
     /// A host and the address its peers reach it at (may be repeated)
@@ -661,9 +663,20 @@ pub struct Seal {
     pub remove: Vec<String>,
 }
 
+/// `stop`
+#[derive(Debug, Clone, Args)]
+pub struct Stop {
+    /// Stop the others although this host cannot be reached (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub without: Vec<NodeName>,
+}
+
 /// `ctl`
 #[derive(Debug, Args)]
 pub struct Ctl {
+    /// Run the etcdctl of this host there, not the bundle's here
+    #[arg(long, value_name = "HOST")]
+    pub on: Option<NodeName>,
     /// etcdctl's own arguments
     #[arg(last = true, required = true, value_name = "ARGS")]
     pub args: Vec<String>,

@@ -1,4 +1,4 @@
-//! `backup create`, `list`, `verify`, `prune`.
+//! `backup create`, `list`, `prune`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,26 +7,19 @@ use serde_json::{Value, json};
 
 use super::args::{BackupCommand, CreateArgs, Global, PruneArgs};
 use super::backup_schedule::schedule;
-use super::backup_trust::vouch;
-use super::error::{Exit, Failure, no_etcd_here};
-use super::interrupt::Endings;
-use super::scratch::Scratch;
+use super::backup_verify::verify;
+use super::error::{Exit, Failure};
 use super::session::Session;
 use super::{backup_places as places, backup_run};
 use super::{closed, confirm, sight};
 use crate::backup::place::{Address, Kept};
 use crate::backup::trust::is_ahead;
-use crate::backup::{
-    BackupError, Candidate, DrillError, Entry, Findings, Keep, Manifest, Programs, RestoreTool, Seal, Source, Standing,
-    Unlocked, drill, expired, list,
-};
-use crate::bundle::{Bundle, BundleError, Program};
-use crate::inventory::{Arch, Version};
+use crate::backup::{BackupError, Candidate, Entry, Keep, Manifest, Seal, Source, Standing, expired, list};
 use crate::ops::exec::real::{RealWorld, Taken};
 use crate::ops::model::Fact;
 use crate::pki::Recipient;
 use crate::report::print::{data, say};
-use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, human_seconds, one_line, terminal_width};
+use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, one_line, terminal_width};
 
 /// Does what a `backup` command asks.
 ///
@@ -42,18 +35,7 @@ pub async fn backup(global: &Global, command: &BackupCommand) -> Result<Exit, Fa
         } => show_at(&open()?, at).await,
         BackupCommand::List { dir, .. } => show(&open()?, dir.as_deref()),
         BackupCommand::Fetch { name, at, out } => places::fetch(&open()?, name.as_deref(), at, out.as_deref()).await,
-        BackupCommand::Verify {
-            file,
-            scratch,
-            bare,
-            unsigned,
-        } => {
-            let session = open()?;
-            let path = file.clone().map_or_else(|| newest(&session), Ok)?;
-            let backup = session.vault().unlock(self::open(&path, *bare)?).await?;
-            vouch(&session, backup.source(), *unsigned)?;
-            verify(&session, backup, scratch.as_deref()).await
-        }
+        BackupCommand::Verify(args) => verify(&open()?, args).await,
         BackupCommand::Schedule(args) => schedule(&open()?, args).await,
         // On a host, where there is no inventory.
         BackupCommand::Run { orders } => backup_run::run(orders).await,
@@ -275,30 +257,6 @@ fn warn_about(session: &Session, unusable: &[BackupError]) {
     }
 }
 
-async fn verify(session: &Session, backup: Unlocked, scratch: Option<&Path>) -> Result<Exit, Failure> {
-    let path = backup.source().path().to_owned();
-    let manifest = backup.source().manifest().cloned();
-    let mut endings = Endings::listen()?;
-    let scratch = match scratch {
-        Some(place) => Scratch::below(place)?,
-        None => Scratch::below(&std::env::temp_dir())?,
-    };
-    let version = manifest.as_ref().map_or(session.desired().version, |m| m.etcd_version);
-    let programs = extract(&session.bundle()?, version, scratch.path())?;
-    let held = session.phase("drill", drill(backup, &programs, scratch.path()));
-    let found = tokio::select! {
-        found = held => found?,
-        // What was restored is the whole database in the clear: it goes before we do.
-        () = endings.next() => return Ok(Exit::Interrupted),
-    };
-    print(session, &path, manifest.as_ref(), &found);
-    Ok(if found.contradictions.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Unhealthy
-    })
-}
-
 /// What a file is; one that the operator calls bare is taken at their word.
 pub(super) fn open(path: &Path, bare: bool) -> Result<Source, BackupError> {
     match bare {
@@ -307,7 +265,7 @@ pub(super) fn open(path: &Path, bare: bool) -> Result<Source, BackupError> {
     }
 }
 
-fn newest(session: &Session) -> Result<PathBuf, Failure> {
+pub(super) fn newest(session: &Session) -> Result<PathBuf, Failure> {
     let dir = directory(session, None);
     let listing = list(
         &dir,
@@ -327,99 +285,6 @@ fn newest(session: &Session) -> Result<PathBuf, Failure> {
         )
         .hint("see `quorate backup list` and pass one, or take one with `quorate backup create`")
     })
-}
-
-/// The bundle's programs for this machine that fit a snapshot of `wanted`.
-fn extract(bundle: &Bundle, wanted: Version, dir: &Path) -> Result<Programs, Failure> {
-    let arch = Arch::of_this_machine().ok_or_else(|| {
-        no_etcd_here().hint(
-            "verify it on a Linux machine that has the bundle and a key that opens the backup: `quorate backup verify FILE`",
-        )
-    })?;
-    let native = || {
-        bundle
-            .manifest()
-            .releases
-            .iter()
-            .filter(move |release| release.arch == arch)
-    };
-    let missing = || {
-        Failure::new(
-            Exit::Bundle,
-            format!("the bundle has no program for {arch} that can restore a snapshot of {wanted}"),
-        )
-        .hint(format!(
-            "add etcd {wanted} for {arch} to it with `quorate bundle create`"
-        ))
-    };
-    // The release itself; else the nearest one that reads its data: the next newer one, or an older patch.
-    let series = |version: &Version| *version >= wanted || version.series() == wanted.series();
-    let versions = native().map(|release| release.version).filter(series);
-    let etcd = versions.min_by_key(|v| (*v < wanted, *v)).ok_or_else(missing)?;
-    let programs = native().flat_map(|release| release.files.keys().map(|program| (release.version, *program)));
-    let tool = RestoreTool::choose(programs, etcd).ok_or_else(missing)?;
-    let programs = Programs {
-        etcd: dir.join("etcd"),
-        restore: dir.join(tool.program.as_str()),
-        kind: tool.program,
-    };
-    let no_room = |error: BundleError| match &error {
-        BundleError::Write { .. } => Failure::new(Exit::StepFailed, chain(&error)).hint(
-            "a drill needs about three times the snapshot's size and 100 MiB: pass a larger directory with --scratch",
-        ),
-        _ => Failure::from(error),
-    };
-    bundle
-        .extract(etcd, arch, Program::Etcd, &programs.etcd)
-        .map_err(no_room)?;
-    bundle
-        .extract(tool.version, arch, tool.program, &programs.restore)
-        .map_err(no_room)?;
-    Ok(programs)
-}
-
-fn print(session: &Session, path: &Path, manifest: Option<&Manifest>, found: &Findings) {
-    let ok = found.contradictions.is_empty();
-    if session.json() {
-        let report = json!({
-            "event": "finished",
-            "ok": ok,
-            "file": path,
-            "revision": found.revision,
-            "keys": found.keys,
-            "hash": found.hash,
-            "contradictions": found.contradictions,
-            "seconds": session.begun.elapsed().as_secs_f64(),
-        });
-        say!("{report}");
-        return;
-    }
-    let path = path.display();
-    say!(
-        "{path}: opened and checked in {}, restored in {}, a private etcd answered after {}",
-        human_seconds(found.open_seconds),
-        human_seconds(found.restore_seconds),
-        human_seconds(found.start_seconds)
-    );
-    say!(
-        "revision {}, {} keys, hash {:08x}",
-        found.revision,
-        found.keys,
-        found.hash.hash
-    );
-    match (manifest, ok) {
-        (Some(m), true) => say!(
-            "good: it matches its manifest (cluster {}, taken {})",
-            m.cluster,
-            m.taken_at
-        ),
-        (None, _) => say!("good: it can be restored; it has no manifest to compare with"),
-        (Some(_), false) => {
-            for text in &found.contradictions {
-                say!("does NOT match its manifest: {text}");
-            }
-        }
-    }
 }
 
 /// The rules of `prune`, which must keep something.
@@ -540,12 +405,5 @@ impl From<BackupError> for Failure {
             _ => Exit::StepFailed,
         };
         Failure::new(exit, chain(&error)).hint(hint)
-    }
-}
-
-impl From<DrillError> for Failure {
-    fn from(error: DrillError) -> Self {
-        let hint = error.hint();
-        Failure::new(Exit::StepFailed, chain(&error)).hint(hint)
     }
 }

@@ -42,21 +42,9 @@ pub enum BackupCommand {
     },
     /// Prove that a backup can be restored: restore it into a scratch directory and start a private etcd on it
     #[command(
-        after_help = "Exit code 0: it can be restored and matches its manifest; 11: it does not match its manifest.\n\nExamples:\n  quorate backup verify backups/prod-a-20261121T113700Z-manual.qbackup\n  quorate backup verify            the newest in backups/"
+        after_help = "Exit code 0: it can be restored and matches its manifest; 11: it does not match its manifest.\n\nExamples:\n  quorate backup verify backups/prod-a-20261121T113700Z-manual.qbackup\n  quorate backup verify            the newest in backups/\n\nOn a machine that cannot run etcd (macOS), and with --on, a host of the cluster looks at it: nothing is restored or\nstarted there. The host's etcdutl reads the snapshot in a temporary directory and, from 3.6 on, hashes all of its keys."
     )]
-    Verify {
-        /// The backup, or any etcd snapshot [default: the newest in backups/ beside the inventory]
-        file: Option<PathBuf>,
-        /// The directory to restore into; needs about three times the snapshot's size
-        #[arg(long, value_name = "DIR")]
-        scratch: Option<PathBuf>,
-        /// The file is the member/snap/db of a stopped member, although it looks like a snapshot without its checksum
-        #[arg(long)]
-        bare: bool,
-        /// Accept a file that this cluster's CA did not sign: a snapshot of etcdctl, an old backup, another cluster's
-        #[arg(long)]
-        unsigned: bool,
-    },
+    Verify(VerifyArgs),
     /// Delete backups that no rule keeps
     #[command(
         after_help = "Example:\n  quorate backup prune --keep-last 3 --keep-hourly 24 --keep-daily 7 --keep-weekly 5 --keep-monthly 12\n\nTimes are UTC. Each signer's backups are counted separately. Backups that this cluster's CA did not sign, or that are dated\nin the future, are neither counted nor deleted; files that are not backups of this cluster are never touched."
@@ -111,6 +99,25 @@ pub struct CreateArgs {
     /// The reason; part of the file name
     #[arg(long, default_value = "manual", value_name = "WORD")]
     pub reason: String,
+}
+
+/// `backup verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The backup, or any etcd snapshot [default: the newest in backups/ beside the inventory]
+    pub file: Option<PathBuf>,
+    /// The directory to restore into; needs about three times the snapshot's size
+    #[arg(long, value_name = "DIR", conflicts_with = "on")]
+    pub scratch: Option<PathBuf>,
+    /// Do not restore it here: send it to this host, whose etcdutl reads it
+    #[arg(long, value_name = "HOST")]
+    pub on: Option<NodeName>,
+    /// The file is the member/snap/db of a stopped member, although it looks like a snapshot without its checksum
+    #[arg(long)]
+    pub bare: bool,
+    /// Accept a file that this cluster's CA did not sign: a snapshot of etcdctl, an old backup, another cluster's
+    #[arg(long)]
+    pub unsigned: bool,
 }
 
 /// `backup prune`

@@ -172,6 +172,7 @@ impl Package {
             inventory_sha256: self.inventory_sha256.clone(),
             scratch: paths.state.join("work").to_string(),
             report: paths.report.to_string(),
+            rest_note: spec.paths.rest_note().to_string(),
             ssh,
             patience: self.patience,
             retired: self.retired.clone(),

@@ -41,6 +41,7 @@ pub async fn run(orders: &Path) -> Result<Exit, Failure> {
         Ok(end) => {
             let saw = match &end {
                 End::Taken { file, bytes } => format!("{file} contains {}", human_bytes(*bytes)),
+                End::AtRest => format!("{} is down on purpose: it takes no backup now", orders.node),
                 _ => "another member took the backup".to_owned(),
             };
             report(&orders, begun, end)?;
@@ -64,7 +65,11 @@ async fn round(orders: &Orders, begun: Timestamp) -> Result<End, Failure> {
         .map_err(|error| Failure::new(Exit::StepFailed, format!("cannot create {}: {error}", work.display())))?;
     let tls = tls(orders)?;
     let trust = trust(orders, &tls)?;
-    let cluster = Cluster::ask(orders, &tls).await?;
+    let cluster = match Cluster::ask(orders, &tls).await {
+        // `start` catches up on it, where no other member takes it meanwhile.
+        Err(_) if is_at_rest(orders) => return Ok(End::AtRest),
+        asked => asked?,
+    };
     let before_us = cluster.turn(orders)?;
     let mut places = Places::of(orders);
     if before_us > 0 && others_did(orders, &mut places, &trust, (begun, before_us)).await {
@@ -79,6 +84,11 @@ async fn round(orders: &Orders, begun: Timestamp) -> Result<End, Failure> {
         file: name_of(&file),
         bytes: manifest.snapshot.size,
     })
+}
+
+/// Whether a member that does not answer was stopped by `maintain` or `stop`.
+fn is_at_rest(orders: &Orders) -> bool {
+    !orders.rest_note.is_empty() && Path::new(&orders.rest_note).exists()
 }
 
 fn read(path: &Path) -> Result<Orders, Failure> {
@@ -339,7 +349,7 @@ fn report(orders: &Orders, begun: Timestamp, end: End) -> Result<(), Failure> {
     let ended = Timestamp::now();
     let last_success = match end {
         End::Taken { .. } | End::Others => Some(ended),
-        End::Failed { .. } => last.and_then(|report| report.last_success),
+        End::AtRest | End::Failed { .. } => last.and_then(|report| report.last_success),
     };
     let report = Report {
         begun,

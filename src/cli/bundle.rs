@@ -64,9 +64,12 @@ pub fn show(global: &Global, file: Option<&Path>, manifest: bool) -> Result<Exit
     let bundle = find(global, file)?;
     if manifest {
         let written = std::io::stdout().write_all(&bundle.manifest_json());
-        return written
-            .map(|()| Exit::Done)
-            .map_err(|error| Failure::unexpected("cannot print the manifest", error));
+        return match written {
+            Ok(()) => Ok(Exit::Done),
+            // A reader that has gone away: as if SIGPIPE had ended this.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(141),
+            Err(error) => Err(Failure::unexpected("cannot print the manifest", error)),
+        };
     }
     if global.output == OutputFormat::Human {
         say!("SHA-256 {}", bundle.digest());

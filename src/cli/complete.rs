@@ -37,8 +37,17 @@ _quorate_names() {
 }
 "#;
 
-const FISH: &str =
-    "complete -c quorate -a '(quorate complete -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'\n";
+/// Fish: the names where there are any, and no files then.
+const FISH: &str = r#"
+function __quorate_names
+    set -l typed (commandline -opc)
+    quorate complete -- $typed[2..-1] (commandline -ct) 2>/dev/null
+end
+complete -c quorate -n '__quorate_names | string length -q' -f -a '(__quorate_names)'
+"#;
+/// A value of an option about which nothing is known; files have `-F` behind that.
+const FISH_VALUE: &str = " -r\n";
+const FISH_NAMES: &str = " -r -f -a '(__quorate_names)'\n";
 
 /// `completions`.
 pub fn script(shell: Shell) -> Exit {
@@ -52,7 +61,7 @@ pub fn script(shell: Shell) -> Exit {
             Some((first, rest)) => format!("{first}\n{ZSH}{}", rest.replace(":_default'", ":_quorate_names'")),
             None => script.into_owned(),
         },
-        Shell::Fish => format!("{script}{FISH}"),
+        Shell::Fish => script.replace(FISH_VALUE, FISH_NAMES) + FISH,
         _ => script.into_owned(),
     };
     say_all!("{script}");

@@ -1,13 +1,16 @@
-//! `ctl`: the bundle's own etcdctl on this machine, its endpoints led through the SSH connections.
+//! `ctl`: the bundle's own etcdctl on this machine, its endpoints led through the SSH connections; where it cannot run here, a
+//! host's (`ctl_afar.rs`).
 
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::afar::{self, Place};
 use super::args::{Ctl, Global};
 use super::closed;
-use super::error::{Exit, Failure, no_etcd_here};
+use super::ctl_afar::on_host;
+use super::error::{Exit, Failure};
 use super::gate::Way;
 use super::interrupt::Endings;
 use super::scratch::Scratch;
@@ -30,6 +33,18 @@ const TAKES_SOCKETS: Version = Version::new(3, 5, 0);
 /// different clusters.
 pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
+    // It would exit on them, beside those that it is given (`verifyEnv`, pkg/flags/flag.go).
+    if args
+        .args
+        .iter()
+        .any(|arg| arg == "--endpoints" || arg.starts_with("--endpoints="))
+    {
+        return Err(Failure::new(
+            Exit::Usage,
+            "etcdctl gets its endpoints from quorate: every member of the inventory",
+        )
+        .hint("omit --endpoints; `quorate ctl --limit NAME -- ...` asks the member of one host"));
+    }
     // To etcdctl there is no looking alone.
     session.may_change().await?;
     // Reading, too: half-way through a restore etcdctl may be shown the old data, the new, or both.
@@ -37,21 +52,22 @@ pub async fn ctl(global: &Global, args: &Ctl) -> Result<Exit, Failure> {
     let (tls, hosts) = tokio::join!(vault.operator(), closed::unseen_to_others(&session));
     let (tls, hosts) = (tls?, hosts?);
     closed::to_whom_answers(&session, &tls, &hosts).await?;
+    match afar::place(&session, args.on.as_ref())? {
+        Place::Here(arch) => here(&session, &tls, arch, &args.args).await,
+        Place::Host { name, why } => on_host(&session, &tls, name, &why, &args.args).await,
+    }
+}
+
+async fn here(session: &Session, tls: &ClientTls, arch: Arch, typed: &[String]) -> Result<Exit, Failure> {
     let scratch = Scratch::in_memory()?;
     let etcdctl = scratch.path().join("etcdctl");
-    let arch = Arch::of_this_machine().ok_or_else(|| {
-        no_etcd_here().hint(
-            "run the host's own: `quorate ssh NAME`, there as root `. /etc/etcd/etcd-config.etcdctl.env`, then etcdctl below \
-             /opt/quorate/etcd",
-        )
-    })?;
     session
         .bundle()?
         .extract(session.desired().version, arch, Program::Etcdctl, &etcdctl)?;
-    let endpoints = gates(&session, &scratch, &tls).await?;
+    let endpoints = gates(session, &scratch, tls).await?;
     let mut endings = Endings::listen()?;
     let mut command = Command::new(&etcdctl);
-    command.args(told(&args.args)).kill_on_drop(true);
+    command.args(told(typed)).kill_on_drop(true);
     // What the operator's shell says of certificates is about other endpoints. 3.4 and 3.5 would speak version 2 if API
     // said so, and later ones complain about it.
     for name in ["API", "CACERT", "CERT", "KEY", "INSECURE_TRANSPORT"] {

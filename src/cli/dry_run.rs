@@ -34,7 +34,7 @@ pub fn only_with_a_plan(command: &Command) -> Result<(), Failure> {
         Command::Plan(_) | Command::Up(_) | Command::Restart { .. } | Command::Upgrade(_) | Command::Downgrade(_) => {
             true
         }
-        Command::Maintain(_) | Command::Stop | Command::Start | Command::Destroy(_) => true,
+        Command::Maintain(_) | Command::Stop(_) | Command::Start | Command::Destroy(_) => true,
         Command::AddNode(_) | Command::RemoveNode(_) | Command::ReplaceNode(_) => true,
         Command::Restore(_) | Command::Recover(_) | Command::Defrag { .. } | Command::Compact { .. } => true,
         Command::Alarm(command) => matches!(command, AlarmCommand::Disarm),

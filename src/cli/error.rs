@@ -12,7 +12,7 @@ use crate::pki::StoreError;
 use crate::report::print::{data, tell, tell_all};
 use crate::report::{Paint, chain, printable, terminal_width, wrapped};
 
-/// The exit codes of `docs/interface`: part of the contract.
+/// The exit codes of `docs/commands.md`: part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(missing_docs)]
@@ -96,17 +96,6 @@ impl Failure {
     }
 }
 
-/// A command runs a program of etcd's on this machine, and there is none for it.
-pub fn no_etcd_here() -> Failure {
-    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    Failure::new(
-        Exit::Bundle,
-        format!(
-            "this runs a program of the bundle on this machine ({os} {arch}), and they are for Linux on amd64 or arm64"
-        ),
-    )
-}
-
 impl Failure {
     /// Prints it: text on stderr, or one last JSON object on stdout.
     pub fn print(self, json: bool, seconds: f64) {
@@ -168,8 +157,8 @@ impl From<Vec<Blocked>> for Failure {
             )
         } else if blocked.iter().all(|b| b.rule == Rule::Unreachable) {
             Self::new(Exit::Unreachable, "nothing was changed: not every host can be inspected").hint(
-                "a host that cannot be inspected may hold data or run a healthy member, so nothing is started without it. To work on the other hosts of a running cluster, use \
-                 `--limit`",
+                "a host that cannot be inspected may hold data or run a healthy member, so nothing is done without it. Commands that \
+                 take `--limit` can work on the other hosts of a running cluster",
             )
         } else if blocked.iter().all(|b| b.rule == Rule::WouldNotStart) {
             Self::new(

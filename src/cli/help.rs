@@ -68,7 +68,7 @@ const CHANGING: [&str; 21] = [
 ];
 
 /// Commands that reach no host.
-const OFFLINE: [&str; 28] = [
+const OFFLINE: [&str; 27] = [
     "init",
     "check",
     "render",
@@ -79,7 +79,6 @@ const OFFLINE: [&str; 28] = [
     "bundle sign",
     "backup list",
     "backup fetch",
-    "backup verify",
     "backup prune",
     "pki issue",
     "pki viewer",
@@ -98,6 +97,9 @@ const OFFLINE: [&str; 28] = [
     "man",
     "schema",
 ];
+
+/// Commands about the whole cluster, which refuse `--limit`.
+const WHOLE: [&str; 3] = ["stop", "start", "pki rotate-ca"];
 
 /// What only a plan heeds.
 const OF_CHANGES: [&str; 5] = ["dry_run", "accept_outage", "accept_data_loss", "no_snapshot", "probe"];
@@ -168,7 +170,11 @@ fn hidden(command: Command, path: &str, global: &[Arg]) -> Command {
             None => OF_CHANGES.contains(&id) && !CHANGING.contains(&path),
         };
         let hosts = OF_HOSTS.contains(&id) && OFFLINE.contains(&path);
-        (changes || hosts) && !own.contains(arg.get_id())
+        let whole = id == "limit"
+            && WHOLE
+                .iter()
+                .any(|whole| path == *whole || path.strip_prefix("plan ") == Some(whole));
+        (changes || hosts || whole) && !own.contains(arg.get_id())
     });
     command.args(unheeded.map(|arg| arg.clone().hide(true)))
 }
@@ -191,7 +197,7 @@ mod tests {
     #[test]
     fn what_is_said_of_commands_is_said_of_ones_that_exist() {
         let command = Cli::command();
-        for path in CHANGING.iter().chain(&OFFLINE) {
+        for path in CHANGING.iter().chain(&OFFLINE).chain(&WHOLE) {
             let found = path.split(' ').try_fold(&command, |at, name| at.find_subcommand(name));
             assert!(found.is_some(), "{path}");
         }

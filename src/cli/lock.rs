@@ -11,6 +11,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +21,7 @@ use super::session::Session;
 use crate::host::{FactsQuery, LockGuard, LockHolder, LockRefused};
 use crate::inventory::NodeName;
 use crate::ops::fleet::Fleet;
-use crate::report::print::say;
+use crate::report::print::{data, say};
 use crate::report::{Event, Reporter, one_line};
 
 /// The holder of a run that was killed a moment ago needs this long at most to notice.
@@ -99,10 +100,18 @@ pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let fleet = session.fleet();
     let me = myself();
+    let mut told = Vec::new();
     for spec in session.desired().hosts.values() {
         let host = fleet.host(spec).await?;
         let holder = host.facts(&FactsQuery::default()).await?.lock;
+        told.push(json!({
+            "name": spec.name,
+            "held_by": holder.as_ref().map(describe),
+            "taken": args.steal && holder.is_some(),
+        }));
         match (holder, args.steal) {
+            (None, _) if session.json() => {}
+            (Some(_), false) if session.json() => {}
             (None, _) => say!("{}: free", spec.name),
             (Some(holder), false) => say!("{}: {}", spec.name, one_line(&describe(&holder))),
             (Some(holder), true) => {
@@ -114,9 +123,14 @@ pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
                     })?
                     .release()
                     .await;
-                say!("{}: taken from {}", spec.name, one_line(&describe(&holder)));
+                if !session.json() {
+                    say!("{}: taken from {}", spec.name, one_line(&describe(&holder)));
+                }
             }
         }
+    }
+    if session.json() {
+        data(&json!({ "hosts": told }).to_string());
     }
     Ok(Exit::Done)
 }

@@ -1,6 +1,7 @@
 //! What was typed, and what it leads to: one file a command, each reads as a table of contents.
 
 mod adopt;
+mod afar;
 mod args;
 mod backup;
 mod backup_args;
@@ -9,6 +10,7 @@ mod backup_places;
 mod backup_run;
 mod backup_schedule;
 mod backup_trust;
+mod backup_verify;
 mod bundle;
 mod bundle_sign;
 mod bundle_trust;
@@ -17,6 +19,8 @@ mod complete;
 mod confirm;
 mod converge;
 mod ctl;
+mod ctl_afar;
+mod ctl_words;
 mod destroy;
 mod doctor;
 mod draft;
@@ -102,7 +106,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Up(args) => up::up(global, args).await,
         Command::Restart { all } => members::restart(global, *all).await,
         Command::Maintain(args) => rest::maintain(global, args).await,
-        Command::Stop => rest::stop(global).await,
+        Command::Stop(args) => rest::stop(global, args).await,
         Command::Start => rest::start(global).await,
         Command::Destroy(args) => destroy::destroy(global, args).await,
         Command::AddNode(args) => members::add(global, args).await,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::CommandFactory;
+use serde_json::json;
 
 use super::args::{Check, Cli, Global, Init, Render};
 use super::error::{Exit, Failure};
@@ -12,7 +13,7 @@ use crate::bundle::{Bundle, USUAL, advice, known_bad};
 use crate::inventory::{self, Problem};
 use crate::ops::plan::{count, initial_new};
 use crate::render::render_host;
-use crate::report::print::{say, say_all};
+use crate::report::print::{data, say, say_all};
 
 /// `init`: a commented inventory, never over an existing one.
 ///
@@ -136,6 +137,21 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
             ca.recipients.join(", ")
         ),
     };
+    if session.json() {
+        let checked = json!({
+            "event": "finished",
+            "ok": true,
+            "seconds": session.begun.elapsed().as_secs_f64(),
+            "hosts": desired.hosts.len(),
+            "etcd": version,
+            "bundle_checked": report.is_some(),
+            "ca_days_left": ca.trusted.first().map(|cert| cert.days_left(jiff::Timestamp::now())),
+            "trial": trial,
+            "advice": advice(version).map(|advice| advice.to_string()),
+        });
+        data(&checked.to_string());
+        return Ok(Exit::Done);
+    }
     say!("inventory  {} hosts, etcd {version}", desired.hosts.len());
     match (&bundle, &report) {
         (Some(bundle), Some(report)) => say!(

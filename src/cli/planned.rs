@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::args::{
     AddNode, AlarmCommand, Command, Destroy, Downgrade, Maintain, PkiCommand, Recover, RemoveNode, ReplaceNode,
-    Restore, Upgrade,
+    Restore, Stop, Upgrade,
 };
 
 /// Commands other than `up` whose plan `plan` shows: each with its own arguments.
@@ -19,7 +19,7 @@ pub enum Planned {
     /// Stop one member for maintenance of its host
     Maintain(Maintain),
     /// Stop every member on purpose
-    Stop,
+    Stop(Stop),
     /// Start the members that are down
     Start,
     /// Destroy the cluster
@@ -67,7 +67,7 @@ impl From<Planned> for Command {
         match planned {
             Planned::Restart { all } => Command::Restart { all },
             Planned::Maintain(args) => Command::Maintain(args),
-            Planned::Stop => Command::Stop,
+            Planned::Stop(args) => Command::Stop(args),
             Planned::Start => Command::Start,
             Planned::Destroy(args) => Command::Destroy(args),
             Planned::AddNode(args) => Command::AddNode(args),

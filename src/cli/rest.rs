@@ -2,18 +2,23 @@
 
 use std::io::{BufRead, IsTerminal};
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use rustix::termios::{QueueSelector, tcflush};
 
-use super::args::{Global, Maintain};
+use super::args::{Global, Maintain, Stop};
+use super::backup_schedule::reports;
 use super::converge::{Parts, bring_about};
 use super::error::{Exit, Failure};
 use super::interrupt::unless;
 use super::lock::who;
 use super::session::Session;
+use crate::backup::schedule::missed;
 use crate::inventory::NodeName;
 use crate::ops::model::Intent;
+use crate::ops::observe::observe_hosts;
 use crate::ops::rest::{Purpose, RestNote};
+use crate::render::SchedulePaths;
 use crate::report::print::tell_all;
 use crate::report::quiet;
 
@@ -68,6 +73,7 @@ async fn rest(session: &Session, node: &NodeName) -> Result<usize, Failure> {
 async fn end(session: Session, node: &NodeName) -> Result<Exit, Failure> {
     let intent = Intent::EndMaintenance { node: node.clone() };
     let changed = bring_about(&session, Parts::of(&session)?, &intent, None).await?;
+    catch_up(&session, changed).await;
     let summary = match changed {
         0 => format!("{node} is not in maintenance: nothing to do"),
         _ => format!("the maintenance of {node} is over"),
@@ -99,10 +105,14 @@ async fn enter(session: &Session, node: &NodeName) -> Result<(), Failure> {
 ///
 /// # Errors
 /// See the exit codes.
-pub async fn stop(global: &Global) -> Result<Exit, Failure> {
+pub async fn stop(global: &Global, args: &Stop) -> Result<Exit, Failure> {
     let session = whole(global)?;
+    for name in &args.without {
+        session.spec(name)?;
+    }
     let intent = Intent::Stop {
         note: note(Purpose::Outage),
+        without: args.without.iter().cloned().collect(),
     };
     let changed = bring_about(&session, Parts::without_bundle(&session), &intent, None).await?;
     let cluster = &session.desired().cluster;
@@ -121,6 +131,7 @@ pub async fn stop(global: &Global) -> Result<Exit, Failure> {
 pub async fn start(global: &Global) -> Result<Exit, Failure> {
     let session = whole(global)?;
     let changed = bring_about(&session, Parts::of(&session)?, &Intent::Start, None).await?;
+    catch_up(&session, changed).await;
     let cluster = &session.desired().cluster;
     let summary = match changed {
         0 => format!("{cluster} is running: nothing to do"),
@@ -128,6 +139,35 @@ pub async fn start(global: &Global) -> Result<Exit, Failure> {
     };
     session.finish(true, changed, summary);
     Ok(Exit::Done)
+}
+
+/// Has the hosts take the scheduled backup that was due while all of them were down on purpose. They agree on who does, as
+/// when their timers ring.
+async fn catch_up(session: &Session, changed: usize) {
+    if changed == 0 || session.desired().backup.is_none() {
+        return;
+    }
+    let seen = observe_hosts(&session.fleet()).await;
+    let reports = reports(session.desired(), &seen);
+    let due = missed(&reports);
+    if due.is_empty() {
+        return;
+    }
+    let begun = join_all(
+        due.iter()
+            .filter_map(|name| session.desired().hosts.get(*name))
+            .map(async |spec| {
+                let host = session.fleet().host(spec).await?;
+                host.begin_timer_run(&SchedulePaths::of(spec).unit).await
+            }),
+    );
+    match begun.await.into_iter().find_map(Result::err) {
+        None => session.note("the scheduled backup that was due meanwhile is taken now"),
+        // The next round comes by itself.
+        Some(error) => session.note(&format!(
+            "the scheduled backup that was due meanwhile is not taken: {error}"
+        )),
+    }
 }
 
 /// A cluster is stopped and started as a whole.

@@ -220,8 +220,8 @@ async fn prove(fleet: &Arc<Fleet>, spec: &DesiredHost, seen: &Observed, tls: &Cl
         match inspect::metrics(fleet, spec, tls).await {
             Ok(metrics) => problems.extend(
                 inspect::without_stream(membership, own.id, &metrics)
-                    // One that could not be inspected has its own line.
-                    .find(|cut| !membership.unseen.contains_key(&cut.id))
+                    // One that is down, or could not be inspected, has its own line.
+                    .find(|cut| membership.status_of(cut.id).is_some())
                     .map(|cut| format!("{} has no active stream to {}", spec.name, cut.name)),
             ),
             Err(error) => problems.push(format!("{}: {error}", spec.name)),

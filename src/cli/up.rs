@@ -62,10 +62,16 @@ fn next_steps(session: &Session) {
         "each client needs a certificate: `quorate pki issue NAME --out DIR`; then `quorate env NAME --dir DIR` prints the \
          settings of etcdctl",
     );
+    // As it is typed from here, like the inventory.
+    let base = std::path::absolute(session.base()).unwrap_or_default();
+    let pki = match desired.pki.dir.strip_prefix(&base) {
+        Ok(below) => session.loaded.path.with_file_name(below),
+        Err(_) => desired.pki.dir.clone(),
+    };
     session.note(&format!(
         "commit {} and {}: the key of the CA in there is encrypted",
         session.loaded.path.display(),
-        desired.pki.dir.display()
+        pki.display()
     ));
     session.note(match &desired.backup {
         None => {

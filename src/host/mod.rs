@@ -15,11 +15,14 @@
 //! | [`data`] | `set_aside`, `wipe_contents`, `write_marker` |
 //! | [`timer`] | `enable_timer`, `disable_timer`, `run_timer_now` |
 //! | [`lock`] | `lock`, `steal_lock` |
+//! | [`etcdctl`], [`examine`] | `etcdctl`, `examine`: etcd's own tools there, for an operator whose machine cannot run them |
 //! | [`program`] | `run_program`, `receive_file` |
 //! | [`trial`] | not of a host: an etcd on scratch data, on whatever machine |
 
 pub mod clients;
 pub mod data;
+pub mod etcdctl;
+pub mod examine;
 pub mod facts;
 pub mod local;
 pub mod lock;
@@ -50,6 +53,8 @@ mod verbs;
 mod testbed;
 
 pub use clients::Client;
+pub use etcdctl::{Etcdctl, Sitting};
+pub use examine::{Examine, Examined};
 pub use facts::*;
 pub use local::LocalTransport;
 pub use lock::{LockGuard, LockRefused};

@@ -103,6 +103,15 @@ script!(SHELF, DELIVERY, "shelf.sh");
 script!(SHELF_LOOK, Limits::answer(16 * MIB, 120), "shelf.sh");
 script!(SHELF_GET, Limits::STREAM, "shelf.sh");
 script!(TRIAL, Limits::ATTENDED, "take.sh", "account.sh", "trial.sh");
+script!(ETCDCTL, Limits::ATTENDED, "take.sh", "etcdctl.sh");
+// A snapshot is sent first, of whatever size; then all of it is read twice.
+script!(
+    EXAMINE,
+    Limits::delivery(MIB, HOUR),
+    "take.sh",
+    "account.sh",
+    "examine.sh"
+);
 script!(TIMER, WORDS, "account.sh", "gone.sh", "timer.sh");
 script!(
     BACKUP_NOW,

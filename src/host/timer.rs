@@ -41,6 +41,14 @@ impl Host {
         self.timer("disabling the timer", &words).await
     }
 
+    /// Begins to run `UNIT.service` once.
+    ///
+    /// # Errors
+    /// When systemd does not start it.
+    pub async fn begin_timer_run(&self, unit: &str) -> Result<(), HostError> {
+        self.timer("starting a backup", &["begin", unit]).await
+    }
+
     /// Runs `UNIT.service` once and waits for its end.
     ///
     /// # Errors

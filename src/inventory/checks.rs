@@ -140,7 +140,7 @@ fn how_many(at: Place, count: usize, problems: &mut Vec<Problem>) {
         )),
         even if even % 2 == 0 => problems.push(Problem::warning(
             at,
-            format!("{even} members survive no more losses than {}", even - 1),
+            format!("{even} members survive no more failures than {}", even - 1),
             with,
         )),
         many if many > 7 => problems.push(Problem::warning(

@@ -39,9 +39,9 @@ set. For an editor's completion, save the schema and put
 
 ## From what there is already
 
-`quorate init --from FILE` takes the hosts from a file that names them (`-`: standard input). What the file is, its content tells,
-or `--format`. All problems are reported at once, each with its line, and nothing is written then; what was renamed or not taken
-over is said. Lines of the file are not shown: passwords may be in them.
+`quorate init --from FILE` takes the hosts from a file that names them (`-`: standard input). The format is detected from the
+content, or set with `--format`. All problems are reported at once, each with its line, and nothing is written then; names that
+were changed and settings that were left out are reported. Lines of the file are not shown: passwords may be in them.
 
 | `--format` | reads | `--group` chooses |
 |---|---|---|

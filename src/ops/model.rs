@@ -256,6 +256,8 @@ pub enum Intent {
     Stop {
         /// What is noted on each host.
         note: RestNote,
+        /// Hosts that cannot be reached: their members are left alone, which are no quorum.
+        without: BTreeSet<NodeName>,
     },
     /// `start`: all members that are down, together.
     Start,
@@ -316,7 +318,8 @@ impl Intent {
             | Intent::Defragment { limit, .. }
             | Intent::RotateLeaves { limit } => limit.is_empty() || limit.contains(node),
             Intent::RotateCa { .. } | Intent::Compact { .. } | Intent::Disarm => true,
-            Intent::Stop { .. } | Intent::Start => true,
+            Intent::Stop { without, .. } => !without.contains(node),
+            Intent::Start => true,
             Intent::Remove { node: only, .. } | Intent::Maintain { node: only, .. } => node == only,
             Intent::EndMaintenance { node: only } => node == only,
             Intent::Replace { old, new } => node == old || node == new,

@@ -12,6 +12,8 @@ const MOST_ROWS: usize = 20;
 /// Shorter steps show no time: it would only flicker.
 const SHOW_TIME_AFTER: Duration = Duration::from_secs(2);
 const BAR_WIDTH: usize = 14;
+/// Less than this shows no progress.
+const LEAST_BYTES: u64 = 1 << 20;
 /// Room for what has moved: `1023.9 of 1023.9 MiB`, and with how fast: `, 999.9 MiB/s`.
 const AMOUNT: usize = 20;
 const WITH_RATE: usize = AMOUNT + 13;
@@ -117,7 +119,9 @@ impl Live {
                 ..
             } => {
                 if let Some(work) = self.work(step) {
-                    work.progress = Some((unit, *done, *total));
+                    // What has arrived is no longer on its way: the step goes on with something else.
+                    let moves = worth_a_bar(unit, *total) && total.is_none_or(|total| *done < total);
+                    work.progress = moves.then_some((unit, *done, *total));
                     work.waiting = None;
                 }
                 vec![]
@@ -203,7 +207,7 @@ impl Live {
             .map(|row| row.place.chars().count())
             .max()
             .unwrap_or(0)
-            .min(width / 4);
+            .min(width / 2);
         lines.extend(shown.map(|row| row.line(paint, now, names, width)));
         if many {
             lines.push(paint.dim(&paint.cut(&self.crowd(), width)));
@@ -337,6 +341,11 @@ impl Work {
         let left = room - tail.chars().count() - 2;
         format!("{}  {}", paint.cut(&self.what, left), paint.dim(&tail))
     }
+}
+
+/// A few files are there before they could be seen to move.
+fn worth_a_bar(unit: &str, total: Option<u64>) -> bool {
+    unit != "bytes" || total.is_none_or(|total| total >= LEAST_BYTES)
 }
 
 /// `elapsed` without fractions, which would only flicker; nothing in the first second.

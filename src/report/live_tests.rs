@@ -135,3 +135,32 @@ fn of_many_hosts_only_those_at_work_are_shown() {
     assert_eq!(text.lines().count(), 1 + 1 + 10 + 1, "{text}");
     assert!(text.ends_with("  40 hosts: 10 at work, 30 done"), "{text}");
 }
+
+#[test]
+fn a_few_bytes_and_what_has_arrived_have_no_bar() {
+    let step = || "w1.etcd-1".to_owned();
+    let node = || Some("etcd-1".parse().unwrap());
+    let of = |done, total| {
+        let events = [
+            Event::PhaseStarted { phase: "apply".into() },
+            Event::StepStarted {
+                step: step(),
+                node: node(),
+                what: "restart etcd".into(),
+            },
+            Event::StepProgress {
+                step: step(),
+                node: node(),
+                unit: "bytes",
+                done,
+                total: Some(total),
+            },
+        ];
+        shown(&events, UNICODE, 3000, 79)
+    };
+    assert!(of(9_000_000, 20_000_000).contains("8.6 of 19.1 MiB"));
+    for (done, total) in [(122, 210), (210, 210), (20_000_000, 20_000_000)] {
+        let text = of(done, total);
+        assert!(text.contains("restart etcd, 3 s") && !text.contains(" of "), "{text}");
+    }
+}

@@ -361,6 +361,15 @@ fn intent(world: &World, desired: &Desired, dice: &mut Dice) -> Intent {
         17 => Intent::EndMaintenance { node: some(dice) },
         18 => Intent::Stop {
             note: note(Purpose::Outage),
+            // Hosts that are away, and now and then one that is not.
+            without: match dice.chance(60) {
+                true => {
+                    let away = world.hosts.iter().filter(|(_, host)| host.link != Link::Up);
+                    away.map(|(name, _)| name.clone()).collect()
+                }
+                false if dice.chance(20) => [some(dice)].into(),
+                false => Default::default(),
+            },
         },
         19 => Intent::Start,
         12 | 13 => upkeep(desired, dice),

@@ -23,6 +23,7 @@ fn end(n: usize) -> Intent {
 fn stop() -> Intent {
     Intent::Stop {
         note: note(Purpose::Outage),
+        without: Default::default(),
     }
 }
 
@@ -150,6 +151,42 @@ fn a_whole_cluster_stops_with_the_leader_last_and_starts_together() {
     let back = done(down.asked(Intent::Start));
     assert_eq!((healthy(&back.world), noted(&back.world)), (3, false));
     assert!(then(scene, back, UP).plan().expect("a plan").is_empty());
+}
+
+#[test]
+fn a_cluster_is_stopped_while_a_host_is_away_and_that_one_later() {
+    let stop_without = |away: &[usize]| Intent::Stop {
+        note: note(Purpose::Outage),
+        without: away.iter().map(|n| node(*n)).collect(),
+    };
+    let scene = Scene::healthy(3).accepting_an_outage();
+    let mut away = scene.clone();
+    // Its peers still reach it: it runs, and may lead.
+    away.world.host(&node(2)).link = super::host::Link::Cut;
+    let refusals = away.clone().asked(stop()).plan().expect_err("a refusal");
+    assert!(refusals[0].hint.contains("--without etcd-2"), "{refusals:?}");
+    let after = done(away.clone().asked(stop_without(&[2])));
+    let runs = |n| after.world.hosts[&node(n)].live().is_some();
+    assert_eq!([1, 2, 3].map(runs), [false, true, false]);
+
+    let mut later = then(scene.clone(), after, UP);
+    later.world.host(&node(2)).link = super::host::Link::Up;
+    let refusals = later.clone().plan().expect_err("a refusal");
+    assert_eq!(refusals[0].rule, Rule::DownOnPurpose, "{refusals:?}");
+    let refusals = later.clone().asked(stop_without(&[2])).plan().expect_err("it is back");
+    assert!(refusals[0].hint.contains("omit `--without etcd-2`"), "{refusals:?}");
+    let all = done(later.asked(stop()));
+    assert!(all.world.hosts[&node(2)].live().is_none());
+    let back = done(then(scene.clone(), all, Intent::Start));
+    assert_eq!((healthy(&back.world), noted(&back.world)), (3, false));
+
+    // Two of three would go on as the cluster.
+    let mut most = scene;
+    for n in [1, 2] {
+        most.world.host(&node(n)).link = super::host::Link::Cut;
+    }
+    let refusals = most.asked(stop_without(&[1, 2])).plan().expect_err("a refusal");
+    assert!(refusals[0].reason.contains("would be a quorum"), "{refusals:?}");
 }
 
 #[test]

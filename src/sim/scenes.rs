@@ -227,6 +227,7 @@ fn on_purpose() -> Vec<Told> {
     let end = |n| Intent::EndMaintenance { node: node(n) };
     let stop = || Intent::Stop {
         note: note(Purpose::Outage),
+        without: Default::default(),
     };
     let destroy = |without| {
         Intent::Destroy(Box::new(DestroyOrder {

@@ -1,5 +1,7 @@
 //! Inventories that are wrong: exit code 3, every problem at once, each with its place and help.
 
+use std::path::Path;
+
 use insta::assert_snapshot;
 
 use crate::program::Desk;
@@ -187,4 +189,31 @@ fn hostile_strings_are_refused_and_shown_harmlessly() {
             assert!(!said.whole().contains('\u{1b}'), "{line}: {said:?}");
         }
     }
+}
+
+#[test]
+fn every_example_passes_as_it_is() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/inventories");
+    let mut checked = 0;
+    for entry in std::fs::read_dir(examples).unwrap().flatten() {
+        let path = entry.path();
+        let said = Desk::new().run(&["check", "-i", path.to_str().unwrap()]).code(0);
+        assert!(
+            said.stdout.contains("rendered for every host"),
+            "{}: {said:?}",
+            path.display()
+        );
+        assert!(!said.stderr.contains("warning"), "{}: {said:?}", path.display());
+        let json = Desk::new()
+            .run(&["check", "-o", "json", "-i", path.to_str().unwrap()])
+            .code(0);
+        let told: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+        assert_eq!(
+            (&told["ok"], &told["bundle_checked"]),
+            (&true.into(), &false.into()),
+            "{told}"
+        );
+        checked += 1;
+    }
+    assert!(checked >= 9, "only {checked} examples");
 }

@@ -4,6 +4,7 @@
 //! own (under a second) and takes them away again, also when it panics or is killed.
 
 mod adopt;
+mod afar;
 mod airgap;
 mod backup;
 mod bounds;

@@ -115,7 +115,7 @@ fn a_host_that_cannot_be_reached_blocks_a_bootstrap() {
     assert!(!refused.stderr.contains("n1: "), "only n2 is at fault\n{refused}");
     refused.says(&[
         &format!("n2: cannot connect to {}:22", lab.host("n2").address),
-        "nothing is started without it",
+        "nothing is done without it",
     ]);
     assert!(!lab.dir().join("pki/ca.crt").exists(), "not even the CA was made");
 }

@@ -100,7 +100,7 @@ fn a_cluster_is_stopped_for_a_planned_outage_and_started_again() {
     assert_eq!(running(&lab), 1, "the leader is the last one");
     lab.quorate(&["up", "--yes"])
         .code(4)
-        .says(&["was stopped on purpose", "`quorate start`"]);
+        .says(&["were stopped on purpose", "`quorate start`"]);
     lab.quorate(&stop).ok().says(&["`quorate start` starts it again"]);
     lab.quorate(&stop).ok().says(&["nothing to do"]);
     assert_eq!(running(&lab), 0);

@@ -373,3 +373,46 @@ fn what_cannot_be_scheduled_is_refused_before_anything_is_changed() {
         .says(&["does not run on it", "make dist"]);
     lab.host("n1").sh("! systemctl is-enabled etcd-backup.timer");
 }
+
+#[test]
+fn timers_of_members_that_are_down_on_purpose_wait_and_catch_up() {
+    let (lab, place) = lab();
+    let section = format!("backup:\n  schedule: daily\n  to: {place}\n  identity: home/.ssh/id_ed25519\nhosts:");
+    lab.edit("hosts:", &section);
+    let program = ["--patience", "3s", "--program", "quorate-for-hosts"];
+    lab.quorate(&[&["backup", "schedule", "--yes"][..], &program].concat())
+        .ok();
+    assert_eq!(scheduled(&lab, &place).len(), 1);
+    let rings = |name: &str| {
+        lab.host(name)
+            .sh("systemctl start etcd-backup.service && journalctl -u etcd-backup.service -n 20 -o cat --no-pager")
+    };
+
+    // One in maintenance: the others have the round, so nothing is missed.
+    lab.quorate(&["maintain", "n3", "--stop", "--yes"]).ok();
+    let told = rings("n3");
+    assert!(told.contains("n3 is down on purpose: it takes no backup now"), "{told}");
+    assert!(!findings(&lab).contains("failed"), "{}", findings(&lab));
+    rings("n1");
+    rings("n2");
+    let one_down = scheduled(&lab, &place).len();
+    assert!(one_down >= 2, "{one_down}");
+    let back = lab.quorate(&["maintain", "n3", "--done", "--yes"]).ok();
+    assert!(!back.stderr.contains("that was due meanwhile"), "{back}");
+
+    // All of them: nobody fails, and the round is caught up on.
+    lab.quorate(&["stop", "--accept-outage", "--yes"]).ok();
+    for name in ["n1", "n2", "n3"] {
+        // As long ago as a round of every day is; what is less than a minute old counts for this one.
+        lab.host(name).sh("sed -i 's/\"last_success\":\"[^\"]*\"/\"last_success\":\"2026-01-01T00:00:00Z\"/' /var/lib/etcd-backup/last-run.json");
+        rings(name);
+    }
+    assert!(!findings(&lab).contains("failed"), "{}", findings(&lab));
+    assert_eq!(scheduled(&lab, &place).len(), one_down);
+    lab.quorate(&["start", "--yes"])
+        .ok()
+        .says(&["the scheduled backup that was due meanwhile is taken now"]);
+    wait_until("the backup is there", Duration::from_secs(60), || {
+        scheduled(&lab, &place).len() > one_down
+    });
+}

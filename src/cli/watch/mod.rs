@@ -38,6 +38,9 @@ const CADENCE: Duration = Duration::from_secs(1);
 /// How often everything is looked at instead of the service alone: files, certificates, data.
 const EVERYTHING_EVERY: Duration = Duration::from_secs(30);
 
+/// The same of a host whose member is down: it may be stopped on purpose, or have been moved, which files tell.
+const DOWN_EVERY: Duration = Duration::from_secs(3);
+
 /// How often ages and the clock move on.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -194,7 +197,7 @@ impl Rounds {
             let question = Question {
                 before: before
                     .as_ref()
-                    .filter(|(_, since)| since.elapsed() < EVERYTHING_EVERY)
+                    .filter(|(facts, since)| since.elapsed() < patience(facts))
                     .map(|(facts, _)| facts),
                 impatient: true,
                 listen: self.listen.load(Ordering::Relaxed),
@@ -203,6 +206,10 @@ impl Rounds {
             let heard = hear(&self.fleet, &self.spec, tls, question).await;
             match (&heard.facts, everything) {
                 (Fact::Known(facts), true) => before = Some((facts.clone(), begun)),
+                // It stopped, or was started: why is in its files, which are looked at again at once.
+                (Fact::Known(facts), false) if before.as_ref().is_some_and(|(was, _)| runs(was) != runs(facts)) => {
+                    before = None;
+                }
                 (Fact::Known(_), false) => {}
                 // It may come back as another.
                 _ => before = None,
@@ -212,6 +219,18 @@ impl Rounds {
             }
             sleep_until(begun + CADENCE).await;
         }
+    }
+}
+
+fn runs(facts: &HostFacts) -> bool {
+    facts.service.pid.is_some()
+}
+
+/// How long the files that were seen count.
+fn patience(facts: &HostFacts) -> Duration {
+    match runs(facts) {
+        true => EVERYTHING_EVERY,
+        false => DOWN_EVERY,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Certificates and configuration for Kubernetes and what runs beside it, under the names and in the form that each expects.
 //!
-//! Sources: kubeadm's API types v1beta3 and v1beta4; docs.k3s.io/datastore; k0s' docs/configuration.md; the Cluster API book,
+//! Sources: kubeadm's API types v1beta3 and v1beta4; docs.k3s.io/datastore; k0s' "Configuration options"; the Cluster API book,
 //! "Using external etcd"; Cilium's "Installation with external etcd"; Calico's "Configure calicoctl to connect to an etcd
 //! datastore".
 

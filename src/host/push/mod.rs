@@ -8,6 +8,8 @@
 mod orders;
 mod stream;
 
+pub(super) use self::stream::input_from;
+
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::io::StreamReader;
 
-use super::Content;
 use super::orders::Order;
+use super::{Content, Opener};
 use crate::host::Stdin;
 
 const CHUNK: usize = 256 * 1024;
@@ -56,6 +56,33 @@ pub(super) fn send(orders: Vec<Order>, tell: watch::Sender<u64>) -> Sending {
         total,
         source,
     }
+}
+
+/// All that `open` gives out, as standard input of a script. A source that fails ends it with that error.
+pub(in crate::host) fn input_from(open: Opener) -> Stdin {
+    let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(4);
+    tokio::task::spawn_blocking(move || {
+        let read = || -> Result<(), Stopped> {
+            let mut source = open()?;
+            loop {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                source.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+                if chunk.is_empty() {
+                    return Ok(());
+                }
+                sender
+                    .blocking_send(Ok(chunk.into()))
+                    .map_err(|_| Stopped::NobodyReads)?;
+            }
+        };
+        if let Err(Stopped::Source(error)) = read() {
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    let chunks = stream::unfold(receiver, |mut receiver| async move {
+        Some((receiver.recv().await?, receiver))
+    });
+    Box::pin(StreamReader::new(Box::pin(chunks)))
 }
 
 enum Stopped {

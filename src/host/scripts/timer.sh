@@ -40,6 +40,11 @@ disable() {
     systemctl daemon-reload
 }
 
+# begin: once, now; waits for nothing.
+begin() {
+    systemctl start --no-block "$unit.service" || fail "systemd does not start $unit.service"
+}
+
 # run: once, now; waits for its end.
 run() {
     systemctl start "$unit.service" && return

@@ -268,7 +268,7 @@ fn numbers_of_hosts_that_help_nobody_are_warnings() {
             .join("; ")
     };
     assert!(warnings(2).contains("losing or restarting either one is an outage"));
-    assert_eq!(warnings(4), "4 members survive no more losses than 3");
+    assert_eq!(warnings(4), "4 members survive no more failures than 3");
     assert!(warnings(9).contains("waits for 5 of them"));
     for fine in [1, 3, 5, 7] {
         assert_eq!(warnings(fine), "");

@@ -99,7 +99,7 @@ fn hashes(examined: &Examined<'_>) -> Vec<Finding> {
     if !odd.is_empty() && right.len() * 2 <= hashes.len() {
         let each: Vec<String> = hashes.iter().map(|h| format!("{} {:08x}", h.name, h.hash)).collect();
         let says = format!("the members' data differs, and no majority agrees: {}", each.join(", "));
-        let help = "stop the clients, compare what each member has (`quorate ctl -- --endpoints URL get --prefix ''`), and decide by \
+        let help = "stop the clients, compare what each member has (`quorate ctl --limit NAME -- get --prefix '' --consistency s`), and decide by \
                     hand which one is right";
         return vec![Finding::problem(Topic::Database, says, help)];
     }

@@ -35,7 +35,12 @@ impl FromStr for Release {
             ["1", minor] | ["1", minor, _] => minor.parse().map(Release).ok(),
             _ => None,
         }
-        .ok_or_else(|| format!("`{}` is no Kubernetes release: write it like 1.36", text.escape_debug()))
+        .ok_or_else(|| {
+            format!(
+                "`{}` is not a Kubernetes release: write it like 1.36",
+                text.escape_debug()
+            )
+        })
     }
 }
 
@@ -202,7 +207,7 @@ fn options(examined: &Examined<'_>) -> Vec<Finding> {
         .and_then(serde_json::Value::as_u64);
     if let Some(largest) = largest.filter(|largest| *largest < LARGEST_REQUEST) {
         let says = format!(
-            "`max-request-bytes` is {}, and objects of Kubernetes may have {}",
+            "`max-request-bytes` is {}, but Kubernetes objects can be up to {}",
             human_bytes(largest),
             human_bytes(LARGEST_REQUEST)
         );

@@ -88,7 +88,7 @@ fn as_a_whole(membership: &Membership) -> Vec<Finding> {
         even if even % 2 == 0 => findings.push(Finding::advice(
             Topic::Cluster,
             format!(
-                "it has {even} voters, which survive no more losses than {} do",
+                "it has {even} voters, which survive no more failures than {} do",
                 even - 1
             ),
             "add one (`quorate add-node`) or remove one (`quorate remove-node`)",

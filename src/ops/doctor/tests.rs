@@ -364,7 +364,7 @@ fn who_is_a_member_and_who_should_be() {
         ward.all(),
         [
             "Problem n3: it is in the inventory, but not a member",
-            "Advice it has 2 voters, which survive no more losses than 1 do",
+            "Advice it has 2 voters, which survive no more failures than 1 do",
         ]
     );
 }

@@ -118,7 +118,7 @@ fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>>
         Intent::Restart { limit, begun, afresh } => roll::restart(situation, limit, *begun, *afresh)?,
         Intent::Maintain { node, note } => rest::maintain(situation, node, note)?,
         Intent::EndMaintenance { node } => rest::end(situation, node)?,
-        Intent::Stop { note } => rest::stop(situation, note)?,
+        Intent::Stop { note, without } => rest::stop(situation, note, without)?,
         Intent::Start => rest::start(situation)?,
         Intent::Destroy(order) => destroy::destroy(situation, order)?,
         Intent::Remove { node, wipe } => leave::remove(situation, node, *wipe)?,

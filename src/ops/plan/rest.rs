@@ -17,7 +17,7 @@ use crate::ops::rest::{Purpose, RestNote};
 use crate::ops::safety::bootstrap::{data_belongs, one_cluster};
 use crate::ops::safety::membership::nobody_is_joining;
 use crate::ops::safety::quorum::{Strength, may_stop, quorum};
-use crate::ops::safety::rest::may_stop_all;
+use crate::ops::safety::rest::{may_leave_running, may_stop_all};
 use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::{Blocked, Rule};
 use crate::render::initial_of;
@@ -119,9 +119,19 @@ pub(super) fn end(situation: Situation<'_>, node: &NodeName) -> Result<Draft, Ve
 }
 
 /// Plans `stop`: the followers together, the leader last, so that nobody is elected meanwhile.
-pub(super) fn stop(situation: Situation<'_>, note: &RestNote) -> Result<Draft, Vec<Blocked>> {
-    let unseen = unreachable(situation, &|_| true);
+pub(super) fn stop(
+    situation: Situation<'_>,
+    note: &RestNote,
+    without: &BTreeSet<NodeName>,
+) -> Result<Draft, Vec<Blocked>> {
+    may_leave_running(situation.desired, situation.observed, without)?;
+    let mut unseen = unreachable(situation, &|name| !without.contains(name));
     if !unseen.is_empty() {
+        for refusal in &mut unseen {
+            if let Some(name) = &refusal.node {
+                refusal.hint += &format!("; to stop the others and leave this one: --without {name}");
+            }
+        }
         return Err(unseen);
     }
     if situation.observed.cluster == Fact::Absent {
@@ -133,6 +143,7 @@ pub(super) fn stop(situation: Situation<'_>, note: &RestNote) -> Result<Draft, V
         membership.is_some_and(|m| m.leader().is_some() && m.of(host).map(|member| member.id) == m.leader())
     };
     let due: Vec<_> = known_hosts(situation)
+        .filter(|(host, _)| !without.contains(&host.name))
         .filter(|(_, facts)| runs(facts) || facts.data.state == DataState::Bootstrapped)
         .filter(|(host, facts)| is_at_rest(host, facts).is_none())
         .collect();
@@ -160,6 +171,11 @@ pub(super) fn stop(situation: Situation<'_>, note: &RestNote) -> Result<Draft, V
     draft.wave(title, Effect::Rests(others.len()), others);
     draft.wave("stop the leader", Effect::Rests(leader.len()), leader);
     draft.notes.extend(left_running(situation));
+    draft.notes.extend(without.iter().map(|name| {
+        format!(
+            "{name} cannot be reached: if its member runs, it has no quorum; run `quorate stop` again when it is back"
+        )
+    }));
     Ok(draft)
 }
 

@@ -103,7 +103,7 @@ pub fn may_remove_once(
         return Err(Blocked::new(
             Rule::WouldLoseQuorum,
             "it is the only voter: without it there is no cluster",
-            "to move it, add the new node first (`quorate add-node`)",
+            "to move it, add the new host first (`quorate add-node`)",
         ));
     }
     settled(membership, Some(id), cured)?;

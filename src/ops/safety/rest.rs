@@ -1,12 +1,13 @@
 //! Members that are down on purpose: nobody starts them by accident, and nothing else is done to a cluster that is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::quorum::quorum;
 use super::restore::clients_left;
 use super::{Blocked, Rule};
 use crate::host::HostFacts;
 use crate::inventory::{Desired, DesiredHost, NodeName};
-use crate::ops::model::{Fact, Observed, Policy};
+use crate::ops::model::{Fact, Observed, Policy, host_of};
 use crate::ops::rest::{Purpose, RestNote};
 
 type Hosts = BTreeMap<NodeName, Fact<HostFacts>>;
@@ -57,8 +58,9 @@ pub fn not_stopped(desired: &Desired, hosts: &Hosts) -> Result<(), Blocked> {
         false => {
             let names: Vec<&str> = down.iter().map(|(host, _)| host.name.as_str()).collect();
             format!(
-                "{} was stopped on purpose with the cluster, {}",
+                "{} {} stopped on purpose with the cluster, {}",
                 names.join(", "),
+                if names.len() == 1 { "was" } else { "were" },
                 note.told()
             )
         }
@@ -128,6 +130,55 @@ pub fn may_stop_all(desired: &Desired, observed: &Observed, policy: Policy) -> R
             ..refusal
         });
     Err(std::iter::once(outage).chain(clients).collect())
+}
+
+/// May the cluster be stopped while these hosts are away, with whatever runs there?
+///
+/// # Errors
+/// Where one of them can be reached, or their members would go on as a cluster.
+pub fn may_leave_running(
+    desired: &Desired,
+    observed: &Observed,
+    without: &BTreeSet<NodeName>,
+) -> Result<(), Vec<Blocked>> {
+    if without.is_empty() {
+        return Ok(());
+    }
+    let reached = without
+        .iter()
+        .filter(|name| matches!(observed.hosts.get(*name), Some(Fact::Known(_))));
+    let reached: Vec<Blocked> = reached
+        .map(|name| {
+            Blocked::new(
+                Rule::DownOnPurpose,
+                "it can be reached, and its member would keep running without the others",
+                format!("omit `--without {name}`"),
+            )
+            .on(name)
+        })
+        .collect();
+    if !reached.is_empty() {
+        return Err(reached);
+    }
+    // By the inventory, and by the member list where it could be read: the larger claim counts.
+    let left = |name: &NodeName| without.contains(name);
+    let carries_on = match observed.cluster.known() {
+        Some(membership) => {
+            let outside = membership
+                .voters()
+                .filter(|m| host_of(desired, m).is_none_or(|host| left(&host.name)));
+            outside.count() >= quorum(membership.voters().count())
+        }
+        None => false,
+    };
+    if carries_on || without.len() >= quorum(desired.hosts.len()) {
+        return Err(vec![Blocked::new(
+            Rule::DownOnPurpose,
+            "the members that are left out would be a quorum, and might keep serving clients",
+            "make more hosts reachable, then run this again",
+        )]);
+    }
+    Ok(())
 }
 
 /// A refusal because members are down names the way to start those that are down on purpose: `up` leaves them alone.

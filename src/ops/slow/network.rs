@@ -41,7 +41,7 @@ pub(super) fn culprits(figures: &Figures, heartbeat: f64) -> Vec<Culprit> {
         if worst >= heartbeat {
             says += &format!("; a heartbeat is sent every {}", time(heartbeat));
         }
-        let help = "see what fills or delays that link; if the distance is meant, set `heartbeat-interval` to a round trip and \
+        let help = "see what fills or delays that link; if the distance is intended, set `heartbeat-interval` to a round trip and \
                     `election-timeout` to ten, the same on all members";
         culprits.push(Culprit::new(worst / NOTICED, Topic::Network, says, help));
     }

@@ -11,6 +11,8 @@ use crate::ops::exec::StepError;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, host_of, label};
 use crate::ops::plan::count;
+use crate::ops::rest::Purpose;
+use crate::ops::safety::rest::resting;
 
 /// A compaction reaches the members one after the other; until then their hashes cannot be compared.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -70,7 +72,14 @@ impl RealWorld {
                 return Err(StepError::new(format!("{name}: {why}")).hint("fix the connection to it first"));
             }
             if membership.status_of(member.id).is_none() {
-                return Err(StepError::new(format!("{name} does not answer")).hint("bring it back first: `quorate up`"));
+                let hosts = &self.seen.lock().await.hosts;
+                let rests =
+                    resting(self.desired(), hosts, Purpose::Maintenance).any(|(host, _)| host.name == spec.name);
+                let hint = match rests {
+                    true => format!("end its maintenance first: `quorate maintain {name} --done`"),
+                    false => "bring it back first: `quorate up`".to_owned(),
+                };
+                return Err(StepError::new(format!("{name} does not answer")).hint(hint));
             }
             members.push((name, self.fleet.client(spec, &tls).await?));
         }

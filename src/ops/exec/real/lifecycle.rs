@@ -53,6 +53,16 @@ impl RealWorld {
         let up = watch(step, &step.ensures, Patience::of(step), self, reporter).await;
         match up {
             Ok(()) => Ok("healthy and caught up".into()),
+            // Who trusts whom changes in an order that going back on one host would break: certificates stay.
+            Err(error) if change.files.is_empty() && (change.certificates || change.trust.is_some()) => {
+                Err(StepError {
+                    message: format!(
+                        "it keeps its new certificates and is not healthy; no other member was restarted after it: {}",
+                        error.message
+                    ),
+                    ..error
+                })
+            }
             Err(error) if change.files.is_empty() => Err(error),
             Err(error) => Err(self.take_back(step, node, before, error, reporter).await),
         }
