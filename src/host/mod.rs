@@ -46,6 +46,8 @@ mod trouble;
 mod verbs;
 
 #[cfg(test)]
+mod account_tests;
+#[cfg(test)]
 mod testbed;
 
 pub use clients::Client;

@@ -37,14 +37,11 @@ disable() {
         systemctl disable --now --quiet "$unit.timer" || fail "cannot disable $unit.timer"
     fi
     for file; do
+        [ -d "${file%/*}" ] || continue
         # The report lies in a directory of the account's, and so did credentials of earlier versions.
-        keeper "${file%/*}"
-        above=$keeper
-        if [ -d "$file" ]; then keeper "$file"; else keeper=; fi
-        if [ -n "$keeper" ]; then
-            apart "$keeper" timeout 60 sh -c 'rm -rf "$1"/* "$1"/.[!.]* "$1"/..?*' quorate "$file" || :
-        fi
-        apart "$above" rm -rf -- "$file" || fail "cannot remove $file"
+        reader "$file"
+        if [ -n "$keeper" ]; then apart "$keeper" timeout 60 rm -rf -- "$file"; else clear_away "$file"; fi ||
+            fail "cannot remove $file"
     done
     systemctl daemon-reload
 }
