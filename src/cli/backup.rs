@@ -25,7 +25,7 @@ use crate::inventory::{Arch, Version};
 use crate::ops::exec::real::{RealWorld, Taken};
 use crate::ops::model::Fact;
 use crate::pki::Recipient;
-use crate::report::print::{data, say};
+use crate::report::print::{data, say, say_all};
 use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, human_seconds, one_line, terminal_width};
 
 /// Does what a `backup` command asks.
@@ -173,7 +173,7 @@ fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
             .entries
             .iter()
             .map(|e| (places::name_of(&e.path), e.sealed, &e.manifest, &e.standing));
-        say!("{}", table(rows, now));
+        say_all!("{}\n", table(rows, now));
     }
     Ok(Exit::Done)
 }
@@ -190,8 +190,8 @@ async fn show_at(session: &Session, at: &Address) -> Result<Exit, Failure> {
     } else if kept.is_empty() {
         say!("{at} contains no backup of {}", session.desired().cluster);
     } else {
-        say!(
-            "{}",
+        say_all!(
+            "{}\n",
             table(
                 kept.iter()
                     .map(|k| (k.file.name.clone(), true, &k.manifest, &k.standing)),
@@ -391,7 +391,7 @@ fn print(session: &Session, path: &Path, manifest: Option<&Manifest>, found: &Fi
             "contradictions": found.contradictions,
             "seconds": session.begun.elapsed().as_secs_f64(),
         });
-        say!("{report}");
+        data(&report.to_string());
         return;
     }
     let path = path.display();
