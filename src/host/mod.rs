@@ -40,6 +40,7 @@ pub mod trial;
 
 mod facts_parser;
 mod replay;
+mod restored;
 mod scripts;
 mod service_parser;
 mod trouble;
@@ -58,6 +59,7 @@ pub use observe::FactsQuery;
 pub use pressure::{Pressure, Waited};
 pub use push::*;
 pub use replay::RaftTail;
+pub use restored::Restored;
 pub use secrets::*;
 pub use shelf::Shelf;
 pub use traffic::Connection;
