@@ -13,6 +13,7 @@ mod error;
 mod store;
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -149,9 +150,9 @@ async fn all(place: &dyn Place, cluster: &ClusterName, trust: &Trust, now: Times
         let head = place.begins(&file.name, HEAD as u64).await;
         (file, head)
     });
-    let heads: Vec<_> = heads.buffered(AT_ONCE).collect().await;
+    let mut heads = pin!(heads.buffered(AT_ONCE));
     let mut listing = Listing::default();
-    for (file, head) in heads {
+    while let Some((file, head)) = heads.next().await {
         let head = match head {
             Ok(head) => head,
             Err(error) => {
