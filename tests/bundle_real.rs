@@ -209,3 +209,50 @@ fn the_inventory_demands_a_signer_or_a_digest() {
     desk.ok("rm airgap.sig");
     desk.refused("./airgap check", "there is no");
 }
+
+/// On a terminal of its own: waits until the program has asked for a passphrase and the echo is off, has it end, and says
+/// whether the echo came back. `$1` is the program, `$2` how it ends: a signal, or `keys` for what somebody types.
+const AT_A_PROMPT: &str = r#"
+trap : INT QUIT
+echo_is() { stty -a </dev/tty | tr ' ;' '\n\n' | grep -qx -- "$1"; }
+within() { for i in $(seq 200); do if "$@"; then return 0; fi; sleep 0.05; done; return 1; }
+rm -f said asked
+(
+    within echo_is -echo || echo "it never asked" >>said
+    touch asked
+    [ "$2" = keys ] || kill -s "$2" "$(cat pid)"
+) &
+sh -c 'echo $$ >pid; exec "$0" bundle sign etcd.qbundle --key closed' "$1"
+echo "ended $?" >>said
+within echo_is echo && echo "echo is on" >>said
+stty echo
+"#;
+
+#[test]
+fn whatever_ends_the_program_at_a_prompt_the_terminal_has_its_echo_again() {
+    let desk = Desk::new();
+    desk.ok("ssh-keygen -q -t ed25519 -N 'pass phrase' -f closed");
+    desk.write("scene.sh", AT_A_PROMPT);
+    for (how, typed, status) in [
+        ("keys", r"pass phrase\n", 0),
+        ("keys", r"\003", 130),
+        ("INT", "", 130),
+        ("TERM", "", 143),
+        ("HUP", "", 129),
+        ("QUIT", "", 131),
+        ("KILL", "", 137),
+    ] {
+        let program = env!("CARGO_BIN_EXE_quorate");
+        desk.ok(&format!(
+            "rm -f asked; ulimit -c 0; (until [ -e asked ]; do sleep 0.05; done; printf '{typed}'; until [ -e over ]; do sleep 0.05; done) | \
+             (script -qec 'sh scene.sh {program} {how}' /dev/null; touch over) >shown; rm -f over"
+        ));
+        assert_eq!(
+            desk.read("said"),
+            format!("ended {status}\necho is on\n"),
+            "{how} {typed:?}: {}",
+            desk.read("shown")
+        );
+        assert!(!desk.read("shown").contains("pass phrase"));
+    }
+}

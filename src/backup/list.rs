@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -12,7 +13,11 @@ use super::retention::Candidate;
 use super::source::{Kind, Source};
 use super::trust::{Standing, Trust};
 use super::write::manifest_beside;
+use crate::bounds::Exceeded;
 use crate::inventory::ClusterName;
+
+/// How long a look at a whole directory may take.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// A backup in a directory, as its own first line describes it.
 #[derive(Debug, Clone)]
@@ -85,7 +90,12 @@ pub fn list(directory: &Path, cluster: &ClusterName, trust: &Trust, now: Timesta
         Err(error) => return Err(failed(error)),
     };
     let mut listing = Listing::default();
+    let begun = Instant::now();
     for entry in found {
+        // A directory of a network whose every answer is slow.
+        if begun.elapsed() > LONGEST {
+            return Err(failed(Exceeded::Time(LONGEST).into()));
+        }
         let path = entry.map_err(failed)?.path();
         if !is_named_like_one(&path) {
             continue;

@@ -91,16 +91,13 @@ impl Source {
             path: path.to_owned(),
             what,
         };
-        let metadata = std::fs::metadata(path).map_err(read)?;
-        if metadata.is_dir() {
-            return Err(foreign("a directory"));
-        }
-        // A pipe would be waited for.
-        if !metadata.is_file() {
-            return Err(foreign("not a file"));
-        }
-        let file = File::open(path).map_err(read)?;
-        let size = metadata.len();
+        let file = match bounds::open(path) {
+            Ok(file) => file,
+            Err(_) if path.is_dir() => return Err(foreign("a directory")),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(foreign("not a file")),
+            Err(error) => return Err(read(error)),
+        };
+        let size = file.metadata().map_err(read)?.len();
         if size == 0 {
             return Err(foreign("empty"));
         }
@@ -186,7 +183,7 @@ impl Source {
     /// The beginning of the age stream, with all of its header.
     fn read_seal(&self) -> Result<Vec<u8>, BackupError> {
         let read = || {
-            let mut file = File::open(&self.path)?;
+            let mut file = bounds::open(&self.path)?;
             file.seek(SeekFrom::Start(HEAD as u64))?;
             let mut seal = Vec::new();
             file.take(LONGEST_SEAL as u64).read_to_end(&mut seal)?;
@@ -260,7 +257,7 @@ impl Unlocked {
     /// # Errors
     /// When the file cannot be opened.
     pub fn reader(&self) -> io::Result<Box<dyn Read + Send>> {
-        let mut file = File::open(&self.source.path)?;
+        let mut file = bounds::open(&self.source.path)?;
         match (&self.source.kind, &self.key, self.source.manifest()) {
             (Kind::Sealed, Some(key), Some(manifest)) => {
                 file.seek(SeekFrom::Start(HEAD as u64))?;
@@ -348,7 +345,7 @@ fn read_manifest(path: &Path, file: &File, size: u64) -> Result<Described, Backu
 /// The manifest beside a plain snapshot, when there is one.
 fn read_beside(snapshot: &Path) -> Result<Option<Described>, BackupError> {
     let path = manifest_beside(snapshot);
-    match std::fs::File::open(&path).and_then(|file| bounds::read(file, LONGEST_MANIFEST)) {
+    match bounds::open(&path).and_then(|file| bounds::read(file, LONGEST_MANIFEST)) {
         Ok(text) => parse(&path, &text).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(BackupError::Read { path, source }),

@@ -5,10 +5,14 @@
 //! who it was and what was asked is for the caller to add. `tests/bounds.rs` finds readers that go around this room, and
 //! docs/security.md has the table.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -131,6 +135,22 @@ pub fn read(source: impl io::Read, most: u64) -> io::Result<Vec<u8>> {
     match bytes.len() as u64 > most {
         true => Err(Exceeded::Bytes(most).into()),
         false => Ok(bytes),
+    }
+}
+
+/// Opens a plain file to read it: a pipe that was put in its place would be waited for, and a device has no end. It is looked at
+/// once it is open, so that nothing else can be what is read.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] for what is no file, or what the system says.
+pub fn open(path: &Path) -> io::Result<File> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits() as i32)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file")),
     }
 }
 
@@ -278,6 +298,23 @@ mod tests {
         let mut kept = Vec::new();
         assert_eq!(keep(&mut kept, &[1; 4], 4), Ok(()));
         assert_eq!(keep(&mut kept, &[1], 4), Err(Exceeded::Bytes(4)));
+    }
+
+    #[test]
+    fn only_files_are_opened_and_nothing_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("file"), "text").unwrap();
+        std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
+        for name in ["file", "link"] {
+            assert_eq!(read(open(&path(name)).unwrap(), 9).unwrap(), b"text");
+        }
+        let made = std::process::Command::new("mkfifo").arg(path("pipe")).status();
+        assert!(made.unwrap().success());
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+        for other in [path("pipe"), path("socket"), dir.path().to_owned(), "/dev/zero".into()] {
+            assert!(open(&other).is_err(), "{}", other.display());
+        }
     }
 
     #[tokio::test]

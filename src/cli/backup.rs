@@ -18,7 +18,7 @@ use crate::backup::{BackupError, Candidate, Entry, Keep, Manifest, Seal, Source,
 use crate::ops::exec::real::{RealWorld, Taken};
 use crate::ops::model::Fact;
 use crate::pki::Recipient;
-use crate::report::print::{data, say};
+use crate::report::print::{data, say, say_all};
 use crate::report::{Cell, Event, Table, Tone, chain, human_bytes, one_line, terminal_width};
 
 /// Does what a `backup` command asks.
@@ -155,7 +155,7 @@ fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
             .entries
             .iter()
             .map(|e| (places::name_of(&e.path), e.sealed, &e.manifest, &e.standing));
-        say!("{}", table(rows, now));
+        say_all!("{}\n", table(rows, now));
     }
     Ok(Exit::Done)
 }
@@ -172,8 +172,8 @@ async fn show_at(session: &Session, at: &Address) -> Result<Exit, Failure> {
     } else if kept.is_empty() {
         say!("{at} contains no backup of {}", session.desired().cluster);
     } else {
-        say!(
-            "{}",
+        say_all!(
+            "{}\n",
             table(
                 kept.iter()
                     .map(|k| (k.file.name.clone(), true, &k.manifest, &k.standing)),

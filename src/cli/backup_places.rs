@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::backup_trust::vouch;
 use super::error::{Exit, Failure};
 use super::session::{Session, home};
-use crate::backup::place::{Address, Kept, Limits, Place, PlaceError, RemoteDirectory, StorePlace, backups};
+use crate::backup::Source;
+use crate::backup::place::{Address, Kept, Limits, Listing, Place, PlaceError, RemoteDirectory, StorePlace, backups};
 use crate::host::ssh::{SshEnvironment, connect};
 use crate::host::{SecretSource, Shelf, Transport};
 use crate::inventory::{Connection, NodeName, SshTarget, Sudo};
@@ -138,7 +140,18 @@ pub(super) async fn list(session: &Session, address: &Address) -> Result<Vec<Kep
 
 async fn in_place(session: &Session, place: &dyn Place) -> Result<Vec<Kept>, Failure> {
     let trust = session.vault().trust()?;
-    Ok(backups(place, &session.desired().cluster, &trust, Timestamp::now()).await?)
+    let Listing { kept, unreadable } = backups(place, &session.desired().cluster, &trust, Timestamp::now()).await?;
+    for (file, error) in &unreadable {
+        session.reporter.event(&Event::Warning {
+            node: None,
+            text: format!("{} cannot be read, and may be a backup: {}", file.name, chain(error)),
+            hint: Some(
+                "what is not read is neither counted nor deleted; look at its permissions, or its storage class"
+                    .to_owned(),
+            ),
+        });
+    }
+    Ok(kept)
 }
 
 /// `backup fetch`: a backup from a place into a file here.
@@ -152,6 +165,7 @@ pub(super) async fn fetch(
     out: Option<&Path>,
 ) -> Result<Exit, Failure> {
     let place = Reach::of(session).open(at).await?;
+    let newest = name.is_none();
     let name = match name {
         Some(name) => name.to_owned(),
         None => {
@@ -168,13 +182,20 @@ pub(super) async fn fetch(
         }
     };
     let to = out.map_or_else(|| session.base().join("backups").join(&name), Path::to_owned);
-    receive(session, place.as_ref(), &name, &to).await?;
-    session.finish(true, 1, format!("{} was copied here", to.display()));
+    receive(session, place.as_ref(), (&name, newest), &to).await?;
+    session.finish(
+        true,
+        1,
+        format!(
+            "{} was copied here, and all of it is as its manifest says",
+            to.display()
+        ),
+    );
     Ok(Exit::Done)
 }
 
-/// Copies under another name first: a half of a backup is none.
-async fn receive(session: &Session, place: &dyn Place, name: &str, to: &Path) -> Result<(), Failure> {
+/// Copies under another name first, and checks all of it there: a half of a backup is none.
+async fn receive(session: &Session, place: &dyn Place, (name, newest): (&str, bool), to: &Path) -> Result<(), Failure> {
     let local = |path: &Path, source| {
         Failure::from(PlaceError::Local {
             path: path.to_owned(),
@@ -201,15 +222,32 @@ async fn receive(session: &Session, place: &dyn Place, name: &str, to: &Path) ->
             total,
         });
     };
-    let got = place.get(name, &part, &progress).await;
-    let kept = match got {
-        Ok(()) => std::fs::rename(&part, to).map_err(|error| local(to, error)),
-        Err(error) => Err(error.into()),
+    let got = async {
+        place.get(name, &part, &progress).await?;
+        whole(session, &part, newest).await?;
+        std::fs::rename(&part, to).map_err(|error| local(to, error))
     };
+    let kept = got.await.map_err(|mut failure| {
+        // It goes: what is said is of the file there.
+        failure.message = failure.message.replace(&part.display().to_string(), name);
+        failure
+    });
     if kept.is_err() {
         let _ = std::fs::remove_file(&part);
     }
     kept
+}
+
+/// Reads all of what arrived: until then only its first line has been looked at, and that is signed whatever follows it.
+async fn whole(session: &Session, part: &Path, newest: bool) -> Result<(), Failure> {
+    let source = Source::open(part)?;
+    // The name was given for one that is not signed; the newest is one that is.
+    vouch(session, &source, !newest)?;
+    let backup = session.vault().unlock(source).await?;
+    let read = tokio::task::spawn_blocking(move || backup.digest());
+    read.await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    Ok(())
 }
 
 /// Deletes backups in a place; says which.

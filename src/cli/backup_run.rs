@@ -254,7 +254,7 @@ async fn others_did(
     let until = Instant::now() + patience;
     loop {
         let kept = places
-            .in_each(async |place| backups(place, &orders.cluster, trust, Timestamp::now()).await)
+            .in_each(async |place| Ok(backups(place, &orders.cluster, trust, Timestamp::now()).await?.kept))
             .await;
         // A place that cannot be inspected may lack it.
         let is_there =
@@ -330,7 +330,8 @@ async fn prune(orders: &Orders, places: &mut Places<'_>, trust: &Trust) -> Resul
     let Some(keep) = &orders.keep else { return Ok(()) };
     let pruned = places.in_each(async |place| {
         let now = Timestamp::now();
-        let mut kept = backups(place, &orders.cluster, trust, now).await?;
+        // What cannot be read now is neither counted nor deleted.
+        let mut kept = backups(place, &orders.cluster, trust, now).await?.kept;
         kept.retain(|kept| kept.manifest.reason == REASON);
         let candidates: Vec<_> = kept.iter().map(Kept::candidate).collect();
         for index in expired(&candidates, keep, false, now) {

@@ -17,6 +17,7 @@ use crate::host::HostFacts;
 use crate::inventory::{BackupPlace, BackupPolicy, Desired, DesiredHost, NodeName, ServiceManager};
 use crate::ops::model::{Fact, Membership, Observed, why_and_help};
 use crate::ops::observe::observe_hosts;
+use crate::ops::plan::preflight;
 use crate::render::SchedulePaths;
 use crate::report::{Event, human_bytes};
 
@@ -42,6 +43,7 @@ async fn install(session: &Session, policy: &BackupPolicy, args: &ScheduleArgs) 
     closed::to_others(session, &seen)?;
     let membership = well(&seen)?;
     let facts = reachable(&hosts, &seen)?;
+    roots(session, &seen.hosts)?;
     fleet
         .host(hosts[0])
         .await?
@@ -102,6 +104,16 @@ async fn remove(session: &Session) -> Result<Exit, Failure> {
     held.release().await;
     session.finish(true, hosts.len(), "no host takes scheduled backups any more");
     Ok(Exit::Done)
+}
+
+/// Refuses where somebody else than root could exchange what is put on a host. What is taken away is taken away by whom it
+/// belongs to.
+fn roots(session: &Session, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Result<(), Failure> {
+    let blocked = preflight::not_roots(session.desired(), hosts);
+    match blocked.is_empty() {
+        true => Ok(()),
+        false => Err(blocked.into()),
+    }
 }
 
 /// Every host of the inventory; timers take systemd.

@@ -19,7 +19,7 @@ use crate::backup::{DrillError, Findings, Manifest, Programs, RestoreTool, Snaps
 use crate::bundle::{Bundle, BundleError, Program};
 use crate::host::{Examine, Examined, HostFacts};
 use crate::inventory::{Arch, NodeName, Version};
-use crate::report::print::say;
+use crate::report::print::{data, say};
 use crate::report::{chain, human_bytes, human_seconds};
 
 /// `backup verify`.
@@ -240,7 +240,7 @@ fn print_read(session: &Session, path: &Path, manifest: Option<&Manifest>, diges
             "contradictions": read.contradictions,
             "seconds": session.begun.elapsed().as_secs_f64(),
         });
-        say!("{report}");
+        data(&report.to_string());
         return;
     }
     say!(
@@ -297,7 +297,7 @@ fn print_restored(session: &Session, path: &Path, manifest: Option<&Manifest>, f
             "contradictions": found.contradictions,
             "seconds": session.begun.elapsed().as_secs_f64(),
         });
-        say!("{report}");
+        data(&report.to_string());
         return;
     }
     let path = path.display();

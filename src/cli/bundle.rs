@@ -9,7 +9,7 @@ use super::error::{Exit, Failure};
 use super::session::reporter_for;
 use super::{bundle_sign, bundle_trust};
 use crate::bundle::{self, Bundle, CreateOptions, Manifest, Progress};
-use crate::report::print::{data, say, tell};
+use crate::report::print::{data, say, say_all, tell};
 use crate::report::{Cell, Event, Table, human_bytes, terminal_width};
 
 /// `bundle create`.
@@ -169,6 +169,6 @@ fn print(global: &Global, manifest: &Manifest, path: &Path, size: u64) -> Result
             ]);
         }
     }
-    say!("{}", table.render(terminal_width(), true));
+    say_all!("{}\n", table.render(terminal_width(), true));
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::ops::inspect;
 use crate::ops::model::{Fact, Observed};
 use crate::ops::plan::count;
 use crate::report::print::say_all;
-use crate::report::{Cause, Paint, human_bytes, likely_cause, printable, terminal_width, wrapped};
+use crate::report::{Cause, Paint, human_bytes, likely_cause, printable, printable_lines, terminal_width, wrapped};
 
 /// What was looked at, so that "nothing to report" can be believed.
 const LOOKED_AT: &str = "hosts, clocks, memory, disks, units, members, streams, round trips, elections, releases, \
@@ -263,8 +263,8 @@ fn told(alike: &[&Finding], mark: &str, paint: Paint, width: usize) -> String {
         true => String::new(),
         false => format!("{}: ", paint.strong(&printable(&nodes.join(", ")))),
     };
-    let says = format!("{mark} {nodes}{}", printable(&alike[0].says));
-    let help = format!("    {} {}", paint.good("help:"), printable(&alike[0].help));
+    let says = format!("{mark} {nodes}{}", printable_lines(&alike[0].says));
+    let help = format!("    {} {}", paint.good("help:"), printable_lines(&alike[0].help));
     wrapped(&says, width, 4) + &wrapped(&help, width, 10)
 }
 

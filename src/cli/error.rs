@@ -9,8 +9,8 @@ use crate::ops::exec::StepError;
 use crate::ops::model::NO_WAY_TO_ASK;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::StoreError;
-use crate::report::print::{data, tell, tell_all};
-use crate::report::{Paint, chain, printable, terminal_width, wrapped};
+use crate::report::print::{data, tell_all};
+use crate::report::{Paint, chain, print, printable_lines, terminal_width, wrapped};
 
 /// The exit codes of `docs/commands.md`: part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Failure {
             return;
         }
         if let Some(error) = self.spans {
-            tell!("{:?}", miette::Report::new_boxed(error));
+            tell_all!("{}\n", print::own(&format!("{:?}", miette::Report::new_boxed(error))));
             return;
         }
         tell_all!("{}", self.text(Paint::from_env(true), stderr_width()));
@@ -121,21 +121,21 @@ impl Failure {
     /// For people: the sentence, every single problem, what to do. Help that several problems share stands once.
     pub(super) fn text(&self, paint: Paint, width: usize) -> String {
         let mut text = wrapped(
-            &format!("{} {}", paint.bad("error:"), printable(&self.message)),
+            &format!("{} {}", paint.bad("error:"), printable_lines(&self.message)),
             width,
             7,
         );
         for (i, detail) in self.details.iter().enumerate() {
             let node = detail.node.as_ref().map(|n| format!("{}: ", paint.strong(n)));
-            let problem = format!("  {}{}", node.unwrap_or_default(), printable(&detail.message));
+            let problem = format!("  {}{}", node.unwrap_or_default(), printable_lines(&detail.message));
             text += &wrapped(&problem, width, 4);
             if self.details.get(i + 1).is_none_or(|next| next.hint != detail.hint) {
-                let help = format!("    {} {}", paint.good("help:"), printable(&detail.hint));
+                let help = format!("    {} {}", paint.good("help:"), printable_lines(&detail.hint));
                 text += &wrapped(&help, width, 10);
             }
         }
         if let Some(hint) = &self.hint {
-            text += &wrapped(&format!("{} {}", paint.good("help:"), printable(hint)), width, 6);
+            text += &wrapped(&format!("{} {}", paint.good("help:"), printable_lines(hint)), width, 6);
         }
         text
     }

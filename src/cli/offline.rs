@@ -219,8 +219,8 @@ pub fn render(global: &Global, args: &Render) -> Result<Exit, Failure> {
             .map_err(|e| Failure::new(Exit::Inventory, format!("{}: {e}", host.name)).hint(e.hint()))?;
         for file in files {
             match &args.out {
-                None => say!(
-                    "# {}:{} (mode {:o}, owner {})\n{}",
+                None => say_all!(
+                    "# {}:{} (mode {:o}, owner {})\n{}\n",
                     host.name,
                     file.path,
                     file.mode,

@@ -1,10 +1,13 @@
 //! Directories for what must be a file while a command runs. All of a user's lie in one place, `quorate-UID`, which nobody
-//! else can enter; each is removed when its command ends, and by any later run when the command was killed.
+//! else can enter; each is removed when its command ends, and by any later run when the command was killed. Where there may be
+//! some is written down, for `--scratch` and TMPDIR name another directory each time.
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 use super::error::{Exit, Failure};
 
@@ -41,6 +44,10 @@ impl Scratch {
     /// # Errors
     /// When it cannot be made there, or somebody else has the place.
     pub(super) fn below(root: &Path) -> Result<Self, Failure> {
+        Self::noted_in(register().as_deref(), root)
+    }
+
+    fn noted_in(register: Option<&Path>, root: &Path) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::new(
                 Exit::Usage,
@@ -48,10 +55,20 @@ impl Scratch {
             )
             .hint("name another place with TMPDIR, or with --scratch where the command has it")
         };
-        let all = place(root);
+        let root = root.canonicalize().map_err(failed)?;
+        let all = place(&root);
         make(&all).map_err(failed)?;
         let gate = File::create(all.join(GATE)).map_err(failed)?;
         gate.lock().map_err(failed)?;
+        if let Some(register) = register {
+            note(register, &root).map_err(|error| {
+                Failure::new(
+                    Exit::Usage,
+                    format!("cannot note in {} where secrets may be left: {error}", register.display()),
+                )
+                .hint("later runs clear away what a killed one has left: let this directory be written, or set XDG_STATE_HOME")
+            })?;
+        }
         clear(&all);
         let dir = tempfile::Builder::new()
             .prefix(&format!("{}-", std::process::id()))
@@ -79,17 +96,63 @@ impl Drop for Scratch {
     }
 }
 
-/// Clears away what commands that were killed have left in the usual places. What cannot be cleared is not this run's
-/// business.
+/// Clears away what commands that were killed have left, in the usual places and where any has been before. What cannot be
+/// cleared is not this run's business.
 pub(super) fn clear_dead() {
     for root in [Path::new("/dev/shm"), &std::env::temp_dir()] {
-        let all = place(root);
-        if is_ours(&all)
-            && let Ok(gate) = File::open(all.join(GATE))
-            && gate.try_lock().is_ok()
-        {
-            clear(&all);
+        clear_below(root);
+    }
+    if let Some(register) = register() {
+        clear_noted(&register);
+    }
+}
+
+/// The same where it was written down; a place that is empty, or gone, need not be remembered.
+fn clear_noted(register: &Path) {
+    for note in fs::read_dir(register).into_iter().flatten().flatten() {
+        let note = note.path();
+        let Ok(root) = fs::read_link(&note) else { continue };
+        clear_below(&root);
+        let all = place(&root);
+        let gate = File::open(all.join(GATE));
+        let free = gate.as_ref().is_ok_and(|gate| gate.try_lock().is_ok());
+        let is_empty =
+            || fs::read_dir(&all).is_ok_and(|mut left| !left.any(|entry| entry.is_ok_and(|e| e.path().is_dir())));
+        // Of a disk that is not there now, it is not known.
+        if free && is_empty() {
+            let _ = fs::remove_file(&note);
         }
+    }
+}
+
+fn clear_below(root: &Path) {
+    let all = place(root);
+    if is_ours(&all)
+        && let Ok(gate) = File::open(all.join(GATE))
+        && gate.try_lock().is_ok()
+    {
+        clear(&all);
+    }
+}
+
+/// Where it is written down: links to the directories, which outlive a restart as what they lead to may. `None` for an
+/// account without a home.
+fn register() -> Option<PathBuf> {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
+    Some(state.join("quorate/scratch"))
+}
+
+fn note(register: &Path, root: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(register)?;
+    let name = hex::encode(Sha256::digest(root.as_os_str().as_encoded_bytes()));
+    match symlink(root, register.join(&name[..16])) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -145,18 +208,48 @@ mod tests {
     #[test]
     fn what_a_dead_owner_left_goes_and_what_lives_stays() {
         let root = tempfile::tempdir().unwrap();
-        let first = Scratch::below(root.path()).unwrap();
+        let first = Scratch::noted_in(None, root.path()).unwrap();
         fs::write(first.path().join("file"), "x").unwrap();
         let dead = place(root.path()).join("1-dead");
         fs::create_dir(&dead).unwrap();
         fs::write(dead.join(OWNER), "").unwrap();
         let half = place(root.path()).join("2-never-owned");
         fs::create_dir(&half).unwrap();
-        let second = Scratch::below(root.path()).unwrap();
+        let second = Scratch::noted_in(None, root.path()).unwrap();
         assert!(!dead.exists() && !half.exists() && first.path().join("file").exists());
         assert_eq!(entries(root.path()), 2);
         drop((first, second));
         assert_eq!(entries(root.path()), 0);
+    }
+
+    /// `--scratch /mnt/big` once, and never again.
+    #[test]
+    fn where_a_killed_run_has_been_is_found_again() {
+        let (home, big, lives) = (
+            tempfile::tempdir().unwrap(),
+            tempfile::tempdir().unwrap(),
+            tempfile::tempdir().unwrap(),
+        );
+        let register = home.path().join("state/quorate/scratch");
+        let noted = || fs::read_dir(&register).unwrap().count();
+        let (killed, alive) = (
+            Scratch::noted_in(Some(&register), big.path()).unwrap(),
+            Scratch::noted_in(Some(&register), lives.path()).unwrap(),
+        );
+        let again = Scratch::noted_in(Some(&register), big.path()).unwrap();
+        drop(again);
+        let left = killed.path().join("client.key");
+        fs::write(&left, "key").unwrap();
+        // What SIGKILL leaves: the files, and no lock.
+        let Scratch { dir: _, _owner } = &killed;
+        _owner.unlock().unwrap();
+        assert_eq!((noted(), left.exists()), (2, true));
+        clear_noted(&register);
+        assert!(!left.exists() && alive.path().exists());
+        assert_eq!(noted(), 1, "of the one that lives");
+        drop((killed, alive));
+        clear_noted(&register);
+        assert_eq!(noted(), 0);
     }
 
     #[test]
@@ -164,11 +257,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), place(root.path())).unwrap();
-        assert!(Scratch::below(root.path()).is_err());
+        assert!(Scratch::noted_in(None, root.path()).is_err());
         fs::remove_file(place(root.path())).unwrap();
         fs::create_dir(place(root.path())).unwrap();
         fs::set_permissions(place(root.path()), Permissions::from_mode(0o755)).unwrap();
-        let failure = Scratch::below(root.path()).err().unwrap();
+        let failure = Scratch::noted_in(None, root.path()).err().unwrap();
         assert!(failure.message.contains("is not yours alone"), "{}", failure.message);
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }

@@ -6,7 +6,7 @@ use crate::inventory::NodeName;
 use crate::ops::authorization::AuthChange;
 use crate::ops::model::Intent;
 use crate::ops::plan::{Action, AuthorityTurn, HostChange, Plan, Risk, Step, Target, Tolerance, count};
-use crate::report::{Paint, printable, wrapped};
+use crate::report::{Paint, printable, printable_lines, wrapped};
 
 /// Where what is done stands, below what it is done to.
 const INDENT: usize = 18;
@@ -26,7 +26,7 @@ pub fn plan(plan: &Plan, paint: Paint, with_diffs: bool, width: usize) -> String
         }
     }
     for note in &plan.notes {
-        text += &wrapped(&format!("{} {}", paint.warn("note:"), printable(note)), width, 6);
+        text += &wrapped(&format!("{} {}", paint.warn("note:"), printable_lines(note)), width, 6);
     }
     text
 }
@@ -104,7 +104,7 @@ fn step(text: &mut String, step: &Step, paint: Paint, with_diffs: bool, width: u
         Target::Cluster => "cluster".into(),
         Target::Operator => "this machine".into(),
     };
-    let what = printable(&step.action.describe());
+    let what = printable_lines(&step.action.describe());
     let what = match step.risk {
         Risk::DestroysData | Risk::Outage => paint.bad(&what),
         Risk::ReducesRedundancy => paint.warn(&what),
@@ -112,7 +112,7 @@ fn step(text: &mut String, step: &Step, paint: Paint, with_diffs: bool, width: u
     };
     *text += &wrapped(&format!("   {target:<14} {what}"), width, INDENT);
     for why in &step.why {
-        let why = paint.dim(&format!("because {}", printable(why)));
+        let why = paint.dim(&format!("because {}", printable_lines(why)));
         *text += &wrapped(&format!("{:INDENT$}{why}", ""), width, INDENT);
     }
     if let Action::Authorize { changes } = &step.action {

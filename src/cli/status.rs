@@ -34,7 +34,7 @@ use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::{Health, Sight};
 use crate::pki::Certificate;
 use crate::report::print::{data, say, say_all};
-use crate::report::{Cell, Paint, Table, Tone, human_bytes, one_line, printable, terminal_width};
+use crate::report::{Cell, Paint, Table, Tone, human_bytes, indented, one_line, terminal_width};
 
 /// One look at a cluster, as `--output json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -163,7 +163,7 @@ pub async fn members(global: &Global) -> Result<Exit, Failure> {
             Cell::new(role),
         ]);
     }
-    say!("{}", table.render(terminal_width(), true));
+    say_all!("{}\n", table.render(terminal_width(), true));
     Ok(Exit::Done)
 }
 
@@ -612,20 +612,20 @@ pub(super) fn verdict(glance: &Glance, paint: Paint) -> String {
 pub(super) fn remarks(glance: &Glance, paint: Paint) -> String {
     let mut text = String::new();
     for problem in &glance.problems {
-        text += &format!("{} {}\n", paint.bad("!"), printable(problem));
+        text += &format!("{} {}\n", paint.bad("!"), indented(problem, 4));
     }
     let backups = glance.backups.iter().filter_map(|backups| backups.unknown.as_ref());
     for unknown in glance.unknown.iter().chain(backups) {
-        text += &format!("{} {}\n", paint.warn("?"), printable(unknown));
+        text += &format!("{} {}\n", paint.warn("?"), indented(unknown, 4));
     }
     for help in &glance.helps {
-        text += &format!("  {} {}\n", paint.good("help:"), printable(help));
+        text += &format!("  {} {}\n", paint.good("help:"), indented(help, 8));
     }
     if let Some(downgrade) = &glance.downgrade {
-        text += &format!("{} {downgrade}\n", paint.warn("!"));
+        text += &format!("{} {}\n", paint.warn("!"), indented(downgrade, 4));
     }
     for finding in glance.backups.iter().flat_map(|backups| &backups.findings) {
-        text += &format!("{} {}\n", paint.warn("!"), printable(finding));
+        text += &format!("{} {}\n", paint.warn("!"), indented(finding, 4));
     }
     if let Some(last) = glance.backups.as_ref().and_then(|backups| backups.last_success) {
         text += &last_backup(last);

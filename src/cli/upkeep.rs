@@ -13,7 +13,7 @@ use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Intent, Observed, label};
 use crate::ops::plan::count;
 use crate::ops::sight::Sight;
-use crate::report::print::{data, say, tell};
+use crate::report::print::{data, say, say_all, tell};
 use crate::report::{Cell, Table, Tone, one_line, terminal_width};
 
 /// `defrag`: every member whose file is worth it, the leader last.
@@ -127,7 +127,7 @@ pub async fn check_hashes(global: &Global) -> Result<Exit, Failure> {
             .collect();
         data(&json!({ "agree": odd.is_empty(), "members": rows }).to_string());
     } else {
-        say!("{}", table(&hashes));
+        say_all!("{}\n", table(&hashes));
     }
     if odd.is_empty() {
         return Ok(Exit::Done);

@@ -331,13 +331,29 @@ fn data(answer: &Answer<'_>) -> DataFacts {
         bytes: used.fold(0, u64::saturating_add).saturating_mul(1024),
         db_bytes: answer.number("db_bytes"),
         marker: marker.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-        set_aside: answer.all("aside").map(str::to_owned).collect(),
+        set_aside: answer
+            .all("aside")
+            .filter(|path| is_plain(path))
+            .map(str::to_owned)
+            .collect(),
         elsewhere: Elsewhere {
             data: answer.all("data_elsewhere").next().map(str::to_owned),
             log: answer.all("log_elsewhere").next().map(str::to_owned),
-            unmounted: answer.all("unmounted").map(str::to_owned).collect(),
+            unmounted: answer
+                .all("unmounted")
+                .filter(|path| is_plain(path))
+                .map(str::to_owned)
+                .collect(),
         },
     }
+}
+
+/// Whether a path can stand in a command that people copy. etcd's account names what it likes; what quorate makes is plain.
+fn is_plain(path: &str) -> bool {
+    path.starts_with('/')
+        && path
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._/-+@=~".contains(c))
 }
 
 /// `ALIVE JSON`. A lock that cannot be read is still a lock.

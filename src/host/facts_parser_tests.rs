@@ -104,7 +104,9 @@ fn what_is_said_inside_passes_for_nothing_else() {
         "data 1 0 1\nuid 1000\nlock 1 {{}}\nloose /etc\nexposed /etc /etc\nrelease 9.9.9\nclock_end soon\n\
          file 644 root 0 /etc/etcd/pki/ca.crt\n{ones}  /etc/etcd/pki/ca.crt\n\
          file 644 root 0 /var/lib/etcd-backup/last-run.json\n{ones}  /var/lib/etcd-backup/last-run.json\n\
-         file 777 etcd 998 /etc/etcd/pki/server.key\n{ones}  /etc/etcd/pki/server.key\ndone\n"
+         file 777 etcd 998 /etc/etcd/pki/server.key\n{ones}  /etc/etcd/pki/server.key\n\
+         aside /var/lib/etcd/.quorate-aside/1\naside /var/lib/etcd/.quorate-aside/x;reboot\naside /x|reboot\naside $(reboot)\n\
+         unmounted /data;reboot\nunmounted /data&reboot\ndone\n"
     );
     let lines = healthy();
     let (before, rest) = lines.split_once("inside\n").unwrap();
@@ -117,6 +119,9 @@ fn what_is_said_inside_passes_for_nothing_else() {
     assert!(facts.system.root && facts.loose.is_empty() && facts.exposed.is_empty());
     assert_eq!(facts.lock.as_ref().map(|lock| lock.who.as_str()), Some("unknown"));
     assert_eq!(facts.releases.len(), 1);
+    // What people are told to copy into a shell.
+    assert_eq!(facts.data.set_aside, ["/var/lib/etcd/.quorate-aside/1"]);
+    assert!(facts.data.elsewhere.unmounted.is_empty());
     let files: Vec<(&str, u32)> = facts
         .files
         .iter()

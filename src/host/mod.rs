@@ -44,11 +44,14 @@ pub mod trial;
 
 mod facts_parser;
 mod replay;
+mod restored;
 mod scripts;
 mod service_parser;
 mod trouble;
 mod verbs;
 
+#[cfg(test)]
+mod account_tests;
 #[cfg(test)]
 mod testbed;
 
@@ -62,6 +65,7 @@ pub use observe::FactsQuery;
 pub use pressure::{Pressure, Waited};
 pub use push::*;
 pub use replay::RaftTail;
+pub use restored::Restored;
 pub use secrets::*;
 pub use shelf::Shelf;
 pub use traffic::Connection;

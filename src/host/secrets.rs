@@ -9,6 +9,8 @@ use std::sync::Mutex;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use super::Restored;
+
 /// Answers the questions that a login or sudo may ask. Calls may block for as long as a person types.
 pub trait SecretSource: Send + Sync {
     /// The passphrase of the private key file `key`; `None` when there is nobody to ask.
@@ -139,7 +141,10 @@ impl SecretSource for Secrets {
 /// Reads from `place`; nothing readable there is no secret.
 fn read(place: &SecretPlace, prompt: &str) -> Option<SecretString> {
     let text = match place {
-        SecretPlace::Terminal => rpassword::prompt_password(prompt).ok(),
+        SecretPlace::Terminal => {
+            let _restored = Restored::at_the_end();
+            rpassword::prompt_password(prompt).ok()
+        }
         SecretPlace::File(path) => first_line(path),
         SecretPlace::Descriptor(number) => first_line(Path::new(&format!("/dev/fd/{number}"))),
         SecretPlace::Variable(name) => std::env::var(name).ok(),

@@ -72,6 +72,11 @@ fn cause(output: &Output) -> String {
 fn hint(why: &str) -> String {
     const KNOWN: &[(&str, &str)] = &[
         (
+            "is not root's",
+            "`quorate up` takes over what an earlier version left to etcd's account; another directory is yours to give to \
+             root: `chown root DIRECTORY`",
+        ),
+        (
             "No space left on device",
             "free space on that file system (old releases, data moved aside, logs), then run the command again",
         ),

@@ -20,6 +20,8 @@
 
 mod chain;
 pub mod event;
+#[cfg(test)]
+mod hostile_tests;
 mod journal;
 mod json;
 mod lines;
@@ -44,7 +46,9 @@ pub use json::JsonLines;
 pub use lines::Lines;
 pub use recorder::Recorder;
 pub use table::{Cell, Table, Tone, terminal_width};
-pub use text::{Paint, columns_of, human_bytes, human_seconds, one_line, printable, wrapped};
+pub use text::{
+    Paint, columns_of, human_bytes, human_seconds, indented, one_line, printable, printable_lines, wrapped,
+};
 pub use tty::Tty;
 
 /// `--output`.

@@ -1,41 +1,47 @@
 //! The only way out to a person. Whatever a host, etcd, a bucket or a certificate said comes through here on its way to the
-//! terminal, and cannot steer it: of all control characters only line ends, tabs and this program's own colours are let
-//! through. That nothing in `cli` and `report` prints otherwise is held by `tests/printing.rs`.
+//! terminal, and cannot steer it, nor pass for something of ours: of all control characters only tabs, line ends in texts of
+//! several lines, and colours that this program has marked as its own are let through. That nothing in `cli` and `report` prints otherwise is held by `tests/printing.rs`.
 
 use std::fmt::{Arguments, Write as _};
 
-use super::text::steers;
+use super::text::{own_colour, own_colours, steers};
 
-/// Prints a line on standard output.
+/// Prints one line on standard output: a line end in what is said is made visible.
 macro_rules! say {
-    ($($text:tt)*) => { $crate::report::print::out(format_args!($($text)*), "\n") };
+    ($($text:tt)*) => { $crate::report::print::out(&$crate::report::print::line(format_args!($($text)*))) };
 }
 
-/// Prints on standard output; the text has its own line ends.
+/// Prints on standard output; the text has its own line ends, and nobody else's: what comes from elsewhere is in there as a
+/// cell, `printable`, or indented.
 macro_rules! say_all {
-    ($($text:tt)*) => { $crate::report::print::out(format_args!($($text)*), "") };
+    ($($text:tt)*) => { $crate::report::print::out(&::std::format!($($text)*)) };
 }
 
-/// Prints a line on standard error.
+/// Prints one line on standard error, as `say`.
 macro_rules! tell {
-    ($($text:tt)*) => { $crate::report::print::err(format_args!($($text)*), "\n") };
+    ($($text:tt)*) => { $crate::report::print::err(&$crate::report::print::line(format_args!($($text)*))) };
 }
 
-/// Prints on standard error; the text has its own line ends.
+/// Prints on standard error, as `say_all`.
 macro_rules! tell_all {
-    ($($text:tt)*) => { $crate::report::print::err(format_args!($($text)*), "") };
+    ($($text:tt)*) => { $crate::report::print::err(&::std::format!($($text)*)) };
 }
 
 pub(crate) use {say, say_all, tell, tell_all};
 
-/// For [`say`].
-pub(crate) fn out(text: Arguments<'_>, end: &str) {
-    anstream::print!("{}{end}", inert(&text.to_string()));
+/// For [`say_all`].
+pub(crate) fn out(text: &str) {
+    anstream::print!("{}", inert(text));
 }
 
-/// For [`tell`].
-pub(crate) fn err(text: Arguments<'_>, end: &str) {
-    anstream::eprint!("{}{end}", inert(&text.to_string()));
+/// For [`tell_all`].
+pub(crate) fn err(text: &str) {
+    anstream::eprint!("{}", inert(text));
+}
+
+/// For [`say`]: one line, whatever is in it.
+pub(crate) fn line(text: Arguments<'_>) -> String {
+    text.to_string().replace('\n', "\\n") + "\n"
 }
 
 /// Prints one line of JSON on standard output.
@@ -52,16 +58,21 @@ pub(crate) fn inert_json(json: &str) -> String {
     })
 }
 
-/// `text` without what could steer a terminal but colours.
+/// The colours of a text in which nothing is foreign but the operator's own inventory, as a library paints it.
+pub(crate) fn own(text: &str) -> String {
+    own_colours(text)
+}
+
+/// `text` without what could steer a terminal but colours of our own, which become those of terminals.
 pub(crate) fn inert(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\x1b') {
         out.push_str(&harmless(&rest[..at]));
-        match colour(&rest[at..]) {
-            Some(sequence) => {
-                out.push_str(sequence);
-                rest = &rest[at + sequence.len()..];
+        match own_colour(&rest[at..]) {
+            Some((parameters, length)) => {
+                let _ = write!(out, "\x1b[{parameters}m");
+                rest = &rest[at + length..];
             }
             None => {
                 out.push_str("\\u{1b}");
@@ -89,30 +100,33 @@ fn escaped(text: &str, bad: impl Fn(char) -> bool, escape: impl Fn(&mut String, 
     out
 }
 
-/// The colour (SGR) sequence that `text` begins with. 8, which conceals, is none.
-fn colour(text: &str) -> Option<&str> {
-    let parameters = text.strip_prefix("\x1b[")?;
-    let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;
-    let conceals = parameters[..end].split(';').any(|p| p.trim_start_matches('0') == "8");
-    let is_colour = parameters[end..].starts_with('m') && !conceals;
-    is_colour.then(|| &text[..2 + end + 1])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_colours_pass() {
+    fn a_line_is_one_line() {
+        let hostile = "ok\nerror: run this";
+        assert_eq!(line(format_args!("n1: {hostile}")), "n1: ok\\nerror: run this\n");
+    }
+
+    #[test]
+    fn only_our_own_colours_pass() {
         for kept in [
             "plain\n\ttext",
             "\x1b[31mred\x1b[0m",
             "\x1b[1;38;5;208mx\x1b[39m",
             "naïve 日本",
         ] {
-            assert_eq!(inert(kept), kept);
+            assert_eq!(inert(&own_colours(kept)), kept);
         }
+        assert!(inert(&own_colours("\x1b[8mhidden")).starts_with("\\u{1b}["));
         for (steers, shown) in [
+            ("\x1b[32mhealthy\x1b[0m", "\\u{1b}[32mhealthy\\u{1b}[0m"),
+            (
+                "\x1b[1234567890123456789;32mhealthy",
+                "\\u{1b}[1234567890123456789;32mhealthy",
+            ),
             ("\x1b[2Jx", "\\u{1b}[2Jx"),
             ("\x1b]0;title\x07", "\\u{1b}]0;title\\u{7}"),
             ("\x1b[8mhidden", "\\u{1b}[8mhidden"),

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::journal::without_stack_traces;
 use super::lines::place;
 use super::text::one_line;
-use super::{Event, Paint, ProbeReport, human_seconds, likely_cause, printable};
+use super::{Event, Paint, ProbeReport, human_seconds, likely_cause, printable_lines};
 use crate::inventory::NodeName;
 
 /// Journal lines shown with a failed step.
@@ -150,7 +150,7 @@ impl Failure {
             format!(": {}", one_line(&self.what))
         };
         line(paint.bad(&format!("{place}{what}")) + &paint.dim(&format!("  (step {})", self.step)));
-        for (i, part) in printable(&self.error).lines().enumerate() {
+        for (i, part) in printable_lines(&self.error).lines().enumerate() {
             line(format!("  {}{part}", if i == 0 { "error: " } else { "  " }));
         }
         let cause = likely_cause(&self.journal);

@@ -2,7 +2,7 @@
 
 use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, presets};
 
-use super::text::{Paint, columns_of, one_line, wrapped};
+use super::text::{Paint, columns_of, one_line, own_colours, wrapped};
 
 /// What a cell's value means; shown as colour where there is colour, so never the only place where it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -190,7 +190,8 @@ impl Table {
                 }
             }
         }
-        table.trim_fmt()
+        // Cells have no colours: all that are here are ours.
+        own_colours(&table.trim_fmt())
     }
 
     /// Each row as a block: the first cell, and below it what the others have to say.

@@ -1,6 +1,9 @@
 //! Numbers and marks as people read them.
 
+use std::collections::hash_map::RandomState;
 use std::env;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::LazyLock;
 
 use owo_colors::Style;
 
@@ -38,8 +41,15 @@ pub(super) fn steers(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// `text` with every control character but line ends made visible: what a host sends must not steer the terminal.
+/// `text` on one line, with every control character made visible: what a host sends must not steer the terminal, nor end a
+/// line and begin another that looks like one of ours.
 pub fn printable(text: &str) -> String {
+    printable_lines(text).replace('\n', "\\n")
+}
+
+/// `text` with every control character but line ends made visible: for sentences of ours that may have several lines. Who
+/// prints them indents all but the first ([`wrapped`], [`indented`]), so that none passes for a line of its own.
+pub fn printable_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -50,6 +60,29 @@ pub fn printable(text: &str) -> String {
         }
     }
     out
+}
+
+/// [`printable_lines`], all but the first indented by `indent`.
+pub fn indented(text: &str, indent: usize) -> String {
+    printable_lines(text.trim_end_matches('\n')).replace('\n', &format!("\n{}", " ".repeat(indent)))
+}
+
+/// This program's own colours carry a number that is new for every run: whoever sends a text with colours does not know it
+/// (`print::inert`).
+static OWN: LazyLock<String> = LazyLock::new(|| format!("\x1b[{};", RandomState::new().build_hasher().finish()));
+
+/// Marks the colours in a text of this program's, which holds nothing of anybody else's, as its own.
+pub(super) fn own_colours(text: &str) -> String {
+    text.replace("\x1b[", &OWN)
+}
+
+/// The parameters of the colour sequence of our own that `text` begins with, and how long it is. 8, which conceals, is none.
+pub(super) fn own_colour(text: &str) -> Option<(&str, usize)> {
+    let parameters = text.strip_prefix(OWN.as_str())?;
+    let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    let conceals = parameters[..end].split(';').any(|p| p.trim_start_matches('0') == "8");
+    let is_colour = parameters[end..].starts_with('m') && !conceals;
+    is_colour.then(|| (&parameters[..end], OWN.len() + end + 1))
 }
 
 /// `text` with its lines broken between words at `width` columns, every line but the first of each indented by
@@ -203,7 +236,8 @@ impl Paint {
 
     fn with(self, style: Style, text: &str) -> String {
         if self.colour && !text.is_empty() {
-            style.style(text).to_string()
+            let painted = own_colours(&style.style('\0').to_string());
+            painted.replace('\0', text)
         } else {
             text.to_owned()
         }
@@ -227,7 +261,7 @@ mod tests {
 
     #[test]
     fn long_lines_break_between_words_and_colours_take_no_room() {
-        let red = "\u{1b}[31merror:\u{1b}[0m";
+        let red = own_colours("\u{1b}[31merror:\u{1b}[0m");
         assert_eq!(
             wrapped(&format!("{red} one two three four five six"), 25, 7),
             format!("{red} one two three four\n       five six\n")
@@ -250,7 +284,8 @@ mod tests {
 
     #[test]
     fn a_host_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\r\tc\n"), "a\\u{1b}[2Jb\\r    c\n");
+        assert_eq!(printable("a\x1b[2Jb\r\tc\nd"), "a\\u{1b}[2Jb\\r    c\\nd");
+        assert_eq!(indented("a\nb\x1b\n", 4), "a\n    b\\u{1b}");
         assert_eq!(one_line("outer\n  inner\n\n"), "outer; inner");
         assert_eq!(Paint::PLAIN.cut("abcdef", 4), "a...");
         assert_eq!(Paint::PLAIN.cut("abcdef", 2), "..");

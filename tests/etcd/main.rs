@@ -6,6 +6,7 @@ mod auth;
 mod calls;
 mod certs;
 mod cluster;
+mod hostile;
 mod members;
 mod options;
 mod ports;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::harness::{Host, Lab, Outcome, current, plain_inventory, thorough};
+use crate::harness::{Host, Lab, Outcome, current, plain_inventory, release, thorough};
 
 /// What the one who took the member over does, as its account and with no capability, outside of the unit's sandbox even:
 /// wherever its account may write (and in the places that quorate uses, should they be open to it) it puts a link to root's
@@ -29,7 +29,7 @@ release_at() {
     if [ -e "$1.was" ]; then mv -T "$1.was" "$1" 2>/dev/null || rm -rf "$1.was"; fi
 }
 each() {
-    for dir in /var/lib/etcd /var/lib/etcd.quorate-aside; do
+    for dir in /var/lib/etcd /var/lib/etcd.quorate-aside /var/lib/etcd-wal /var/lib/etcd-wal.quorate-aside; do
         for name in .quorate-work .quorate-work/out .quorate-work/data .quorate-work/snapshot.db .quorate-work/marker \
             .quorate-aside .quorate-aside/restore .quorate-aside/restore/etcdutl .quorate-gauge ..quorate-cluster.quorate-new; do
             "$1" "$dir/$name"
@@ -37,7 +37,8 @@ each() {
     done
     for path in /etc/etcd/pki/.ca.crt.*quorate-new /etc/etcd/etcd-backup /etc/etcd/etcd-backup/identity \
         /opt/quorate/etcd/*/etcdutl /opt/quorate/etcd/.restore-etcd/etcdutl /var/lib/etcd-backup/work \
-        /var/lib/etcd.quorate-aside/*; do
+        /var/lib/etcd.quorate-aside/* /var/lib/etcd-wal.quorate-aside/* /etc/etcd/etcd-config.yml.down \
+        /etc/etcd/.etcd-config.yml.previous /run/quorate/* /opt/quorate/etcd/.*quorate-new; do
         "$1" "$path"
     done
     [ "$mode" = loud ] || return 0
@@ -65,24 +66,31 @@ const CANARY: &str = "mkdir -m 0755 /srv/canary /srv/canary/member /srv/canary/s
      echo db >/srv/canary/member/db && echo '#!/bin/sh' >/srv/canary/etcdutl && chmod 0755 /srv/canary/etcdutl && \
      ln -s /etc /srv/canary/etc";
 
-/// All that is not the member's: kind, mode, owner, where links lead; what is in it, except where quorate is at work.
+/// All that is not the member's: kind, mode, owner, where links lead, and what is in it, which the time of the last change tells
+/// that nobody can set; except where quorate and systemd are at work.
 const ELSEWHERE: &str = r"
-find /srv /etc /opt /root /usr/local /run/quorate* /var/lib -xdev \( -path '/var/lib/etcd' -o -path '/var/lib/etcd-backup' \
-    -o -path '/run/quorate-etcd' -o -path '/var/lib/systemd' -o -path '/etc/etcd' -o -path '/opt/quorate' \
-    -o -path '/etc/systemd/system' -o -path '/run/quorate' -o -path '/var/lib/etcd.quorate-aside/*' \
-    -o -path '/root/.*' \) -prune -o -printf '%p %y %m %U:%G %l\n' 2>/dev/null
-find /srv /etc -xdev \( -path /etc/etcd -o -path /etc/systemd/system \) -prune -o -type f -exec sha256sum {} +
+where='/srv /etc /opt /root /usr/local /var/lib /run'
+busy='-path /var/lib/etcd -o -path /var/lib/etcd-wal -o -path /var/lib/etcd-backup -o -path /run/quorate-etcd -o -path /run/quorate
+    -o -path /var/lib/systemd -o -path /etc/etcd -o -path /opt/quorate -o -path /etc/systemd/system
+    -o -path /var/lib/etcd.quorate-aside -o -path /var/lib/etcd-wal.quorate-aside
+    -o -path /run/systemd -o -path /run/log -o -path /run/user -o -path /run/udev -o -path /run/dbus -o -path /run/credentials
+    -o -path /run/utmp -o -path /run/sshd.pid -o -path /run/motd.dynamic -o -path /run/lock -o -path /run/sudo -o -path /run/taken-over.sh'
+set -f
+find $where -xdev \( $busy \) -prune -o -printf '%p %y %m %U:%G %l\n' 2>/dev/null
+find $where -xdev \( $busy -o -path /srv \) -prune -o -type f -printf '%p %s %i %C@\n' 2>/dev/null
+find /srv /etc -xdev \( $busy \) -prune -o -type f -exec sha256sum {} + 2>/dev/null
 ";
 
 /// What lies in directories of root's that quorate works in and belongs to somebody else, or can be written by others.
 const NOT_ROOTS: &str = r"
 find /etc/etcd /opt/quorate /etc/systemd/system /run/quorate -xdev ! -type l \( ! -user root -o -perm /022 \) -printf '%p %m %U:%G\n'
-find /var/lib/etcd.quorate-aside -maxdepth 0 ! -user root -printf '%p %m %U:%G\n' 2>/dev/null
+find /var/lib/etcd.quorate-aside /var/lib/etcd-wal.quorate-aside -maxdepth 0 ! -user root -printf '%p %m %U:%G\n' 2>/dev/null
 true
 ";
 
 struct Scene {
     lab: Lab,
+    members: usize,
     before: Vec<BTreeSet<String>>,
 }
 
@@ -95,15 +103,20 @@ impl Scene {
         lab.host("n3")
             .sh("mkdir /var/lib/etcd && mount -t tmpfs -o mode=0755 tmpfs /var/lib/etcd");
         lab.quorate(&["up", "--yes"]).ok();
+        Self::of(lab, 3)
+    }
+
+    /// A cluster of so many members on the first hosts.
+    fn of(lab: Lab, members: usize) -> Self {
         for host in lab.hosts() {
             host.sh(CANARY);
         }
         let before = lab.hosts().iter().map(elsewhere).collect();
-        Self { lab, before }
+        Self { lab, members, before }
     }
 
     fn members(&self) -> impl Iterator<Item = &Host> {
-        self.lab.hosts()[..3].iter()
+        self.lab.hosts()[..self.members].iter()
     }
 
     /// The members are taken over.
@@ -126,7 +139,9 @@ impl Scene {
                 "it did nothing: {rounds}"
             );
             host.sh(
-                "cd /var/lib/etcd && rm -rf .quorate-work* .quorate-aside* .quorate-gauge* ..quorate-cluster* *.was; \
+                "for dir in /var/lib/etcd-wal /var/lib/etcd; do \
+                     cd $dir || continue; rm -rf .quorate-work* .quorate-aside* .quorate-gauge* ..quorate-cluster* *.was; \
+                 done; \
                  for path in .quorate-cluster member member/snap/db; do \
                      if [ -e $path.was ]; then rm -rf $path && mv -T $path.was $path; fi; \
                      if [ -L $path ] || [ -p $path ]; then rm -f $path; fi; \
@@ -243,6 +258,48 @@ fn a_member_that_is_taken_over_gets_nothing_that_is_not_its_own() {
     scene.under_attack(&["status"]);
 }
 
+/// Everything else that changes a cluster, on one host with the log in a directory of its own.
+#[test]
+fn it_gets_nothing_either_while_its_cluster_is_upgraded_rotated_stopped_and_kept() {
+    let (old, new) = (release("3.5"), current());
+    let lab = Lab::start(1);
+    lab.inventory(|hosts| {
+        let plain = plain_inventory(&old, hosts);
+        plain.replace("hosts:", "  paths: {wal: /var/lib/etcd-wal}\nhosts:")
+    });
+    lab.quorate(&["trust", "--yes"]).ok();
+    lab.quorate(&["up", "--yes"]).ok();
+    let scene = Scene::of(lab, 1);
+    let backup = scene
+        .lab
+        .quorate(&["--output", "json", "backup", "create"])
+        .ok()
+        .events_of("backup");
+    let backup = backup[0]["file"].as_str().expect("a path").to_owned();
+    let restore = ["restore", &backup, "--yes", "--accept-data-loss", "--accept-outage"];
+    scene.take_over("quiet");
+    let mut failed = Vec::new();
+    for arguments in [
+        &["upgrade", "--to", &new, "--yes", "--accept-outage"][..],
+        &["maintain", "n1", "--stop", "--yes", "--accept-outage"],
+        &["maintain", "n1", "--done", "--yes"],
+        &["stop", "--yes", "--accept-outage"],
+        &["start", "--yes"],
+        &["defrag", "--yes", "--accept-outage"],
+        &["pki", "rotate-ca", "--yes", "--accept-outage"],
+        &["ctl", "--", "put", "a", "b"],
+        &["downgrade", "--to", &old, "--yes", "--accept-outage"],
+        &restore,
+    ] {
+        if scene.under_attack(arguments).status != Some(0) {
+            failed.push(arguments[0]);
+        }
+    }
+    assert!(failed.len() <= 3, "not much was tried: {failed:?} failed");
+    scene.free();
+    scene.lab.quorate(&restore).ok();
+}
+
 /// Gives to etcd's account what earlier versions gave to it.
 const EARLIER: &str = "
     find /etc/etcd/pki -type d -exec chmod 0755 {} + && find /etc/etcd/pki -type f -exec chmod 0644 {} + &&
@@ -261,6 +318,22 @@ fn a_cluster_of_an_earlier_version_moves_without_a_restart() {
     host.sh(EARLIER);
     let before = lab.pids();
     let certificate = host.sh("sha256sum /etc/etcd/pki/server.crt /etc/etcd/pki/server.key");
+
+    // Nobody puts anything there before.
+    lab.edit(
+        "hosts:",
+        "backup:\n  schedule: daily\n  to: /var/lib/etcd-backup/kept\nhosts:",
+    );
+    let there = || {
+        host.sh("find /etc/etcd /etc/systemd/system /opt/quorate /var/lib/etcd-backup -printf '%p %C@\\n' 2>&1 | sort")
+    };
+    let untouched = there();
+    lab.quorate(&["backup", "schedule", "--yes"]).code(4).says(&[
+        "/etc/etcd/etcd-backup",
+        "is not root's",
+        "run `quorate up` first",
+    ]);
+    assert_eq!(there(), untouched);
 
     let plan = lab.quorate(&["plan"]).code(10).stdout;
     let owner = "make root the owner of /etc/etcd/pki, /etc/etcd/etcd-backup, /var/lib/etcd.quorate-aside";

@@ -32,7 +32,7 @@ for attempt in 1 2 3; do
   printf '%s' "$prompt" >&2
   IFS= read -r line || break
   printf '%s\n' "$line" >> DIR/attempts
-  [ "$line" = "it's a \$(secret)" ] && exec "$@"
+  [ "$line" = "$(cat DIR/right)" ] && exec "$@"
   echo 'Sorry, try again.' >&2
 done
 echo "sudo: $attempt incorrect password attempts" >&2
@@ -51,6 +51,7 @@ fn server(mode: &str) -> Server {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     std::fs::write(server.path("mode"), mode).unwrap();
+    std::fs::write(server.path("right"), PASSWORD).unwrap();
     server
 }
 
@@ -118,6 +119,61 @@ async fn the_password_goes_to_sudo_and_the_data_to_the_script() {
         format!("{PASSWORD}\n").repeat(3),
         "tried once, then used twice"
     );
+}
+
+/// Characters that shells, printf, sudo's prompt and regular expressions make something of.
+const ODD: [&str; 7] = [
+    r#"a;b&c$(x)'"\`  |<>*?[]{}!#~%s%n$HOME"#,
+    "  blanks before, within  and behind  ",
+    "Grüße, 日本 \u{202e}",
+    "\\n\\0134\\",
+    "-n",
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "\t",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_password_is_made_of_it_arrives_or_is_refused_with_the_reason() {
+    let server = server("password");
+    for password in ODD {
+        std::fs::write(server.path("right"), password).unwrap();
+        let secrets = Arc::new(Given {
+            sudo: Some(password),
+            ..Given::default()
+        });
+        let host = login(&server, Sudo::Always, &secrets).await;
+        let output = within(30, host.run(&script("cat", &[]), stdin("data"))).await;
+        assert_eq!(
+            output.unwrap_or_else(|error| panic!("{password:?}: {error}")).stdout,
+            b"data"
+        );
+
+        std::fs::write(server.path("right"), "another").unwrap();
+        let host = login(&server, Sudo::Always, &secrets).await;
+        let error = within(30, run(&host, "true", &[])).await.unwrap_err();
+        let shown = format!("{error} {:?}", error.hint());
+        assert!(shown.contains("did not accept"), "{shown}");
+        assert!(password.len() < 3 || !shown.contains(password.trim()), "{shown}");
+    }
+    let long: &'static str = "x".repeat(512).leak();
+    for (password, why) in [
+        ("two\nlines", "line break"),
+        ("a\0b", "NUL"),
+        (long, "longer than 511 bytes"),
+    ] {
+        let _ = std::fs::remove_file(server.path("attempts"));
+        let secrets = Arc::new(Given {
+            sudo: Some(password),
+            ..Given::default()
+        });
+        let host = login(&server, Sudo::Always, &secrets).await;
+        let error = within(30, run(&host, "true", &[])).await.unwrap_err();
+        assert!(
+            matches!(&error, HostError::Sudo { why: said, .. } if said.contains(why)),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("lines") && attempts(&server).is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,8 +342,19 @@ async fn the_real_sudo_takes_the_password_and_passes_the_data_on() {
         return;
     }
     assert!(std::path::Path::new("/usr/bin/sudo").exists(), "install sudo");
-    // The hash of `sesame open'$(id)`.
-    let hash = "$6$quoratetest$zu7RTx9vQlYM49Wcn/XbYARdMKPQ4fY.Zj9HaQunukFMqhetoccTiMDJq.8nuvtxcy4QTPdCEgi3F/pDz9JE0/";
+    for password in ["sesame open'$(id)"].into_iter().chain(ODD) {
+        real_sudo(password).await;
+    }
+}
+
+async fn real_sudo(password: &'static str) {
+    let mut hash = std::process::Command::new("openssl");
+    let hash = hash
+        .args(["passwd", "-6", "-salt", "quoratetest", "--", password])
+        .output()
+        .unwrap();
+    let hash = String::from_utf8(hash.stdout).unwrap();
+    let hash = hash.trim();
     let wrapper = format!(
         r#"chmod 755 DIR && mkdir DIR/etc && cd DIR/etc && cp /etc/passwd /etc/shadow /etc/group . &&
         echo 'quorate-op:x:64321:64321::/:/bin/sh' >> passwd && echo 'quorate-op:x:64321:' >> group &&
@@ -308,16 +375,16 @@ async fn the_real_sudo_takes_the_password_and_passes_the_data_on() {
         ..server.target()
     };
     let secrets = Arc::new(Given {
-        sudo: Some("sesame open'$(id)"),
+        sudo: Some(password),
         ..Given::default()
     });
     let host = connect(&node(), &target, &server.operator(), secrets).await;
-    let host = host.unwrap_or_else(|error| panic!("{error}\n{}", server.log()));
+    let host = host.unwrap_or_else(|error| panic!("{password:?}: {error}\n{}", server.log()));
     let data = vec![b'x'; 5 << 20];
     let counting = script("id -u; wc -c; printf '%s' \"$1\"; exit 9", &["a 'b'"]);
     let output = within(60, host.run(&counting, stdin(data)))
         .await
-        .unwrap_or_else(|error| panic!("{error}\n{}", server.log()));
+        .unwrap_or_else(|error| panic!("{password:?}: {error}\n{}", server.log()));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n5242880\na 'b'");
     assert_eq!(output.status, Some(9));
     let endless = Box::pin(tokio::io::repeat(7));

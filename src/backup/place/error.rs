@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::bounds::Exceeded;
+
 /// Why a backup could not be put somewhere, or be read there.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -20,6 +22,9 @@ pub enum PlaceError {
     /// Somebody has filled it.
     #[error("there are {files} files with the name of a backup; the limit is {most}")]
     Crowded { files: usize, most: usize },
+    /// Many answers, each of them slow.
+    #[error("reading the first lines of what is there: {exceeded}")]
+    Slow { exceeded: Exceeded },
     /// A file of that name is there.
     #[error("{place} already has {name}")]
     Exists { place: String, name: String },
@@ -52,6 +57,7 @@ impl PlaceError {
                  credentials"
             }
             PlaceError::Crowded { .. } => "find out who put them there, and delete what is no backup of yours",
+            PlaceError::Slow { .. } => "the place is slow, or has too many files: look at it, or use another prefix",
             PlaceError::Exists { .. } => "backups are never overwritten",
             PlaceError::Missing { .. } => "see `quorate backup list --at PLACE`",
             PlaceError::Short { .. } => "it does not count as a backup there: run this again",

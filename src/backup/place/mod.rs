@@ -13,9 +13,13 @@ mod error;
 mod store;
 
 use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 pub use error::PlaceError;
 pub use store::{Limits, StorePlace};
@@ -25,6 +29,7 @@ use super::manifest::Manifest;
 use super::retention::Candidate;
 use super::source::manifest_of;
 use super::trust::{Standing, Trust};
+use crate::bounds::Exceeded;
 use crate::inventory::ClusterName;
 pub use crate::inventory::{BackupPlace as Address, RemoteDirectory};
 
@@ -98,7 +103,23 @@ pub trait Place: Send + Sync {
 /// The first lines of so many files are read: one an hour for eleven years.
 const MOST_FILES: usize = 100_000;
 
-/// The backups of a cluster in a place, newest first.
+/// First lines that are read at the same time.
+const AT_ONCE: usize = 4;
+
+/// How long all of them may take.
+const LONGEST: Duration = Duration::from_secs(1800);
+
+/// What is in a place.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The cluster's backups, newest first.
+    pub kept: Vec<Kept>,
+    /// Files with the name of a backup whose first line cannot be read now, and why: each may be one, or not. What is known of
+    /// the others does not depend on them.
+    pub unreadable: Vec<(Stored, PlaceError)>,
+}
+
+/// The backups of a cluster in a place.
 ///
 /// # Errors
 /// When the place cannot be inspected.
@@ -107,39 +128,57 @@ pub async fn backups(
     cluster: &ClusterName,
     trust: &Trust,
     now: Timestamp,
-) -> Result<Vec<Kept>, PlaceError> {
-    let found = place.list().await?;
+) -> Result<Listing, PlaceError> {
+    timeout(LONGEST, all(place, cluster, trust, now))
+        .await
+        .unwrap_or(Err(PlaceError::Slow {
+            exceeded: Exceeded::Time(LONGEST),
+        }))
+}
+
+async fn all(place: &dyn Place, cluster: &ClusterName, trust: &Trust, now: Timestamp) -> Result<Listing, PlaceError> {
+    let mut found = place.list().await?;
     if found.len() > MOST_FILES {
         return Err(PlaceError::Crowded {
             files: found.len(),
             most: MOST_FILES,
         });
     }
-    let mut kept = Vec::new();
-    for file in found {
-        // Nothing was ever written into it, and there is nothing to read.
-        if file.bytes == 0 {
-            continue;
-        }
-        let head = match place.begins(&file.name, HEAD as u64).await {
+    // Into those nothing was ever written, and there is nothing to read.
+    found.retain(|file| file.bytes > 0);
+    let heads = stream::iter(found).map(|file| async move {
+        let head = place.begins(&file.name, HEAD as u64).await;
+        (file, head)
+    });
+    let mut heads = pin!(heads.buffered(AT_ONCE));
+    let mut listing = Listing::default();
+    while let Some((file, head)) = heads.next().await {
+        let head = match head {
             Ok(head) => head,
-            // Somebody deletes old ones at this moment.
-            Err(_) if !place.list().await?.contains(&file) => continue,
-            Err(error) => return Err(error),
+            Err(error) => {
+                listing.unreadable.push((file, error));
+                continue;
+            }
         };
         // Something else under the name of a backup is not ours to list, nor to delete.
         if let Ok(described) = manifest_of(Path::new(&file.name), &head)
             && described.manifest.cluster == *cluster
         {
-            kept.push(Kept {
+            listing.kept.push(Kept {
                 standing: described.standing(file.bytes, trust, now),
                 manifest: described.manifest,
                 file,
             });
         }
     }
+    if !listing.unreadable.is_empty() {
+        // Somebody deletes old ones at this moment.
+        let left = place.list().await?;
+        listing.unreadable.retain(|(file, _)| left.contains(file));
+    }
+    let kept = &mut listing.kept;
     kept.sort_by(|a, b| (b.manifest.taken_at, &b.file.name).cmp(&(a.manifest.taken_at, &a.file.name)));
-    Ok(kept)
+    Ok(listing)
 }
 
 /// Whether a name is that of a sealed backup: only such ones leave this machine. Names that a place, a shell or a URL may read

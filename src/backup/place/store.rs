@@ -1,11 +1,14 @@
 //! Directories and S3-compatible storage, through the crate `object_store`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
@@ -17,7 +20,10 @@ use super::credentials;
 use super::error::PlaceError;
 use super::{Address, Place, Progress, Stored, is_sealed_name};
 use crate::backup::LARGEST_BACKUP;
-use crate::bounds::{Exceeded, Pace};
+use crate::bounds::{self, Exceeded, Pace};
+
+/// Bytes as they come.
+type Content<'a> = BoxStream<'a, Result<Bytes, PlaceError>>;
 
 /// Bytes sent at a time; S3 takes no less than 5 MiB for a part, and at most 10000 of them.
 const PART: usize = 8 << 20;
@@ -162,6 +168,57 @@ impl StorePlace {
         }
     }
 
+    /// The content of a file, or the first bytes of it, and how long it is in all.
+    async fn content(&self, name: &str, first: Option<u64>) -> Result<(Content<'_>, u64), PlaceError> {
+        if let Some(directory) = &self.directory {
+            return self.content_of(&directory.join(name), name, first);
+        }
+        let name = name.to_owned();
+        let range = GetOptions::new().with_range(first.map(|bytes| 0..bytes));
+        let answer = self.store.get_opts(&self.key(&name), range).await;
+        let answer = answer.map_err(|error| self.failed("reading", &name, &error))?;
+        let size = answer.meta.size;
+        let pieces = answer
+            .into_stream()
+            .map(move |piece| piece.map_err(|error| self.failed("reading", &name, &error)));
+        Ok((pieces.boxed(), size))
+    }
+
+    /// The same of a directory here: not by a name that may lead to a pipe by now.
+    fn content_of(&self, path: &Path, name: &str, first: Option<u64>) -> Result<(Content<'_>, u64), PlaceError> {
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => PlaceError::Missing {
+                place: self.label.clone(),
+                name: name.to_owned(),
+            },
+            _ => PlaceError::Refused {
+                place: self.label.clone(),
+                operation: "reading",
+                why: format!("{name}: {error}"),
+            },
+        };
+        let file = bounds::open(path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        let file = File::from_std(file).take(first.unwrap_or(u64::MAX));
+        let (label, name) = (self.label.clone(), name.to_owned());
+        let pieces = stream::try_unfold(file, move |mut file| {
+            let (label, name) = (label.clone(), name.clone());
+            async move {
+                let mut piece = BytesMut::with_capacity(1 << 20);
+                match file.read_buf(&mut piece).await {
+                    Ok(0) => Ok(None),
+                    Ok(_) => Ok(Some((piece.freeze(), file))),
+                    Err(error) => Err(PlaceError::Refused {
+                        place: label,
+                        operation: "reading",
+                        why: format!("{name}: {error}"),
+                    }),
+                }
+            }
+        });
+        Ok((pieces.boxed(), size))
+    }
+
     async fn send(&self, file: &Path, name: &str, size: u64, progress: Progress<'_>) -> Result<(), PlaceError> {
         let local = |source| PlaceError::Local {
             path: file.to_owned(),
@@ -247,17 +304,12 @@ impl Place for StorePlace {
     }
 
     async fn begins(&self, name: &str, bytes: u64) -> Result<Vec<u8>, PlaceError> {
-        let failed = |error: Error| self.failed("reading", name, &error);
-        let range = GetOptions::new().with_range(Some(0..bytes));
-        let answer = self.store.get_opts(&self.key(name), range).await.map_err(failed)?;
-        let (mut stream, mut pace, mut read) = (answer.into_stream(), Pace::new(bytes), Vec::new());
-        while let Some(piece) = pace
-            .wait(stream.next())
-            .await
-            .map_err(|over| self.passed("reading", over))?
-        {
-            let piece = piece.map_err(failed)?;
-            pace.count(piece.len()).map_err(|over| self.passed("reading", over))?;
+        let (mut stream, size) = self.content(name, Some(bytes)).await?;
+        let (mut pace, mut read) = (Pace::new(bytes.min(size)), Vec::new());
+        let over = |exceeded| self.passed("reading", exceeded);
+        while let Some(piece) = pace.wait(stream.next()).await.map_err(over)? {
+            let piece = piece?;
+            pace.count(piece.len()).map_err(over)?;
             read.extend_from_slice(&piece);
         }
         Ok(read)
@@ -268,9 +320,7 @@ impl Place for StorePlace {
             path: to.to_owned(),
             source,
         };
-        let failed = |error: Error| self.failed("reading", name, &error);
-        let answer = self.store.get(&self.key(name)).await.map_err(failed)?;
-        let size = answer.meta.size;
+        let (mut stream, size) = self.content(name, None).await?;
         let mut output = File::options()
             .write(true)
             .create_new(true)
@@ -279,10 +329,10 @@ impl Place for StorePlace {
             .await
             .map_err(local)?;
         let over = |exceeded| self.passed("reading", exceeded);
-        let (mut stream, mut pace) = (answer.into_stream(), Pace::new(LARGEST_BACKUP));
+        let mut pace = Pace::new(LARGEST_BACKUP);
         pace.hold_to(size);
         while let Some(chunk) = pace.wait(stream.next()).await.map_err(over)? {
-            let chunk = chunk.map_err(failed)?;
+            let chunk = chunk?;
             pace.count(chunk.len()).map_err(over)?;
             output.write_all(&chunk).await.map_err(local)?;
             progress(pace.came(), Some(size));

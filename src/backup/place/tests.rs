@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::backup::Source;
 
 fn quiet(_: u64, _: Option<u64>) {}
 
@@ -101,8 +102,108 @@ async fn a_backup_that_goes_while_it_is_listed_is_left_out() {
     assert!(
         backups(&place, &cluster, &Trust::default(), Timestamp::now())
             .await
-            .unwrap()
-            .is_empty()
+            .is_ok_and(|listing| listing.kept.is_empty() && listing.unreadable.is_empty())
     );
     assert!(place.list().await.unwrap().is_empty());
+}
+
+/// One that cannot be read does not hide the others, and a pipe that appears after the look is not waited for.
+#[tokio::test]
+async fn what_cannot_be_read_is_told_beside_what_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = StorePlace::directory(dir.path()).unwrap();
+    let good = include_bytes!("../testdata/unsigned-1.qbackup");
+    for name in ["a.qbackup", "m.qbackup", "z.qbackup"] {
+        fs::write(dir.path().join(name), good).unwrap();
+    }
+    /// Exchanges one for a pipe as soon as it has been listed.
+    struct Piped(StorePlace, std::path::PathBuf);
+    #[async_trait]
+    impl Place for Piped {
+        async fn put(&self, file: &Path, name: &str, progress: Progress<'_>) -> Result<(), PlaceError> {
+            self.0.put(file, name, progress).await
+        }
+        async fn list(&self) -> Result<Vec<Stored>, PlaceError> {
+            let mut listed = self.0.list().await?;
+            let bytes = listed[0].bytes;
+            if fs::metadata(&self.1).unwrap().is_file() {
+                fs::remove_file(&self.1).unwrap();
+                assert!(
+                    std::process::Command::new("mkfifo")
+                        .arg(&self.1)
+                        .status()
+                        .unwrap()
+                        .success()
+                );
+            } else {
+                listed.push(Stored {
+                    name: "m.qbackup".into(),
+                    bytes,
+                });
+            }
+            Ok(listed)
+        }
+        async fn begins(&self, name: &str, bytes: u64) -> Result<Vec<u8>, PlaceError> {
+            self.0.begins(name, bytes).await
+        }
+        async fn get(&self, name: &str, to: &Path, progress: Progress<'_>) -> Result<(), PlaceError> {
+            self.0.get(name, to, progress).await
+        }
+        async fn delete(&self, name: &str) -> Result<(), PlaceError> {
+            self.0.delete(name).await
+        }
+    }
+    let cluster = Source::open(&dir.path().join("a.qbackup"))
+        .unwrap()
+        .manifest()
+        .unwrap()
+        .cluster
+        .clone();
+    let place = Piped(place, dir.path().join("m.qbackup"));
+    let listing = backups(&place, &cluster, &Trust::default(), Timestamp::now())
+        .await
+        .unwrap();
+    let names: Vec<_> = listing.kept.iter().map(|kept| kept.file.name.as_str()).collect();
+    assert_eq!(names, ["z.qbackup", "a.qbackup"]);
+    assert_eq!(listing.unreadable[0].0.name, "m.qbackup");
+    let why = listing.unreadable[0].1.to_string();
+    assert!(why.contains("not a file"), "{why}");
+    let got = place.get("m.qbackup", &dir.path().join("x"), &quiet).await;
+    assert!(got.unwrap_err().to_string().contains("not a file"));
+}
+
+/// A place with many files whose every answer is slow.
+#[tokio::test(start_paused = true)]
+async fn a_place_in_which_everything_is_slow_is_given_up() {
+    struct Slow;
+    #[async_trait]
+    impl Place for Slow {
+        async fn put(&self, _: &Path, _: &str, _: Progress<'_>) -> Result<(), PlaceError> {
+            unreachable!()
+        }
+        async fn list(&self) -> Result<Vec<Stored>, PlaceError> {
+            let named = |n: usize| Stored {
+                name: format!("{n}.qbackup"),
+                bytes: 9,
+            };
+            Ok((0..5000).map(named).collect())
+        }
+        async fn begins(&self, _: &str, _: u64) -> Result<Vec<u8>, PlaceError> {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            Ok(Vec::new())
+        }
+        async fn get(&self, _: &str, _: &Path, _: Progress<'_>) -> Result<(), PlaceError> {
+            unreachable!()
+        }
+        async fn delete(&self, _: &str) -> Result<(), PlaceError> {
+            unreachable!()
+        }
+    }
+    let cluster = "prod-a".parse().unwrap();
+    let begun = tokio::time::Instant::now();
+    let error = backups(&Slow, &cluster, &Trust::default(), Timestamp::now())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("did not end within 1800 s"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(1830));
 }

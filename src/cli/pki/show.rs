@@ -15,7 +15,7 @@ use crate::pki::{
     AuditContext, CaStatus, CertFacts, Certificate, IssuedRecord, LeafSpec, Stage, audit, must_reissue, peer_spec,
     server_spec,
 };
-use crate::report::print::say;
+use crate::report::print::{say, say_all};
 use crate::report::{Cell, Paint, Table, Tone, one_line, printable, terminal_width};
 
 /// As much as the clocks may differ, see `preflight`.
@@ -351,7 +351,7 @@ fn print(overview: &Overview) {
             state,
         ]);
     }
-    say!("{}", table.render(terminal_width(), true));
+    say_all!("{}\n", table.render(terminal_width(), true));
     for problem in &overview.problems {
         say!("{} {}", paint.bad("!"), printable(problem));
     }

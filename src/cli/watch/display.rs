@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use super::lines::{change, clip};
+use crate::host::Restored;
 use crate::report::print::inert;
 use crate::report::{Event, Lines, Reporter, wrapped};
 
@@ -28,8 +29,8 @@ struct State {
     ended: bool,
     shown: Vec<String>,
     size: (u16, u16),
-    /// How the terminal was.
-    modes: Option<Termios>,
+    /// How the terminal was, and who says so when this program is killed.
+    modes: Option<(Termios, Restored)>,
     held: Vec<Event>,
 }
 
@@ -106,6 +107,7 @@ impl Display {
             return;
         }
         if let Ok(modes) = tcgetattr(stdin()) {
+            let restored = Restored::at_the_end();
             let mut ours = modes.clone();
             // Keys come one by one and are not shown; Ctrl-C still interrupts, and a screen cannot be put to sleep.
             ours.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
@@ -113,7 +115,7 @@ impl Display {
             ours.special_codes[SpecialCodeIndex::VTIME] = 0;
             ours.special_codes[SpecialCodeIndex::VSUSP] = 0;
             if tcsetattr(stdin(), OptionalActions::Now, &ours).is_ok() {
-                state.modes = Some(modes);
+                state.modes = Some((modes, restored));
             }
         }
         self.write("\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J");
@@ -128,7 +130,7 @@ impl Display {
             false => self.write(&change(&state.shown, &[])),
         }
         state.shown.clear();
-        if let Some(modes) = state.modes.take() {
+        if let Some((modes, _restored)) = state.modes.take() {
             // Keys that nobody has read are not for the shell.
             let _ = tcsetattr(stdin(), OptionalActions::Flush, &modes);
         }

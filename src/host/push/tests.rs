@@ -5,7 +5,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::*;
-use crate::host::testbed::{Testbed, mode_of};
+use std::os::unix::fs::MetadataExt as _;
+
+use crate::host::testbed::{Testbed, mode_of, set_mode};
 
 fn sha(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
@@ -474,4 +476,52 @@ async fn members_of_one_machine_push_the_same_file_at_once() {
     }
     assert_eq!(bed.read(&bed.path("shared")), contents);
     assert_eq!(bed.names(&bed.root()), ["shared"]);
+}
+
+#[tokio::test]
+async fn root_puts_nothing_into_a_directory_of_somebody_elses() {
+    // Without root there is one account only.
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let bed = Testbed::new();
+    let theirs = bed.path("theirs");
+    let inside = theirs.join("inside");
+    std::fs::create_dir_all(inside.as_str()).unwrap();
+    let give = |path: &HostPath| std::os::unix::fs::chown(path.as_str(), Some(65534), Some(65534)).unwrap();
+    give(&theirs);
+    for path in [theirs.join("file"), inside.join("file")] {
+        let push = Push {
+            files: vec![file(path, 0o644, b"new")],
+            ..Push::default()
+        };
+        let error = bed.host().push(&push, &quiet).await.unwrap_err();
+        assert!(error.to_string().contains("theirs is not root's"), "{error}");
+        assert!(error.hint().unwrap().contains("quorate up"), "{error:?}");
+    }
+    let (_, mut push) = generation(&bed, 0, Content::secret(b"key".to_vec()));
+    push.directories.clear();
+    push.generations[0].dir = theirs.clone();
+    assert!(bed.host().push(&push, &quiet).await.is_err());
+    assert_eq!(bed.names(&theirs), ["inside"]);
+
+    // One that is to be root's becomes that first, and then holds what was put there; what they left in the way is taken
+    // away as whom it belongs to.
+    let staged = theirs.join(&format!(".file{}", bed.host().staging_suffix()));
+    std::fs::create_dir_all(staged.join("full").as_str()).unwrap();
+    give(&staged);
+    give(&staged.join("full"));
+    set_mode(&bed.root(), 0o755);
+    let push = Push {
+        directories: vec![Directory {
+            mode: 0o755,
+            owner: Some(Owner::Root),
+            ..directory(theirs.clone())
+        }],
+        files: vec![file(theirs.join("file"), 0o644, b"new")],
+        ..Push::default()
+    };
+    bed.host().push(&push, &quiet).await.unwrap();
+    assert_eq!(bed.names(&theirs), ["file", "inside"]);
+    assert_eq!(std::fs::metadata(theirs.as_str()).unwrap().uid(), 0);
 }

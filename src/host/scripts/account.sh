@@ -36,8 +36,14 @@ find_dropper() {
 }
 
 # apart UID:GID COMMAND...: runs it with that uid and gid, no other group, no capability, and no way to gain one. An
-# empty UID:GID is whoever this runs as.
+# empty UID:GID is whoever this runs as. Every process of that account can open what this one has open: so it gets no input,
+# what it prints goes nowhere, and no other descriptor is passed on.
 apart() {
+    apart_with "$@" </dev/null >/dev/null
+}
+
+# apart_with UID:GID COMMAND...: the same with the input and the output that the caller names, both of them for that account.
+apart_with() {
     who=$1
     shift
     if [ -z "$who" ]; then
@@ -48,8 +54,65 @@ apart() {
     case $dropper in
     setpriv) (cd / && exec setpriv --reuid="${who%:*}" --regid="${who#*:}" --clear-groups --no-new-privs "$@") ;;
     *) (cd / && exec chroot --userspec="+${who%:*}:+${who#*:}" --groups= / "$@") ;;
+    esac 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
+}
+
+# hear WHAT SECONDS MOST UID:GID COMMAND...: sets $said to what it prints, as `apart`, and $status to how it ended. More than
+# MOST bytes are not held here, and nobody is waited for who keeps its output open.
+hear() {
+    what=$1 seconds=$2 most=$3 who=$4
+    shift 4
+    said=$(
+        {
+            status=0
+            apart_with "$who" timeout -k 5 "$seconds" "$@" </dev/null || status=$?
+            printf '\n%s' "$status"
+        } | timeout "$((seconds + 6))" head -c "$((most + 5))" || :
+    )
+    status=${said##*"$newline"}
+    said=${said%"$newline"*}
+    said=${said%"$newline"}
+    [ "${#said}" -le "$most" ] || fail "$what: the answer is longer than $((most / 1024)) KiB, which is the limit"
+    case $status in
+    124 | 137 | *[!0-9]* | '') fail "$what takes longer than $seconds s, which is the limit" ;;
     esac
 }
+
+# give_out UID:GID FILE: prints a file, 1 MiB at most, read as that account.
+give_out() {
+    {
+        status=$(
+            {
+                {
+                    status=0
+                    apart_with "$1" timeout 60 head -c 1048576 "$2" </dev/null || status=$?
+                    printf %s "$status" >&3
+                } | timeout 66 head -c 1048576 >&4
+            } 3>&1
+        )
+    } 4>&1
+    [ "$status" = 0 ]
+}
+
+# clear_away PATH: removes what lies in a directory of root's, with all that is in it. Where somebody else could exchange names
+# on the way down, that one removes what is there: root goes through directories of root's alone.
+clear_away() (
+    if [ -L "$1" ] || [ ! -d "$1" ]; then
+        rm -f -- "$1"
+        exit
+    fi
+    keeper "$1"
+    if [ -n "$keeper" ]; then
+        apart "$keeper" timeout 60 sh -c 'rm -rf -- "$1"/* "$1"/.[!.]* "$1"/..?*' quorate "$1" || :
+    else
+        set +f
+        for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+            set -f
+            if [ -e "$entry" ] || [ -L "$entry" ]; then clear_away "$entry" || :; fi
+        done
+    fi
+    rmdir -- "$1"
+)
 
 # with_groups UID:GID COMMAND...: as `apart`, with the groups that a unit of that account has, where there is such an account.
 with_groups() {
@@ -60,7 +123,7 @@ with_groups() {
         (
             cd / && exec setpriv --reuid="${who%:*}" --regid="${who#*:}" --groups="$(echo "$groups" | tr ' ' ,)" \
                 --no-new-privs "$@"
-        )
+        ) </dev/null >/dev/null 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
         return
     fi
     apart "$@"
@@ -124,15 +187,18 @@ $looked
 END
 }
 
-# reader PATH: sets $keeper to the account that could exchange what lies there for something else; empty when only root can.
+# reader PATH: sets $keeper to the account that could exchange what lies there for something else, and $loose to the directory
+# that lets it; empty when only root can.
 reader() {
-    keeper=
+    keeper= loose=
     [ "$me" = 0 ] || return 0
     way "$1"
-    owners=$(stat -L -c '%u:%g' $way) || fail "cannot look at $1"
-    for owner in $owners; do
-        case $owner in 0:*) ;; *) keeper=$owner ;; esac
-    done
+    owners=$(stat -L -c '%u:%g %n' $way) || fail "cannot look at $1"
+    while read -r whose outer; do
+        case $whose in 0:*) ;; *) keeper=$whose loose=$outer ;; esac
+    done <<END
+$owners
+END
 }
 
 # held PATH UID:GID: fails where the account could put something else in PATH's place.

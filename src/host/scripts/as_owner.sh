@@ -4,4 +4,4 @@ idle=$1 manager=$2 unit=$3 run=$4 data=$5 wal=$6 script=$7
 shift 7
 if [ "$idle" = 1 ]; then refuse_in_use; fi
 belongs "$data" "$wal"
-apart "$keeper" sh -c "$script" quorate "$@"
+apart_with "$keeper" sh -c "$script" quorate "$@"

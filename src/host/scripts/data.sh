@@ -33,7 +33,7 @@ set_aside() {
     "$1"/*) ;;
     *) place "$1" ;;
     esac
-    apart "$keeper" sh -c "$script" quorate move "$1" "$target" >/dev/null
+    apart "$keeper" sh -c "$script" quorate move "$1" "$target"
     echo "aside $target"
 }
 

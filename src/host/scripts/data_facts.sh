@@ -22,8 +22,12 @@ data_directory() {
         if [ -e "$entry" ]; then wal_files=1; fi
     done
     echo "data $member $foreign $wal_files"
-    for entry in "$data.quorate-aside"/* "$data/.quorate-aside"/*; do
-        if [ -e "$entry" ]; then echo "aside $entry"; fi
+    for dir in "$data.quorate-aside" "$data/.quorate-aside"; do
+        # A link leads to what is somebody else's, and was never moved aside.
+        if [ -L "$dir" ]; then continue; fi
+        for entry in "$dir"/*; do
+            if [ -d "$entry" ] && [ ! -L "$entry" ]; then echo "aside $entry"; fi
+        done
     done
     set -f
     held_elsewhere

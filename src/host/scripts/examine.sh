@@ -51,13 +51,14 @@ else
     chown "$who" "$work/snapshot.db" || fail "cannot give the snapshot to $account"
 fi
 
-# ask COMMAND...: what the program says of it, while everything else on this host goes first.
+# ask COMMAND...: sets $said to what the program says of it, while everything else on this host goes first.
 ask() {
-    apart "$who" nice -n 19 "$program" "$@" -w json </dev/null || fail "${program##*/} cannot read the snapshot"
+    hear "reading the snapshot" 3600 524288 "$who" nice -n 19 "$program" "$@" -w json
+    [ "$status" = 0 ] || fail "${program##*/} cannot read the snapshot"
 }
-answer=$(ask snapshot status "$work/snapshot.db")
-echo "status $answer"
+ask snapshot status "$work/snapshot.db"
+echo "status $said"
 if [ "$revision" != - ]; then
-    answer=$(ask hashkv "$work/snapshot.db" --rev "$revision")
-    echo "hashkv $answer"
+    ask hashkv "$work/snapshot.db" --rev "$revision"
+    echo "hashkv $said"
 fi

@@ -3,11 +3,8 @@
 # $danger: the account, where it could exchange these directories meanwhile.
 look_inside() {
     if [ -n "${danger-}" ]; then keeper=$danger; else belongs "$data" "$wal"; fi
-    said=$(apart "$keeper" timeout -k 5 45 sh -c "$inside" quorate "$data" "$wal" "$marker" "$config" "$pid" "$@" </dev/null) || {
-        status=$?
-        [ "$status" -lt 124 ] || fail "looking into $data takes longer than 45 s, which is the limit"
-        exit "$status"
-    }
+    hear "looking into $data" 45 16777216 "$keeper" sh -c "$inside" quorate "$data" "$wal" "$marker" "$config" "$pid" "$@"
+    [ "$status" = 0 ] || exit "$status"
     echo inside
     printf '%s\n' "$said" | base64
     echo .

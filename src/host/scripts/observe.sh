@@ -198,7 +198,7 @@ disk_space() {
 owner_of() {
     owner='?' name= holder= process=
     set +f
-    opened=$(ls -l /proc/[0-9]*/fd 2>/dev/null || :)
+    opened=$(ls -l /proc/[0-9]*/fd 2>/dev/null | head -c 67108864 || :)
     set -f
     IFS=$newline
     for line in $opened; do
@@ -264,7 +264,7 @@ other_etcd() {
         name=
         { read -r name <"$process/comm"; } 2>/dev/null || continue
         if [ "$name" = etcd ] && [ "${process#/proc/}" != "$pid" ]; then
-            echo "etcd ${process#/proc/} $(tr '\000\n' '  ' <"$process/cmdline" 2>/dev/null || :)"
+            echo "etcd ${process#/proc/} $(head -c 65536 "$process/cmdline" 2>/dev/null | tr '\000\n' '  ' || :)"
         fi
     done
     set -f

@@ -4,7 +4,7 @@
 # What is staged ends in suffix, the member's own: members that share a machine also share the directory of releases,
 # and may be given the same one at the same time.
 suffix=$1 marker=$2
-staged= hashes= commits= parents=' ' missing= unsettled= linked= after= staging= gauge= unpacking= packed= notes= noted=
+staged= hashes= commits= parents=' ' missing= unsettled= unmade= linked= after= staging= gauge= unpacking= packed= notes= noted=
 
 # Nothing half-done stays behind, whatever ends this script.
 clean_up() {
@@ -33,7 +33,7 @@ moded() {
 settle() {
     # Missing directories above get the usual mode; only the last one is ours to restrict.
     if [ -n "$missing" ]; then (umask 022 && mkdir -p $missing) || fail "cannot create$missing"; fi
-    missing= settled=' '
+    missing= unmade= settled=' '
     while read -r key _; do
         case $settled in *" $key "*) continue ;; esac
         settled="$settled$key " alike=
@@ -81,13 +81,30 @@ readers() {
     done </etc/passwd
 }
 
+# rooted DIR: fails where root must not put anything there by its name, or make it: somebody else could exchange it meanwhile.
+rooted=' '
+rooted() {
+    case $rooted in *" $1 "*) return 0 ;; esac
+    where=$1
+    until [ -d "${where:-/}" ]; do where=${where%/*}; done
+    reader "$where/new"
+    if [ -n "$keeper" ] && [ -n "$unmade" ]; then
+        settle
+        reader "$where/new"
+    fi
+    [ -z "$keeper" ] || fail "$loose is not root's: its owner could exchange what is put into $1"
+    rooted="$rooted$1 "
+}
+
 # directory PATH MODE OWNER: made by settle, before anything else is put into it.
 directory() {
+    rooted "${1%/*}"
     if [ "$me" = 0 ] && [ "$3" != - ]; then
         account=${3#:}
         held "$1" "$(id -u "$account"):$(id -g "$account")"
     fi
     if [ ! -d "$1" ]; then missing="$missing $1"; fi
+    unmade=1
     owned "$1" "$3"
     moded "$1" "$2"
 }
@@ -101,7 +118,7 @@ fresh() {
         if [ -L "$1" ] || [ -n "$keeper" ]; then
             [ "$(readlink "${1%/*}/current" || :)" != "${1##*/}" ] || fail "$1 is in use, and is not root's"
             mv -T "$1" "${1%/*}/.gone$suffix.$$" || fail "cannot move $1 out of the way"
-            discard "${1%/*}/.gone$suffix.$$"
+            clear_away "${1%/*}/.gone$suffix.$$" || :
         fi
     fi
     directory "$1" "$2" "$3"
@@ -118,25 +135,13 @@ adopt() {
         [ -f "$entry" ] || continue
         set -f
         stage "$entry"
-        create 0640 apart "$owner" timeout 60 head -c 1048576 "$entry" || fail "cannot read $entry"
+        create 0640 give_out "$owner" "$entry" || fail "cannot read $entry"
         chown -h "0:$group" "$staging" || fail "cannot give $entry to root"
         sync "$staging" && mv -fT "$staging" "$entry" || fail "cannot replace $entry"
         staging=
         set +f
     done
     set -f
-}
-
-# discard DIR: removes it; what is in a directory of somebody else's as that one. What cannot be removed stays.
-discard() {
-    keeper=
-    if [ ! -L "$1" ]; then keeper "$1"; fi
-    if [ -z "$keeper" ]; then
-        rm -rf "$1" || fail "cannot remove $1"
-        return
-    fi
-    apart "$keeper" timeout 60 sh -c 'rm -rf "$1"/* "$1"/.[!.]* "$1"/..?*' quorate "$1" || :
-    rmdir "$1" || :
 }
 
 # gauge DIR: how long the disk takes for a small write that must be on it, which etcd does for every batch of entries.
@@ -162,7 +167,7 @@ write_notes() {
     while read -r dir name; do
         [ -n "$dir" ] || continue
         belongs "$dir"
-        printf '%s\n' "$noted" | apart "$keeper" timeout 60 sh -c "$marker" quorate "$dir" "$name" >/dev/null ||
+        printf '%s\n' "$noted" | apart_with "$keeper" timeout 60 sh -c "$marker" quorate "$dir" "$name" >/dev/null ||
             fail "cannot write $dir/$name"
     done <<EOF
 $notes
@@ -171,9 +176,10 @@ EOF
 
 # stage PATH: sets $staging to a fresh name beside PATH. A file or link that is there already is in nobody's use.
 stage() {
+    rooted "${1%/*}"
     staging=${1%/*}/.${1##*/}$suffix
     for old in "$staging" "$staging.gz"; do
-        if [ -e "$old" ] || [ -L "$old" ]; then rm -rf "$old" || fail "cannot write in ${1%/*}"; fi
+        if [ -e "$old" ] || [ -L "$old" ]; then clear_away "$old" || fail "cannot write in ${1%/*}"; fi
     done
 }
 
@@ -224,7 +230,7 @@ file() {
 copy() {
     stage "$1"
     reader "$5"
-    create "$2" apart "$keeper" timeout 60 head -c 1048576 "$5" || fail "cannot copy $5 to $1"
+    create "$2" give_out "$keeper" "$5" || fail "cannot copy $5 to $1"
     staged_as "$1" "$3" "$4" 0
 }
 
@@ -245,9 +251,7 @@ prove() {
     binary=${1%/*}/.${1##*/}$suffix
     nobody=
     if [ "$me" = 0 ]; then nobody=65534:65534; fi
-    exec 9<"$binary"
-    said=$(apart "$nobody" timeout 20 sh -c 'exec "/proc/self/fd/9" --version' 2>&1 </dev/null) || :
-    exec 9<&-
+    said=$(apart_with "$nobody" timeout 20 sh -c 'exec /proc/self/fd/0 --version' <"$binary" 2>&1 | head -c 65536) || :
     case $said in
     "etcd Version: "*) echo "proved ${said%%"$newline"*}" ;;
     *) fail "$1 cannot run here (a $(uname -m) machine): it does not tell its version" ;;
@@ -303,6 +307,7 @@ EOF
 
 # link PATH TARGET: makes PATH a symbolic link in one step; a plain file that was there is kept beside.
 link() {
+    rooted "${1%/*}"
     linked="$linked ${1%/*}"
     if [ -L "$1" ] && [ "$(readlink "$1")" = "$2" ]; then return; fi
     if [ ! -e "$1" ] && [ ! -L "$1" ]; then
@@ -337,13 +342,14 @@ remember() {
 
 # prune DIR KEEP: removes all but the newest KEEP generations, and never the current one.
 prune() {
+    rooted "$1"
     kept=0 current=$(readlink "$1/current" || :)
     for generation in $(ls -1At "$1"); do
         case $generation in
         "$current" | .gen-*[!0-9a-f]*) ;;
         .gen-*)
             kept=$((kept + 1))
-            if [ "$kept" -gt "$2" ]; then discard "$1/$generation"; fi
+            if [ "$kept" -gt "$2" ]; then clear_away "$1/$generation" || :; fi
             ;;
         esac
     done
@@ -352,7 +358,7 @@ prune() {
 while :; do
     read -r order one two three four five six seven || fail "the transfer was cut off"
     case $order in
-    file | copy | gauge) if [ -n "$missing" ]; then settle; fi ;;
+    file | copy | gauge) if [ -n "$unmade" ]; then settle; fi ;;
     esac
     case $order in
     account) account "$one" "$two" ;;

@@ -23,18 +23,19 @@ service_facts() {
 started() {
     [ -f "$run/started" ] || return 0
     keeper "$run"
-    noted=$(apart "$keeper" timeout 10 head -c 65536 "$run/started") || fail "cannot read $run/started"
+    hear "reading $run/started" 10 65536 "$keeper" head -c 65536 "$run/started"
+    [ "$status" = 0 ] || fail "cannot read $run/started"
     while read -r sum path; do
         echo "started $sum $path"
     done <<END
-$noted
+$said
 END
 }
 
 # ignored_environment: names (never values) of variables that would be options, had etcd not been given a config file.
 ignored_environment() {
     IFS=$newline
-    for line in $(tr '\000' '\n' <"/proc/$pid/environ" 2>/dev/null || :); do
+    for line in $(head -c 1048576 "/proc/$pid/environ" 2>/dev/null | tr '\000' '\n' || :); do
         case $line in
         ETCD_UNSUPPORTED_ARCH=*) ;;
         ETCD_*=*) echo "ignored ${line%%=*}" ;;

@@ -10,14 +10,6 @@ account=$1 program=$2 sum=$3 bytes=$4 tool=$5
 work= etcd=
 exec 3<&0
 
-# empty_run: removes what etcd has left, as etcd: who removes a tree by path name can be led out of it.
-empty_run() {
-    if [ -d "$work/run" ] && [ "$account" != - ]; then
-        apart "$(stat -c %u:%g "$work/run")" sh -c 'rm -rf "$1"/* "$1"/.[!.]* "$1"/..?*' quorate "$work/run" || :
-        rmdir "$work/run" || :
-    fi
-}
-
 clean_up() {
     status=$?
     trap '' HUP INT TERM PIPE
@@ -27,8 +19,7 @@ clean_up() {
     fi
     if [ -n "$work" ]; then
         cd /
-        empty_run
-        rm -rf "$work" || :
+        clear_away "$work" || :
     fi
     exit "$status"
 }
@@ -60,7 +51,7 @@ for place in "${TMPDIR:-/tmp}" /var/tmp /dev/shm; do
     work=$(mktemp -d "$place/quorate-trial.XXXXXXXXXX" 2>/dev/null) || work=
     if [ -z "$work" ]; then continue; fi
     if runs_programs "$work"; then break; fi
-    rm -rf "$work"
+    clear_away "$work" || :
     work=
 done
 [ -n "$work" ] || fail "no temporary directory here has 256 MiB free and lets programs run"
@@ -80,8 +71,10 @@ own() {
     chown -h "$account:" "$@" || fail "cannot give $* to $account"
 }
 
-# become COMMAND...: runs it as the account, in the same directory and with nothing else of this environment.
+# become COMMAND...: runs it as the account, in the same directory and with nothing else of this environment or of what this
+# script has open.
 become() {
+    exec 3<&- </dev/null
     if [ "$account" = - ]; then exec env -i PATH="$PATH" "$@"; fi
     case $dropper in
     setpriv) exec setpriv --reuid="${ids%:*}" --regid="${ids#*:}" --clear-groups --no-new-privs env -i PATH="$PATH" "$@" ;;
@@ -99,7 +92,7 @@ if [ "$program" = - ]; then
     [ "${found%% *}" = "$sum" ] || fail "the etcd that arrived is not what was sent (its SHA-256 differs)"
     chmod 755 "$program"
 fi
-(become timeout 20 "$program" --version) >log 2>&1 </dev/null || {
+(become timeout 20 "$program" --version) >log 2>&1 || {
     tail -n 3 log >&2
     fail "this etcd does not run here (a $(uname -m) machine)"
 }
@@ -118,17 +111,17 @@ words() {
     tail -c 16384 log
     for number in 0 1 2 3; do
         if [ -f "run/out-$number.log" ]; then
-            (become tail -c 16384 "run/out-$number.log") 2>/dev/null || :
+            (become timeout 10 tail -c 16384 "run/out-$number.log") 2>/dev/null || :
         fi
     done
 }
 
 try() {
-    empty_run
-    rm -rf run over
+    clear_away "$work/run" || fail "cannot remove $work/run"
+    rm -f over
     mkdir run
     own run
-    (cd run && become "$program" --config-file ../config.json) >log 2>&1 </dev/null 3<&- &
+    (cd run && become "$program" --config-file ../config.json) >log 2>&1 &
     etcd=$!
     (
         read -r _ <&3 || :
@@ -139,7 +132,7 @@ try() {
     wait "$etcd" || status=$?
     : >over
     etcd=
-    words >said
+    words | head -c 131072 >said
     echo "ended $status $(stat -c %s said)"
     cat said
     wait "$watcher" || :

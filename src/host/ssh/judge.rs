@@ -19,6 +19,9 @@ const EXCERPT: usize = 200;
 /// A part of a password that is hidden by itself; shorter ones are everywhere.
 const TELLING: usize = 4;
 
+/// Stands where it was.
+const HIDDEN: &str = "[password]";
+
 /// Tells what the end of one command means.
 #[derive(Clone)]
 pub(super) struct Judge {
@@ -215,13 +218,35 @@ pub(super) fn said_by_sudo(ended: &Ended) -> Option<(String, String)> {
     Some((frame.said_by_sudo()?, frame.prompt.clone()))
 }
 
-/// `said` without `secret`, and without its parts: a shell that takes a line for a command names the first word of it.
+/// `said` without `secret`, and without any part of it: a shell that takes a line for commands names words of it, cut wherever
+/// that shell cuts.
 fn without(said: &str, secret: &str) -> String {
-    let parts = secret.split_whitespace().filter(|part| part.len() >= TELLING);
-    std::iter::once(secret)
-        .filter(|secret| !secret.is_empty())
-        .chain(parts)
-        .fold(said.to_owned(), |said, part| said.replace(part, "[password]"))
+    let whole = match secret.is_empty() {
+        true => said.to_owned(),
+        false => said.replace(secret, HIDDEN),
+    };
+    let secret: Vec<char> = secret.chars().collect();
+    let said: Vec<char> = whole.chars().collect();
+    let (mut out, mut at) = (String::with_capacity(whole.len()), 0);
+    while at < said.len() {
+        match common(&said[at..], &secret) {
+            length if length >= TELLING => {
+                out.push_str(HIDDEN);
+                at += length;
+            }
+            _ => {
+                out.push(said[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// How many characters `text` begins with that stand together in `secret`.
+fn common(text: &[char], secret: &[char]) -> usize {
+    let from = |start: usize| text.iter().zip(&secret[start..]).take_while(|(a, b)| a == b).count();
+    (0..secret.len()).map(from).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -239,5 +264,14 @@ mod tests {
             "zsh: command not found: [password]"
         );
         assert_eq!(without("nothing", ""), "nothing");
+        // Cut where a shell cuts.
+        let secret = r#"hunter;secret&quiet$(house)'"\` |more<less>"#;
+        let said = "sh: hunter: not found; sh: 1: secret: not found; quiet: x; house; more: No such file; `less>`";
+        let shown = without(said, secret);
+        for part in ["hunter", "secret", "quiet", "house", "more", "less"] {
+            assert!(!shown.contains(part), "{part}: {shown}");
+        }
+        assert_eq!(without("ab cd", "x"), "ab cd");
+        assert_eq!(without("grüße: not found", "a;grüße"), "[password]: not found");
     }
 }

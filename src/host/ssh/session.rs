@@ -169,6 +169,15 @@ impl SshTransport {
         let Some(password) = asked.ok().flatten() else {
             return Err(sudo::refusal(&self.node, &self.who, &Finding::Asks));
         };
+        if let Some(why) = sudo::unfit(&password) {
+            return Err(HostError::Sudo {
+                node: self.node.clone(),
+                why,
+                hint: "pass the right one (--sudo-password-fd takes the first line of what it reads), or give the account a shorter \
+                       one"
+                    .to_owned(),
+            });
+        }
         let elevation = Elevation::Password(self.password.get_or_init(|| password).clone());
         match self.find(&elevation, &sudo::script(sudo::TRIAL, &[])).await? {
             Finding::Free => Ok(elevation),

@@ -7,7 +7,7 @@
 //! not read. On first use the password is tried alone, once: a wrong one fails at once instead of using up the attempts
 //! that the host allows.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::bounds::Limits;
 use crate::host::{HostError, Output, Script};
@@ -51,6 +51,19 @@ sudo -n -- sh -c 'echo "user $(id -u)"' 2>&1 </dev/null"#;
 /// Tries a password.
 pub(super) const TRIAL: &str = r#"# Trying the password of sudo
 echo "user $(id -u)""#;
+
+/// Longest answer that PAM takes, bytes (`PAM_MAX_RESP_SIZE` with its end); sudo cuts longer ones off without a word.
+const LONGEST: usize = 511;
+
+/// Why a password cannot be given to sudo, which takes one line. Anything else goes there as it is: no shell sees it.
+pub(super) fn unfit(password: &SecretString) -> Option<String> {
+    let password = password.expose_secret();
+    if password.contains(['\n', '\r', '\0']) {
+        return Some("the password for sudo contains a line break or a NUL byte, and sudo reads one line".to_owned());
+    }
+    let long = password.len() > LONGEST;
+    long.then(|| format!("the password for sudo is longer than {LONGEST} bytes, which is the limit of PAM"))
+}
 
 /// What [`PROBE`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -70,7 +70,7 @@ fn of(examined: &Examined<'_>, host: &DesiredHost, facts: &HostFacts) -> Vec<Fin
     if let Some(disk) = facts.system.disks.get(&host.paths.data) {
         findings.extend(room(facts, disk, quota));
     }
-    findings.extend(leftovers(facts));
+    findings.extend(leftovers(host, facts));
     findings
 }
 
@@ -237,10 +237,23 @@ fn room(facts: &HostFacts, disk: &DiskFacts, quota: Option<u64>) -> Option<Findi
     })
 }
 
-fn leftovers(facts: &HostFacts) -> Option<Finding> {
-    let aside = facts.data.set_aside.join(" ");
-    (!aside.is_empty()).then(|| {
-        let help = format!("delete it once it is no longer needed: `rm -r {aside}`");
+fn leftovers(host: &DesiredHost, facts: &HostFacts) -> Option<Finding> {
+    // What is among the data is deleted as whom they belong to: a link in there would lead root out of it.
+    let inside = |path: &&String| path.contains("/.quorate-aside/") && host.service_manager == ServiceManager::Systemd;
+    let (inside, beside): (Vec<&String>, Vec<&String>) = facts.data.set_aside.iter().partition(inside);
+    let command = |with: String, paths: Vec<&String>| {
+        let paths: Vec<&str> = paths.into_iter().map(String::as_str).collect();
+        (!paths.is_empty()).then(|| format!("`{with}rm -r {}`", paths.join(" ")))
+    };
+    let commands: Vec<String> = [
+        command(String::new(), beside),
+        command(format!("runuser -u {} -- ", host.user), inside),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!commands.is_empty()).then(|| {
+        let help = format!("delete it once it is no longer needed: {}", commands.join(", "));
         Finding::advice(
             Topic::Disk,
             "old data that was moved aside takes up space on its disk",

@@ -254,6 +254,15 @@ fn disks() {
             .help
             .ends_with("`rm -r /var/lib/etcd.quorate-aside/1`")
     );
+    ward.host(1)
+        .data
+        .set_aside
+        .push("/var/lib/etcd/.quorate-aside/2".into());
+    assert!(
+        ward.findings()[0].help.ends_with(
+            "`rm -r /var/lib/etcd.quorate-aside/1`, `runuser -u etcd -- rm -r /var/lib/etcd/.quorate-aside/2`"
+        )
+    );
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Whether a host can run the member at all. Asked before anything is touched, for every host that would be touched.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::bundle::known_bad;
 use crate::host::{HostFacts, Listener, Unpacker};
-use crate::inventory::{DesiredHost, ServiceManager};
+use crate::inventory::{Desired, DesiredHost, HostPath, NodeName, ServiceManager};
+use crate::ops::Fact;
 use crate::ops::plan::Situation;
 use crate::ops::safety::{Blocked, Rule};
 
@@ -118,6 +120,37 @@ pub(super) fn clock(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blo
             "certificates would not be valid there: synchronize both clocks (chrony or systemd-timesyncd), then run this again",
         ));
     }
+}
+
+/// Why a command that puts files on hosts by itself, without a plan, must not do so yet: somebody else than root could exchange
+/// what it puts there. Every plan moves what an earlier version left to etcd's account.
+pub fn not_roots(desired: &Desired, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Vec<Blocked> {
+    let mut blocked = Vec::new();
+    for (host, facts) in known(desired, hosts) {
+        ground(host, facts, &mut blocked);
+        if facts.loose.is_empty() {
+            continue;
+        }
+        let paths: Vec<&str> = facts.loose.iter().map(HostPath::as_str).collect();
+        blocked.push(refuse(
+            host,
+            format!(
+                "{} is not root's: an earlier version left it to {}",
+                paths.join(", "),
+                host.user
+            ),
+            "run `quorate up` first: it makes root the owner, without a restart",
+        ));
+    }
+    blocked
+}
+
+fn known<'a>(
+    desired: &'a Desired,
+    hosts: &'a BTreeMap<NodeName, Fact<HostFacts>>,
+) -> impl Iterator<Item = (&'a DesiredHost, &'a HostFacts)> {
+    let known = |host: &'a DesiredHost| Some((host, hosts.get(&host.name)?.known()?));
+    desired.hosts.values().filter_map(known)
 }
 
 /// What leads to the data must be out of etcd's reach.
