@@ -117,6 +117,17 @@ pub enum End {
     },
 }
 
+/// What a host shows of its scheduled backups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scheduled {
+    /// It has no timer.
+    No,
+    /// Its timer has not run yet.
+    Waiting,
+    /// How its last run ended.
+    Ran(Report),
+}
+
 /// What `status` says about scheduled backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outlook {
@@ -128,19 +139,24 @@ pub struct Outlook {
     pub unknown: Option<String>,
 }
 
-/// Judges what the hosts report; `None` stands for one without a report. Hosts in the `dark` were not asked.
+impl Scheduled {
+    /// When this host last knew of a backup.
+    fn last_success(&self) -> Option<Timestamp> {
+        match self {
+            Self::Ran(report) => report.last_success,
+            Self::No | Self::Waiting => None,
+        }
+    }
+}
+
+/// Judges what the hosts show. Hosts in the `dark` were not asked.
 pub fn outlook(
-    reports: &BTreeMap<NodeName, Option<Report>>,
+    reports: &BTreeMap<NodeName, Scheduled>,
     dark: &[NodeName],
     max_age: Duration,
     now: Timestamp,
 ) -> Outlook {
-    let known = || {
-        reports
-            .iter()
-            .filter_map(|(node, report)| Some((node, report.as_ref()?)))
-    };
-    let last_success = known().filter_map(|(_, report)| report.last_success).max();
+    let last_success = reports.values().filter_map(Scheduled::last_success).max();
     let mut findings = Vec::new();
     match last_success {
         None if !dark.is_empty() => {}
@@ -154,16 +170,16 @@ pub fn outlook(
     }
     for (node, report) in reports {
         match report {
-            None if last_success.is_some() => {
+            Scheduled::No if last_success.is_some() => {
                 findings.push(format!(
                     "{node} takes no scheduled backups yet: `quorate backup schedule` sets it up"
                 ));
             }
-            Some(Report {
+            Scheduled::Ran(Report {
                 end: End::Failed { error },
                 ..
             }) => findings.push(format!("{node} failed to take the last scheduled backup: {error}")),
-            _ => {}
+            Scheduled::No | Scheduled::Waiting | Scheduled::Ran(_) => {}
         }
     }
     let dark: Vec<&str> = dark.iter().map(NodeName::as_str).collect();
@@ -193,8 +209,8 @@ mod tests {
         named.iter().map(answer).collect()
     }
 
-    fn report(success: Option<&str>, end: End) -> Option<Report> {
-        Some(Report {
+    fn report(success: Option<&str>, end: End) -> Scheduled {
+        Scheduled::Ran(Report {
             begun: at("2026-01-02T00:00:00Z"),
             ended: at("2026-01-02T00:00:09Z"),
             end,
@@ -214,7 +230,7 @@ mod tests {
 
     #[test]
     fn one_success_is_enough_and_every_failure_is_named() {
-        let nodes = |reports: [Option<Report>; 3]| -> BTreeMap<NodeName, Option<Report>> {
+        let nodes = |reports: [Scheduled; 3]| -> BTreeMap<NodeName, Scheduled> {
             let names = ["a", "b", "c"].map(|name| name.parse().unwrap());
             names.into_iter().zip(reports).collect()
         };
@@ -234,26 +250,37 @@ mod tests {
         assert!(outlook(&well, &[], 26 * HOUR, now + 30 * HOUR).findings[0].contains("older"));
 
         let error = "disk full".to_owned();
-        let partly = nodes([report(None, End::Failed { error }), report(Some(fresh), taken), None]);
+        let partly = nodes([
+            report(None, End::Failed { error }),
+            report(Some(fresh), taken.clone()),
+            Scheduled::No,
+        ]);
         let findings = outlook(&partly, &[], 26 * HOUR, now).findings;
         assert!(
             findings[0].starts_with("a failed") && findings[1].starts_with("c takes no"),
             "{findings:?}"
         );
 
-        let none = outlook(&nodes([None, None, None]), &[], 26 * HOUR, now);
+        // A timer that is there and has not run yet takes no second command.
+        let waiting = nodes([report(Some(fresh), taken), Scheduled::Waiting, Scheduled::Waiting]);
+        assert_eq!(outlook(&waiting, &[], 26 * HOUR, now).findings, [""; 0]);
+
+        let nothing = || nodes([Scheduled::No, Scheduled::No, Scheduled::No]);
+        let none = outlook(&nothing(), &[], 26 * HOUR, now);
         assert_eq!((none.findings.len(), none.unknown), (1, None));
 
         // What was not inspected may have been done.
         let dark: [NodeName; 1] = ["c".parse().unwrap()];
-        let none = outlook(&nodes([None, None, None]), &dark, 26 * HOUR, now);
+        let none = outlook(&nothing(), &dark, 26 * HOUR, now);
         assert_eq!(none.findings, [""; 0]);
         assert!(none.unknown.unwrap().contains("cannot tell whether c"));
     }
 
     #[test]
     fn a_report_reads_back_as_it_was_written() {
-        let written = report(Some("2026-01-01T00:00:00Z"), End::Others).unwrap();
+        let Scheduled::Ran(written) = report(Some("2026-01-01T00:00:00Z"), End::Others) else {
+            unreachable!()
+        };
         let text = serde_json::to_string(&written).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), written);
     }

@@ -21,6 +21,7 @@
 pub mod clients;
 pub mod data;
 pub mod facts;
+pub mod libc;
 pub mod local;
 pub mod lock;
 pub mod observe;
@@ -52,6 +53,7 @@ mod testbed;
 
 pub use clients::Client;
 pub use facts::*;
+pub use libc::Libc;
 pub use local::LocalTransport;
 pub use lock::{LockGuard, LockRefused};
 pub use observe::FactsQuery;

@@ -220,7 +220,12 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
     contents.extend([pki("ca.crt"), pki("server.crt"), pki("peer.crt"), pki_manifest(spec)]);
     FactsQuery {
         contents,
-        hashes: vec![pki("server.key"), pki("peer.key"), pki(CRL)],
+        hashes: vec![
+            pki("server.key"),
+            pki("peer.key"),
+            pki(CRL),
+            SchedulePaths::of(spec).timer,
+        ],
         ports: [
             Some(spec.client_port),
             Some(spec.peer_port),
@@ -232,6 +237,7 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
         disks: written_to(spec),
         releases: [version].into(),
         roots: roots(spec),
+        footing: footing(spec),
         account: (spec.service_manager == ServiceManager::Systemd).then(|| spec.user.clone()),
     }
 }
@@ -252,6 +258,13 @@ fn roots(spec: &DesiredHost) -> Vec<HostPath> {
     .into_iter()
     .chain(asides)
     .collect()
+}
+
+/// What the member's account reads and writes.
+fn footing(spec: &DesiredHost) -> Vec<HostPath> {
+    let paths = &spec.paths;
+    let named = [&paths.data, &paths.bin, &paths.config, &paths.pki];
+    named.into_iter().chain(&paths.wal).cloned().collect()
 }
 
 /// The directories and files below which something is put.
