@@ -284,9 +284,7 @@ fn as_fact<T>(look: Result<T, HostError>) -> Fact<T> {
         Ok(seen) => return Fact::Known(seen),
         Err(error) => error,
     };
-    let text = error.to_string();
-    let why = text.strip_prefix(&format!("{}: ", error.node())).unwrap_or(&text);
-    Fact::unknown(why, error.hint())
+    Fact::unknown(&error.what(), error.hint())
 }
 
 /// Members whose host cannot be inspected: the leader tells whether they answer its heartbeats.
