@@ -63,9 +63,8 @@ const CHANGING: [&str; 20] = [
 ];
 
 /// Commands that reach no host.
-const OFFLINE: [&str; 28] = [
+const OFFLINE: [&str; 27] = [
     "init",
-    "check",
     "render",
     "bundle create",
     "bundle show",

@@ -1,4 +1,4 @@
-//! Commands that touch no host: `init`, `check`, `render`, `schema`, `man`.
+//! Commands that change no host: `init`, `check`, `render`, `schema`, `man`.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use super::args::{Check, Cli, Global, Init, Render};
 use super::error::{Exit, Failure};
 use super::session::Session;
-use super::{draft, import, trial};
+use super::{draft, import, new_hosts, trial};
 use crate::bundle::{Bundle, USUAL, advice, known_bad};
 use crate::inventory::{self, Problem};
 use crate::ops::plan::{count, initial_new};
@@ -115,6 +115,10 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
         (true, Some(bundle)) => Some(etcd_starts(&session, bundle).await?),
         _ => None,
     };
+    let hosts = match args.hosts {
+        true => Some(new_hosts::will_do(&session).await?),
+        false => None,
+    };
     let ca = session.vault().dir().status()?;
     let ca_text = match ca.trusted.first() {
         None => "no CA yet: `quorate up` creates it".to_owned(),
@@ -137,6 +141,9 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
     say!("pki        {ca_text}");
     if let Some(tried) = trial {
         say!("trial      {tried}");
+    }
+    if let Some(hosts) = hosts {
+        say!("hosts      {hosts}");
     }
     if let Some(advice) = advice(version) {
         say!("note       {advice}");

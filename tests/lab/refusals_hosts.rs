@@ -83,8 +83,9 @@ fn what_would_keep_a_member_from_starting_is_told_beforehand_and_each_hint_leads
         "n6: etcd may not listen on port 443: ports below 1024 are root's",
         "help: set a higher `client_port`/`peer_port`/`metrics_port`",
     ];
-    lab.refuses(&["plan"], 4).says(&told);
-    lab.refuses(&["up", "--yes"], 4).says(&told);
+    for command in [&["check", "--hosts"][..], &["plan"], &["up", "--yes"]] {
+        lab.refuses(command, 4).says(&told);
+    }
 
     // Word by word.
     lab.host("n1").sh("chmod o+x /srv/closed");
@@ -93,6 +94,9 @@ fn what_would_keep_a_member_from_starting_is_told_beforehand_and_each_hint_leads
     lab.host("n4").sh("chown root /etc/etcd; chmod go-w /etc/etcd");
     lab.host("n5").sh("systemctl unmask etcd; chmod o+x /opt/quorate");
     lab.edit("client_port: 443", "client_port: 4443");
+    lab.quorate(&["check", "--hosts"])
+        .ok()
+        .says(&["6 hosts: nothing keeps a member from starting"]);
     lab.quorate(&["up", "--yes"]).ok();
     assert_eq!(lab.status()["healthy"], true);
 }

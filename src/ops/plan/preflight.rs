@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::bundle::known_bad;
 use crate::host::{HostFacts, Listener, Obstacle, Unpacker};
-use crate::inventory::{Desired, DesiredHost, HostPath, NodeName, ServiceManager};
+use crate::inventory::{Desired, DesiredHost, HostPath, NodeName, ServiceManager, Version};
 use crate::ops::Fact;
 use crate::ops::plan::Situation;
 use crate::ops::safety::{Blocked, Rule};
@@ -26,10 +26,17 @@ const RELEASE_BYTES: u64 = 96 << 20;
 /// Every reason why this host cannot run the member as planned.
 pub fn preflight(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Vec<Blocked> {
     let mut blocked = Vec::new();
-    supervision(host, facts, &mut blocked);
     binaries(situation, host, facts, &mut blocked);
+    blocked.extend(lacks(situation.desired.version, host, facts));
+    blocked
+}
+
+/// The same without what concerns the bundle: what is to be changed on the host itself.
+pub fn lacks(version: Version, host: &DesiredHost, facts: &HostFacts) -> Vec<Blocked> {
+    let mut blocked = Vec::new();
+    supervision(host, facts, &mut blocked);
     clock(host, facts, &mut blocked);
-    disks(situation, host, facts, &mut blocked);
+    disks(version, host, facts, &mut blocked);
     ports(host, facts, &mut blocked);
     ground(host, facts, &mut blocked);
     obstacles(host, facts, &mut blocked);
@@ -197,7 +204,7 @@ fn ground(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
     }
 }
 
-fn disks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+fn disks(version: Version, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
     for (path, disk) in facts.system.disks.iter().filter(|(_, disk)| !disk.writable) {
         blocked.push(refuse(
             host,
@@ -205,7 +212,7 @@ fn disks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocke
             "mount it read-write (the kernel remounts read-only after a disk error: see `dmesg`), or choose other `paths`",
         ));
     }
-    let installed = facts.releases.contains_key(&situation.desired.version);
+    let installed = facts.releases.contains_key(&version);
     for (path, needed) in [
         (&host.paths.data, DATA_FLOOR),
         (&host.paths.bin, if installed { 0 } else { RELEASE_BYTES }),
