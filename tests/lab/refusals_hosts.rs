@@ -94,9 +94,11 @@ fn what_would_keep_a_member_from_starting_is_told_beforehand_and_each_hint_leads
     lab.host("n4").sh("chown root /etc/etcd; chmod go-w /etc/etcd");
     lab.host("n5").sh("systemctl unmask etcd; chmod o+x /opt/quorate");
     lab.edit("client_port: 443", "client_port: 4443");
-    lab.quorate(&["check", "--hosts"])
-        .ok()
-        .says(&["6 hosts: nothing keeps a member from starting"]);
+    let checked = lab.quorate(&["check", "--hosts"]).ok().stdout;
+    assert!(
+        checked.contains("6 hosts: nothing keeps a member from starting"),
+        "{checked}"
+    );
     lab.quorate(&["up", "--yes"]).ok();
     assert_eq!(lab.status()["healthy"], true);
 }
