@@ -9,9 +9,6 @@ else
     CACHE=${QUORATE_LAB_CACHE:-$(dirname "${BASH_SOURCE[0]}")/.cache}
     CACHE=$(realpath -m "$CACHE")
 fi
-# Debian release of the hosts.
-# shellcheck disable=SC2034
-SUITE=bookworm
 # shellcheck disable=SC2034
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 

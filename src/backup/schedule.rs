@@ -122,6 +122,17 @@ pub enum End {
     },
 }
 
+/// What a host shows of its scheduled backups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scheduled {
+    /// It has no timer.
+    No,
+    /// Its timer has not run yet.
+    Waiting,
+    /// How its last run ended.
+    Ran(Report),
+}
+
 /// What `status` says about scheduled backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outlook {
@@ -133,29 +144,40 @@ pub struct Outlook {
     pub unknown: Option<String>,
 }
 
-/// The hosts whose last round fell into a time when they were down on purpose, unless a host knows of that round's backup.
-pub fn missed(reports: &BTreeMap<NodeName, Option<Report>>) -> Vec<&NodeName> {
-    let known = reports.values().flatten();
-    let last_success = known.filter_map(|report| report.last_success).max();
-    let due =
-        |report: &Report| report.end == End::AtRest && last_success.is_none_or(|last| last < report.begun - SAME_ROUND);
-    let at_rest = reports.iter().filter(|(_, report)| report.as_ref().is_some_and(due));
-    at_rest.map(|(node, _)| node).collect()
+impl Scheduled {
+    /// When this host last knew of a backup.
+    fn last_success(&self) -> Option<Timestamp> {
+        match self {
+            Self::Ran(report) => report.last_success,
+            Self::No | Self::Waiting => None,
+        }
+    }
 }
 
-/// Judges what the hosts report; `None` stands for one without a report. Hosts in the `dark` were not asked.
+/// The hosts whose last round fell into a time when they were down on purpose, unless a host knows of that round's backup.
+pub fn missed(reports: &BTreeMap<NodeName, Scheduled>) -> Vec<&NodeName> {
+    let last_success = reports.values().filter_map(Scheduled::last_success).max();
+    let due = |scheduled: &Scheduled| match scheduled {
+        Scheduled::Ran(report) => {
+            report.end == End::AtRest && last_success.is_none_or(|last| last < report.begun - SAME_ROUND)
+        }
+        Scheduled::No | Scheduled::Waiting => false,
+    };
+    reports
+        .iter()
+        .filter(|(_, scheduled)| due(scheduled))
+        .map(|(node, _)| node)
+        .collect()
+}
+
+/// Judges what the hosts show. Hosts in the `dark` were not asked.
 pub fn outlook(
-    reports: &BTreeMap<NodeName, Option<Report>>,
+    reports: &BTreeMap<NodeName, Scheduled>,
     dark: &[NodeName],
     max_age: Duration,
     now: Timestamp,
 ) -> Outlook {
-    let known = || {
-        reports
-            .iter()
-            .filter_map(|(node, report)| Some((node, report.as_ref()?)))
-    };
-    let last_success = known().filter_map(|(_, report)| report.last_success).max();
+    let last_success = reports.values().filter_map(Scheduled::last_success).max();
     let mut findings = Vec::new();
     match last_success {
         None if !dark.is_empty() => {}
@@ -169,16 +191,16 @@ pub fn outlook(
     }
     for (node, report) in reports {
         match report {
-            None if last_success.is_some() => {
+            Scheduled::No if last_success.is_some() => {
                 findings.push(format!(
                     "{node} takes no scheduled backups yet: `quorate backup schedule` sets it up"
                 ));
             }
-            Some(Report {
+            Scheduled::Ran(Report {
                 end: End::Failed { error },
                 ..
             }) => findings.push(format!("{node} failed to take the last scheduled backup: {error}")),
-            _ => {}
+            Scheduled::No | Scheduled::Waiting | Scheduled::Ran(_) => {}
         }
     }
     let dark: Vec<&str> = dark.iter().map(NodeName::as_str).collect();
@@ -208,8 +230,8 @@ mod tests {
         named.iter().map(answer).collect()
     }
 
-    fn report(success: Option<&str>, end: End) -> Option<Report> {
-        Some(Report {
+    fn report(success: Option<&str>, end: End) -> Scheduled {
+        Scheduled::Ran(Report {
             begun: at("2026-01-02T00:00:00Z"),
             ended: at("2026-01-02T00:00:09Z"),
             end,
@@ -229,7 +251,7 @@ mod tests {
 
     #[test]
     fn one_success_is_enough_and_every_failure_is_named() {
-        let nodes = |reports: [Option<Report>; 3]| -> BTreeMap<NodeName, Option<Report>> {
+        let nodes = |reports: [Scheduled; 3]| -> BTreeMap<NodeName, Scheduled> {
             let names = ["a", "b", "c"].map(|name| name.parse().unwrap());
             names.into_iter().zip(reports).collect()
         };
@@ -249,33 +271,42 @@ mod tests {
         assert!(outlook(&well, &[], 26 * HOUR, now + 30 * HOUR).findings[0].contains("older"));
 
         let error = "disk full".to_owned();
-        let partly = nodes([report(None, End::Failed { error }), report(Some(fresh), taken), None]);
+        let partly = nodes([
+            report(None, End::Failed { error }),
+            report(Some(fresh), taken.clone()),
+            Scheduled::No,
+        ]);
         let findings = outlook(&partly, &[], 26 * HOUR, now).findings;
         assert!(
             findings[0].starts_with("a failed") && findings[1].starts_with("c takes no"),
             "{findings:?}"
         );
 
-        let none = outlook(&nodes([None, None, None]), &[], 26 * HOUR, now);
+        // A timer that is there and has not run yet takes no second command.
+        let waiting = nodes([report(Some(fresh), taken), Scheduled::Waiting, Scheduled::Waiting]);
+        assert_eq!(outlook(&waiting, &[], 26 * HOUR, now).findings, [""; 0]);
+
+        let nothing = || nodes([Scheduled::No, Scheduled::No, Scheduled::No]);
+        let none = outlook(&nothing(), &[], 26 * HOUR, now);
         assert_eq!((none.findings.len(), none.unknown), (1, None));
 
         // What was not inspected may have been done.
         let dark: [NodeName; 1] = ["c".parse().unwrap()];
-        let none = outlook(&nodes([None, None, None]), &dark, 26 * HOUR, now);
+        let none = outlook(&nothing(), &dark, 26 * HOUR, now);
         assert_eq!(none.findings, [""; 0]);
         assert!(none.unknown.unwrap().contains("cannot tell whether c"));
     }
 
     #[test]
     fn a_round_is_missed_when_everybody_was_down_on_purpose() {
-        let nodes = |reports: [Option<Report>; 2]| -> BTreeMap<NodeName, Option<Report>> {
+        let nodes = |reports: [Scheduled; 2]| -> BTreeMap<NodeName, Scheduled> {
             let names = ["a", "b"].map(|name| name.parse().unwrap());
             names.into_iter().zip(reports).collect()
         };
         let before = Some("2026-01-01T00:00:09Z");
         let stopped = nodes([report(before, End::AtRest), report(before, End::AtRest)]);
         assert_eq!(missed(&stopped).len(), 2);
-        let never = nodes([report(None, End::AtRest), None]);
+        let never = nodes([report(None, End::AtRest), Scheduled::No]);
         assert_eq!(missed(&never).len(), 1);
         // One was in maintenance; the other took it.
         let done = nodes([
@@ -289,7 +320,9 @@ mod tests {
 
     #[test]
     fn a_report_reads_back_as_it_was_written() {
-        let written = report(Some("2026-01-01T00:00:00Z"), End::Others).unwrap();
+        let Scheduled::Ran(written) = report(Some("2026-01-01T00:00:00Z"), End::Others) else {
+            unreachable!()
+        };
         let text = serde_json::to_string(&written).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), written);
     }

@@ -103,6 +103,9 @@ pub struct Check {
     /// Also start etcd briefly on this machine with each host's configuration, on scratch data
     #[arg(long = "try")]
     pub ask_etcd: bool,
+    /// Also log in to every host and check whether it can run its member, before the first `up`; nothing is changed
+    #[arg(long)]
+    pub hosts: bool,
 }
 
 /// How output looks.
@@ -122,7 +125,7 @@ pub enum Command {
     /// Take over a running cluster that something else made: write its inventory, take its CA in; restarts nothing
     Adopt(Adopt),
     /// Check the inventory, the bundle and the rendered files, offline
-    #[command(after_help = "Examples:\n  quorate check\n  quorate check --try")]
+    #[command(after_help = "Examples:\n  quorate check\n  quorate check --try\n  quorate check --hosts")]
     Check(Check),
     /// Show the files each host would get (no secrets)
     Render(Render),

@@ -12,7 +12,7 @@ use super::interrupt::unless;
 use super::lock;
 use super::session::Session;
 use super::{closed, confirm};
-use crate::backup::schedule::{Answered, End, Report, outlook, turns};
+use crate::backup::schedule::{Answered, End, Report, Scheduled, outlook, turns};
 use crate::host::HostFacts;
 use crate::inventory::{BackupPlace, BackupPolicy, Desired, DesiredHost, NodeName, ServiceManager};
 use crate::ops::model::{Fact, Membership, Observed, why_and_help};
@@ -268,27 +268,29 @@ async fn prove(
 /// What the hosts report now.
 async fn look_again(session: &Session, policy: &BackupPolicy) -> Vec<String> {
     let seen = observe_hosts(&session.fleet()).await;
-    let mut reports = reports(session.desired(), &seen);
-    if unshared(policy) {
-        // Only one of them has had its turn.
-        reports.retain(|_, report| report.is_some());
-    }
+    let reports = reports(session.desired(), &seen);
     for (node, report) in &reports {
-        if let Some(End::Taken { file, bytes }) = report.as_ref().map(|report| &report.end) {
+        if let Scheduled::Ran(Report {
+            end: End::Taken { file, bytes },
+            ..
+        }) = report
+        {
             session.note(&format!("{node}: {file}, {}", human_bytes(*bytes)));
         }
     }
     outlook(&reports, &[], policy.max_age, Timestamp::now()).findings
 }
 
-/// How the last run on each host ended, of those that could be looked at.
-pub(super) fn reports(
-    desired: &Desired,
-    seen: &BTreeMap<NodeName, Fact<HostFacts>>,
-) -> BTreeMap<NodeName, Option<Report>> {
+/// What each host shows of its scheduled backups, of those that could be inspected.
+pub(super) fn reports(desired: &Desired, seen: &BTreeMap<NodeName, Fact<HostFacts>>) -> BTreeMap<NodeName, Scheduled> {
     let report = |spec: &DesiredHost, facts: &HostFacts| {
-        let file = facts.files.get(&SchedulePaths::of(spec).report)?;
-        serde_json::from_str(file.content.as_deref()?).ok()
+        let paths = SchedulePaths::of(spec);
+        let written = facts.files.get(&paths.report).and_then(|file| file.content.as_deref());
+        match written.and_then(|content| serde_json::from_str(content).ok()) {
+            Some(report) => Scheduled::Ran(report),
+            None if facts.files.contains_key(&paths.timer) => Scheduled::Waiting,
+            None => Scheduled::No,
+        }
     };
     let known = desired
         .hosts

@@ -68,9 +68,8 @@ const CHANGING: [&str; 21] = [
 ];
 
 /// Commands that reach no host.
-const OFFLINE: [&str; 27] = [
+const OFFLINE: [&str; 26] = [
     "init",
-    "check",
     "render",
     "bundle create",
     "bundle show",

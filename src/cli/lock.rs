@@ -164,7 +164,7 @@ async fn try_once(
             Err(LockRefused::Held(holder)) => taken.push((spec.name.clone(), *holder)),
             Err(LockRefused::Host(error)) => why.push(Detail {
                 node: Some(spec.name.to_string()),
-                message: error.to_string(),
+                message: error.what(),
                 hint: error.hint().unwrap_or("fix the connection").to_owned(),
             }),
         }
@@ -299,11 +299,9 @@ impl From<Refusal> for Failure {
                 details: why,
                 ..Failure::new(
                     Exit::Unreachable,
-                    format!("acquired the lock on only {held} hosts; {needed} are required"),
+                    format!("the lock was acquired on {held} of the {needed} hosts that it needs; nothing was changed"),
                 )
-                .hint(
-                    "fix the connections; a host that is no longer a member can be removed from the inventory by hand",
-                )
+                .hint("fix that, then run the same command again")
             },
         }
     }

@@ -39,6 +39,7 @@ mod lb;
 mod lock;
 mod members;
 mod monitoring;
+mod new_hosts;
 mod offline;
 mod pki;
 mod plan_json;

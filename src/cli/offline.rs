@@ -1,4 +1,4 @@
-//! Commands that touch no host: `init`, `check`, `render`, `schema`, `man`.
+//! Commands that change no host: `init`, `check`, `render`, `schema`, `man`.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{Check, Cli, Global, Init, Render};
 use super::error::{Exit, Failure};
 use super::session::Session;
-use super::{draft, import, trial};
+use super::{draft, import, new_hosts, trial};
 use crate::bundle::{Bundle, USUAL, advice, known_bad};
 use crate::inventory::{self, Problem};
 use crate::ops::plan::{count, initial_new};
@@ -128,6 +128,10 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
         (true, Some(bundle)) => Some(etcd_starts(&session, bundle).await?),
         _ => None,
     };
+    let hosts = match args.hosts {
+        true => Some(new_hosts::will_do(&session).await?),
+        false => None,
+    };
     let ca = session.vault().dir().status()?;
     let ca_text = match ca.trusted.first() {
         None => "no CA yet: `quorate up` creates it".to_owned(),
@@ -145,6 +149,7 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
             "hosts": desired.hosts.len(),
             "etcd": version,
             "bundle_checked": report.is_some(),
+            "hosts_checked": hosts.is_some(),
             "ca_days_left": ca.trusted.first().map(|cert| cert.days_left(jiff::Timestamp::now())),
             "trial": trial,
             "advice": advice(version).map(|advice| advice.to_string()),
@@ -165,6 +170,9 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
     say!("pki        {ca_text}");
     if let Some(tried) = trial {
         say!("trial      {tried}");
+    }
+    if let Some(hosts) = hosts {
+        say!("hosts      {hosts}");
     }
     if let Some(advice) = advice(version) {
         say!("note       {advice}");

@@ -2,6 +2,7 @@
 //! started once on scratch data, on this machine where that can be, else on a host.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use futures::future::join_all;
 
@@ -9,12 +10,13 @@ use super::converge::Parts;
 use super::draft;
 use super::error::{Exit, Failure};
 use super::session::Session;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Program};
+use crate::host::Libc;
 use crate::inventory::{Desired, NodeName, Version, edit};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Observed};
 use crate::ops::plan::{NewStart, Plan, initial_new, new_starts};
-use crate::ops::safety::trial::{Trial, may_be_given};
+use crate::ops::safety::trial::{Trial, libc_is_new_enough, may_be_given};
 use crate::ops::trial::{Bench, Configuration, here, on_host};
 use crate::render::render_host;
 
@@ -46,7 +48,9 @@ struct Hosts<'a> {
 /// # Errors
 /// When etcd does not start with it; nothing has been changed then.
 pub async fn before(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {
-    let due = Due::of(session, new_starts(plan, session.desired(), seen), session.desired());
+    let starts = new_starts(plan, session.desired(), seen);
+    libraries(parts.bundle.as_ref(), &starts, seen)?;
+    let due = Due::of(session, starts, session.desired());
     if due.is_nothing() {
         return Ok(());
     }
@@ -58,8 +62,43 @@ pub async fn before(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Ob
 /// # Errors
 /// As [`before`].
 pub async fn for_show(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {
-    let due = Due::of(session, new_starts(plan, session.desired(), seen), session.desired());
+    let starts = new_starts(plan, session.desired(), seen);
+    libraries(parts.bundle.as_ref(), &starts, seen)?;
+    let due = Due::of(session, starts, session.desired());
     consider(session, parts, due, plan, seen).await
+}
+
+/// Whether the hosts have the C library that the bundle's etcd needs, which this machine may have and they not.
+fn libraries(bundle: Option<&Bundle>, starts: &[NewStart], seen: &Observed) -> Result<(), Failure> {
+    let Some(bundle) = bundle else { return Ok(()) };
+    let (mut needs, mut blocked) = (BTreeMap::new(), Vec::new());
+    for NewStart { node, version, .. } in starts {
+        let Some(facts) = seen.hosts.get(node).and_then(Fact::known) else {
+            continue;
+        };
+        let (Some(arch), Some(has)) = (facts.system.arch, facts.system.libc) else {
+            continue;
+        };
+        if facts.releases.contains_key(version) {
+            continue;
+        }
+        let needed = match needs.entry((*version, arch)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => {
+                let program = bundle.open_program(*version, arch, Program::Etcd);
+                *unknown.insert(
+                    program
+                        .and_then(Libc::needed_by)
+                        .map_err(|error| Failure::new(Exit::Inventory, &error).hint("create the bundle again"))?,
+                )
+            }
+        };
+        blocked.extend(libc_is_new_enough(node, *version, needed, has).err());
+    }
+    match blocked.is_empty() {
+        true => Ok(()),
+        false => Err(blocked.into()),
+    }
 }
 
 async fn consider(session: &Session, parts: &Parts, due: Due, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {

@@ -40,8 +40,8 @@ impl Host {
     }
 }
 
-/// From which quorate's own tunnels come.
-const SSH_SERVERS: [&str; 3] = ["sshd", "sshd-session", "dropbear"];
+/// From which quorate's own streams come: what forwards them, and what scripts/clients.sh calls those that go through bash.
+const OWN_STREAMS: [&str; 4] = ["sshd", "sshd-session", "dropbear", "quorate-relay"];
 
 /// Both ends of a connection, as the kernel shows them.
 type Ends<'a> = (&'a str, &'a str);
@@ -80,7 +80,7 @@ fn parse(text: &str) -> Result<Vec<Client>, String> {
                 None => continue,
                 Some(owner) if owners.get(inode) == Some(owner) || above.contains(owner) => continue,
                 Some(owner) => match names.get(owner).copied().unwrap_or_default() {
-                    name if SSH_SERVERS.contains(&name) => continue,
+                    name if OWN_STREAMS.contains(&name) => continue,
                     "" => format!("? (pid {owner}) on the host itself"),
                     name => format!("{name} (pid {owner}) on the host itself"),
                 },

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::libc::Libc;
 use crate::inventory::{Arch, HostPath, Version};
 
 /// Everything quorate reads from a host before it plans.
@@ -27,6 +28,31 @@ pub struct HostFacts {
     /// Where the account of the member's data may exchange what leads to them.
     #[serde(default)]
     pub exposed: Vec<Exposed>,
+    /// What would keep a new member from starting here.
+    #[serde(default)]
+    pub obstacles: Vec<Obstacle>,
+}
+
+/// Something on a host that is not as a member needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// The member's account cannot go through a directory.
+    Closed {
+        /// The directory.
+        above: String,
+        /// What is below it.
+        path: HostPath,
+    },
+    /// One of the inventory's paths is a symbolic link.
+    Link {
+        /// The path.
+        path: HostPath,
+        /// What it leads to; `?` where that is no plain name.
+        target: String,
+    },
+    /// The unit is masked: whoever did that does not want it to start.
+    Masked,
 }
 
 /// A directory that its own account could replace by something else.
@@ -78,6 +104,12 @@ pub struct SystemFacts {
     pub listeners: Vec<Listener>,
     /// Other etcd processes than the unit's own: pid and command line.
     pub other_etcd: Vec<String>,
+    /// The first TCP port that an account other than root may listen on, where the kernel says so.
+    #[serde(default)]
+    pub unprivileged_port: Option<u16>,
+    /// The version of glibc; `None` where there is another C library.
+    #[serde(default)]
+    pub libc: Option<Libc>,
     /// Tools that are missing of those the scripts use (`zstd` and `gzip` are optional, the rest fatal).
     pub missing_tools: Vec<String>,
     /// `chrony`, `systemd-timesyncd`, ... when a time service is active.
@@ -120,6 +152,9 @@ pub struct DiskFacts {
     pub total_bytes: u64,
     pub writable: bool,
     pub filesystem: String,
+    /// `None` where the file system makes them as it needs them.
+    #[serde(default)]
+    pub free_inodes: Option<u64>,
 }
 
 /// A listening TCP port.

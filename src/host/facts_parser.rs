@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::observe::{FactsQuery, Sent};
 use super::service_parser::service;
 use super::{
-    DataFacts, DataState, DiskFacts, Elsewhere, Exposed, FileFacts, HostFacts, Listener, LockHolder, ServiceFacts,
-    SystemFacts,
+    DataFacts, DataState, DiskFacts, Elsewhere, Exposed, FileFacts, HostFacts, Listener, LockHolder, Obstacle,
+    ServiceFacts, SystemFacts,
 };
 use crate::inventory::{Arch, HostPath, Version};
 
@@ -31,7 +31,7 @@ impl<'a> Answer<'a> {
         while let Some(line) = lines.next() {
             let (key, value) = line.split_once(' ').unwrap_or((line, ""));
             match key {
-                "content" | "df" | "inside" | "marker" | "show" => {
+                "content" | "df" | "inodes" | "inside" | "marker" | "show" => {
                     let block = lines.by_ref().take_while(|line| *line != ".").collect();
                     answer.blocks.push((line, block));
                 }
@@ -104,6 +104,7 @@ pub(super) fn host_facts(text: &str, bin: &HostPath, query: &FactsQuery, sent: S
         lock: lock(&answer),
         loose: answer.all("loose").filter_map(|path| path.parse().ok()).collect(),
         exposed: answer.all("exposed").filter_map(exposed).collect(),
+        obstacles: obstacles(&answer),
     })
 }
 
@@ -135,6 +136,31 @@ fn all_files(answer: &Answer<'_>, inside: &Answer<'_>) -> Result<BTreeMap<HostPa
     files.retain(|path, _| apart.contains(path.as_str()));
     files.extend(self::files(answer)?);
     Ok(files)
+}
+
+/// `closed ABOVE PATH`, `link PATH TARGET`, and a unit that is masked: by a link to /dev/null in place of its file, or, until
+/// the next boot, in /run.
+fn obstacles(answer: &Answer<'_>) -> Vec<Obstacle> {
+    let closed = answer.all("closed").filter_map(|line| {
+        let (above, path) = line.split_once(' ')?;
+        Some(Obstacle::Closed {
+            above: above.to_owned(),
+            path: path.parse().ok()?,
+        })
+    });
+    let links = answer.all("link").filter_map(|line| {
+        let (path, target) = line.split_once(' ')?;
+        Some(Obstacle::Link {
+            path: path.parse().ok()?,
+            target: target.to_owned(),
+        })
+    });
+    let units = answer.units();
+    let masked = answer.all("masked").next().is_some()
+        || units
+            .first()
+            .is_some_and(|unit| unit.get("LoadState") == Some(&"masked"));
+    closed.chain(links).chain(masked.then_some(Obstacle::Masked)).collect()
 }
 
 /// `ABOVE PATH`.
@@ -170,6 +196,11 @@ fn system(answer: &Answer<'_>, query: &FactsQuery, sent: Sent) -> Result<SystemF
         swap: answer.number::<u64>("swap_kb").saturating_mul(1024),
         listeners: answer.all("listen").filter_map(listener).collect(),
         other_etcd: answer.all("etcd").map(|line| line.trim().to_owned()).collect(),
+        unprivileged_port: answer
+            .all("unprivileged_port")
+            .next()
+            .and_then(|port| port.parse().ok()),
+        libc: answer.all("libc").next().and_then(|version| version.parse().ok()),
         missing_tools: answer.all("missing").map(str::to_owned).collect(),
         time_service,
     })
@@ -214,7 +245,8 @@ fn disks(answer: &Answer<'_>, query: &FactsQuery) -> Result<BTreeMap<HostPath, D
         .filter_map(|line| line.split_once(' '))
         .map(|(writable, path)| (path, writable == "1"))
         .collect();
-    let disk = |(path, row): (&HostPath, &&&str)| {
+    let inodes: Vec<&&str> = answer.block("inodes").unwrap_or_default().iter().skip(1).collect();
+    let disk = |(at, (path, row)): (usize, (&HostPath, &&&str))| {
         let columns: Vec<&str> = row.split_whitespace().collect();
         let kib = |at: usize| columns.get(at)?.parse::<u64>().ok()?.checked_mul(1024);
         let facts = DiskFacts {
@@ -222,11 +254,20 @@ fn disks(answer: &Answer<'_>, query: &FactsQuery) -> Result<BTreeMap<HostPath, D
             total_bytes: kib(2)?,
             writable: writable.get(path.as_str()).copied().unwrap_or(false),
             filesystem: (*columns.get(1)?).to_owned(),
+            free_inodes: inodes.get(at).and_then(|row| free_inodes(row)),
         };
         Some((path.clone(), facts))
     };
-    let read: Option<BTreeMap<_, _>> = query.disks.iter().zip(&rows).map(disk).collect();
+    let read: Option<BTreeMap<_, _>> = query.disks.iter().zip(&rows).enumerate().map(disk).collect();
     read.ok_or_else(|| "`df` printed something that is not a table of disks".to_owned())
+}
+
+/// A row of `df -P -i`; `None` where a file system makes inodes as it needs them, as btrfs does, and says 0 of 0.
+fn free_inodes(row: &str) -> Option<u64> {
+    let columns: Vec<&str> = row.split_whitespace().collect();
+    let total: u64 = columns.get(1)?.parse().ok()?;
+    let free = columns.get(3)?.parse().ok()?;
+    (total > 0).then_some(free)
 }
 
 /// `PORT HEXADDRESS ours` or `PORT HEXADDRESS other NAME (pid N)`.

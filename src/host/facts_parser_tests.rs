@@ -140,6 +140,39 @@ fn what_is_said_inside_passes_for_nothing_else() {
 }
 
 #[test]
+fn what_is_in_a_members_way_is_read() {
+    let healthy = healthy();
+    let with = |lines: &str| healthy.replacen("hostname h1\n", &format!("hostname h1\n{lines}"), 1);
+    assert_eq!(parse(&healthy).unwrap().obstacles, []);
+    let facts = parse(&with(
+        "closed /srv/closed /srv/closed/etcd\nlink /var/lib/etcd ../real\nmasked /etc/systemd/system/etcd.service\n\
+         unprivileged_port 1024\nlibc 2.31\ninodes\nFilesystem Inodes IUsed IFree IUse% Mounted on\n\
+         /dev/vda 20 1 19 5% /\n.\n",
+    ))
+    .unwrap();
+    let path = |text: &str| text.parse::<HostPath>().unwrap();
+    let closed = Obstacle::Closed {
+        above: "/srv/closed".to_owned(),
+        path: path("/srv/closed/etcd"),
+    };
+    let link = Obstacle::Link {
+        path: path(QUERY_PATH),
+        target: "../real".to_owned(),
+    };
+    assert_eq!(facts.obstacles, [closed, link, Obstacle::Masked]);
+    assert_eq!(facts.system.unprivileged_port, Some(1024));
+    assert_eq!(facts.system.libc.map(|libc| libc.to_string()).as_deref(), Some("2.31"));
+    assert_eq!(facts.system.disks[&path(QUERY_PATH)].free_inodes, Some(19));
+    // btrfs makes them as it needs them; busybox may know no `df -i`.
+    let free = |table: &str| parse(&with(table)).unwrap().system.disks[&path(QUERY_PATH)].free_inodes;
+    assert_eq!(free("inodes\nheading\n/dev/vda 0 0 0 - /\n.\n"), None);
+    assert_eq!(free("inodes\n.\n"), None);
+    // Masked until the next boot: by systemd's word.
+    let masked = healthy.replacen("LoadState=loaded", "LoadState=masked", 1);
+    assert_eq!(parse(&masked).unwrap().obstacles, [Obstacle::Masked]);
+}
+
+#[test]
 fn a_date_without_nanoseconds_is_known_to_half_a_second() {
     let text = healthy()
         .replace("1010.400000000", "1010.%N")

@@ -19,6 +19,8 @@ pub struct FactsQuery {
     pub roots: Vec<HostPath>,
     /// The account that the data will belong to, where that is not who scripts run as.
     pub account: Option<UserName>,
+    /// What that account must be able to come to.
+    pub footing: Vec<HostPath>,
     /// TCP ports to look for listeners on.
     pub ports: Vec<u16>,
     /// Paths whose file system's free space is wanted; they need not exist yet.
@@ -75,6 +77,7 @@ impl Host {
         args.extend(query.hashes.iter().map(|path| format!("h:{path}")));
         args.extend(query.account.iter().map(|name| format!("u:{name}")));
         args.extend(query.roots.iter().map(|path| format!("o:{path}")));
+        args.extend(query.footing.iter().map(|path| format!("f:{path}")));
         args.extend(query.ports.iter().map(|port| format!("p:{port}:{port:04X}")));
         args.extend(query.disks.iter().map(|path| format!("d:{path}")));
         args.extend(query.releases.iter().map(|version| format!("r:{version}")));

@@ -166,6 +166,13 @@ impl HostError {
         }
     }
 
+    /// What happened, without the host's name in front of it.
+    pub fn what(&self) -> String {
+        let text = self.to_string();
+        let what = text.strip_prefix(&format!("{}: ", self.node()));
+        what.map(str::to_owned).unwrap_or(text)
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<&str> {
         match self {

@@ -110,7 +110,7 @@ fn hint(why: &str) -> String {
         ),
         ("not stopped", "stop it first, then run the command again"),
         (
-            "open",
+            "an etcd (process ",
             "an etcd that quorate did not start uses this directory: stop it first, then run the command again",
         ),
     ];

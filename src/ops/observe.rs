@@ -220,7 +220,12 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
     contents.extend([pki("ca.crt"), pki("server.crt"), pki("peer.crt"), pki_manifest(spec)]);
     FactsQuery {
         contents,
-        hashes: vec![pki("server.key"), pki("peer.key"), pki(CRL)],
+        hashes: vec![
+            pki("server.key"),
+            pki("peer.key"),
+            pki(CRL),
+            SchedulePaths::of(spec).timer,
+        ],
         ports: [
             Some(spec.client_port),
             Some(spec.peer_port),
@@ -232,6 +237,7 @@ fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
         disks: written_to(spec),
         releases: [version].into(),
         roots: roots(spec),
+        footing: footing(spec),
         account: (spec.service_manager == ServiceManager::Systemd).then(|| spec.user.clone()),
     }
 }
@@ -254,6 +260,13 @@ fn roots(spec: &DesiredHost) -> Vec<HostPath> {
     .collect()
 }
 
+/// What the member's account reads and writes.
+fn footing(spec: &DesiredHost) -> Vec<HostPath> {
+    let paths = &spec.paths;
+    let named = [&paths.data, &paths.bin, &paths.config, &paths.pki];
+    named.into_iter().chain(&paths.wal).cloned().collect()
+}
+
 /// The directories and files below which something is put.
 fn written_to(spec: &DesiredHost) -> Vec<HostPath> {
     let paths = &spec.paths;
@@ -271,9 +284,7 @@ fn as_fact<T>(look: Result<T, HostError>) -> Fact<T> {
         Ok(seen) => return Fact::Known(seen),
         Err(error) => error,
     };
-    let text = error.to_string();
-    let why = text.strip_prefix(&format!("{}: ", error.node())).unwrap_or(&text);
-    Fact::unknown(why, error.hint())
+    Fact::unknown(&error.what(), error.hint())
 }
 
 /// Members whose host cannot be inspected: the leader tells whether they answer its heartbeats.

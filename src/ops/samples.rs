@@ -49,6 +49,7 @@ pub fn facts(desired: &Desired, n: usize) -> HostFacts {
         total_bytes: 20 << 30,
         writable: true,
         filesystem: "ext4".into(),
+        free_inodes: Some(1 << 20),
     };
     let binaries = ["etcd", "etcdctl", "etcdutl"].map(|file| (file.to_owned(), "00".repeat(32)));
     HostFacts {
@@ -68,6 +69,8 @@ pub fn facts(desired: &Desired, n: usize) -> HostFacts {
             swap: 0,
             listeners: Vec::new(),
             other_etcd: Vec::new(),
+            unprivileged_port: None,
+            libc: None,
             missing_tools: Vec::new(),
             time_service: None,
         },
@@ -99,6 +102,7 @@ pub fn facts(desired: &Desired, n: usize) -> HostFacts {
         lock: None,
         loose: Vec::new(),
         exposed: Vec::new(),
+        obstacles: Vec::new(),
     }
 }
 

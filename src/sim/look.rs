@@ -227,6 +227,7 @@ fn facts(host: &SimHost, spec: &DesiredHost) -> HostFacts {
         lock: None,
         loose: host.loose.clone(),
         exposed: Vec::new(),
+        obstacles: Vec::new(),
     }
 }
 

@@ -74,6 +74,7 @@ pub fn system(host: &DesiredHost) -> SystemFacts {
         total_bytes: 40 << 30,
         writable: true,
         filesystem: "ext4".into(),
+        free_inodes: Some(1 << 20),
     };
     SystemFacts {
         hostname: host.name.to_string(),
@@ -94,6 +95,8 @@ pub fn system(host: &DesiredHost) -> SystemFacts {
         swap: 0,
         listeners: Vec::new(),
         other_etcd: Vec::new(),
+        unprivileged_port: None,
+        libc: None,
         missing_tools: Vec::new(),
         time_service: Some("systemd-timesyncd".into()),
     }

@@ -22,6 +22,7 @@ mod guards;
 #[allow(dead_code, unused_imports, reason = "a toolbox: not every tool of it has a user yet")]
 mod harness;
 mod hosts;
+mod kinds;
 mod leaks;
 mod lock;
 mod matrix;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Lab, current, releases, wait_until};
+use crate::harness::{Lab, current, plain_inventory, releases, wait_until};
 
 fn two_hosts() -> Lab {
     let lab = Lab::start(2);
@@ -36,6 +36,71 @@ fn a_file_system_that_takes_no_writes_is_seen_before_the_push() {
             .says(&[&format!("n1: the file system of {path}"), "mount it read-write"]);
         host.sh(&format!("umount {path}"));
     }
+}
+
+/// Nothing of this shows before a member starts, minutes later and in the words of systemd or etcd.
+#[test]
+fn what_would_keep_a_member_from_starting_is_told_beforehand_and_each_hint_leads_out() {
+    let lab = Lab::start(6);
+    let paths = [
+        "data: /srv/closed/etcd",
+        "data: /srv/link",
+        "data: /mnt/few/etcd",
+        "wal: /var/log/etcd",
+        "bin: /opt/quorate/etcd",
+    ];
+    lab.inventory(|hosts| {
+        let mut text = plain_inventory(&current(), hosts);
+        for (host, path) in hosts.iter().zip(paths) {
+            let address = format!("address: {}", host.address);
+            text = text.replace(&format!("{address}\n"), &format!("{address}\n    paths: {{{path}}}\n"));
+        }
+        let address = format!("address: {}\n", lab.host("n6").address);
+        text.replace(&address, &format!("{address}    client_port: 443\n"))
+    });
+    lab.quorate(&["trust", "--yes"]).ok();
+    lab.host("n1").sh("mkdir -m 700 /srv/closed");
+    lab.host("n2").sh("mkdir /srv/real && ln -s /srv/real /srv/link");
+    lab.host("n3")
+        .sh("mkdir /mnt/few && mount -t tmpfs -o nr_inodes=20,size=600m,mode=755 none /mnt/few");
+    lab.host("n4")
+        .sh("useradd -r etcd && mkdir /etc/etcd && chown etcd /etc/etcd");
+    lab.host("n5")
+        .sh("systemctl mask etcd.service && mkdir -m 700 /opt/quorate");
+
+    let told = [
+        "n1: etcd cannot go through /srv/closed to /srv/closed/etcd",
+        "help: let it: `chmod o+x /srv/closed`, or choose other `paths`",
+        "n2: /srv/link is a symbolic link to /srv/real",
+        "help: name what it leads to in `paths` of the inventory, or make it a directory",
+        "n3: the file system of /mnt/few/etcd has 19 inodes free, but 256 are needed",
+        "help: delete files there, or choose another file system with `paths`",
+        "n4: etcd can write to /etc/etcd and could replace /etc/etcd/etcd-config.yml",
+        "help: give /etc/etcd to root: `chown root /etc/etcd; chmod go-w /etc/etcd`",
+        "n5: the unit etcd.service is masked: it is not meant to start there",
+        "help: if it may: `systemctl unmask etcd`",
+        "n5: etcd cannot go through /opt/quorate to /opt/quorate/etcd",
+        "n6: etcd may not listen on port 443: ports below 1024 are root's",
+        "help: set a higher `client_port`/`peer_port`/`metrics_port`",
+    ];
+    for command in [&["check", "--hosts"][..], &["plan"], &["up", "--yes"]] {
+        lab.refuses(command, 4).says(&told);
+    }
+
+    // Word by word.
+    lab.host("n1").sh("chmod o+x /srv/closed");
+    lab.edit("/srv/link", "/srv/real");
+    lab.edit("/mnt/few/etcd", "/var/lib/etcd");
+    lab.host("n4").sh("chown root /etc/etcd; chmod go-w /etc/etcd");
+    lab.host("n5").sh("systemctl unmask etcd; chmod o+x /opt/quorate");
+    lab.edit("client_port: 443", "client_port: 4443");
+    let checked = lab.quorate(&["check", "--hosts"]).ok().stdout;
+    assert!(
+        checked.contains("6 hosts: nothing keeps a member from starting"),
+        "{checked}"
+    );
+    lab.quorate(&["up", "--yes"]).ok();
+    assert_eq!(lab.status()["healthy"], true);
 }
 
 #[test]

@@ -27,15 +27,30 @@ others_write() {
     esac
 }
 
-# find_dropper: sets $dropper to what gives root up. util-linux has setpriv everywhere but in busybox.
+# find_dropper: sets $dropper to what gives root up here: util-linux, coreutils or busybox.
 dropper=
 find_dropper() {
     [ -z "$dropper" ] || return 0
-    dropper=chroot
-    if setpriv --reuid=0 --regid=0 --clear-groups --no-new-privs true 2>/dev/null; then dropper=setpriv; fi
+    for dropper in setpriv chroot start-stop-daemon; do
+        if [ "$( (drop 65534:65534 id -u) 2>/dev/null </dev/null)" = 65534 ]; then return 0; fi
+    done
+    fail "nothing on this host can give up root for another account: install util-linux (setpriv) or coreutils (chroot --userspec)"
 }
 
-# apart UID:GID COMMAND...: runs it with that uid and gid, no other group, no capability, and no way to gain one. An
+# drop UID:GID COMMAND...: becomes that command, in this directory and for good; to be run in a process of its own.
+drop() {
+    who=$1
+    shift
+    case $dropper in
+    setpriv) exec setpriv --reuid="${who%:*}" --regid="${who#*:}" --clear-groups --no-new-privs "$@" ;;
+    chroot) exec chroot --userspec="+${who%:*}:+${who#*:}" --groups= --skip-chdir / "$@" ;;
+    # It starts what it finds no process number of; there is no such file.
+    *) exec start-stop-daemon -S -q -c "$who" -p /proc/none -x /bin/sh -- -c 'exec "$@"' sh "$@" ;;
+    esac
+}
+
+# apart UID:GID COMMAND...: runs it with that uid and gid, no other group and no capability (and, where there is setpriv, no
+# way to gain one). An
 # empty UID:GID is whoever this runs as. Every process of that account can open what this one has open: so it gets no input,
 # what it prints goes nowhere, and no other descriptor is passed on.
 apart() {
@@ -51,10 +66,7 @@ apart_with() {
         return
     fi
     find_dropper
-    case $dropper in
-    setpriv) (cd / && exec setpriv --reuid="${who%:*}" --regid="${who#*:}" --clear-groups --no-new-privs "$@") ;;
-    *) (cd / && exec chroot --userspec="+${who%:*}:+${who#*:}" --groups= / "$@") ;;
-    esac 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
+    (cd / && drop "$who" "$@") 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
 }
 
 # hear WHAT SECONDS MOST UID:GID COMMAND...: sets $said to what it prints, as `apart`, and $status to how it ended. More than

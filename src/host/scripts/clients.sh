@@ -33,6 +33,13 @@ connections() {
     done
 }
 
+# is_relay PID: whether it is quorate's own stream, which goes through bash where sshd forwards nothing (src/host/ssh/relay.rs).
+is_relay() {
+    line=
+    { read -r line <"/proc/$1/cmdline"; } 2>/dev/null || :
+    case $line in *"# a stream of quorate") ;; *) return 1 ;; esac
+}
+
 # owners: who has which socket open.
 owners() {
     set +f
@@ -51,6 +58,7 @@ owners() {
             [ "$named" != "$process" ] || continue
             named=$process name=
             { read -r name <"/proc/$process/comm"; } 2>/dev/null || :
+            if [ "$name" = bash ] && is_relay "$process"; then name=quorate-relay; fi
             echo "process $process $name"
             ;;
         esac

@@ -6,6 +6,8 @@ managed_files() {
         if [ -d "$above" ] && [ ! -x "$above" ]; then fail "cannot look into $above"; fi
         if [ -f "$path" ]; then
             present="$present $path"
+        elif [ -L "$path" ] && [ "$(readlink "$path")" = /dev/null ]; then
+            echo "masked $path"
         elif [ -e "$path" ]; then
             fail "$path is not a file"
         fi

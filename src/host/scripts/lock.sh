@@ -23,8 +23,9 @@ trap 'exit 129' HUP INT TERM PIPE
 (umask 022 && mkdir -p "${lock%/*}") || fail "cannot create ${lock%/*}"
 mkdir -p "$new/$id" || fail "cannot write in ${lock%/*}"
 identify $$ || fail "cannot read /proc"
-echo "$identity" >"$new/$id/pid" || fail "cannot write in ${lock%/*}"
-printf '%s\n' "$holder" >"$new/$id/holder.json" || fail "cannot write in ${lock%/*}"
+# (cat, because it says why: the shell's own echo does not.)
+echo "$identity" | cat >"$new/$id/pid" || fail "cannot write in ${lock%/*}"
+printf '%s\n' "$holder" | cat >"$new/$id/holder.json" || fail "cannot write in ${lock%/*}"
 
 # current: sets $other to the id that holds the lock now; fails when there is none.
 current() {

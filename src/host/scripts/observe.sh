@@ -1,6 +1,7 @@
 # Reads everything a plan needs, changes nothing. One `key value` per line; blocks end with a line of one dot.
 # Arguments: manager unit data wal(- for none) bin run lock marker config look_inside.sh, then items:
 #   h:PATH hash, c:PATH hash and content, o:PATH a directory that must be root's, u:NAME the member's account,
+#   f:PATH what that account must come to,
 #   p:PORT:HEX, d:PATH disk, r:VERSION release.
 # Forks cost more than anything else here: what the shell can read by itself, it reads by itself.
 echo "clock $(date +%s.%N)"
@@ -8,7 +9,7 @@ manager=$1 unit=$2 data=$3 wal=$4 bin=$5 run=$6 lock=$7 marker=$8 config=$9
 shift 9
 inside=$1
 shift
-roots= account= danger=
+roots= account= danger= footing=
 files= contents=' ' ports= disks= releases=
 for item; do
     value=${item#?:}
@@ -17,6 +18,7 @@ for item; do
     c:*) files="$files $value" contents="$contents$value " ;;
     u:*) account=$value ;;
     o:*) roots="$roots $value" ;;
+    f:*) footing="$footing $value" ;;
     p:*) ports="$ports $value" ;;
     d:*) disks="$disks $value" ;;
     r:*) releases="$releases $value" ;;
@@ -49,12 +51,19 @@ system() {
             ;;
         esac
     done </proc/meminfo
+    libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || libc=
+    case $libc in "glibc "*) echo "libc ${libc#glibc }" ;; esac
+    # (`read` takes bytes one by one, which this file does not give.)
+    for port in $ports; do
+        [ "${port%%:*}" -lt 1024 ] || continue
+        echo "unprivileged_port $(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || :)"
+    done
     if [ -d /run/systemd/system ]; then
         version=$(systemctl --version)
         echo "systemd ${version%%"$newline"*}"
     fi
-    for tool in base64 cat chmod chown cp date dd df du env gzip head id ln ls mkdir mv nohup readlink rm rmdir \
-        sha256sum sleep stat sync tail timeout uname zstd; do
+    for tool in base64 cat chmod chown cp date dd df du env gzip head id ln ls mkdir mktemp mv nohup readlink realpath rm \
+        rmdir sha256sum sleep stat sync tail timeout tr uname zstd; do
         command -v "$tool" >/dev/null || echo "missing $tool"
     done
 }
@@ -71,7 +80,8 @@ sort_files() {
     own=$there
     [ -n "$there" ] || return 0
     # Where each of them leads.
-    real=$(readlink -f $there) || fail "cannot look for the managed files"
+    # (busybox readlink -f takes one name.)
+    real=$(realpath $there) || fail "cannot look for the managed files"
     dirs= seen=' '
     for path in $there $real; do
         above=${path%/*}
@@ -102,6 +112,40 @@ END
     done
 }
 
+# find_account: sets $accounts to the `UID:GID` of the member's account; empty where there is none yet.
+accounts=
+find_account() {
+    [ -n "$account" ] || return 0
+    accounts=$(id -u "$account" 2>/dev/null) || return 0
+    accounts=$accounts:$(id -g "$account")
+}
+
+# closed: where the member's account could not come to what it needs, and names that are links. One that is not there yet is
+# nobody in particular.
+closed() {
+    [ "$me" = 0 ] && [ "$manager" = systemd ] || return 0
+    for path in $footing; do
+        if [ -L "$path" ]; then
+            leads=$(readlink "$path") || fail "cannot read the link $path"
+            case $leads in *[![:graph:]]*) leads='?' ;; esac
+            echo "link $path $leads"
+        fi
+        way "$path"
+        there=
+        for above in $way; do
+            # (That of the configuration is made anew with the mode that it must have.)
+            if [ -d "$above" ] && [ "$above" != "${config%/*}" ]; then there="$there $above"; fi
+        done
+        looked=$(stat -L -c '%a %n' $there) || fail "cannot look at$there"
+        while read -r mode above; do
+            case $mode in *[1357]) continue ;; esac
+            if [ -z "$accounts" ] || ! with_groups "$accounts" test -x "$above"; then echo "closed $above $path"; fi
+        done <<END
+$looked
+END
+    done
+}
+
 # loose: what should be root's and is not, and where the member's account could exchange what leads to its data.
 loose() {
     [ "$me" = 0 ] && [ "$manager" = systemd ] || return 0
@@ -117,14 +161,15 @@ loose() {
 $owners
 END
     fi
-    for path in "$data" "$wal"; do
+    for path in "$data" "$wal" "$bin/x" "$config"; do
         [ "$path" != - ] || continue
         keeper "$path"
-        if [ ! -e "$path" ] && id -u "$account" >/dev/null 2>&1; then keeper=$(id -u "$account"):$(id -g "$account"); fi
+        if [ ! -d "$path" ]; then keeper=${accounts:-65534:65534}; fi
         exposed "$path" "$keeper"
         if [ -n "$exposed" ]; then
+            case $path in "$bin/x") path=$bin ;; esac
             echo "exposed $exposed $path"
-            danger=$keeper
+            case $path in "$data" | "$wal") danger=$keeper ;; esac
         fi
     done
 }
@@ -191,6 +236,9 @@ disk_space() {
     # One line per path in the same order, after the heading.
     echo df
     df -P -k -T $existing || fail "cannot read free disk space"
+    echo .
+    echo inodes
+    df -P -i $existing 2>/dev/null || :
     echo .
 }
 
@@ -286,7 +334,9 @@ system
 service_facts
 sort_files
 managed_files $own
+find_account
 loose
+closed
 release_hashes
 disk_space
 listeners

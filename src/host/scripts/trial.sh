@@ -76,10 +76,7 @@ own() {
 become() {
     exec 3<&- </dev/null
     if [ "$account" = - ]; then exec env -i PATH="$PATH" "$@"; fi
-    case $dropper in
-    setpriv) exec setpriv --reuid="${ids%:*}" --regid="${ids#*:}" --clear-groups --no-new-privs env -i PATH="$PATH" "$@" ;;
-    *) exec chroot --userspec="+${ids%:*}:+${ids#*:}" --groups= --skip-chdir / env -i PATH="$PATH" "$@" ;;
-    esac
+    drop "$ids" env -i PATH="$PATH" "$@"
 }
 
 if [ "$program" = - ]; then

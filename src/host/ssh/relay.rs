@@ -24,10 +24,10 @@ const NO_BASH: i32 = 66;
 const NO_ANSWER: i32 = 67;
 
 /// `$1` is the address, `$2` the port. Ends when either side does; what the other side still says after the end of our
-/// input is passed on for a second.
+/// input is passed on for a second. The first line is what scripts/clients.sh knows it by.
 const RELAY: &str = r#"# Opening a stream without forwarding
 command -v bash >/dev/null || exit 66
-exec bash -c '
+exec bash -c '# a stream of quorate
 exec 3<>"/dev/tcp/$1/$2" || exit 67
 echo ready
 exec 4<&0
@@ -157,5 +157,52 @@ impl AsyncWrite for Relay {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+    use std::process::{Command, Stdio};
+
+    use crate::host::testbed::Testbed;
+
+    #[tokio::test]
+    async fn a_stream_of_quorates_own_is_no_client() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut relay = Command::new("sh")
+            .args(["-c", super::RELAY, "sh", "127.0.0.1", &port.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 6];
+        relay.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+        assert_eq!(&ready, b"ready\n");
+        let _accepted = listener.accept().unwrap();
+        assert_eq!(Testbed::new().host().clients(port).await.unwrap(), []);
+
+        // Another bash is one.
+        let mut other = Command::new("bash")
+            .args([
+                "-c",
+                "exec 3<>\"/dev/tcp/127.0.0.1/$1\"; echo ready; read -r _",
+                "bash",
+                &port.to_string(),
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        other.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+        let _accepted = listener.accept().unwrap();
+        let clients = Testbed::new().host().clients(port).await.unwrap();
+        assert_eq!(clients.len(), 1, "{clients:?}");
+        for mut process in [relay, other] {
+            _ = process.kill();
+            _ = process.wait();
+        }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::bundle::known_bad;
-use crate::host::{HostFacts, Listener, Unpacker};
-use crate::inventory::{Desired, DesiredHost, HostPath, NodeName, ServiceManager};
+use crate::host::{HostFacts, Listener, Obstacle, Unpacker};
+use crate::inventory::{Desired, DesiredHost, HostPath, NodeName, ServiceManager, Version};
 use crate::ops::Fact;
 use crate::ops::plan::Situation;
 use crate::ops::safety::{Blocked, Rule};
@@ -17,18 +17,29 @@ const CLOCK_LIMIT_SECONDS: f64 = 60.0;
 /// preallocated) and room to work.
 const DATA_FLOOR: u64 = 256 << 20;
 
+/// Free inodes a member needs: segments, snapshots, a release, certificates and what quorate moves aside.
+const INODES_FLOOR: u64 = 256;
+
 /// A release unpacked, rounded up.
 const RELEASE_BYTES: u64 = 96 << 20;
 
 /// Every reason why this host cannot run the member as planned.
 pub fn preflight(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Vec<Blocked> {
     let mut blocked = Vec::new();
-    supervision(host, facts, &mut blocked);
     binaries(situation, host, facts, &mut blocked);
+    blocked.extend(lacks(situation.desired.version, host, facts));
+    blocked
+}
+
+/// The same without what concerns the bundle: what is to be changed on the host itself.
+pub fn lacks(version: Version, host: &DesiredHost, facts: &HostFacts) -> Vec<Blocked> {
+    let mut blocked = Vec::new();
+    supervision(host, facts, &mut blocked);
     clock(host, facts, &mut blocked);
-    disks(situation, host, facts, &mut blocked);
+    disks(version, host, facts, &mut blocked);
     ports(host, facts, &mut blocked);
     ground(host, facts, &mut blocked);
+    obstacles(host, facts, &mut blocked);
     blocked
 }
 
@@ -153,6 +164,32 @@ fn known<'a>(
     desired.hosts.values().filter_map(known)
 }
 
+/// What would keep a member of this host from starting, or from being told apart from another.
+fn obstacles(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+    for obstacle in &facts.obstacles {
+        let (reason, help) = match obstacle {
+            Obstacle::Closed { above, path } => (
+                format!("{} cannot go through {above} to {path}", host.user),
+                format!("let it: `chmod o+x {above}`, or choose other `paths`"),
+            ),
+            // A member that is here already was made with it.
+            Obstacle::Link { .. } if facts.data.marker.is_some() => continue,
+            Obstacle::Link { path, target } => (
+                format!("{path} is a symbolic link to {target}"),
+                "name what it leads to in `paths` of the inventory, or make it a directory".to_owned(),
+            ),
+            Obstacle::Masked => (
+                format!(
+                    "the unit {}.service is masked: it is not meant to start there",
+                    host.service
+                ),
+                format!("if it may: `systemctl unmask {}`", host.service),
+            ),
+        };
+        blocked.push(refuse(host, reason, &help));
+    }
+}
+
 /// What leads to the data must be out of etcd's reach.
 fn ground(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
     for exposed in &facts.exposed {
@@ -167,7 +204,7 @@ fn ground(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
     }
 }
 
-fn disks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
+fn disks(version: Version, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
     for (path, disk) in facts.system.disks.iter().filter(|(_, disk)| !disk.writable) {
         blocked.push(refuse(
             host,
@@ -175,12 +212,24 @@ fn disks(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocke
             "mount it read-write (the kernel remounts read-only after a disk error: see `dmesg`), or choose other `paths`",
         ));
     }
-    let installed = facts.releases.contains_key(&situation.desired.version);
+    let installed = facts.releases.contains_key(&version);
     for (path, needed) in [
         (&host.paths.data, DATA_FLOOR),
         (&host.paths.bin, if installed { 0 } else { RELEASE_BYTES }),
     ] {
         let disk = facts.system.disks.get(path).filter(|disk| disk.writable);
+        if let Some(free) = disk
+            .and_then(|disk| disk.free_inodes)
+            .filter(|free| *free < INODES_FLOOR)
+            && needed > 0
+            && facts.data.db_bytes == 0
+        {
+            blocked.push(refuse(
+                host,
+                format!("the file system of {path} has {free} inodes free, but {INODES_FLOOR} are needed"),
+                "delete files there, or choose another file system with `paths`",
+            ));
+        }
         if let Some(disk) = disk.filter(|disk| disk.free_bytes < needed && facts.data.db_bytes == 0) {
             blocked.push(refuse(
                 host,
@@ -201,7 +250,19 @@ fn ports(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
         Some((host.peer_port, host.listen)),
         host.metrics.map(|m| (m.port, m.address)),
     ];
+    let lowest = facts.system.unprivileged_port.unwrap_or(0);
+    let privileged = host.service_manager == ServiceManager::Systemd && host.user.as_str() != "root";
     for (port, address) in wanted.into_iter().flatten() {
+        if privileged && port < lowest {
+            blocked.push(refuse(
+                host,
+                format!(
+                    "{} may not listen on port {port}: ports below {lowest} are root's",
+                    host.user
+                ),
+                "set a higher `client_port`/`peer_port`/`metrics_port`",
+            ));
+        }
         let taken = facts
             .system
             .listeners

@@ -1,5 +1,6 @@
 //! No member is stopped for what its etcd does not start with: etcd itself was asked beforehand (`ops/trial`).
 
+use crate::host::Libc;
 use crate::inventory::{NodeName, Version};
 use crate::ops::safety::{Blocked, Rule};
 
@@ -46,6 +47,22 @@ impl Fault {
                      host"
             }
         }
+    }
+}
+
+/// Whether a release that is not static finds its C library on a host.
+///
+/// # Errors
+/// When it needs a newer one.
+pub fn libc_is_new_enough(node: &NodeName, version: Version, needed: Option<Libc>, has: Libc) -> Result<(), Blocked> {
+    match needed {
+        Some(needed) if needed > has => Err(Blocked::new(
+            Rule::WouldNotStart,
+            format!("the bundle's etcd {version} needs glibc {needed} (`GLIBC_{needed}`), and it has glibc {has}"),
+            "make the bundle from upstream's release of etcd, which is static and needs no glibc: `quorate bundle create`",
+        )
+        .on(node)),
+        _ => Ok(()),
     }
 }
 

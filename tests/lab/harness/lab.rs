@@ -32,13 +32,25 @@ impl Lab {
     /// Boots `n` hosts, `n1` to `nN`.
     #[track_caller]
     pub fn start(n: usize) -> Self {
+        Self::boot(n, &[])
+    }
+
+    /// Boots one host of each of these kinds (`lab/kinds`).
+    #[track_caller]
+    pub fn of_kinds(kinds: &[&str]) -> Self {
+        Self::boot(kinds.len(), &["--kinds", &kinds.join(",")])
+    }
+
+    #[track_caller]
+    fn boot(n: usize, more: &[&str]) -> Self {
         static REAPED: Once = Once::new();
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         REAPED.call_once(|| {
             script("any", &["reap"]).ok();
         });
         let name = format!("test-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        script(&name, &["up", &n.to_string(), "--owner", &id().to_string()]).ok();
+        let (count, owner) = (n.to_string(), id().to_string());
+        script(&name, &[&["up", &count, "--owner", &owner], more].concat()).ok();
         let address = |host: &str| script(&name, &["address", host]).ok().stdout.trim().to_owned();
         let hosts = (1..=n)
             .map(|i| format!("n{i}"))

@@ -323,6 +323,8 @@ fn facts(marker: &Marker) -> HostFacts {
             swap: 0,
             listeners: Vec::new(),
             other_etcd: Vec::new(),
+            unprivileged_port: None,
+            libc: None,
             missing_tools: Vec::new(),
             time_service: None,
         },
@@ -354,5 +356,6 @@ fn facts(marker: &Marker) -> HostFacts {
         lock: None,
         loose: Vec::new(),
         exposed: Vec::new(),
+        obstacles: Vec::new(),
     }
 }

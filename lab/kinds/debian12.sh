@@ -1,0 +1,2 @@
+# What most tests run on.
+# suite: bookworm

@@ -1,0 +1,2 @@
+# systemd 257, OpenSSH 10.
+# suite: trixie

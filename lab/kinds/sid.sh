@@ -1,0 +1,2 @@
+# Tomorrow's Debian.
+# suite: sid
