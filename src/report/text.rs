@@ -86,7 +86,8 @@ pub(super) fn own_colour(text: &str) -> Option<(&str, usize)> {
 }
 
 /// `text` with its lines broken between words at `width` columns, every line but the first of each indented by
-/// `indent`; ends with a line end, unless it is empty. Colours take no room. A later line that is indented by itself is an
+/// `indent`; ends with a line end, unless it is empty. Colours take no room. A command in backticks stays in one piece where a
+/// line has room for it. A later line that is indented by itself is an
 /// example to copy: it keeps that indentation and is not broken.
 pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
     let width = width.max(indent + 20);
@@ -103,7 +104,7 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
         let lead = if i == 0 { own } else { indent };
         out.extend(std::iter::repeat_n(' ', lead));
         let mut column = lead;
-        for (j, word) in rest.split(' ').enumerate() {
+        for (j, word) in pieces(rest, width - indent).into_iter().enumerate() {
             let columns = columns_of(word);
             if j > 0 && column + 1 + columns > width {
                 out.push('\n');
@@ -119,6 +120,31 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
         out.push('\n');
     }
     out
+}
+
+/// What a line may not be broken inside of: its words, and what stands in backticks if that is not wider than `room`.
+fn pieces(line: &str, room: usize) -> Vec<&str> {
+    let (mut pieces, mut rest) = (Vec::new(), line);
+    loop {
+        let word = rest.find(' ').unwrap_or(rest.len());
+        let quoted = end_of_quote(rest, word).filter(|end| columns_of(&rest[..*end]) <= room);
+        let (piece, more) = rest.split_at(quoted.unwrap_or(word));
+        pieces.push(piece);
+        match more.strip_prefix(' ') {
+            Some(more) => rest = more,
+            None => return pieces,
+        }
+    }
+}
+
+/// Where the word ends that begins with `text`, if a quote in backticks that is open at `blank` is one word.
+fn end_of_quote(text: &str, blank: usize) -> Option<usize> {
+    let opened = text[..blank].matches('`').count() % 2 == 1;
+    if !opened {
+        return None;
+    }
+    let closing = blank + text[blank..].find('`')? + 1;
+    Some(closing + text[closing..].find(' ').unwrap_or(text.len() - closing))
 }
 
 /// The columns that `text` takes: its characters but those of colour sequences (`ESC [ ... m`).
@@ -273,6 +299,16 @@ mod tests {
             format!("see\n  {long}\n  there\n")
         );
         assert_eq!(wrapped("as it is", usize::MAX, 2), "as it is\n");
+        // A command is copied in one piece, unless it is wider than a line.
+        assert_eq!(
+            wrapped("then run it: `quorate up -v`, which", 25, 2),
+            "then run it:\n  `quorate up -v`, which\n"
+        );
+        assert_eq!(
+            wrapped("or `etcdctl endpoint health --cluster`", 25, 2),
+            "or `etcdctl endpoint\n  health --cluster`\n"
+        );
+        assert_eq!(wrapped("an `open quote", 25, 2), "an `open quote\n");
     }
 
     #[test]
