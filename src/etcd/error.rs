@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 
 use super::client::LARGEST_MESSAGE;
 use super::connect::{CONNECT_LIMIT, ConnectFailure};
+use super::way::Way;
 use super::{Endpoint, EtcdError};
 use crate::bounds::Exceeded;
 use crate::inventory::MemberId;
@@ -19,6 +20,8 @@ use crate::inventory::MemberId;
 /// What was asked of whom, for the error's text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
+    /// Whose opening does not count against the limit.
+    pub way: Option<&'a Way>,
     pub operation: &'static str,
     pub endpoint: &'a Endpoint,
     pub limit: Duration,

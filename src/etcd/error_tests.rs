@@ -15,6 +15,7 @@ fn endpoint() -> Endpoint {
 
 fn asked(endpoint: &Endpoint) -> Asked<'_> {
     Asked {
+        way: None,
         operation: "test",
         endpoint,
         limit: Duration::from_secs(9),

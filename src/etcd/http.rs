@@ -12,13 +12,13 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use super::connect::secured;
 use super::error::Asked;
 use super::model::MOST_MEMBERS;
 use super::tls::HTTP1;
 use super::version::server_version;
+use super::way::Way;
 use super::{ClientTls, Counters, Dial, Endpoint, EtcdError, Member, Metrics};
 use crate::bounds::Exceeded;
 use crate::inventory::{ClusterId, MemberId, PeerUrl, Version};
@@ -32,6 +32,7 @@ pub struct EtcdHttp {
     endpoint: Endpoint,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    way: Way,
 }
 
 /// What `/members` on a peer port says. It is this member's own view, without a quorum behind it.
@@ -78,11 +79,13 @@ impl EtcdHttp {
     pub fn new(dial: Arc<dyn Dial>, endpoint: Endpoint, tls: &ClientTls) -> Result<EtcdHttp, EtcdError> {
         let config = tls.config(&endpoint, HTTP1)?;
         let name = endpoint.server_name()?;
+        let way = Way::default();
         Ok(EtcdHttp {
-            dial,
+            dial: way.of(dial),
             endpoint,
             config,
             name,
+            way,
         })
     }
 
@@ -158,6 +161,7 @@ impl EtcdHttp {
 
     fn asked(&self, operation: &'static str, limit: Duration) -> Asked<'_> {
         Asked {
+            way: None,
             operation,
             endpoint: &self.endpoint,
             limit,
@@ -166,9 +170,8 @@ impl EtcdHttp {
     }
 
     async fn get(&self, asked: &Asked<'_>, path: &str) -> Result<Reply, EtcdError> {
-        timeout(asked.limit, self.exchange(asked, path))
-            .await
-            .unwrap_or_else(|_| Err(asked.silent()))
+        let exchange = self.way.within(asked.limit, self.exchange(asked, path));
+        exchange.await.unwrap_or_else(|| Err(asked.silent()))
     }
 
     async fn exchange(&self, asked: &Asked<'_>, path: &str) -> Result<Reply, EtcdError> {

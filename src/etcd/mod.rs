@@ -29,6 +29,7 @@ mod tally;
 mod tls;
 mod version;
 mod wal;
+mod way;
 mod writer;
 
 /// Made from `proto/etcd.proto` by `tests/proto.rs`.

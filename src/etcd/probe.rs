@@ -96,6 +96,7 @@ struct Look<'a> {
 impl Look<'_> {
     fn asked(&self) -> Asked<'_> {
         Asked {
+            way: None,
             operation: "port check",
             endpoint: self.endpoint,
             limit: EXCHANGE_LIMIT,

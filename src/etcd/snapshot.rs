@@ -61,6 +61,7 @@ impl SnapshotStream {
     /// or brings more than it has announced; `Unavailable` when the connection broke.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, EtcdError> {
         let asked = Asked {
+            way: None,
             operation: "snapshot",
             endpoint: &self.endpoint,
             limit: SNAPSHOT_IDLE,

@@ -227,6 +227,7 @@ mod tests {
             port: 2379,
         };
         let asked = Asked {
+            way: None,
             operation: "status",
             endpoint: &endpoint,
             limit: RAFT_LIMIT,

@@ -20,6 +20,7 @@ pub use maintenance::DowngradeStep;
 use super::connect::accepted;
 use super::error::Asked;
 use super::tls::HTTP2;
+use super::way::Way;
 use super::{Answer, ClientTls, Dial, Endpoint, EtcdError, Header, pb};
 use crate::inventory::{ClusterId, MemberId};
 
@@ -39,6 +40,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 pub struct EtcdClient {
     channel: Channel,
     endpoint: Endpoint,
+    way: Way,
 }
 
 impl EtcdClient {
@@ -54,6 +56,8 @@ impl EtcdClient {
             text.parse::<Uri>()
                 .map_err(|e| endpoint.tls_error(format!("`{text}` is not a URL: {e}")))
         };
+        let way = Way::default();
+        let dial = way.of(dial);
         let connector = tower::service_fn(move |_: Uri| {
             let (dial, config, name) = (Arc::clone(&dial), Arc::clone(&config), name.clone());
             async move { accepted(&*dial, config, name).await.map(TokioIo::new) }
@@ -65,7 +69,7 @@ impl EtcdClient {
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
             .connect_with_connector_lazy(connector);
-        Ok(EtcdClient { channel, endpoint })
+        Ok(EtcdClient { channel, endpoint, way })
     }
 
     /// The port this client talks to.
@@ -75,6 +79,7 @@ impl EtcdClient {
 
     fn asked(&self, operation: &'static str, limit: Duration) -> Asked<'_> {
         Asked {
+            way: Some(&self.way),
             operation,
             endpoint: &self.endpoint,
             limit,
@@ -94,10 +99,14 @@ impl Asked<'_> {
 
     /// Waits for an answer, no longer than the limit.
     async fn answer<T>(&self, call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, EtcdError> {
-        match tokio::time::timeout(self.limit, call).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(self.status(&status)),
-            Err(_) => Err(self.silent()),
+        let answer = match self.way {
+            Some(way) => way.within(self.limit, call).await,
+            None => tokio::time::timeout(self.limit, call).await.ok(),
+        };
+        match answer {
+            Some(Ok(response)) => Ok(response.into_inner()),
+            Some(Err(status)) => Err(self.status(&status)),
+            None => Err(self.silent()),
         }
     }
 
