@@ -1,16 +1,18 @@
 //! Every command on hosts of every kind that people run etcd on (`lab/kinds`).
 
-use crate::harness::{Lab, current, plain_inventory, release};
+use crate::harness::{Host, Lab, current, plain_inventory, release, some_of};
 
 /// debian12 is what everything else runs on.
 const KINDS: [&str; 7] = [
     "debian11", "debian13", "sid", "uutils", "busybox", "readonly", "hardened",
 ];
 
-/// The commands of a cluster's life, each with what it says when it has done its work.
-fn life(address: &str) -> Vec<(String, &'static str)> {
+/// The commands of a cluster's life, each with what it says when it has done its work. One of its hosts leaves and comes back.
+fn life(comes_back: &Host) -> Vec<(String, &'static str)> {
+    let Host { name, address, .. } = comes_back;
     let upgrade = format!("upgrade --to {} --yes", release("3.7"));
-    let back = format!("add-node n7 --address {address} --yes");
+    let gone = format!("remove-node {name} --yes");
+    let back = format!("add-node {name} --address {address} --yes");
     [
         ("check", "pki"),
         ("plan", "start n1 first"),
@@ -18,10 +20,10 @@ fn life(address: &str) -> Vec<(String, &'static str)> {
         ("up --yes", "nothing to do"),
         ("status", "healthy"),
         (upgrade.as_str(), "ok:"),
-        ("restart --yes", "7 members restarted"),
+        ("restart --yes", "members restarted"),
         ("doctor", "no problems"),
         ("pki renew --yes", "every certificate was replaced"),
-        ("remove-node n7 --yes", "has left"),
+        (gone.as_str(), "has left"),
         (back.as_str(), "is a voting member"),
         ("stop --yes --accept-outage", "is stopped"),
         ("start --yes", "is running again"),
@@ -36,10 +38,12 @@ fn life(address: &str) -> Vec<(String, &'static str)> {
 
 #[test]
 fn the_whole_life_of_a_cluster_on_hosts_of_every_kind() {
-    let lab = Lab::of_kinds(&KINDS);
+    // uutils is a sid, and Debian 13 lies between those that are left.
+    let kinds = some_of(KINDS, |kind| !["debian13", "sid"].contains(kind));
+    let lab = Lab::of_kinds(&kinds);
     lab.inventory(|hosts| format!("{}ssh: {{user: ops}}\n", plain_inventory(&current(), hosts)));
     lab.quorate(&["trust", "--yes"]).ok();
-    for (line, said) in life(&lab.host("n7").address) {
+    for (line, said) in life(&lab.hosts()[kinds.len() - 1]) {
         let words: Vec<&str> = line.split(' ').collect();
         let outcome = lab.quorate(&words);
         // A plan that would change something says so with its exit code.
@@ -50,7 +54,7 @@ fn the_whole_life_of_a_cluster_on_hosts_of_every_kind() {
         };
         let all = format!("{}{}", outcome.stdout, outcome.stderr);
         assert!(all.contains(said), "{line} does not say {said:?}:\n{all}");
-        println!("{line:40} holds on {}", KINDS.join(", "));
+        println!("{line:40} holds on {}", kinds.join(", "));
     }
 
     // sudo with a password: sudo-rs, and one that takes a terminal of its own.

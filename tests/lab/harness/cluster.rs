@@ -10,6 +10,7 @@ use super::host::Host;
 use super::lab::Lab;
 use super::outcome::Outcome;
 use super::wait::wait_until;
+use super::writer::PAUSE;
 
 const ETCDCTL: &str = "set -a; . /etc/etcd/etcd-config.etcdctl.env; set +a; \
                        etcdctl() { $(ls -d /opt/quorate/etcd/*/etcdctl | tail -n 1) \"$@\"; };";
@@ -155,7 +156,7 @@ impl Lab {
             .collect();
         let script = format!(
             "{ETCDCTL}\nexport ETCDCTL_ENDPOINTS={}\ni=0\nwhile :; do i=$((i+1)); \
-             etcdctl --command-timeout=3s put write/$i $i >/dev/null 2>&1 && echo $i >>/run/acked\ndone",
+             etcdctl --command-timeout=3s put write/$i $i >/dev/null 2>&1 && echo $i >>/run/acked\n{PAUSE}; done",
             endpoints.join(",")
         );
         let writes = Writes { host: &self.hosts()[0] };

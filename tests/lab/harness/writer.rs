@@ -11,6 +11,9 @@ use super::wait::wait_until;
 /// Where the acknowledged numbers are written down on the client's host.
 const ACKED: &str = "/var/lib/acked";
 
+/// Between two writes. Each is a process of etcdctl's; one after the other, they would take a third of this machine.
+pub(super) const PAUSE: &str = "sleep 0.1";
+
 /// etcdctl as the client's host has it, with every host of the lab as endpoint.
 fn etcdctl(lab: &Lab) -> String {
     let endpoints: Vec<String> = lab
@@ -37,7 +40,7 @@ impl<'a> Writer<'a> {
     #[track_caller]
     pub fn start(lab: &'a Lab, host: &'a Host) -> Self {
         let script = format!(
-            "{} rm -f {ACKED}; i=0; while :; do i=$((i+1)); ctl put acked/$i $i >/dev/null 2>&1 && echo $i >>{ACKED}; done",
+            "{} rm -f {ACKED}; i=0; while :; do i=$((i+1)); ctl put acked/$i $i >/dev/null 2>&1 && echo $i >>{ACKED}; {PAUSE}; done",
             etcdctl(lab)
         );
         host.beside("writer", &script);

@@ -24,9 +24,14 @@ fn killed(lab: &Lab, command: &[&str], wave: usize) -> bool {
 }
 
 /// Whether a run is killed after a wave: after each of a command whose waves are of different kinds, and where they are
-/// turns of members, which are alike, after the first two.
+/// turns of members, which are alike, after the first two. A replacement begins with waves of its own, and goes on as a join.
 fn stands_for_its_kind(command: &str, wave: usize) -> bool {
-    thorough() || !["restart", "upgrade", "downgrade"].contains(&command) || wave <= 2
+    let own = match command {
+        "restart" | "upgrade" | "downgrade" => 2,
+        "replace-node" => 3,
+        _ => usize::MAX,
+    };
+    thorough() || wave <= own
 }
 
 /// For every wave of `command`: a run that is killed right after it, then `again`, then `back` to where it began.
@@ -81,7 +86,7 @@ fn replace_node_killed_at_every_boundary() {
         lab.host(old).sh("systemctl stop etcd; rm -rf /var/lib/etcd/member");
         let address = lab.host(new).address.clone();
         let command = ["replace-node", old, new, "--address", &address, "--yes"];
-        if !killed(&lab, &command, waves + 1) {
+        if !stands_for_its_kind(command[0], waves + 1) || !killed(&lab, &command, waves + 1) {
             break;
         }
         waves += 1;
@@ -89,6 +94,7 @@ fn replace_node_killed_at_every_boundary() {
         converged(&lab, 3);
         (old, new) = (new, old);
     }
+    assert!(waves > 1, "no boundary was met: is the feature `fault` on?");
     let writes = writer.acked();
     writer.judge();
     row(
