@@ -70,7 +70,12 @@ fn cause(output: &Output) -> String {
 }
 
 fn hint(why: &str) -> String {
+    // Whatever the tool beneath said.
     const KNOWN: &[(&str, &str)] = &[
+        (
+            "cannot run here",
+            "use a bundle with a release for this host's architecture, and a directory that is not mounted `noexec`",
+        ),
         (
             "is not root's",
             "`quorate up` takes over what an earlier version left to etcd's account; another directory is yours to give to \
@@ -95,10 +100,6 @@ fn hint(why: &str) -> String {
         (
             "Operation not permitted",
             "the login lacks permission: use root or `sudo`; an immutable flag (`lsattr`) also causes this",
-        ),
-        (
-            "cannot run here",
-            "use a bundle with a release for this host's architecture, and a directory that is not mounted `noexec`",
         ),
         (
             "differs)",

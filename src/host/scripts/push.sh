@@ -261,7 +261,8 @@ prove() {
     case $said in
     "etcd Version: "*) echo "proved ${said%%"$newline"*}" ;;
     '') fail "$1 cannot run here (a $(uname -m) machine): it does not tell its version" ;;
-    *) fail "$1 cannot run here (a $(uname -m) machine): ${said%%"$newline"*}" ;;
+    # The shell's words name the descriptor, the dynamic loader's the program.
+    *) said=${said%%"$newline"*} && fail "$1 cannot run here (a $(uname -m) machine): ${said##*/proc/self/fd/0: }" ;;
     esac
 }
 
