@@ -1,4 +1,4 @@
-# /usr takes no writes, as on hosts that are updated as an image; what a site adds lies elsewhere.
+# Nobody writes to /usr, as on hosts that are updated as an image; what a site adds lies elsewhere.
 # suite: bookworm
 cat >/etc/systemd/system/readonly.service <<'END'
 [Unit]
