@@ -90,11 +90,7 @@ pub(super) async fn followers_first<'a>(
 fn leader_host(session: &Session, seen: &Observed) -> Option<NodeName> {
     let membership = seen.cluster.known()?;
     let leader = membership.leader()?;
-    let of = |spec: &&DesiredHost| {
-        membership
-            .at(&spec.peer_url())
-            .is_some_and(|member| member.id == leader)
-    };
+    let of = |spec: &&DesiredHost| membership.of(spec).is_some_and(|member| member.id == leader);
     session.desired().hosts.values().find(of).map(|spec| spec.name.clone())
 }
 

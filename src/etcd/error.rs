@@ -30,6 +30,15 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Waits for what is asked, no longer than the limit.
+    pub async fn within<T>(&self, call: impl Future<Output = T>) -> Result<T, EtcdError> {
+        let answer = match self.way {
+            Some(way) => way.within(self.limit, call).await,
+            None => tokio::time::timeout(self.limit, call).await.ok(),
+        };
+        answer.ok_or_else(|| self.silent())
+    }
+
     /// The limit ran out.
     pub fn silent(&self) -> EtcdError {
         EtcdError::Silent {

@@ -161,7 +161,7 @@ impl EtcdHttp {
 
     fn asked(&self, operation: &'static str, limit: Duration) -> Asked<'_> {
         Asked {
-            way: None,
+            way: Some(&self.way),
             operation,
             endpoint: &self.endpoint,
             limit,
@@ -170,8 +170,7 @@ impl EtcdHttp {
     }
 
     async fn get(&self, asked: &Asked<'_>, path: &str) -> Result<Reply, EtcdError> {
-        let exchange = self.way.within(asked.limit, self.exchange(asked, path));
-        exchange.await.unwrap_or_else(|| Err(asked.silent()))
+        asked.within(self.exchange(asked, path)).await?
     }
 
     async fn exchange(&self, asked: &Asked<'_>, path: &str) -> Result<Reply, EtcdError> {

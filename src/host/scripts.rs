@@ -85,9 +85,9 @@ script!(PROCESS, WORDS, "process.sh");
 script!(SUPERVISE, WORDS, "supervise.sh");
 script!(JOURNAL, Limits::answer(64 * MIB, 120), "journal.sh");
 script!(FOLLOW, Limits::ATTENDED, "journal.sh");
-script!(DATA, DATA_WORK, "in_use.sh", "account.sh", "data.sh");
+script!(DATA, DATA_WORK, "idle.sh", "in_use.sh", "account.sh", "data.sh");
 script!(DATA_ENTRIES, DATA_WORK, "data_entries.sh");
-script!(AS_OWNER, WORDS, "in_use.sh", "account.sh", "as_owner.sh");
+script!(AS_OWNER, WORDS, "idle.sh", "in_use.sh", "account.sh", "as_owner.sh");
 script!(RESTORE, DATA_WORK, "restore.sh");
 script!(REMOVE, DATA_WORK, "remove.sh");
 script!(FORGET, DATA_WORK, "forget.sh");
@@ -102,7 +102,7 @@ script!(RESCUE, Limits::ATTENDED, "rescue.sh");
 script!(SHELF, DELIVERY, "shelf.sh");
 script!(SHELF_LOOK, Limits::answer(16 * MIB, 120), "shelf.sh");
 script!(SHELF_GET, Limits::STREAM, "shelf.sh");
-script!(TRIAL, Limits::ATTENDED, "take.sh", "account.sh", "trial.sh");
+script!(TRIAL, Limits::ATTENDED, "take.sh", "account.sh", "roomy.sh", "trial.sh");
 script!(ETCDCTL, Limits::ATTENDED, "take.sh", "etcdctl.sh");
 // A snapshot is sent first, of whatever size; then all of it is read twice.
 script!(
@@ -110,6 +110,7 @@ script!(
     Limits::delivery(MIB, HOUR),
     "take.sh",
     "account.sh",
+    "roomy.sh",
     "examine.sh"
 );
 script!(TIMER, WORDS, "account.sh", "gone.sh", "timer.sh");
@@ -120,7 +121,7 @@ script!(
     "gone.sh",
     "timer.sh"
 );
-script!(WITHDRAW, WORDS, "account.sh", "gone.sh", "withdraw.sh");
+script!(WITHDRAW, WORDS, "account.sh", "idle.sh", "gone.sh", "withdraw.sh");
 script!(MARKER, WORDS, "marker.sh");
 script!(LOCK, Limits::ATTENDED, "lock.sh");
 script!(READ, Limits::STREAM, "account.sh", "read.sh");

@@ -265,20 +265,12 @@ impl PkiDir {
         ask: &mut AskPassphrase<'_>,
         now: Timestamp,
     ) -> Result<Authority, StoreError> {
-        for path in [self.cert_path(), self.sealed_path(), self.plain_path()] {
-            if path.exists() {
-                return Err(StoreError::Exists { path });
-            }
-        }
+        self.nothing_yet()?;
         let authority = Authority::create(&self.cluster, policy, now).map_err(|source| StoreError::Authority {
             path: self.cert_path(),
             source,
         })?;
-        let text = self.sealed_text(&authority, recipients)?;
-        self.unseal(&self.sealed_path(), &text, identities, ask)?;
-        self.write(&self.sealed_path(), &text)?;
-        self.write_trusted(&[authority.certificate().clone()])?;
-        Ok(authority)
+        self.keep(authority, recipients, identities, ask)
     }
 
     /// Opens the CA with the first of `identities` that fits.
@@ -355,15 +347,31 @@ impl PkiDir {
         ask: &mut AskPassphrase<'_>,
         now: Timestamp,
     ) -> Result<Authority, StoreError> {
-        for path in [self.cert_path(), self.sealed_path(), self.plain_path()] {
-            if path.exists() {
-                return Err(StoreError::Exists { path });
-            }
-        }
+        self.nothing_yet()?;
         let authority = Authority::load(certificate, key, now).map_err(|source| StoreError::Authority {
             path: self.cert_path(),
             source,
         })?;
+        self.keep(authority, recipients, identities, ask)
+    }
+
+    /// No CA is replaced by a new one.
+    fn nothing_yet(&self) -> Result<(), StoreError> {
+        let paths = [self.cert_path(), self.sealed_path(), self.plain_path()];
+        match paths.into_iter().find(|path| path.exists()) {
+            Some(path) => Err(StoreError::Exists { path }),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the first CA of this directory, once it is proved that `identities` open its sealed key.
+    fn keep(
+        &self,
+        authority: Authority,
+        recipients: &[Recipient],
+        identities: &[PathBuf],
+        ask: &mut AskPassphrase<'_>,
+    ) -> Result<Authority, StoreError> {
         let text = self.sealed_text(&authority, recipients)?;
         self.unseal(&self.sealed_path(), &text, identities, ask)?;
         self.write(&self.sealed_path(), &text)?;

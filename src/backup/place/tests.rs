@@ -61,20 +61,18 @@ async fn a_directory_keeps_what_it_is_given_and_overwrites_nothing() {
     assert!(place.list().await.unwrap().is_empty());
 }
 
-/// A directory from which somebody else deletes a backup as soon as it has been listed.
-struct Pruned(StorePlace);
+/// A directory in which somebody else does something as soon as it has been listed, and to the list.
+struct Meddled<F>(StorePlace, F);
 
 #[async_trait]
-impl Place for Pruned {
+impl<F: Fn(&mut Vec<Stored>) + Send + Sync> Place for Meddled<F> {
     async fn put(&self, file: &Path, name: &str, progress: Progress<'_>) -> Result<(), PlaceError> {
         self.0.put(file, name, progress).await
     }
 
     async fn list(&self) -> Result<Vec<Stored>, PlaceError> {
-        let listed = self.0.list().await?;
-        for file in listed.iter().filter(|file| file.name.starts_with("old")) {
-            self.0.delete(&file.name).await?;
-        }
+        let mut listed = self.0.list().await?;
+        (self.1)(&mut listed);
         Ok(listed)
     }
 
@@ -96,7 +94,12 @@ async fn a_backup_that_goes_while_it_is_listed_is_left_out() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("mine");
     fs::write(&file, "no backup at all").unwrap();
-    let place = Pruned(StorePlace::directory(&dir.path().join("far")).unwrap());
+    let far = dir.path().join("far");
+    let place = Meddled(StorePlace::directory(&far).unwrap(), |listed: &mut Vec<Stored>| {
+        for file in listed.iter().filter(|file| file.name.starts_with("old")) {
+            fs::remove_file(far.join(&file.name)).unwrap();
+        }
+    });
     place.put(&file, "old.qbackup", &quiet).await.unwrap();
     let cluster = "prod-a".parse().unwrap();
     assert!(
@@ -116,50 +119,27 @@ async fn what_cannot_be_read_is_told_beside_what_can() {
     for name in ["a.qbackup", "m.qbackup", "z.qbackup"] {
         fs::write(dir.path().join(name), good).unwrap();
     }
-    /// Exchanges one for a pipe as soon as it has been listed.
-    struct Piped(StorePlace, std::path::PathBuf);
-    #[async_trait]
-    impl Place for Piped {
-        async fn put(&self, file: &Path, name: &str, progress: Progress<'_>) -> Result<(), PlaceError> {
-            self.0.put(file, name, progress).await
-        }
-        async fn list(&self) -> Result<Vec<Stored>, PlaceError> {
-            let mut listed = self.0.list().await?;
-            let bytes = listed[0].bytes;
-            if fs::metadata(&self.1).unwrap().is_file() {
-                fs::remove_file(&self.1).unwrap();
-                assert!(
-                    std::process::Command::new("mkfifo")
-                        .arg(&self.1)
-                        .status()
-                        .unwrap()
-                        .success()
-                );
-            } else {
-                listed.push(Stored {
-                    name: "m.qbackup".into(),
-                    bytes,
-                });
-            }
-            Ok(listed)
-        }
-        async fn begins(&self, name: &str, bytes: u64) -> Result<Vec<u8>, PlaceError> {
-            self.0.begins(name, bytes).await
-        }
-        async fn get(&self, name: &str, to: &Path, progress: Progress<'_>) -> Result<(), PlaceError> {
-            self.0.get(name, to, progress).await
-        }
-        async fn delete(&self, name: &str) -> Result<(), PlaceError> {
-            self.0.delete(name).await
-        }
-    }
     let cluster = Source::open(&dir.path().join("a.qbackup"))
         .unwrap()
         .manifest()
         .unwrap()
         .cluster
         .clone();
-    let place = Piped(place, dir.path().join("m.qbackup"));
+    // Exchanged for a pipe as soon as it has been listed; listed again all the same.
+    let piped = dir.path().join("m.qbackup");
+    let place = Meddled(place, |listed: &mut Vec<Stored>| {
+        if fs::metadata(&piped).unwrap().is_file() {
+            fs::remove_file(&piped).unwrap();
+            let made = std::process::Command::new("mkfifo").arg(&piped).status().unwrap();
+            assert!(made.success());
+        } else {
+            let bytes = listed[0].bytes;
+            listed.push(Stored {
+                name: "m.qbackup".into(),
+                bytes,
+            });
+        }
+    });
     let listing = backups(&place, &cluster, &Trust::default(), Timestamp::now())
         .await
         .unwrap();

@@ -99,15 +99,10 @@ impl Asked<'_> {
 
     /// Waits for an answer, no longer than the limit.
     async fn answer<T>(&self, call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, EtcdError> {
-        let answer = match self.way {
-            Some(way) => way.within(self.limit, call).await,
-            None => tokio::time::timeout(self.limit, call).await.ok(),
-        };
-        match answer {
-            Some(Ok(response)) => Ok(response.into_inner()),
-            Some(Err(status)) => Err(self.status(&status)),
-            None => Err(self.silent()),
-        }
+        let answer = self.within(call).await?;
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| self.status(&status))
     }
 
     fn header(&self, header: Option<pb::ResponseHeader>) -> Result<Header, EtcdError> {

@@ -15,23 +15,10 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 129' HUP INT TERM PIPE
 
-# roomy DIR: true where the snapshot fits and half as much again stays free: members share this disk.
-roomy() {
-    free=
-    {
-        read -r _ || :
-        read -r _ _ _ free _ || :
-    } <<END
-$(df -Pk "$1" 2>/dev/null)
-END
-    case $free in
-    '' | *[!0-9]*) return 1 ;;
-    *) [ "$free" -ge $((bytes / 1024 * 3 / 2 + 262144)) ] ;;
-    esac
-}
-
+# The snapshot, and half as much again that stays free: members share this disk.
+needed=$((bytes / 1024 * 3 / 2 + 262144))
 for place in "${TMPDIR:-/var/tmp}" /tmp; do
-    if [ ! -d "$place" ] || ! roomy "$place"; then continue; fi
+    if [ ! -d "$place" ] || ! roomy "$place" "$needed"; then continue; fi
     work=$(mktemp -d "$place/quorate-examine.XXXXXXXXXX" 2>/dev/null) && break
     work=
 done

@@ -1,14 +1,6 @@
 # refuse_in_use: nothing is touched while something has it open, whoever started that.
 refuse_in_use() {
-    if [ "$manager" = systemd ]; then
-        state=$(systemctl show -p ActiveState "$unit") || fail "systemd does not answer"
-        case $state in
-        ActiveState=inactive | ActiveState=failed) ;;
-        *) fail "$unit is not stopped ($state)" ;;
-        esac
-    elif same_process "$run/supervisor.pid" || same_process "$run/etcd.pid"; then
-        fail "etcd is not stopped (process ${saved%% *})"
-    fi
+    idle
     for dir in "$data" "$wal"; do
         [ -d "$dir" ] || continue
         real=$(cd -P "$dir" && pwd -P) || fail "cannot look into $dir"

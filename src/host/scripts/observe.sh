@@ -124,6 +124,7 @@ find_account() {
 # nobody in particular.
 closed() {
     [ "$me" = 0 ] && [ "$manager" = systemd ] || return 0
+    there=' /'
     for path in $footing; do
         if [ -L "$path" ]; then
             leads=$(readlink "$path") || fail "cannot read the link $path"
@@ -131,18 +132,26 @@ closed() {
             echo "link $path $leads"
         fi
         way "$path"
-        there=
         for above in $way; do
             # (That of the configuration is made anew with the mode that it must have.)
+            case "$there " in *" $above "*) continue ;; esac
             if [ -d "$above" ] && [ "$above" != "${config%/*}" ]; then there="$there $above"; fi
         done
-        looked=$(stat -L -c '%a %n' $there) || fail "cannot look at$there"
-        while read -r mode above; do
-            case $mode in *[1357]) continue ;; esac
-            if [ -z "$accounts" ] || ! with_groups "$accounts" test -x "$above"; then echo "closed $above $path"; fi
-        done <<END
+    done
+    looked=$(stat -L -c '%a %n' $there) || fail "cannot look at$there"
+    shut=' '
+    while read -r mode above; do
+        case $mode in *[1357]) continue ;; esac
+        if [ -z "$accounts" ] || ! with_groups "$accounts" test -x "$above"; then shut="$shut$above "; fi
+    done <<END
 $looked
 END
+    [ "$shut" != ' ' ] || return 0
+    for path in $footing; do
+        way "$path"
+        for above in $way; do
+            case $shut in *" $above "*) echo "closed $above $path" ;; esac
+        done
     done
 }
 

@@ -33,9 +33,7 @@ enable() {
 }
 
 disable() {
-    if [ "$(systemctl show -p LoadState "$unit.timer")" = LoadState=loaded ]; then
-        systemctl disable --now --quiet "$unit.timer" || fail "cannot disable $unit.timer"
-    fi
+    timer_off "$unit"
     for file; do gone "$file"; done
     systemctl daemon-reload
 }

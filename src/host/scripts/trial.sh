@@ -26,28 +26,14 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 129' HUP INT TERM PIPE
 
-# roomy DIR: true where the program, an empty database and its log have room.
-roomy() {
-    free=
-    {
-        read -r _ || :
-        read -r _ _ _ free _ || :
-    } <<EOF
-$(df -Pk "$1" 2>/dev/null)
-EOF
-    case $free in
-    '' | *[!0-9]*) return 1 ;;
-    *) [ "$free" -ge 262144 ] ;;
-    esac
-}
-
 # runs_programs DIR: false where it is mounted noexec.
 runs_programs() {
     printf '#!/bin/sh\n' >"$1/probe" && chmod 700 "$1/probe" && "$1/probe" 2>/dev/null
 }
 
+# Room for the program, an empty database and its log.
 for place in "${TMPDIR:-/tmp}" /var/tmp /dev/shm; do
-    if [ ! -d "$place" ] || ! roomy "$place"; then continue; fi
+    if [ ! -d "$place" ] || ! roomy "$place" 262144; then continue; fi
     work=$(mktemp -d "$place/quorate-trial.XXXXXXXXXX" 2>/dev/null) || work=
     if [ -z "$work" ]; then continue; fi
     if runs_programs "$work"; then break; fi

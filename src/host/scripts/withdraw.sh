@@ -3,22 +3,6 @@
 manager=$1 unit=$2 timer=$3 run=$4 pki=$5 note=$6
 shift 6
 
-# Whoever was stopped for good may have been started again by hand.
-stopped() {
-    if [ "$manager" = systemd ]; then
-        state=$(systemctl show -p ActiveState "$unit") || fail "systemd does not answer"
-        case $state in
-        ActiveState=inactive | ActiveState=failed) ;;
-        *) fail "$unit is not stopped ($state)" ;;
-        esac
-        if [ "$(systemctl show -p LoadState "$timer.timer")" = LoadState=loaded ]; then
-            systemctl disable --now --quiet "$timer.timer" || fail "cannot disable $timer.timer"
-        fi
-    elif same_process "$run/supervisor.pid" || same_process "$run/etcd.pid"; then
-        fail "etcd is not stopped (process ${saved%% *})"
-    fi
-}
-
 # remove DIR PATTERN...: what is in it by these names, which quorate alone gives.
 remove() {
     dir=$1
@@ -32,7 +16,9 @@ remove() {
     set -f
 }
 
-stopped
+# Whoever was stopped for good may have been started again by hand.
+idle
+if [ "$manager" = systemd ]; then timer_off "$timer"; fi
 for file; do
     gone "$file"
     gone "${file%/*}/.${file##*/}.previous"
