@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Dial, Stream};
 
-/// How often a stream may be opened for one call: the first, and one after a broken connection.
+/// How many streams opened one after the other do not count against one call: the first, and those after broken connections.
 const TRIES: usize = 3;
 
 /// How many streams are being opened right now.
@@ -32,22 +32,23 @@ impl Way {
     pub(super) async fn within<T>(&self, limit: Duration, call: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(call);
         let mut opening = self.0.subscribe();
+        let mut left = limit;
         for _ in 0..TRIES {
+            let since = Instant::now();
             tokio::select! {
                 biased;
                 done = &mut call => return Some(done),
-                () = sleep(limit) => {}
+                _ = opening.wait_for(|streams| *streams > 0) => {}
+                () = sleep(left) => return None,
             }
-            if *opening.borrow() == 0 {
-                return None;
-            }
+            left = left.saturating_sub(since.elapsed());
             tokio::select! {
                 biased;
                 done = &mut call => return Some(done),
                 _ = opening.wait_for(|streams| *streams == 0) => {}
             }
         }
-        None
+        tokio::time::timeout(left, call).await.ok()
     }
 }
 
@@ -114,6 +115,13 @@ mod tests {
             None,
             "that is the member's own silence"
         );
+        // What is short of the limit by itself passes it by nothing that came before.
+        let nearly = way.of(Arc::new(Long(LIMIT - Duration::from_millis(100))));
+        let slowly = async {
+            nearly.dial().await.map(|_| ()).unwrap();
+            sleep(LIMIT / 2).await;
+        };
+        assert_eq!(way.within(LIMIT, slowly).await, Some(()));
         // Without a stream to open the limit is as it is.
         assert_eq!(way.within(LIMIT, sleep(Duration::from_secs(4))).await, None);
         assert_eq!(way.within(LIMIT, sleep(Duration::from_secs(2))).await, Some(()));

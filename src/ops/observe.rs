@@ -5,6 +5,7 @@ mod auth;
 mod board;
 mod clients;
 mod hear;
+mod lost;
 mod notes;
 mod replays;
 mod streams;
@@ -58,15 +59,10 @@ pub async fn observe_hosts(fleet: &Arc<Fleet>) -> BTreeMap<NodeName, Fact<HostFa
 pub async fn observe_cluster(
     fleet: &Arc<Fleet>,
     tls: Option<&ClientTls>,
-    hosts: BTreeMap<NodeName, Fact<HostFacts>>,
+    mut hosts: BTreeMap<NodeName, Fact<HostFacts>>,
 ) -> Observed {
-    let running = |name: &NodeName| {
-        hosts
-            .get(name)
-            .and_then(Fact::known)
-            .is_some_and(|facts| facts.service.pid.is_some())
-    };
-    let cluster = look_at_cluster(fleet, tls, &hosts, &running).await;
+    let running = |fact: &Fact<HostFacts>| fact.known().is_some_and(|facts| facts.service.pid.is_some());
+    let cluster = look_at_cluster(fleet, tls, &mut hosts, running).await;
     with_peers_and_users(fleet, tls, hosts, cluster).await
 }
 
@@ -112,9 +108,9 @@ pub async fn look_again(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, before: &Ob
     hosts.extend(closely);
     hosts.extend(members);
     // What was seen before says nothing about who runs now: whoever could be reached is asked.
-    let reachable = |name: &NodeName| matches!(hosts.get(name), Some(Fact::Known(_)));
+    let reachable = |fact: &Fact<HostFacts>| fact.known().is_some();
     let mut cluster = match look.cluster {
-        true => look_at_cluster(fleet, tls, &hosts, &reachable).await,
+        true => look_at_cluster(fleet, tls, &mut hosts, reachable).await,
         false => before.cluster.clone(),
     };
     if let (true, Fact::Known(membership), Some(tls)) = (look.cluster, &mut cluster, tls) {

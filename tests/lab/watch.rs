@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::harness::{Lab, wait_until};
@@ -31,9 +32,20 @@ impl Watched<'_> {
         members.iter().find(|member| member["name"] == name)?["healthy"].as_bool()
     }
 
+    /// Waits until everybody is shown as well by answers that are new, and not by the last ones before something befell.
     fn all_well(&self) {
         wait_until("everybody to be shown as well", Duration::from_secs(60), || {
-            self.told().last().is_some_and(|glance| glance["healthy"] == true)
+            let told = self.told();
+            let Some(glance) = told.last().filter(|glance| glance["healthy"] == true) else {
+                return false;
+            };
+            let at: Timestamp = glance["at"].as_str().expect("a time").parse().expect("a time");
+            let members = glance["members"].as_array().expect("members");
+            let new = members
+                .iter()
+                .all(|member| member["seconds_since_answer"].as_u64() < Some(2));
+            // Else it would have been told by now that they are too old.
+            new || Timestamp::now().duration_since(at) > SignedDuration::from_secs(6)
         });
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::STATUS_LIMIT;
+use super::lost::{look_behind, seen_behind};
 use crate::etcd::{Alarm, Answer, ClientTls, EtcdError, Member, MemberStatus};
 use crate::host::ssh::FORWARDING_FORBIDDEN;
 use crate::host::{DataState, HostFacts, ServiceState};
@@ -48,7 +49,7 @@ impl Answered {
     }
 
     /// One that could not be asked.
-    fn not_asked(error: EtcdError) -> Self {
+    pub(super) fn not_asked(error: EtcdError) -> Self {
         Self {
             status: Err(error.clone()),
             quorum_list: Err(error),
@@ -60,22 +61,32 @@ impl Answered {
     }
 }
 
+/// Asks the members on those hosts that are to be `asked`. Behind a
+/// silent one its host is looked at again.
 pub(super) async fn look_at_cluster(
     fleet: &Arc<Fleet>,
     tls: Option<&ClientTls>,
-    hosts: &BTreeMap<NodeName, Fact<HostFacts>>,
-    asked: &(dyn Fn(&NodeName) -> bool + Sync),
+    hosts: &mut BTreeMap<NodeName, Fact<HostFacts>>,
+    asked: fn(&Fact<HostFacts>) -> bool,
 ) -> Fact<Membership> {
     let Some(tls) = tls else {
         return no_certificate(hosts);
     };
-    let asks = fleet
-        .desired()
-        .hosts
-        .values()
-        .filter(|spec| asked(&spec.name))
-        .map(|spec| async move { (spec, ask(fleet, spec, tls, STATUS_LIMIT).await) });
-    let mut answers: Vec<(&DesiredHost, Answered)> = join_all(asks).await;
+    let specs = fleet.desired().hosts.values();
+    let asks = specs
+        .filter(|spec| hosts.get(&spec.name).is_some_and(asked))
+        .map(|spec| async move {
+            let answer = ask(fleet, spec, tls, STATUS_LIMIT).await;
+            let behind = look_behind(fleet, spec, &answer, STATUS_LIMIT).await;
+            (spec, answer, behind)
+        });
+    let mut answers = Vec::new();
+    for (spec, answer, behind) in join_all(asks).await {
+        answers.push((spec, answer));
+        if let (Some(behind), Some(fact)) = (behind, hosts.get_mut(&spec.name)) {
+            *fact = seen_behind(fact, behind);
+        }
+    }
     match from_answers(&answers) {
         Some(Fact::Known(membership)) => {
             let via = answers.iter_mut().find(|(_, answer)| answer.status.is_ok());

@@ -31,6 +31,13 @@ impl Moment {
     fn since(self, earlier: Moment) -> Duration {
         self.since_boot.saturating_sub(earlier.since_boot)
     }
+
+    fn later(self, by: Duration) -> Self {
+        Self {
+            since_boot: self.since_boot + by,
+            clock: self.clock.checked_add(by).unwrap_or(self.clock),
+        }
+    }
 }
 
 /// When a host last answered.
@@ -80,6 +87,7 @@ impl Board {
     /// Takes what a look at a host told that was begun at `begun`: what is said in it is no newer.
     pub fn hear(&mut self, name: &NodeName, heard: Heard, begun: Moment) {
         let pause = some_heartbeats(&self.desired);
+        let begun = begun.later(heard.later);
         let Some(place) = self.places.get_mut(name) else {
             return;
         };

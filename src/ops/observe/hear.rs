@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::answers::{Answered, agreed, ask_thoroughly, no_certificate};
+use super::lost::{look_behind, seen_behind};
 use super::{as_fact, look_at_host, with_peers_and_users};
 use crate::etcd::{ClientTls, Metrics};
 use crate::host::{HostError, HostFacts};
@@ -33,6 +34,8 @@ pub struct Heard {
     pub(super) answered: Option<Answered>,
     /// What it measured, where that was asked for and it leads.
     pub(super) metrics: Option<Metrics>,
+    /// All of this was still so at that time after the look was begun: behind a silent member its host was looked at again.
+    pub(super) later: Duration,
 }
 
 impl Heard {
@@ -43,6 +46,7 @@ impl Heard {
             facts,
             answered: None,
             metrics: None,
+            later: Duration::ZERO,
         }
     }
 
@@ -72,26 +76,33 @@ pub struct Question<'a> {
 
 /// Asks one host, and its member.
 pub async fn hear(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: Option<&ClientTls>, question: Question<'_>) -> Heard {
+    let begun = Instant::now();
     let limit = |limit: Duration| question.impatient.then_some(limit);
     let facts = match question.before {
         None => look_at_host(fleet, spec, limit(EVERYTHING_WITHIN)).await,
         Some(before) => service(fleet, spec, before, limit(SERVICE_WITHIN)).await,
     };
     let runs = facts.as_ref().is_ok_and(|facts| facts.service.pid.is_some());
-    let (mut answered, mut metrics) = (None, None);
-    if let (true, Some(tls)) = (runs, tls) {
-        let answer = ask_thoroughly(fleet, spec, tls, limit(ANSWER_WITHIN)).await;
-        let leads = answer.status.as_ref().is_ok_and(|s| s.leader == s.header.member_id);
-        if question.listen && leads {
-            metrics = inspect::metrics(fleet, spec, tls).await.ok();
-        }
-        answered = Some(answer);
-    }
-    Heard {
+    let mut heard = Heard {
         facts: as_fact(facts),
-        answered,
-        metrics,
+        answered: None,
+        metrics: None,
+        later: Duration::ZERO,
+    };
+    let Some(tls) = tls.filter(|_| runs) else {
+        return heard;
+    };
+    let answer = ask_thoroughly(fleet, spec, tls, limit(ANSWER_WITHIN)).await;
+    let later = begun.elapsed();
+    if let Some(behind) = look_behind(fleet, spec, &answer, SERVICE_WITHIN).await {
+        heard.facts = seen_behind(&heard.facts, behind);
+        heard.later = later;
     }
+    if question.listen && answer.status.as_ref().is_ok_and(|s| s.leader == s.header.member_id) {
+        heard.metrics = inspect::metrics(fleet, spec, tls).await.ok();
+    }
+    heard.answered = Some(answer);
+    heard
 }
 
 /// What everybody told, once all were asked.

@@ -192,6 +192,12 @@ impl Host {
         });
     }
 
+    /// Begins to write 150 keys a second for a minute, as one client: etcdctl's own load.
+    #[track_caller]
+    pub fn loads(&self) {
+        self.beside("load", &format!("{ETCDCTL}\netcdctl check perf --load s"));
+    }
+
     /// Now, on the clock of the journals.
     #[track_caller]
     pub fn now(&self) -> f64 {
