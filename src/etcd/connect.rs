@@ -14,7 +14,11 @@ use tokio_rustls::client::TlsStream;
 use super::tls::HTTP2;
 use super::{ClientTls, Dial, Endpoint, Stream};
 
-/// How long dialling and the handshake may take together. Before quorum etcd's client port accepts TCP and stays silent.
+/// How long a stream may take to be opened. Where sshd forwards nothing and lets one session onto a connection, several logins
+/// come before it, one after the other; what goes wrong there SSH says by itself, and sooner.
+const WAY_LIMIT: Duration = Duration::from_secs(90);
+
+/// How long the handshake may take. Before quorum etcd's client port accepts TCP and stays silent.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why no secured stream came about.
@@ -42,22 +46,27 @@ pub async fn open_stream(dial: &dyn Dial, endpoint: &Endpoint, tls: &ClientTls) 
     Ok(Box::new(opened))
 }
 
+/// Opens a stream. Nobody has been asked anything yet: that it takes long is said of the way, and not of the member.
+pub(super) async fn dialled(dial: &dyn Dial) -> Result<Box<dyn Stream>, ConnectFailure> {
+    let late = |_| {
+        let why = format!("no stream to it could be opened within {} s", WAY_LIMIT.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
+    };
+    let stream = timeout(WAY_LIMIT, dial.dial()).await.unwrap_or_else(late);
+    stream.map_err(ConnectFailure::Dial)
+}
+
 /// Dials and shakes hands.
 pub(super) async fn secured(
     dial: &dyn Dial,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 ) -> Result<TlsStream<Box<dyn Stream>>, ConnectFailure> {
-    let connecting = async {
-        let stream = dial.dial().await.map_err(ConnectFailure::Dial)?;
-        TlsConnector::from(config)
-            .connect(name, stream)
-            .await
-            .map_err(ConnectFailure::Handshake)
-    };
-    timeout(CONNECT_LIMIT, connecting)
-        .await
-        .unwrap_or(Err(ConnectFailure::Silent))
+    let stream = dialled(dial).await?;
+    match timeout(CONNECT_LIMIT, TlsConnector::from(config).connect(name, stream)).await {
+        Ok(shaken) => shaken.map_err(ConnectFailure::Handshake),
+        Err(_) => Err(ConnectFailure::Silent),
+    }
 }
 
 /// As [`secured`], and waits for the server's first bytes.
@@ -76,5 +85,55 @@ pub(super) async fn accepted(
         Ok(Err(error)) => Err(ConnectFailure::Handshake(error)),
         Ok(Ok([])) => Err(ConnectFailure::Handshake(io::ErrorKind::UnexpectedEof.into())),
         Ok(Ok(_)) => Ok(stream),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::etcd::tls::provider;
+
+    /// Opens after so long, and then says nothing.
+    struct Slow(Duration);
+
+    #[async_trait]
+    impl Dial for Slow {
+        async fn dial(&self) -> io::Result<Box<dyn Stream>> {
+            tokio::time::sleep(self.0).await;
+            let (ours, theirs) = tokio::io::duplex(1 << 16);
+            std::mem::forget(theirs);
+            Ok(Box::new(ours))
+        }
+    }
+
+    async fn fails(way: Duration) -> ConnectFailure {
+        let endpoint = Endpoint {
+            host: "10.0.0.1".to_owned(),
+            port: 2379,
+        };
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let name = endpoint.server_name().unwrap();
+        secured(&Slow(way), Arc::new(config), name).await.err().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_way_is_not_the_members_silence() {
+        let before = tokio::time::Instant::now();
+        assert!(matches!(fails(CONNECT_LIMIT * 3).await, ConnectFailure::Silent));
+        assert_eq!(before.elapsed(), CONNECT_LIMIT * 4, "the handshake has all of its time");
+        let ConnectFailure::Dial(error) = fails(WAY_LIMIT * 2).await else {
+            panic!("the member was never asked");
+        };
+        assert!(
+            error
+                .to_string()
+                .contains("no stream to it could be opened within 90 s")
+        );
     }
 }

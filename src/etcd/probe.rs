@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::connect::{ConnectFailure, secured};
+use super::connect::{ConnectFailure, dialled, secured};
 use super::error::{Asked, is_hang_up, tls_cause, tls_reason};
 use super::tls::{HTTP1, provider};
 use super::{ClientTls, Dial, Endpoint, EtcdError, Stream};
@@ -137,10 +137,7 @@ impl Look<'_> {
 
     async fn speaks_plain_http(&self) -> Result<bool, EtcdError> {
         let asked = self.asked();
-        let mut stream = timeout(EXCHANGE_LIMIT, self.dial.dial())
-            .await
-            .map_err(|_| asked.silent())?
-            .map_err(|error| asked.connect(&ConnectFailure::Dial(error)))?;
+        let mut stream = dialled(self.dial).await.map_err(|failure| asked.connect(&failure))?;
         // A TLS port answers plain HTTP with status 400 or not at all.
         match first_bytes(&mut stream).await {
             Ok(bytes) => Ok(bytes.starts_with(b"HTTP/1.1 200")),

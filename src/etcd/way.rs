@@ -1,6 +1,6 @@
 //! The way to a member is not the member: where sshd forwards nothing, or lets few sessions onto a connection, a stream takes a
 //! connection of its own, through a jump host perhaps. While that is opened nobody has been asked anything yet, so no time runs
-//! against the member. The way has a limit of its own (`connect::CONNECT_LIMIT`).
+//! against the member. The way has a limit of its own (`connect::WAY_LIMIT`).
 
 use std::io;
 use std::sync::Arc;

@@ -19,6 +19,8 @@ const AMOUNT: usize = 20;
 const WITH_RATE: usize = AMOUNT + 13;
 /// What a step does keeps this much room beside its progress.
 const WORDS_WIDTH: usize = 16;
+/// Two blanks, the mark, a blank, the name, two blanks. Words give way to a name: one copies it.
+const BESIDE_NAMES: usize = 6;
 /// Narrower terminals get wrapped lines.
 const LEAST_WIDTH: usize = 24;
 
@@ -207,7 +209,7 @@ impl Live {
             .map(|row| row.place.chars().count())
             .max()
             .unwrap_or(0)
-            .min(width / 2);
+            .min(width - BESIDE_NAMES);
         lines.extend(shown.map(|row| row.line(paint, now, names, width)));
         if many {
             lines.push(paint.dim(&paint.cut(&self.crowd(), width)));
@@ -274,8 +276,7 @@ impl Row {
     /// `  ▸ etcd-1  push etcd 3.5.30  ━━━━━━━━────────  12.3 of 27.1 MiB, 45.0 MiB/s`.
     fn line(&self, paint: Paint, now: Instant, names: usize, width: usize) -> String {
         let name = format!("{:<names$}", paint.cut(&self.place, names));
-        // Two blanks, the mark, a blank, the name, two blanks.
-        let room = width.saturating_sub(names + 6);
+        let room = width - names - BESIDE_NAMES;
         let (mark, text) = match &self.state {
             State::Working(work) => work.text(paint, now, room),
             State::Done(text) => (paint.good(paint.mark("✓", "+")), paint.dim(&paint.cut(text, room))),

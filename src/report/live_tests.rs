@@ -43,6 +43,24 @@ fn every_line_fits_every_usable_width() {
 }
 
 #[test]
+fn a_name_is_whole_and_the_words_beside_it_give_way() {
+    let name = "etcd-of-the-payments-team-in-frankfurt-rack-12-unit-7";
+    let events = [
+        Event::PhaseStarted { phase: "apply".into() },
+        Event::StepStarted {
+            step: "w1.x".into(),
+            node: Some(name.parse().unwrap()),
+            what: "push etcd 3.6.16 and its certificates".into(),
+        },
+    ];
+    for width in [name.len() + BESIDE_NAMES, 80, 120] {
+        let text = shown(&events, UNICODE, 500, width);
+        let row = text.lines().last().unwrap();
+        assert!(row.contains(name) && row.chars().count() <= width, "{width}: {row:?}");
+    }
+}
+
+#[test]
 fn bars_stand_in_one_column_below_the_wave_and_what_it_costs() {
     let node = |n: usize| Some(format!("etcd-{n}").parse().unwrap());
     let mut events = vec![
