@@ -20,6 +20,7 @@ use crate::ops::exec::{RunError, World, run};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Intent, Observed, Supplies};
 use crate::ops::observe::{observe_clients, observe_replays};
+use crate::ops::plan::lint::lint;
 use crate::ops::plan::{Plan, Risk, count, plan};
 use crate::ops::rest::RestNote;
 use crate::ops::safety::quorum::Strength;
@@ -99,7 +100,7 @@ impl Parts {
         let supplies: Supplies = session.supplies(self.bundle.as_ref(), &self.vault)?;
         let (desired, policy) = (session.desired(), session.policy());
         if !(self.vault.only_looks() && matches!(seen.auth, Fact::Unknown(_)) && seen.cluster.known().is_some()) {
-            return Ok(plan(intent, desired, seen, policy, &supplies)?);
+            return read_again(plan(intent, desired, seen, policy, &supplies)?, seen);
         }
         let seen = Observed {
             auth: Fact::Known(as_wanted(desired)),
@@ -108,8 +109,18 @@ impl Parts {
         let mut plan = plan(intent, desired, &seen, policy, &supplies)?;
         let note = "etcd's users and roles are not part of this plan: they could not be read, because etcd shows them to `root` alone";
         plan.notes.push(note.to_owned());
-        Ok(plan)
+        read_again(plan, &seen)
     }
+}
+
+/// A second opinion on every plan, before anybody is shown it.
+fn read_again(plan: Plan, seen: &Observed) -> Result<Plan, Failure> {
+    let wrong = lint(&plan, seen).into_iter().find(|finding| finding.fatal);
+    wrong.map_or(Ok(plan), |finding| {
+        let message = format!("the plan contradicts what was seen: {finding}");
+        Err(Failure::new(Exit::Unexpected, message)
+            .hint("nothing was touched; this is a fault of quorate's: report it with the output of `quorate status --output json`"))
+    })
 }
 
 impl Parts {

@@ -14,7 +14,7 @@
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently. [`place::in_its_place`]: what is
 //!    not where the inventory says today is not lost.
 //!    [`adopt::may_note`]: data that something else made is taken over once, and never another inventory's.
-//! 8. [`trust::may_sign_with`], [`trust::may_drop`]: trust both CAs, reissue, drop the old one, never two at once.
+//! 8. [`trust::may_sign_with`], [`trust::leaves_from`]: trust both CAs, reissue, drop the old one, never two at once.
 //!    [`leaves::may_come_back`]: nobody is stopped whom the others would not let back in.
 //!    [`clients::may_require_users`]: authentication is switched on only when every known client is a user.
 //! 9. [`restore::may_restore`], [`restore::no_restore_under_way`]: older data only on demand, on all hosts or none, and
