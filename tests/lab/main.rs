@@ -5,6 +5,7 @@
 
 mod adopt;
 mod afar;
+mod agreed;
 mod airgap;
 mod backup;
 mod bounds;

@@ -237,10 +237,9 @@ fn a_restore_killed_at_any_boundary_keeps_everybody_else_out_and_is_finished_by_
         }
     }
     scene.is_restored(3);
-    assert_eq!(
-        seen,
-        WORKS_WITH.into(),
-        "what is looked for is what lies there on the way"
+    assert!(
+        seen.is_superset(&BTreeSet::from(ALWAYS)),
+        "what is looked for lies there on the way: {seen:?}"
     );
     println!("| restore | program killed at {deaths} boundaries, {noted} of them with the cluster closed to others |");
     assert!(
@@ -459,8 +458,7 @@ fn an_etcd_that_runs_past_its_unit_is_found_before_its_data_is_moved() {
         host.try_sh("pgrep -x etcd").status == Some(0)
     });
     let refused = scene.restore(&[]);
-    refused.says(&["port 2379 is in use by etcd"]);
-    assert_eq!(refused.status, Some(4), "{refused}");
+    refused.code(4).says(&["port 2379 is in use by etcd"]);
     assert_eq!(
         host.try_sh("ls -d /var/lib/etcd.quorate-aside").status,
         Some(2),
