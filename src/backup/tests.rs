@@ -132,6 +132,30 @@ pub(super) fn snapshot(pages: u64) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn each_recipient_opens_a_backup_with_its_own_key_alone() {
+    let bench = Bench::new();
+    let mut recipients = bench.recipients.clone();
+    let mut keys = vec![bench.key.clone()];
+    for n in 1..4 {
+        let identity = age::x25519::Identity::generate();
+        let key = bench.path(&format!("key-{n}.txt"));
+        fs::write(&key, identity.to_string().expose_secret()).unwrap();
+        recipients.extend(Recipient::parse_all(&[identity.to_public().to_string()], bench.dir.path()).unwrap());
+        keys.push(key);
+    }
+    let path = bench.path("for-all.qbackup");
+    let written = bench.write(&path, Seal::To(recipients), b"a snapshot").await.unwrap();
+    for key in keys {
+        let source = Source::open(&path).unwrap();
+        let read = source
+            .unlock(std::slice::from_ref(&key), &mut |_| None)
+            .unwrap()
+            .digest();
+        assert_eq!(read.unwrap().sha256, written.snapshot.sha256, "{}", key.display());
+    }
+}
+
+#[tokio::test]
 async fn what_was_sealed_comes_out_again_as_often_as_asked() {
     let bench = Bench::new();
     let plain = snapshot(40);

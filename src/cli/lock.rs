@@ -306,3 +306,18 @@ impl From<Refusal> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_runs_can_both_hold_enough_of_the_hosts() {
+        let somebody = ["n9".parse().unwrap()];
+        for hosts in 1..=9 {
+            assert!(2 * needed(hosts, &[]) > hosts, "{hosts}: two halves would both do");
+            assert!(needed(hosts, &[]) <= hosts);
+            assert_eq!(needed(hosts, &somebody), hosts, "nobody knows what those left out hold");
+        }
+    }
+}

@@ -215,6 +215,14 @@ mod tests {
         assert_eq!(peer_spec(&desired(), &host).sans, spec.sans);
     }
 
+    /// Its key is gone with the run; whoever got hold of it could still be `root` for as long as this.
+    #[test]
+    fn what_is_made_for_one_run_ends_within_a_day() {
+        for spec in [operator_spec(KeyType::EcdsaP256), signer_spec(KeyType::EcdsaP256)] {
+            assert!(spec.validity <= Duration::from_secs(24 * 60 * 60), "{spec:?}");
+        }
+    }
+
     #[test]
     fn a_host_that_listens_everywhere_adds_no_unspecified_address() {
         let mut host = host("etcd-1", "etcd-1.example.com");
