@@ -178,3 +178,33 @@ async fn a_lock_that_cannot_be_made_says_why() {
     let refused = bed.host().lock(&holder("../x")).await.unwrap_err();
     assert!(refused.to_string().contains("is not a run's id"), "{refused}");
 }
+
+/// The host gives the lock up when it hears nothing for 60 s (`scripts/lock.sh`).
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_held_beats_several_times_in_what_the_host_waits_for() {
+    let (_out, stdout) = mpsc::channel(1);
+    let (stdin, mut beats) = mpsc::channel(64);
+    let running = Running {
+        stdout,
+        stdin,
+        done: tokio::spawn(std::future::pending()),
+    };
+    let guard = guard(running);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut heard = 0;
+    while beats.try_recv().is_ok() {
+        heard += 1;
+    }
+    assert!(
+        heard >= 4,
+        "{heard} beats in a minute: one that is lost must not be the end of it"
+    );
+    assert!(
+        scripts::LOCK.text.contains("timeout 60 dd"),
+        "what the host waits for is what this test says"
+    );
+    drop(guard);
+    while let Some(beat) = beats.recv().await {
+        assert_eq!(beat.as_ref(), b"\n");
+    }
+}
