@@ -28,10 +28,15 @@ pub(super) fn users_and_roles(
         Fact::Absent => return Err(vec![unread("no member was queried")]),
         Fact::Unknown(why) => return Err(vec![unread(why)]),
     };
+    let untried = policy.passwords.iter().find(|user| !state.logins.contains_key(*user));
+    if let (Some(user), AuthMode::On) = (untried, policy.mode) {
+        return Err(vec![unread(&format!("the password of `{user}` was not tried"))]);
+    }
     let switched = switch(policy, state);
     let turning_on = switched == Some(AuthChange::Enable);
     if turning_on && !situation.policy.accept_outage {
-        may_require_users(policy, &situation.supplies.clients).map_err(|refusal| vec![refusal])?;
+        let json = situation.desired.gateway_is_on();
+        may_require_users(policy, &situation.supplies.clients, json).map_err(|refusal| vec![refusal])?;
     }
     draft.wave(
         "users and roles",
@@ -44,7 +49,7 @@ pub(super) fn users_and_roles(
     };
     let why = match turning_on {
         true => {
-            "from then on each client is the user named by its certificate's common name, and no one else has access"
+            "from then on each client is the user named by its certificate's common name, or that it logs in as, and no one else has access"
         }
         false => "from then on every certificate of the CA has full access",
     };
@@ -74,6 +79,14 @@ fn note_unlisted(situation: Situation<'_>, prune: bool, draft: &mut Draft) {
     let (Fact::Known(state), AuthMode::On, false) = (&situation.observed.auth, policy.mode, prune) else {
         return;
     };
+    let unasked = state.password_unasked(policy);
+    if !unasked.is_empty() {
+        draft.notes.push(format!(
+            "etcd lets these users in with a password that the inventory does not ask for (`password: true`); `up --prune` \
+             would take it from them: {}",
+            unasked.join(", ")
+        ));
+    }
     let (users, roles) = unlisted(policy, state);
     for (what, names) in [("users", users), ("roles", roles)] {
         if !names.is_empty() {
