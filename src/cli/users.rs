@@ -44,8 +44,8 @@ async fn password(session: &Session, args: &UsersPassword) -> Result<Exit, Failu
         true,
         1,
         format!(
-            "{} is sealed: commit it. `quorate up` sets the password in etcd, which refuses the one before from then on: first \
-             give it to the clients (`quorate users files {} --replace`) and let them reload it",
+            "{} is sealed: commit it. `quorate up` sets the password in etcd, which refuses the one before from then on; `quorate \
+             users files {} --replace` writes it for the clients",
             path.display(),
             args.user
         ),

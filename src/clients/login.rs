@@ -19,7 +19,9 @@ pub struct Login<'a> {
 struct View<'a> {
     cluster: &'a str,
     hosts: Vec<String>,
-    dir: &'a str,
+    ca: String,
+    cert: String,
+    key: String,
     user: &'a str,
     password: Option<&'a str>,
 }
@@ -32,7 +34,9 @@ pub fn patroni(desired: &Desired, login: Login<'_>, dir: &str) -> Result<String,
     let view = View {
         cluster: desired.cluster.as_str(),
         hosts: hosts(desired).map(host_and_port).collect(),
-        dir,
+        ca: format!("{dir}/ca.crt"),
+        cert: format!("{dir}/{}.crt", login.user),
+        key: format!("{dir}/{}.key", login.user),
         user: login.user,
         password: login.password,
     };
@@ -64,6 +68,8 @@ mod tests {
             let user = "patroni";
             patroni(&desired, Login { user, password }, "/etc/patroni/etcd").unwrap()
         };
+        let read: serde_json::Value = serde_yaml::from_str(&text(Some("x"))).unwrap();
+        assert_eq!(read["etcd3"]["key"], "/etc/patroni/etcd/patroni.key");
         insta::assert_snapshot!(text(Some("a \"quoted\" one: #")));
         assert!(!text(None).contains("username") && !text(None).contains("password:"));
     }

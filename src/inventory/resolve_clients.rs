@@ -24,6 +24,11 @@ pub fn clients(
             tokens_are_given(client, etcd, problems);
         }
     }
+    if let Some(client) = typed.iter().find(|client| client.value == ClientKind::Patroni)
+        && auth.mode == AuthMode::On
+    {
+        problems.push(patroni_with_users(client.at));
+    }
     if let Some(client) = typed.iter().find(|client| client.value == ClientKind::Kubernetes)
         && auth.mode == AuthMode::On
     {
@@ -81,6 +86,16 @@ fn tokens_are_given(client: &Field<ClientKind>, etcd: &RawEtcd, problems: &mut V
         "remove this line: the default is `simple`",
     );
     problems.push(problem.also(client.at, "needs them", "turned off here"));
+}
+
+/// A member forgets the tokens that it gave, and Patroni does not log in again for the call that keeps its lease (tried with
+/// 3.0.2: one second without a primary at each rolling restart; newer ones have the same code).
+fn patroni_with_users(at: Place) -> Problem {
+    Problem::warning(
+        at,
+        "with `etcd.auth: true`, Patroni's primary steps down for a moment whenever members restart",
+        "set `etcd.auth: false` and give Patroni a cluster of its own; or run `patronictl pause` first (docs/patroni.md)",
+    )
 }
 
 fn kubernetes_with_users(at: Place, auth: &AuthPolicy) -> Problem {

@@ -70,7 +70,7 @@ fn done(mut state: AuthState, changes: &[AuthChange]) -> AuthState {
             }
             AuthChange::SealPassword { user } => {
                 let told = state.logins.get(&user).map_or(Told::Nothing, |login| login.told);
-                drop(state.logins.insert(user, Login { sealed: true, told }));
+                state.logins.insert(user, Login { sealed: true, told });
             }
             AuthChange::SetPassword { user } => {
                 let login = state.logins.get_mut(&user).expect("a user");

@@ -72,6 +72,11 @@ fn a_client_that_speaks_json_can_log_in_with_a_password() {
     let auth = meaning(&with("", AUTH, users)).auth;
     assert_eq!(auth.passwords.iter().collect::<Vec<_>>(), ["patroni"]);
     assert_eq!(auth.users.len(), 2);
+    let warnings = read(&with("", AUTH, users)).unwrap().warnings;
+    assert!(
+        warnings.iter().any(|w| w.message.contains("steps down")),
+        "{warnings:?}"
+    );
     // Kubernetes beside it is no mistake, and not recommended.
     let both = users.replace("[patroni]", "[patroni, kubernetes]");
     let warnings = read(&with("", AUTH, &both)).unwrap().warnings;

@@ -6,7 +6,7 @@ use crate::inventory::{AuthMode, DesiredHost};
 use crate::ops::authorization::{AuthChange, principals, switch, unlisted, wanted};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, why_and_help};
-use crate::ops::safety::clients::may_require_users;
+use crate::ops::safety::clients::{may_end_logins, may_require_users};
 use crate::ops::safety::{Blocked, Rule};
 
 /// The waves of it; none when the inventory does not say anything about it.
@@ -38,11 +38,12 @@ pub(super) fn users_and_roles(
         let json = situation.desired.gateway_is_on();
         may_require_users(policy, &situation.supplies.clients, json).map_err(|refusal| vec![refusal])?;
     }
-    draft.wave(
-        "users and roles",
-        Effect::None,
-        principals_step(principals(policy, state, prune)),
-    );
+    let changes = principals(policy, state, prune);
+    if !situation.policy.accept_outage {
+        may_end_logins(&situation.desired.clients, &ended(&changes, &switched, situation))
+            .map_err(|refusal| vec![refusal])?;
+    }
+    draft.wave("users and roles", Effect::None, principals_step(changes));
     let Some(switched) = switched else {
         note_unlisted(situation, prune, draft);
         return Ok(());
@@ -71,6 +72,16 @@ pub(super) fn users_and_roles(
     draft.wave("verify", Effect::None, vec![look]);
     note_unlisted(situation, prune, draft);
     Ok(())
+}
+
+/// The changes that end what somebody holds: while authentication is off nobody is logged in, and of a cluster that never
+/// gave anybody a certificate nobody is a client.
+fn ended(changes: &[AuthChange], switched: &Option<AuthChange>, situation: Situation<'_>) -> Vec<AuthChange> {
+    match switched {
+        None => changes.to_vec(),
+        Some(_) if situation.supplies.clients.is_empty() => Vec::new(),
+        Some(switched) => vec![switched.clone()],
+    }
 }
 
 /// What is only reported: nobody is deleted unasked.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::inventory::{AuthPolicy, ROOT};
+use crate::inventory::{AuthPolicy, ClientKind, ROOT};
+use crate::ops::authorization::AuthChange;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::IssuedRecord;
 
@@ -40,6 +41,33 @@ pub fn may_require_users(policy: &AuthPolicy, clients: &[IssuedRecord], gateway:
         ),
         "list them under `users` with the roles they need; revoke those that are gone with `quorate pki revoke`; to lock them out, pass \
          --accept-outage",
+    ))
+}
+
+/// May logins end that clients hold: tokens of a password that is replaced, or the time before users were asked for? Patroni
+/// does not log in again for the call that keeps its lease (`lease_keepalive`, patroni/dcs/etcd3.py, 3.0.2 to 4.1), so its
+/// primary steps down, and no other is elected before Patroni is restarted (tried: for minutes).
+///
+/// # Errors
+/// What to do first.
+pub fn may_end_logins(clients: &BTreeSet<ClientKind>, changes: &[AuthChange]) -> Result<(), Blocked> {
+    let ends = changes.iter().find_map(|change| match change {
+        AuthChange::SetPassword { user } | AuthChange::ReplaceUser { user, .. } => {
+            Some(format!("a new password ends every login of `{user}`"))
+        }
+        AuthChange::Enable => Some("turning on authentication asks for logins that nobody has yet".to_owned()),
+        _ => None,
+    });
+    let Some(why) = ends.filter(|_| clients.contains(&ClientKind::Patroni)) else {
+        return Ok(());
+    };
+    Err(Blocked::new(
+        Rule::LocksOut,
+        format!(
+            "{why}, and Patroni does not log in again by itself: its primary would step down, and no other would be elected"
+        ),
+        "run `patronictl pause --wait`, then this with --accept-outage; give every Patroni host its new files (`quorate users \
+         files`) and restart Patroni there, then run `patronictl resume --wait`",
     ))
 }
 
@@ -99,6 +127,30 @@ mod tests {
         assert!(refused.reason.ends_with(": prometheus, x (user y)"), "{refused}");
         assert!(refused.hint.contains("users") && refused.hint.contains("pki revoke"));
         assert_eq!(refused.rule, Rule::LocksOut);
+    }
+
+    #[test]
+    fn patroni_is_told_before_its_login_ends() {
+        let patroni = BTreeSet::from([ClientKind::Patroni, ClientKind::Kubernetes]);
+        let user = || "patroni".to_owned();
+        let set = AuthChange::SetPassword { user: user() };
+        let again = AuthChange::ReplaceUser {
+            user: user(),
+            password: true,
+        };
+        let added = AuthChange::AddUser {
+            user: user(),
+            password: true,
+        };
+        for change in [set.clone(), again, AuthChange::Enable] {
+            let refused = may_end_logins(&patroni, &[added.clone(), change]).unwrap_err();
+            assert!(
+                refused.hint.contains("patronictl pause") && refused.hint.contains("--accept-outage"),
+                "{refused}"
+            );
+        }
+        assert_eq!(may_end_logins(&patroni, &[added, AuthChange::Disable]), Ok(()));
+        assert_eq!(may_end_logins(&BTreeSet::from([ClientKind::Apisix]), &[set]), Ok(()));
     }
 
     #[test]

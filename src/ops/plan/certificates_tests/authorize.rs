@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::fixture::World;
-use crate::inventory::AuthMode;
+use crate::inventory::{AuthMode, ClientKind};
 use crate::ops::authorization::{AuthChange, AuthState, Login, Told};
 use crate::ops::model::{Fact, Intent, Membership};
 use crate::ops::plan::waves::Draft;
@@ -165,4 +165,22 @@ fn a_sealed_password_that_changed_is_set_and_one_that_was_not_tried_is_unknown()
         "{:?}",
         draft.notes
     );
+}
+
+#[test]
+fn patroni_is_asked_for_before_its_login_ends_and_a_new_cluster_has_no_one_to_ask_for() {
+    let mut world = with_a_password(Some(Told::Refused));
+    world.desired.clients.insert(ClientKind::Patroni);
+    let blocked = waves(&world, false).err().unwrap();
+    assert!(
+        blocked[0].reason.contains("a new password ends every login of `app`"),
+        "{blocked:?}"
+    );
+    world.policy.accept_outage = true;
+    assert_eq!(titles(&waves(&world, false).unwrap()), ["users and roles"]);
+
+    // Never switched on: nobody has a certificate in this fixture.
+    let mut world = super::authorize::world();
+    world.desired.clients.insert(ClientKind::Patroni);
+    assert!(waves(&world, false).is_ok());
 }
