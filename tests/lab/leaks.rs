@@ -408,7 +408,8 @@ fn no_core_file(lab: &Lab) {
 fn on_the_operators_machine(lab: &Lab, lines: &BTreeSet<String>) {
     let patterns = tempfile::NamedTempFile::new().unwrap();
     fs::write(patterns.path(), lines.iter().cloned().collect::<Vec<_>>().join("\n")).unwrap();
-    let allowed = |path: &str| path.ends_with(".key") && path.contains("/out/") || path.ends_with("/.ssh/id_ed25519");
+    let given = |path: &str| path.ends_with(".key") || path.ends_with(".password");
+    let allowed = |path: &str| given(path) && path.contains("/out/") || path.ends_with("/.ssh/id_ed25519");
     let strays: Vec<String> = files_with(lab.dir(), patterns.path())
         .into_iter()
         .filter(|path| !allowed(path))
@@ -416,7 +417,7 @@ fn on_the_operators_machine(lab: &Lab, lines: &BTreeSet<String>) {
     assert_eq!(strays, [] as [String; 0], "secrets in files of the operator");
     for entry in fs::read_dir(lab.dir().join("out")).unwrap().flatten() {
         let path = entry.path();
-        if path.extension().is_some_and(|kind| kind == "key") {
+        if path.extension().is_some_and(|kind| kind == "key" || kind == "password") {
             let mode = std::os::unix::fs::PermissionsExt::mode(&entry.metadata().unwrap().permissions());
             assert_eq!(mode & 0o777, 0o600, "{}", path.display());
         }
