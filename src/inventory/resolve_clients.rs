@@ -48,7 +48,7 @@ fn each_once(typed: &[&Field<ClientKind>], problems: &mut Vec<Problem>) {
 }
 
 fn gateway_is_on(client: &Field<ClientKind>, etcd: &RawEtcd, problems: &mut Vec<Problem>) {
-    let Some(entry) = option(etcd, "enable-grpc-gateway").filter(|entry| entry.value.text() == Some("false")) else {
+    let Some(entry) = option(etcd, "enable-grpc-gateway").filter(|entry| is_false(entry)) else {
         return;
     };
     let name = client.value.name();
@@ -112,4 +112,12 @@ fn kubernetes_with_users(at: Place, auth: &AuthPolicy) -> Problem {
 
 fn option<'a>(etcd: &'a RawEtcd, name: &str) -> Option<&'a Entry> {
     etcd.config.as_ref()?.0.iter().find(|entry| entry.key == name)
+}
+
+/// In any of YAML's spellings.
+fn is_false(entry: &Entry) -> bool {
+    entry
+        .value
+        .text()
+        .is_some_and(|text| text.eq_ignore_ascii_case("false"))
 }

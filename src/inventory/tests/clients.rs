@@ -25,7 +25,7 @@ fn each_client_is_given_what_it_needs_and_no_more() {
 
 #[test]
 fn what_cannot_work_is_said_with_its_place_and_all_at_once() {
-    let config = "enable-grpc-gateway: false, auth-token: \"\"";
+    let config = "enable-grpc-gateway: False, auth-token: \"\"";
     let text = with(
         config,
         AUTH,
