@@ -278,8 +278,10 @@ fn every_way_to_a_password_ends_with_the_sealed_one() {
 
 #[test]
 fn a_new_user_is_made_with_its_password() {
-    let mut before = AuthState::default();
-    before.logins = login(false, Told::Nothing);
+    let before = AuthState {
+        logins: login(false, Told::Nothing),
+        ..AuthState::default()
+    };
     let said = lines(&principals(&with_a_password(), &before, false));
     let at = said
         .iter()

@@ -214,7 +214,8 @@ mod tests {
         let refused = open("patroni", &bobs).unwrap_err();
         assert!(refused.to_string().contains("none of your keys opens it"), "{refused}");
 
-        pki.reseal_passwords(&bob, &[alices.clone()], &mut |_| None).unwrap();
+        pki.reseal_passwords(&bob, std::slice::from_ref(&alices), &mut |_| None)
+            .unwrap();
         assert_eq!(
             text(open("patroni", &bobs).unwrap()).as_deref(),
             Some(secret.expose_secret())
