@@ -19,7 +19,7 @@ use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, World, run};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Intent, Observed, Supplies};
-use crate::ops::observe::{observe_clients, observe_replays};
+use crate::ops::observe::{observe_clients, observe_logins, observe_replays};
 use crate::ops::plan::lint::lint;
 use crate::ops::plan::{Plan, Risk, count, plan};
 use crate::ops::rest::RestNote;
@@ -87,6 +87,7 @@ impl Parts {
         if intent.stops_everybody() {
             seen.clients = observe_clients(&self.fleet, &seen.hosts).await;
         }
+        seen.auth = observe_logins(&self.fleet, &self.vault, &seen).await;
         seen.replays = observe_replays(&self.fleet, &seen).await;
         Ok(seen)
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::error::{Exit, Failure};
+use super::error::{Detail, Exit, Failure};
 
 /// A file to be written: its path below the directory, its mode, what is in it.
 pub type Given<'a> = (&'a str, u32, &'a str);
@@ -45,6 +45,51 @@ fn stage(parent: &Path, mode: u32, text: &str) -> io::Result<NamedTempFile> {
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+/// What is in a file already, and after it those of `lines` that it lacks.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn with_lines(path: &Path, lines: &str) -> Result<String, Failure> {
+    let mut text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Failure::unexpected(&format!("cannot read {}", path.display()), error)),
+    };
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for line in lines.lines() {
+        if !text.lines().any(|there| there == line) {
+            text += &format!("{line}\n");
+        }
+    }
+    Ok(text)
+}
+
+/// Refuses when any of these files is there.
+///
+/// # Errors
+/// Each of them.
+pub fn nothing_is_replaced<'a>(dir: &Path, paths: impl IntoIterator<Item = &'a str>) -> Result<(), Failure> {
+    let there: Vec<Detail> = paths
+        .into_iter()
+        .map(|path| dir.join(path))
+        .filter(|path| path.symlink_metadata().is_ok())
+        .map(|path| Detail {
+            node: None,
+            message: format!("{} is there already", path.display()),
+            hint: "pass `--replace` to replace them, or another directory with `--out`".to_owned(),
+        })
+        .collect();
+    if there.is_empty() {
+        return Ok(());
+    }
+    Err(Failure {
+        details: there,
+        ..Failure::new(Exit::Usage, "nothing was issued and nothing written")
+    })
 }
 
 /// The same failure for whatever could not be written.

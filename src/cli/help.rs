@@ -38,7 +38,7 @@ const TOPICS: [(&str, &[&str]); 7] = [
         &["backup", "restore", "recover", "defrag", "compact", "alarm", "ctl"],
     ),
     ("Certificates", &["pki"]),
-    ("Clients", &["env", "kube", "lb", "monitoring", "firewall"]),
+    ("Clients", &["env", "users", "kube", "lb", "monitoring", "firewall"]),
     ("This tool", &["ssh", "unlock", "completions", "man", "schema"]),
 ];
 
@@ -68,7 +68,7 @@ const CHANGING: [&str; 21] = [
 ];
 
 /// Commands that reach no host.
-const OFFLINE: [&str; 26] = [
+const OFFLINE: [&str; 28] = [
     "init",
     "render",
     "bundle create",
@@ -88,6 +88,8 @@ const OFFLINE: [&str; 26] = [
     "pki seal",
     "env",
     "kube files",
+    "users password",
+    "users files",
     "lb",
     "monitoring",
     "firewall",

@@ -65,6 +65,7 @@ mod trust;
 mod up;
 mod upgrade;
 mod upkeep;
+mod users;
 mod watch;
 
 use std::process::ExitCode;
@@ -143,6 +144,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Ctl(args) => ctl::ctl(global, args).await,
         Command::Pki(command) => pki::pki(global, command).await,
         Command::Kube(command) => kube::kube(global, command).await,
+        Command::Users(command) => users::users(global, command).await,
         Command::Firewall(args) => firewall::firewall(global, args),
         Command::Lb(args) => lb::lb(global, args),
         Command::Monitoring(args) => monitoring::monitoring(global, args),

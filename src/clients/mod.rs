@@ -6,6 +6,7 @@
 //! | `readiness` | what a health check may ask a member of a release |
 //! | `firewall` | who may reach which port: nftables, firewalld, ufw |
 //! | `kube` | certificates and configuration for Kubernetes and what runs beside it |
+//! | `login` | for those who log in with a password: Patroni |
 //! | `lb` | HAProxy in front of the client ports |
 //! | `monitoring` | Prometheus: scrape configuration, targets, alerts; a Grafana dashboard |
 //!
@@ -17,6 +18,7 @@ pub mod endpoints;
 pub mod firewall;
 pub mod kube;
 pub mod lb;
+pub mod login;
 pub mod monitoring;
 mod readiness;
 

@@ -38,7 +38,7 @@ mod pb {
     include!("generated/etcdserverpb.rs");
 }
 
-pub use client::{DowngradeStep, EtcdClient, RAFT_LIMIT, end_of_prefix};
+pub use client::{DowngradeStep, EtcdClient, PasswordAnswer, RAFT_LIMIT, end_of_prefix};
 pub use connect::open_stream;
 pub use counters::{Counters, Span, Spread};
 pub use dial::{Dial, Stream, TcpDial};

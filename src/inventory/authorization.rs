@@ -14,8 +14,11 @@ pub const ROOT: &str = "root";
 pub struct AuthPolicy {
     /// `etcd.auth`.
     pub mode: AuthMode,
-    /// The roles of each user, by the common name of its certificate. Never [`ROOT`].
+    /// The roles of each user. Its name is the common name of its certificate, or what it logs in with. Never [`ROOT`].
     pub users: BTreeMap<String, BTreeSet<String>>,
+    /// The users that log in with a password, which lies sealed beside the CA.
+    #[serde(default)]
+    pub passwords: BTreeSet<String>,
     /// What each role may do. Never [`ROOT`].
     pub roles: BTreeMap<String, BTreeSet<Permission>>,
 }

@@ -1,6 +1,6 @@
 //! What the inventory means, fully resolved: no `Option` here stands for "the default".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::authorization::AuthPolicy;
+use super::clients::ClientKind;
 use super::names::{Address, ClusterName, HostPath, NodeName, PeerUrl, ServiceName, UserName, Version};
 use super::place::BackupPlace;
 
@@ -22,6 +23,9 @@ pub struct Desired {
     pub options: BTreeMap<String, serde_json::Value>,
     /// Certificates.
     pub pki: PkiPolicy,
+    /// What uses the cluster.
+    #[serde(default)]
+    pub clients: BTreeSet<ClientKind>,
     /// etcd's own authentication.
     #[serde(default)]
     pub auth: AuthPolicy,
@@ -38,6 +42,20 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// Whether etcd's gRPC gateway is on, which translates JSON.
+    pub fn gateway_is_on(&self) -> bool {
+        let typed = self
+            .options
+            .get("enable-grpc-gateway")
+            .and_then(serde_json::Value::as_bool);
+        typed.unwrap_or(self.serves_json())
+    }
+
+    /// Whether a client speaks JSON to etcd.
+    pub fn serves_json(&self) -> bool {
+        self.clients.iter().any(|client| client.speaks_json())
+    }
+
     /// The same without what is the operator's own: paths of this machine, and keys to log in with. Two checkouts of one
     /// inventory have the same, wherever they are.
     #[must_use]

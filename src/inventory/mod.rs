@@ -9,6 +9,7 @@
 //! from, [`options`] knows etcd's own options by version.
 
 pub mod authorization;
+pub mod clients;
 pub mod desired;
 pub mod edit;
 pub mod import;
@@ -30,9 +31,11 @@ mod read;
 mod resolve;
 mod resolve_auth;
 mod resolve_backup;
+mod resolve_clients;
 mod sites;
 
 pub use authorization::{Access, AuthMode, AuthPolicy, Permission, ROOT};
+pub use clients::ClientKind;
 pub use desired::*;
 pub use names::*;
 pub use parse::{Environment, Loaded, load, parse};

@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::net::IpAddr;
 
 use super::authorization::Access;
+use super::clients::ClientKind;
 use super::desired::{Jump, KeyType, ServiceManager, Sudo};
 use super::leaf::{
     Calendar, ConnectionKind, Count, KeyText, Leaf, LocalPath, Login, Period, Plain, Port, PrincipalName, Recipient,
@@ -89,8 +90,13 @@ pub struct RawInventory {
     pub pki: Option<RawPki>,
     /// How hosts are reached; each host can override each key.
     pub ssh: Option<RawSsh>,
+    /// What uses the cluster: members are given the settings that these clients need, and no others. A single one or a
+    /// list. `patroni`, `apisix`, `etcd3gw` and `json` (any other client that speaks JSON) turn etcd's gRPC gateway on;
+    /// the others need nothing.
+    #[schemars(extend("default" = []))]
+    pub clients: Option<OneOrMany<ClientKind>>,
     /// etcd's users, with `etcd.auth: true`. A client is the user named by its certificate's common name (`quorate pki
-    /// issue NAME --user USER`); there are no passwords.
+    /// issue NAME --user USER`), or the one that it logs in as with a password.
     pub users: Option<Vec<RawUser>>,
     /// etcd's roles, with `etcd.auth: true`.
     pub roles: Option<Vec<RawRole>>,
@@ -260,6 +266,10 @@ pub struct RawUser {
     /// Its roles: names from `roles`, or `root`, which has full access.
     #[schemars(extend("default" = []))]
     pub roles: Option<OneOrMany<PrincipalName>>,
+    /// Whether it logs in with a password, as clients that speak JSON must. quorate makes one at random, sealed in
+    /// `passwords` in `pki.dir`; `quorate users password` replaces it.
+    #[schemars(extend("default" = false))]
+    pub password: Option<Field<bool>>,
 }
 
 /// One of etcd's roles.

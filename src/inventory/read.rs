@@ -164,6 +164,7 @@ impl FromNode for RawInventory {
             etcd: section.required("etcd", "{version: \"3.6.16\"}"),
             pki: section.optional("pki"),
             ssh: section.optional("ssh"),
+            clients: section.optional("clients"),
             users: section.optional("users"),
             bundle: section.optional("bundle"),
             backup: section.optional("backup"),
@@ -280,6 +281,7 @@ impl FromNode for RawUser {
             at: section.at,
             name: section.required("name", "app"),
             roles: section.optional("roles"),
+            password: section.optional("password"),
         };
         section.finish();
         Some(raw)

@@ -16,7 +16,7 @@ use super::parse::Environment;
 use super::paths;
 use super::problem::{Place, Problem, Severity};
 use super::raw::{Field, OneOrMany, RawBundle, RawEtcd, RawHost, RawInventory, RawOptions, RawPki, RawSsh};
-use super::{resolve_auth, resolve_backup};
+use super::{resolve_auth, resolve_backup, resolve_clients};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -56,12 +56,15 @@ pub fn resolve(raw: &RawInventory, env: &Environment, problems: &mut Vec<Problem
         .collect();
     checks::hosts(raw.hosts_at, &sited, problems);
     let backup = resolve_backup::backup(raw, env, problems);
+    let auth = resolve_auth::auth(raw, etcd, problems);
+    let clients = resolve_clients::clients(raw, etcd, &auth, problems);
     Some(Desired {
         cluster: raw.cluster.as_ref()?.value.clone(),
         version: etcd.version.as_ref()?.value,
         options,
         pki,
-        auth: resolve_auth::auth(raw, etcd, problems),
+        clients,
+        auth,
         bundle: raw.bundle.as_ref().map(bundle).unwrap_or_default(),
         backup,
         order: sited.iter().map(|s| s.host.name.clone()).collect(),

@@ -132,7 +132,22 @@ fn user(raw: &RawUser, seen: &mut BTreeMap<String, Place>, policy: &mut AuthPoli
         }
         roles.insert(name.clone());
     }
-    if let Some(name) = own_name("user", &raw.name, seen, problems) {
-        policy.users.insert(name.value.0.clone(), roles);
+    let Some(name) = own_name("user", &raw.name, seen, problems) else {
+        return;
+    };
+    let user = name.value.0.clone();
+    if raw.password.as_ref().is_some_and(|password| password.value) {
+        if !names_a_file(&user) {
+            let help = "use letters, digits, `.`, `_` and `-`, beginning with a letter or a digit";
+            let message = format!("`{user}` cannot have a password: it is the name of the file that holds it, too");
+            problems.push(Problem::error(name.at, message, help));
+        }
+        policy.passwords.insert(user.clone());
     }
+    policy.users.insert(user, roles);
+}
+
+fn names_a_file(user: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    user.chars().all(fits) && !user.starts_with(['.', '-', '_'])
 }

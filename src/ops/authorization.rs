@@ -16,6 +16,33 @@ pub struct AuthState {
     pub users: BTreeMap<String, BTreeSet<String>>,
     /// The permissions of each role.
     pub roles: BTreeMap<String, BTreeSet<Permission>>,
+    /// How the inventory's users stand with passwords: those that etcd has, and those that are to log in with one.
+    #[serde(default)]
+    pub logins: BTreeMap<String, Login>,
+}
+
+/// How a user stands with its password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// Whether a password for it lies sealed beside the CA.
+    pub sealed: bool,
+    /// What etcd says when it is tried; without one the empty password is.
+    pub told: Told,
+}
+
+/// What etcd says to a password. Nothing else tells what it has: there is no call for it, and only a hash is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// It is the right one.
+    Accepted,
+    /// The user has another.
+    Refused,
+    /// The user was made without one, and can never be given one (`UserChangePassword`, auth/store.go, says that it was
+    /// done and does nothing).
+    NoPassword,
+    /// Nothing: there is no such user, or authentication is off, and then etcd looks at no password.
+    Nothing,
 }
 
 /// Users and roles as they should be: the inventory's, and the members' own where they take backups by themselves. A
@@ -35,10 +62,15 @@ pub fn wanted(desired: &Desired) -> AuthPolicy {
 /// Users and roles that are all that the inventory asks for: for a plan of someone to whom etcd does not tell those it has.
 pub fn as_wanted(desired: &Desired) -> AuthState {
     let policy = wanted(desired);
+    let accepted = Login {
+        sealed: true,
+        told: Told::Accepted,
+    };
     let mut state = AuthState {
         enabled: policy.mode == AuthMode::On,
         users: policy.users,
         roles: policy.roles,
+        logins: policy.passwords.into_iter().map(|user| (user, accepted)).collect(),
     };
     state.users.entry(ROOT.to_owned()).or_default().insert(ROOT.to_owned());
     state.roles.entry(ROOT.to_owned()).or_default();
@@ -50,14 +82,50 @@ pub fn as_wanted(desired: &Desired) -> AuthState {
 #[serde(tag = "change", rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum AuthChange {
-    AddRole { role: String },
-    Grant { role: String, permission: Permission },
-    Revoke { role: String, permission: Permission },
-    DeleteRole { role: String },
-    AddUser { user: String },
-    GrantRole { user: String, role: String },
-    RevokeRole { user: String, role: String },
-    DeleteUser { user: String },
+    AddRole {
+        role: String,
+    },
+    Grant {
+        role: String,
+        permission: Permission,
+    },
+    Revoke {
+        role: String,
+        permission: Permission,
+    },
+    DeleteRole {
+        role: String,
+    },
+    AddUser {
+        user: String,
+        /// With the sealed one.
+        #[serde(default)]
+        password: bool,
+    },
+    /// Makes a password at random, and seals it beside the CA.
+    SealPassword {
+        user: String,
+    },
+    /// Sets the sealed one.
+    SetPassword {
+        user: String,
+    },
+    /// Deletes it and adds it again: the only way from a user without a password to one with, and back.
+    ReplaceUser {
+        user: String,
+        password: bool,
+    },
+    GrantRole {
+        user: String,
+        role: String,
+    },
+    RevokeRole {
+        user: String,
+        role: String,
+    },
+    DeleteUser {
+        user: String,
+    },
     Enable,
     Disable,
 }
@@ -70,7 +138,18 @@ impl AuthChange {
             AuthChange::Grant { role, permission } => format!("+ role {role}: {permission}"),
             AuthChange::Revoke { role, permission } => format!("- role {role}: {permission}"),
             AuthChange::DeleteRole { role } => format!("- role {role}"),
-            AuthChange::AddUser { user } => format!("+ user {user}"),
+            AuthChange::AddUser { user, password: false } => format!("+ user {user}"),
+            AuthChange::AddUser { user, password: true } => format!("+ user {user}, with the sealed password"),
+            AuthChange::SealPassword { user } => {
+                format!("+ user {user}: a random password, sealed in the pki directory")
+            }
+            AuthChange::SetPassword { user } => format!("~ user {user}: the sealed password replaces the one before"),
+            AuthChange::ReplaceUser { user, password: true } => {
+                format!("~ user {user}: created again, with the sealed password")
+            }
+            AuthChange::ReplaceUser { user, password: false } => {
+                format!("~ user {user}: created again, without a password")
+            }
             AuthChange::GrantRole { user, role } => format!("+ user {user}: role {role}"),
             AuthChange::RevokeRole { user, role } => format!("- user {user}: role {role}"),
             AuthChange::DeleteUser { user } => format!("- user {user}"),
@@ -81,25 +160,56 @@ impl AuthChange {
 
     /// Whether somebody may do less afterwards.
     pub fn takes_away(&self) -> bool {
-        self.describe().starts_with('-') || *self == AuthChange::Enable
+        self.describe().starts_with(['-', '~']) || *self == AuthChange::Enable
     }
 
     /// Whether it has been done.
     pub fn holds(&self, state: &AuthState) -> bool {
         let permits = |role: &str, wanted: &Permission| state.roles.get(role).is_some_and(|p| p.contains(wanted));
+        // What etcd does not tell is tried when it does: see `refused`.
+        let not_refused = |user: &str| state.told(user) != Some(Told::Refused);
         let has = |user: &str, role: &str| state.users.get(user).is_some_and(|roles| roles.contains(role));
         match self {
             AuthChange::AddRole { role } => state.roles.contains_key(role),
             AuthChange::Grant { role, permission } => permits(role, permission),
             AuthChange::Revoke { role, permission } => !permits(role, permission),
             AuthChange::DeleteRole { role } => !state.roles.contains_key(role),
-            AuthChange::AddUser { user } => state.users.contains_key(user),
+            // It was read again when it was written.
+            AuthChange::SealPassword { user } => state.logins.get(user).is_some_and(|login| login.sealed),
+            AuthChange::AddUser { user, password } | AuthChange::ReplaceUser { user, password } => {
+                let other = match password {
+                    true => Told::NoPassword,
+                    false => Told::Accepted,
+                };
+                state.users.contains_key(user) && state.told(user) != Some(other) && (!password || not_refused(user))
+            }
+            AuthChange::SetPassword { user } => state.users.contains_key(user) && not_refused(user),
             AuthChange::GrantRole { user, role } => has(user, role),
             AuthChange::RevokeRole { user, role } => !has(user, role),
             AuthChange::DeleteUser { user } => !state.users.contains_key(user),
             AuthChange::Enable => state.enabled,
             AuthChange::Disable => !state.enabled,
         }
+    }
+}
+
+impl AuthState {
+    fn told(&self, user: &str) -> Option<Told> {
+        self.logins.get(user).map(|login| login.told)
+    }
+
+    /// A user that is to log in with a password and cannot, although authentication is on.
+    pub fn refused<'a>(&self, policy: &'a AuthPolicy) -> Option<&'a str> {
+        let users = policy.passwords.iter().filter(|_| self.enabled);
+        let mut refused = users.filter(|user| self.told(user) != Some(Told::Accepted));
+        refused.next().map(String::as_str)
+    }
+
+    /// The inventory's users that have a password it does not want: it would let them in.
+    pub fn password_unasked(&self, policy: &AuthPolicy) -> Vec<String> {
+        let has = |user: &&String| matches!(self.told(user), Some(Told::Accepted | Told::Refused));
+        let users = policy.users.keys().filter(|user| !policy.passwords.contains(*user));
+        users.filter(has).cloned().collect()
     }
 }
 
@@ -134,9 +244,13 @@ pub fn principals(policy: &AuthPolicy, state: &AuthState, prune: bool) -> Vec<Au
         permissions(role, wanted, have, &mut changes, &mut taken);
     }
     for (user, wanted) in policy.users.iter().chain([(&root_user.0, &root_user.1)]) {
-        let have = state.users.get(user);
-        changes.extend(have.is_none().then(|| AuthChange::AddUser { user: user.clone() }));
-        let have = have.unwrap_or(&no_role);
+        let made = user_with_its_password(user, policy, state, prune);
+        let anew = matches!(
+            made.last(),
+            Some(AuthChange::AddUser { .. } | AuthChange::ReplaceUser { .. })
+        );
+        changes.extend(made);
+        let have = state.users.get(user).filter(|_| !anew).unwrap_or(&no_role);
         let of = |role: &String| (user.clone(), role.clone());
         let (gives, takes) = (wanted.difference(have).map(of), have.difference(wanted).map(of));
         changes.extend(gives.map(|(user, role)| AuthChange::GrantRole { user, role }));
@@ -151,6 +265,32 @@ pub fn principals(policy: &AuthPolicy, state: &AuthState, prune: bool) -> Vec<Au
         changes.extend(roles.into_iter().map(|role| AuthChange::DeleteRole { role }));
     }
     changes
+}
+
+/// What makes a user exist, with the sealed password or without any. While authentication is off etcd tells no user with a
+/// password from one without, and nobody is one: those that are to have one are made again.
+fn user_with_its_password(user: &str, policy: &AuthPolicy, state: &AuthState, prune: bool) -> Vec<AuthChange> {
+    let exists = state.users.contains_key(user);
+    let login = state.logins.get(user);
+    let told = login.map_or(Told::Nothing, |login| login.told);
+    let user = user.to_owned();
+    if !policy.passwords.contains(&user) {
+        let unasked = prune && matches!(told, Told::Accepted | Told::Refused);
+        return match (exists, unasked) {
+            (false, _) => vec![AuthChange::AddUser { user, password: false }],
+            (true, true) => vec![AuthChange::ReplaceUser { user, password: false }],
+            (true, false) => Vec::new(),
+        };
+    }
+    let sealed = login.is_some_and(|login| login.sealed);
+    let seal = (!sealed).then(|| AuthChange::SealPassword { user: user.clone() });
+    let set = match (exists, told) {
+        (true, Told::Accepted) if sealed => None,
+        (true, Told::Accepted | Told::Refused) => Some(AuthChange::SetPassword { user }),
+        (true, Told::NoPassword | Told::Nothing) => Some(AuthChange::ReplaceUser { user, password: true }),
+        (false, _) => Some(AuthChange::AddUser { user, password: true }),
+    };
+    seal.into_iter().chain(set).collect()
 }
 
 /// Another access to the same keys is granted in place, except where the role has a second range that begins with the

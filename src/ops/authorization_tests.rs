@@ -13,6 +13,7 @@ fn policy() -> AuthPolicy {
             ("prometheus".to_owned(), names(&[])),
         ]
         .into(),
+        passwords: BTreeSet::new(),
         roles: [(
             "writer".to_owned(),
             BTreeSet::from([
@@ -31,6 +32,7 @@ fn state() -> AuthState {
         enabled: true,
         users: policy.users,
         roles: policy.roles,
+        logins: BTreeMap::new(),
     };
     state.users.insert("root".into(), names(&["root"]));
     state.roles.insert("root".into(), BTreeSet::new());
@@ -66,7 +68,26 @@ fn done(mut state: AuthState, changes: &[AuthChange]) -> AuthState {
                     .values_mut()
                     .for_each(|roles| roles.retain(|own| *own != role));
             }
-            AuthChange::AddUser { user } => drop(state.users.insert(user, BTreeSet::new())),
+            AuthChange::SealPassword { user } => {
+                let told = state.logins.get(&user).map_or(Told::Nothing, |login| login.told);
+                state.logins.insert(user, Login { sealed: true, told });
+            }
+            AuthChange::SetPassword { user } => {
+                let login = state.logins.get_mut(&user).expect("a user");
+                assert!(login.sealed && login.told != Told::NoPassword, "etcd would ignore it");
+                login.told = Told::Accepted;
+            }
+            AuthChange::AddUser { user, password } | AuthChange::ReplaceUser { user, password } => {
+                let sealed = state.logins.get(&user).is_some_and(|login| login.sealed);
+                assert!(sealed || !password, "it is sealed first");
+                let told = match (password, state.enabled) {
+                    (_, false) => Told::Nothing,
+                    (true, true) => Told::Accepted,
+                    (false, true) => Told::NoPassword,
+                };
+                state.logins.insert(user.clone(), Login { sealed, told });
+                drop(state.users.insert(user, BTreeSet::new()));
+            }
             AuthChange::GrantRole { user, role } => {
                 assert!(state.roles.contains_key(&role), "{role} comes first");
                 state.users.get_mut(&user).expect("a user").insert(role);
@@ -202,6 +223,114 @@ fn what_takes_something_away_is_known_as_such() {
     let user = "app".to_owned();
     assert!(AuthChange::Enable.takes_away());
     assert!(AuthChange::DeleteUser { user: user.clone() }.takes_away());
-    assert!(!AuthChange::AddUser { user }.takes_away());
+    assert!(!AuthChange::AddUser { user, password: false }.takes_away());
     assert!(!AuthChange::Disable.describe().is_empty());
+}
+
+/// The policy in which `app` logs in with a password.
+fn with_a_password() -> AuthPolicy {
+    AuthPolicy {
+        passwords: BTreeSet::from(["app".to_owned()]),
+        ..policy()
+    }
+}
+
+fn login(sealed: bool, told: Told) -> BTreeMap<String, Login> {
+    [("app".to_owned(), Login { sealed, told })].into()
+}
+
+/// From whatever etcd has, one run leads to the sealed password, and the next has nothing to do.
+#[test]
+fn every_way_to_a_password_ends_with_the_sealed_one() {
+    let policy = with_a_password();
+    let (seal, set) = (
+        "+ user app: a random password, sealed",
+        "~ user app: the sealed password replaces",
+    );
+    let (again, role) = ("~ user app: created again, with the sealed", "+ user app: role writer");
+    for (sealed, told, expected) in [
+        (true, Told::Accepted, vec![]),
+        (true, Told::Refused, vec![set]),
+        (true, Told::NoPassword, vec![again, role]),
+        (true, Told::Nothing, vec![again, role]),
+        (false, Told::Refused, vec![seal, set]),
+        (false, Told::Accepted, vec![seal, set]),
+        (false, Told::NoPassword, vec![seal, again, role]),
+        (false, Told::Nothing, vec![seal, again, role]),
+    ] {
+        let before = AuthState {
+            logins: login(sealed, told),
+            ..state()
+        };
+        let changes = principals(&policy, &before, false);
+        let said = lines(&changes);
+        assert_eq!(said.len(), expected.len(), "{said:?}");
+        for (said, expected) in said.iter().zip(&expected) {
+            assert!(said.starts_with(expected), "{said} is not {expected}");
+        }
+        assert_eq!(changes.iter().any(AuthChange::takes_away), !expected.is_empty());
+        let after = done(before, &changes);
+        assert!(changes.iter().all(|change| change.holds(&after)), "{said:?}");
+        assert_eq!(principals(&policy, &after, false), []);
+        assert_eq!(after.refused(&policy), None);
+    }
+}
+
+#[test]
+fn a_new_user_is_made_with_its_password() {
+    let before = AuthState {
+        logins: login(false, Told::Nothing),
+        ..AuthState::default()
+    };
+    let said = lines(&principals(&with_a_password(), &before, false));
+    let at = said
+        .iter()
+        .position(|line| line == "+ user app, with the sealed password")
+        .unwrap();
+    assert!(
+        said[at - 1].contains("a random password") && said[at + 1] == "+ user app: role writer",
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_password_that_is_not_accepted_is_no_success() {
+    let policy = with_a_password();
+    for told in [Told::Refused, Told::NoPassword, Told::Nothing] {
+        let mut after = AuthState {
+            logins: login(true, told),
+            ..state()
+        };
+        assert_eq!(after.refused(&policy), Some("app"), "{told:?}");
+        after.enabled = false;
+        assert_eq!(after.refused(&policy), None, "while it is off etcd tells nothing");
+    }
+    let set = AuthChange::SetPassword { user: "app".into() };
+    let after = |told| AuthState {
+        logins: login(true, told),
+        ..state()
+    };
+    assert!(set.holds(&after(Told::Accepted)) && !set.holds(&after(Told::Refused)));
+}
+
+/// `password: true` was removed: the password still lets in, which is said, and taken with `--prune`.
+#[test]
+fn a_password_that_nobody_asks_for_is_taken_only_with_prune() {
+    let before = AuthState {
+        logins: login(false, Told::Refused),
+        ..state()
+    };
+    assert_eq!(before.password_unasked(&policy()), ["app"]);
+    assert_eq!(principals(&policy(), &before, false), []);
+    let changes = principals(&policy(), &before, true);
+    assert_eq!(
+        lines(&changes),
+        [
+            "~ user app: created again, without a password",
+            "+ user app: role writer"
+        ]
+    );
+    let after = done(before, &changes);
+    assert_eq!(after.password_unasked(&policy()), [] as [String; 0]);
+    assert!(changes.iter().all(|change| change.holds(&after)));
 }

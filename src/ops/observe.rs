@@ -18,7 +18,8 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use self::answers::look_at_cluster;
-pub use self::auth::read_auth;
+use self::auth::look_at_auth;
+pub use self::auth::{observe_logins, read_auth, try_logins};
 pub use self::board::{Board, FRESH, Moment, Seen};
 use self::clients::look_at_clients;
 pub use self::clients::observe_clients;
@@ -29,8 +30,7 @@ pub use self::replays::observe_replays;
 use self::streams::{heard_at, with_streams};
 use crate::etcd::ClientTls;
 use crate::host::{FactsQuery, HostError, HostFacts};
-use crate::inventory::{AuthMode, DesiredHost, HostPath, NodeName, ServiceManager, Version};
-use crate::ops::authorization::AuthState;
+use crate::inventory::{DesiredHost, HostPath, NodeName, ServiceManager, Version};
 use crate::ops::check::{Depth, Look};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Membership, Observed};
@@ -293,27 +293,5 @@ async fn ask_peers(fleet: &Arc<Fleet>, tls: &ClientTls, membership: &mut Members
     if let (Some(id), false) = (leader, membership.unseen.is_empty()) {
         let heard = heard_at(fleet, spec, tls).await;
         membership.peers.insert(id, heard);
-    }
-}
-
-/// etcd's users and roles, from a healthy member; only where the inventory has a say in them.
-async fn look_at_auth(fleet: &Arc<Fleet>, tls: Option<&ClientTls>, cluster: &Fact<Membership>) -> Fact<AuthState> {
-    let (Fact::Known(membership), Some(tls)) = (cluster, tls) else {
-        return Fact::Absent;
-    };
-    if fleet.desired().auth.mode == AuthMode::LeftAlone {
-        return Fact::Absent;
-    }
-    let healthy = fleet.desired().hosts.values().find(|spec| {
-        let member = membership.of(spec);
-        member.is_some_and(|m| !m.learner && membership.healthy(m.id))
-    });
-    let Some(spec) = healthy else {
-        return Fact::Unknown("no member is healthy".into());
-    };
-    let read = async { read_auth(&fleet.client(spec, tls).await?).await };
-    match read.await {
-        Ok(state) => Fact::Known(state),
-        Err(error) => Fact::Unknown(error.to_string()),
     }
 }

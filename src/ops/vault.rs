@@ -2,6 +2,7 @@
 
 mod viewing;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -267,6 +268,38 @@ impl Vault {
         Ok((self.dir.trusted()?, self.shown(issued, &authority)?))
     }
 
+    /// The passwords of these users of etcd, as far as they are sealed.
+    ///
+    /// # Errors
+    /// When one of them cannot be opened, or is not what it should be.
+    pub async fn passwords(&self, users: &BTreeSet<String>) -> Result<BTreeMap<String, SecretString>, StoreError> {
+        let (dir, identities, ask) = (self.dir.clone(), self.identities.clone(), self.ask.clone());
+        let users = users.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            let opened = users.into_iter().map(|user| {
+                let password = dir.password(&user, &identities, &mut |path| ask(path))?;
+                Ok(password.map(|password| (user, password)))
+            });
+            opened.filter_map(Result::transpose).collect()
+        });
+        match opening.await {
+            Ok(opened) => opened,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// Seals the password of a user to the recipients of the CA key, and reads it again: its file.
+    ///
+    /// # Errors
+    /// When there is no recipient, the file cannot be written, or none of the operator's keys opens it afterwards.
+    pub async fn seal_password(&self, user: &str, password: &SecretString) -> Result<PathBuf, StepError> {
+        let path = self.dir.write_password(user, password, &self.recipients()?)?;
+        match self.passwords(&BTreeSet::from([user.to_owned()])).await?.is_empty() {
+            false => Ok(path),
+            true => Err(StepError::new(format!("{} is gone again", path.display()))),
+        }
+    }
+
     /// A viewer's certificate and key, sealed to `recipients`: its file, and the end of its validity.
     ///
     /// # Errors
@@ -336,7 +369,7 @@ impl Vault {
         }
     }
 
-    /// Seals the CA key to exactly `recipients`; a key that was brought along in the clear is sealed and removed.
+    /// Seals the CA key and the passwords to exactly `recipients`; a key that was brought along in the clear is sealed and removed.
     ///
     /// # Errors
     /// When none of the operator's keys opens it, or a file cannot be written.
@@ -353,7 +386,8 @@ impl Vault {
                     .seal_plain_key(&recipients, &identities, ask, Timestamp::now())
                     .map(drop),
                 _ => dir.reseal(&recipients, &identities, ask),
-            }
+            }?;
+            dir.reseal_passwords(&recipients, &identities, ask)
         });
         match sealing.await {
             Ok(sealed) => sealed,

@@ -4,7 +4,7 @@
 //! [`layout`] says which files a host gets. The CA key is sealed ([`sealed`]) to [`recipient`]s, opened with
 //! the operator's own key files ([`identity`], [`ssh_key`]) and kept beside the inventory ([`store`]). A CA gives way to
 //! the next in three turns ([`rotation`]); [`issued`] remembers what clients got, [`crl`] takes it back; [`viewers`] are
-//! operators who only look; [`external`]
+//! operators who only look, [`passwords`] those of etcd's users that need one; [`external`]
 //! puts a company's CA above it. [`signing`] signs what has to be told from forgeries later, [`retired`]
 //! remembers the CAs that such signatures may come from.
 //! The clock is always handed in.
@@ -19,6 +19,7 @@ pub mod identity;
 pub mod issued;
 pub mod layout;
 pub mod operators;
+pub mod passwords;
 pub mod recipient;
 pub mod retired;
 pub mod rotation;
@@ -57,8 +58,8 @@ pub use rotation::{Rotation, Stage};
 pub use secret::SecretPem;
 pub use signing::{Signer, SignerError};
 pub use spec::{
-    LeafRole, LeafSpec, OPERATOR_SIGNER, SpecError, client_spec, operator_spec, peer_common_name, peer_spec,
-    server_spec, signer_spec,
+    LeafRole, LeafSpec, OPERATOR_SIGNER, SpecError, client_spec, nobody_spec, operator_spec, peer_common_name,
+    peer_spec, server_spec, signer_spec,
 };
 pub use store::{CaStatus, PkiDir, StoreError};
 pub use throwaway::Throwaway;

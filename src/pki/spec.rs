@@ -60,7 +60,7 @@ impl LeafRole {
 pub struct LeafSpec {
     /// What it is for.
     pub role: LeafRole,
-    /// Subject common name.
+    /// Subject common name; none where it is empty.
     pub common_name: String,
     /// Subject organization.
     pub organization: Option<String>,
@@ -118,6 +118,21 @@ pub fn client_spec(common_name: &str, validity: Duration, key_type: KeyType) -> 
         });
     }
     Ok(client(common_name, validity, key_type))
+}
+
+/// The certificate of a client that logs in with a password: it opens the door, and stands for nobody. With its own
+/// authentication on, etcd's gateway refuses every certificate with a common name (`accessController.ServeHTTP`,
+/// embed/serve.go). The organization, which etcd ignores, tells people whose it is.
+///
+/// # Errors
+/// As [`client_spec`], of `name`.
+pub fn nobody_spec(name: &str, validity: Duration, key_type: KeyType) -> Result<LeafSpec, SpecError> {
+    let named = client_spec(name, validity, key_type)?;
+    Ok(LeafSpec {
+        organization: Some(named.common_name),
+        common_name: String::new(),
+        ..named
+    })
 }
 
 /// The operator's own certificate, made in memory for one run. Its common name is `root` from the first day, so that

@@ -9,6 +9,7 @@
 //! | `ca-previous.crt` | CAs of before, for signatures of backups, see [`super::retired`] | 0644 |
 //! | `issued.yml` | what was issued to clients, see [`super::issued`] | 0644 |
 //! | `crl.der` | what of it was revoked, see [`super::crl`] | 0644 |
+//! | `passwords/USER.age` | the password of one of etcd's users, sealed, see [`super::passwords`] | 0644 |
 //! | `viewers/NAME.age` | a certificate and its key to look with, see [`super::viewers`] | 0644 |
 //! | `ca-request.csr`, `ca-request.key.age` | a request that waits for a company's CA, see [`super::external`] | 0644 |
 //! | `ca-chain.crt` | the certificates above an intermediate CA, see [`super::external`] | 0644 |
@@ -118,6 +119,9 @@ pub enum StoreError {
     /// A file of `viewers/` opens and does not hold what it should.
     #[error("cannot use {}: {why}", path.display())]
     Viewer { path: PathBuf, why: String },
+    /// A file of `passwords/` stays closed, or does not hold what it should.
+    #[error("cannot use {}: {why}", path.display())]
+    Password { path: PathBuf, why: String },
     /// `issued.yml` cannot be understood.
     #[error("{} is not a list of issued certificates: {why}", path.display())]
     IssuedList { path: PathBuf, why: String },
@@ -191,6 +195,9 @@ impl StoreError {
             StoreError::Rotating { .. } => "finish it with `quorate pki rotate-ca`, then import the answer again",
             StoreError::Viewer { .. } => {
                 "restore it from version control, or have it issued again with `quorate pki viewer NAME --recipient KEY`"
+            }
+            StoreError::Password { .. } => {
+                "restore it from version control, or seal a new one with `quorate users password USER`"
             }
             StoreError::IssuedList { .. } => "restore issued.yml from version control",
         };

@@ -75,7 +75,7 @@ struct Setting {
 pub(super) fn text(desired: &Desired, host: &DesiredHost, initial: &InitialCluster) -> Result<String, RenderError> {
     refuse_unusable_options(desired, host)?;
     refuse_stranger(host, initial)?;
-    let (defaults, options) = defaults::complete(desired.version, &desired.options);
+    let (defaults, options) = defaults::complete(desired.version, &desired.options, desired.serves_json());
     let view = View {
         cluster: desired.cluster.as_str(),
         version: desired.version.to_string(),

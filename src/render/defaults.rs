@@ -18,13 +18,15 @@ const GATES: [(&str, &str); 2] = [
 ];
 
 /// `options` completed with quorate's own choices for `version`: those that `options` does not decide in any spelling,
-/// and `options` itself (where `feature-gates` is completed, not replaced).
+/// and `options` itself (where `feature-gates` is completed, not replaced). The gateway that translates JSON is on only for
+/// `json`, clients that need it.
 pub(super) fn complete(
     version: Version,
     options: &BTreeMap<String, Value>,
+    json: bool,
 ) -> (BTreeMap<String, Value>, BTreeMap<String, Value>) {
     let mut options = options.clone();
-    let mut defaults = safe(version);
+    let mut defaults = safe(version, json);
     if version.series() >= (3, 6) {
         let gates = gates(&options);
         let target = if options.contains_key("feature-gates") {
@@ -47,9 +49,9 @@ pub(super) fn complete(
 
 /// Settings for `version`. Source: docs/etcd.md, "Configuration file"; etcd ignores unknown keys silently, so a
 /// key must not be written before the release that knows it.
-fn safe(version: Version) -> BTreeMap<String, Value> {
+fn safe(version: Version, json: bool) -> BTreeMap<String, Value> {
     let mut set = BTreeMap::from([
-        ("enable-grpc-gateway", json!(false)),
+        ("enable-grpc-gateway", json!(json)),
         ("log-outputs", json!(["stderr"])),
         ("pre-vote", json!(true)),
         ("strict-reconfig-check", json!(true)),
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_key_is_not_written_before_the_release_that_knows_it() {
-        let keys = |version| complete(version, &BTreeMap::new()).0;
+        let keys = |version| complete(version, &BTreeMap::new(), false).0;
         assert!(!keys(Version::new(3, 4, 23)).contains_key("tls-min-version"));
         assert!(!keys(Version::new(3, 5, 4)).contains_key("experimental-compact-hash-check-enabled"));
         assert!(!keys(Version::new(3, 5, 7)).contains_key("tls-min-version"));
@@ -123,7 +125,7 @@ mod tests {
             ("experimental-initial-corrupt-check", json!(false)),
             ("pre-vote", json!(false)),
         ]);
-        let (defaults, kept) = complete(version, &typed);
+        let (defaults, kept) = complete(version, &typed, false);
         assert_eq!(kept, typed);
         assert_eq!(defaults["feature-gates"], json!("CompactHashCheck=true"));
         assert!(!defaults.contains_key("corrupt-check-time"));
@@ -134,11 +136,18 @@ mod tests {
     fn a_retention_without_a_mode_is_periodic_on_every_release() {
         let typed = options(&[("auto-compaction-retention", json!("8h"))]);
         for old in [Version::new(3, 4, 23), Version::new(3, 5, 30)] {
-            assert_eq!(complete(old, &typed).0["auto-compaction-mode"], json!("periodic"));
-            assert!(!complete(old, &BTreeMap::new()).0.contains_key("auto-compaction-mode"));
+            assert_eq!(
+                complete(old, &typed, false).0["auto-compaction-mode"],
+                json!("periodic")
+            );
+            assert!(
+                !complete(old, &BTreeMap::new(), false)
+                    .0
+                    .contains_key("auto-compaction-mode")
+            );
         }
         assert!(
-            !complete(Version::new(3, 6, 16), &typed)
+            !complete(Version::new(3, 6, 16), &typed, false)
                 .0
                 .contains_key("auto-compaction-mode")
         );
@@ -147,16 +156,25 @@ mod tests {
             ("auto-compaction-retention", json!("9")),
         ]);
         assert!(
-            !complete(Version::new(3, 5, 30), &revision)
+            !complete(Version::new(3, 5, 30), &revision, false)
                 .0
                 .contains_key("auto-compaction-mode")
         );
     }
 
     #[test]
+    fn the_gateway_is_on_for_those_who_speak_json_and_the_inventory_has_the_last_word() {
+        let version = Version::new(3, 5, 30);
+        let gateway = |json| complete(version, &BTreeMap::new(), json).0["enable-grpc-gateway"].clone();
+        assert_eq!((gateway(false), gateway(true)), (json!(false), json!(true)));
+        let typed = options(&[("enable-grpc-gateway", json!(true))]);
+        assert!(!complete(version, &typed, false).0.contains_key("enable-grpc-gateway"));
+    }
+
+    #[test]
     fn the_users_gates_are_completed() {
         let typed = options(&[("feature-gates", json!("LeaseCheckpoint=true,InitialCorruptCheck=false"))]);
-        let (defaults, kept) = complete(Version::new(3, 6, 14), &typed);
+        let (defaults, kept) = complete(Version::new(3, 6, 14), &typed, false);
         assert!(!defaults.contains_key("feature-gates"));
         assert_eq!(
             kept["feature-gates"],

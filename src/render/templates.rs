@@ -22,6 +22,8 @@ pub(super) const BACKUP_TIMER: &str = "etcd-backup.timer.tera";
 pub(crate) const HAPROXY: &str = "clients/haproxy.cfg.tera";
 /// Prometheus' configuration.
 pub(crate) const PROMETHEUS: &str = "clients/prometheus.yml.tera";
+/// Patroni's section about etcd.
+pub(crate) const PATRONI: &str = "clients/patroni.yml.tera";
 
 /// A table for nftables.
 pub(crate) const NFTABLES: &str = "clients/nftables.tera";
@@ -51,6 +53,7 @@ static ENGINE: LazyLock<Result<Tera, tera::Error>> = LazyLock::new(|| {
         (BACKUP, include_str!("../../templates/etcd-backup.service.tera")),
         (BACKUP_TIMER, include_str!("../../templates/etcd-backup.timer.tera")),
         (HAPROXY, include_str!("../../templates/clients/haproxy.cfg.tera")),
+        (PATRONI, include_str!("../../templates/clients/patroni.yml.tera")),
         (PROMETHEUS, include_str!("../../templates/clients/prometheus.yml.tera")),
         (NFTABLES, include_str!("../../templates/clients/nftables.tera")),
         (

@@ -99,8 +99,12 @@ impl Secrets<'_> {
         }
         let outs = ["out", "out/kube/pki"].map(|out| fs::read_dir(self.lab.dir().join(out)).into_iter().flatten());
         for entry in outs.into_iter().flatten().flatten() {
-            if entry.path().extension().is_some_and(|kind| kind == "key") {
+            let kind = entry.path().extension().map(|kind| kind.to_owned()).unwrap_or_default();
+            if kind == "key" {
                 self.take_all(&fs::read_to_string(entry.path()).unwrap());
+            } else if kind == "password" {
+                self.lines
+                    .insert(fs::read_to_string(entry.path()).unwrap().trim().to_owned());
             }
         }
         let desired = load(&self.lab.dir().join("inventory.yml")).unwrap().desired;
@@ -263,6 +267,21 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     // Nothing to recover from: it looks at every host and refuses.
     run(&["recover", "--accept-data-loss", "--yes"], 4);
     run(&["destroy", "--accept-data-loss", "--dry-run"], 10);
+    // Passwords of etcd's users: sealed, handed out, set, and set anew.
+    let inventory = fs::read_to_string(lab.dir().join("inventory.yml")).unwrap();
+    lab.edit(
+        "etcd:\n",
+        "users: [{name: json, password: true}, {name: app}, {name: kube-apiserver-etcd-client}, {name: colleague}]\n\
+         etcd:\n  auth: true\n",
+    );
+    run(&["users", "password", "json"], 0);
+    run(&["users", "files", "json", "--out", "out", "--replace"], 0);
+    run(&["up", "--yes", "-v", "--output", "json"], 0);
+    run(&["users", "password", "json"], 0);
+    run(&["users", "files", "json", "--out", "out", "--replace"], 0);
+    run(&["up", "--yes", "-v", "--output", "json"], 0);
+    // The backup is from before.
+    lab.write("inventory.yml", &inventory);
     run(
         &[
             "restore",
@@ -389,7 +408,8 @@ fn no_core_file(lab: &Lab) {
 fn on_the_operators_machine(lab: &Lab, lines: &BTreeSet<String>) {
     let patterns = tempfile::NamedTempFile::new().unwrap();
     fs::write(patterns.path(), lines.iter().cloned().collect::<Vec<_>>().join("\n")).unwrap();
-    let allowed = |path: &str| path.ends_with(".key") && path.contains("/out/") || path.ends_with("/.ssh/id_ed25519");
+    let given = |path: &str| path.ends_with(".key") || path.ends_with(".password");
+    let allowed = |path: &str| given(path) && path.contains("/out/") || path.ends_with("/.ssh/id_ed25519");
     let strays: Vec<String> = files_with(lab.dir(), patterns.path())
         .into_iter()
         .filter(|path| !allowed(path))
@@ -397,7 +417,7 @@ fn on_the_operators_machine(lab: &Lab, lines: &BTreeSet<String>) {
     assert_eq!(strays, [] as [String; 0], "secrets in files of the operator");
     for entry in fs::read_dir(lab.dir().join("out")).unwrap().flatten() {
         let path = entry.path();
-        if path.extension().is_some_and(|kind| kind == "key") {
+        if path.extension().is_some_and(|kind| kind == "key" || kind == "password") {
             let mode = std::os::unix::fs::PermissionsExt::mode(&entry.metadata().unwrap().permissions());
             assert_eq!(mode & 0o777, 0o600, "{}", path.display());
         }

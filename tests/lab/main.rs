@@ -10,6 +10,7 @@ mod airgap;
 mod backup;
 mod bounds;
 mod clients_firewall;
+mod clients_json;
 mod clients_kube;
 mod clients_lb;
 mod clients_monitoring;

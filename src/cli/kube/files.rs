@@ -1,15 +1,13 @@
 //! `kube files`: a client certificate under the names, and the configuration in the form, that a consumer expects.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::super::args::Global;
 use super::super::args::KubeFiles;
-use super::super::error::{Detail, Exit, Failure};
-use super::super::files::{write, write_together};
+use super::super::error::{Exit, Failure};
+use super::super::files::{nothing_is_replaced, with_lines, write, write_together};
 use super::super::session::Session;
-use crate::clients::kube::{Choices, Consumer, Identity, files as rendered, gitignore, paths};
+use crate::clients::kube::{Choices, Identity, files as rendered, gitignore, paths};
 use crate::inventory::{AuthMode, Desired};
 use crate::pki::{bundle_pem, client_spec};
 
@@ -26,9 +24,9 @@ pub async fn files(global: &Global, args: &KubeFiles) -> Result<Exit, Failure> {
     let user = args.user.as_deref().unwrap_or(consumer.user());
     may_log_in(desired, user)?;
     if !args.replace {
-        nothing_is_replaced(&out, consumer)?;
+        nothing_is_replaced(&out, paths(consumer))?;
     }
-    let ignored = ignored(&out, consumer)?;
+    let ignored = with_lines(&out.join(".gitignore"), &gitignore(consumer))?;
 
     let validity = args.validity.unwrap_or(desired.pki.leaf_validity);
     let spec =
@@ -65,25 +63,6 @@ pub async fn files(global: &Global, args: &KubeFiles) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What is in `.gitignore` already, and the lines that it lacks.
-fn ignored(out: &Path, consumer: Consumer) -> Result<String, Failure> {
-    let path = out.join(".gitignore");
-    let mut text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Failure::unexpected(&format!("cannot read {}", path.display()), error)),
-    };
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    for line in gitignore(consumer).lines() {
-        if !text.lines().any(|there| there == line) {
-            text += &format!("{line}\n");
-        }
-    }
-    Ok(text)
-}
-
 fn choices(desired: &Desired, args: &KubeFiles) -> Result<Choices, Failure> {
     let consumer = args.consumer;
     if args.prefix.is_some() {
@@ -116,23 +95,4 @@ fn may_log_in(desired: &Desired, user: &str) -> Result<(), Failure> {
         "add it to `users` with a role that may read and write its prefix (for API servers `/registry/` and \
          `compact_rev_key`), run `quorate up`, then run this again",
     ))
-}
-
-fn nothing_is_replaced(out: &Path, consumer: Consumer) -> Result<(), Failure> {
-    let there: Vec<Detail> = paths(consumer)
-        .map(|path| out.join(path))
-        .filter(|path| path.symlink_metadata().is_ok())
-        .map(|path| Detail {
-            node: None,
-            message: format!("{} is there already", path.display()),
-            hint: "pass `--replace` to replace them, or another directory with `--out`".to_owned(),
-        })
-        .collect();
-    if there.is_empty() {
-        return Ok(());
-    }
-    Err(Failure {
-        details: there,
-        ..Failure::new(Exit::Usage, "nothing was issued and nothing written")
-    })
 }

@@ -49,7 +49,7 @@ pub async fn issue(session: &Session, args: &Issue) -> Result<Exit, Failure> {
 }
 
 /// No certificate outlives its CA: one that was to be valid for longer says so.
-pub(super) fn warn_if_cut(session: &Session, until: Timestamp, validity: Duration) {
+pub(in crate::cli) fn warn_if_cut(session: &Session, until: Timestamp, validity: Duration) {
     let wanted = Timestamp::now().checked_add(validity).unwrap_or(Timestamp::MAX);
     if until < wanted - jiff::Span::new().minutes(1) {
         session.reporter.event(&Event::Warning {
@@ -108,7 +108,7 @@ pub async fn crl(session: &Session, out: &Path) -> Result<Exit, Failure> {
 }
 
 /// The name is also that of files.
-pub(super) fn file_name(name: &str) -> Result<&str, Failure> {
+pub(in crate::cli) fn file_name(name: &str) -> Result<&str, Failure> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !name.is_empty() && name.chars().all(fits) && !name.starts_with(['.', '-']) && name != "ca" {
         return Ok(name);

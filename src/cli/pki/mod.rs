@@ -6,6 +6,7 @@ mod seal;
 mod show;
 mod viewer;
 
+pub(super) use issue::{file_name, warn_if_cut};
 pub(super) use show::problems;
 
 use super::args::{Global, PkiCommand};

@@ -9,6 +9,17 @@ use crate::etcd::model::MOST_GRANTS;
 use crate::etcd::pb::auth_client::AuthClient;
 use crate::etcd::{Access, Answer, EtcdError, Header, Permission, pb};
 
+/// What etcd says to a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordAnswer {
+    /// It is the user's.
+    Right,
+    /// It is not, or there is no such user.
+    Wrong,
+    /// The user was made without a password, and no password will do.
+    NoPassword,
+}
+
 impl EtcdClient {
     fn auth(&self, operation: &'static str) -> (Asked<'_>, AuthClient<Channel>) {
         (
@@ -68,6 +79,30 @@ impl EtcdClient {
             Err(EtcdError::Other { message, .. }) if says(&message, "authentication failed") => Ok(true),
             Err(error) => Err(error),
             Ok(_) => Ok(true),
+        }
+    }
+
+    /// Whether this is a user's password, which a login with it tells: the right one gets a token that nobody uses.
+    ///
+    /// # Errors
+    /// `Refused` while authentication is off.
+    pub async fn try_password(&self, name: &str, password: &SecretString) -> Result<PasswordAnswer, EtcdError> {
+        let (asked, mut auth) = self.auth("authenticate");
+        let request = pb::AuthenticateRequest {
+            name: name.to_owned(),
+            password: password.expose_secret().to_owned(),
+        };
+        let says = |message: &str, text: &str| message.contains(text);
+        match asked.answer(auth.authenticate(request)).await {
+            Ok(_) => Ok(PasswordAnswer::Right),
+            // The same words in 3.4 to 3.7 (`ErrNoPasswordUser`, auth/store.go; `ErrGRPCAuthFailed`, rpctypes; tried).
+            Err(EtcdError::Denied { message, .. }) if says(&message, "no password user") => {
+                Ok(PasswordAnswer::NoPassword)
+            }
+            Err(EtcdError::Other { message, .. }) if says(&message, "invalid user ID or password") => {
+                Ok(PasswordAnswer::Wrong)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tonic::Status;
 use tonic::transport::{Channel, Uri};
 
+pub use auth::PasswordAnswer;
 pub use kv::end_of_prefix;
 pub use maintenance::DowngradeStep;
 

@@ -1,6 +1,7 @@
 //! The inventory as a whole: text in, meaning or problems out.
 
 mod backups;
+mod clients;
 mod examples;
 mod mistakes;
 mod traps;

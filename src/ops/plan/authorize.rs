@@ -6,7 +6,7 @@ use crate::inventory::{AuthMode, DesiredHost};
 use crate::ops::authorization::{AuthChange, principals, switch, unlisted, wanted};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, why_and_help};
-use crate::ops::safety::clients::may_require_users;
+use crate::ops::safety::clients::{may_end_logins, may_require_users};
 use crate::ops::safety::{Blocked, Rule};
 
 /// The waves of it; none when the inventory does not say anything about it.
@@ -28,23 +28,29 @@ pub(super) fn users_and_roles(
         Fact::Absent => return Err(vec![unread("no member was queried")]),
         Fact::Unknown(why) => return Err(vec![unread(why)]),
     };
+    let untried = policy.passwords.iter().find(|user| !state.logins.contains_key(*user));
+    if let (Some(user), AuthMode::On) = (untried, policy.mode) {
+        return Err(vec![unread(&format!("the password of `{user}` was not tried"))]);
+    }
     let switched = switch(policy, state);
     let turning_on = switched == Some(AuthChange::Enable);
     if turning_on && !situation.policy.accept_outage {
-        may_require_users(policy, &situation.supplies.clients).map_err(|refusal| vec![refusal])?;
+        let json = situation.desired.gateway_is_on();
+        may_require_users(policy, &situation.supplies.clients, json).map_err(|refusal| vec![refusal])?;
     }
-    draft.wave(
-        "users and roles",
-        Effect::None,
-        principals_step(principals(policy, state, prune)),
-    );
+    let changes = principals(policy, state, prune);
+    if !situation.policy.accept_outage {
+        may_end_logins(&situation.desired.clients, &ended(&changes, &switched, situation))
+            .map_err(|refusal| vec![refusal])?;
+    }
+    draft.wave("users and roles", Effect::None, principals_step(changes));
     let Some(switched) = switched else {
         note_unlisted(situation, prune, draft);
         return Ok(());
     };
     let why = match turning_on {
         true => {
-            "from then on each client is the user named by its certificate's common name, and no one else has access"
+            "from then on each client is the user named by its certificate's common name, or that it logs in as, and no one else has access"
         }
         false => "from then on every certificate of the CA has full access",
     };
@@ -68,12 +74,30 @@ pub(super) fn users_and_roles(
     Ok(())
 }
 
+/// The changes that end what somebody holds: while authentication is off nobody is logged in, and of a cluster that never
+/// gave anybody a certificate nobody is a client.
+fn ended(changes: &[AuthChange], switched: &Option<AuthChange>, situation: Situation<'_>) -> Vec<AuthChange> {
+    match switched {
+        None => changes.to_vec(),
+        Some(_) if situation.supplies.clients.is_empty() => Vec::new(),
+        Some(switched) => vec![switched.clone()],
+    }
+}
+
 /// What is only reported: nobody is deleted unasked.
 fn note_unlisted(situation: Situation<'_>, prune: bool, draft: &mut Draft) {
     let policy = &wanted(situation.desired);
     let (Fact::Known(state), AuthMode::On, false) = (&situation.observed.auth, policy.mode, prune) else {
         return;
     };
+    let unasked = state.password_unasked(policy);
+    if !unasked.is_empty() {
+        draft.notes.push(format!(
+            "etcd lets these users in with a password that the inventory does not ask for (`password: true`); `up --prune` \
+             would take it from them: {}",
+            unasked.join(", ")
+        ));
+    }
     let (users, roles) = unlisted(policy, state);
     for (what, names) in [("users", users), ("roles", roles)] {
         if !names.is_empty() {

@@ -3,6 +3,7 @@
 
 mod down;
 mod down_table;
+mod patroni;
 mod quiet;
 mod trial;
 mod way_up;

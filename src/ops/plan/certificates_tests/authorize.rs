@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::fixture::World;
-use crate::inventory::AuthMode;
-use crate::ops::authorization::{AuthChange, AuthState};
+use crate::inventory::{AuthMode, ClientKind};
+use crate::ops::authorization::{AuthChange, AuthState, Login, Told};
 use crate::ops::model::{Fact, Intent, Membership};
 use crate::ops::plan::waves::Draft;
 use crate::ops::plan::{Action, Plan, Situation, authorize};
@@ -102,6 +102,7 @@ fn whoever_is_not_listed_is_noted_and_deleted_only_with_prune() {
         enabled: true,
         users: [("root".to_owned(), root), ("bob".to_owned(), BTreeSet::new())].into(),
         roles: [("root".to_owned(), BTreeSet::new())].into(),
+        ..AuthState::default()
     });
     let draft = waves(&world, false).unwrap();
     assert_eq!(titles(&draft), [] as [&str; 0]);
@@ -121,4 +122,65 @@ fn a_limit_to_some_hosts_leaves_users_alone() {
     // Hosts of this fixture have no config: other waves are there, too.
     let limited = world.plan(&intent(&["etcd-1"]));
     assert!(limited.as_ref().map_or(true, |plan| !about_users(plan)), "{limited:?}");
+}
+
+/// `app` logs in with a password; what etcd says to it.
+fn with_a_password(told: Option<Told>) -> World {
+    let mut world = world();
+    world.desired.auth.passwords = BTreeSet::from(["app".to_owned()]);
+    let root = BTreeSet::from(["root".to_owned()]);
+    world.seen.auth = Fact::Known(AuthState {
+        enabled: true,
+        users: [("root".to_owned(), root), ("app".to_owned(), BTreeSet::new())].into(),
+        roles: [("root".to_owned(), BTreeSet::new())].into(),
+        logins: told
+            .map(|told| ("app".to_owned(), Login { sealed: true, told }))
+            .into_iter()
+            .collect(),
+    });
+    world
+}
+
+#[test]
+fn a_sealed_password_that_changed_is_set_and_one_that_was_not_tried_is_unknown() {
+    assert_eq!(
+        titles(&waves(&with_a_password(Some(Told::Accepted)), false).unwrap()),
+        [] as [&str; 0]
+    );
+    let draft = waves(&with_a_password(Some(Told::Refused)), false).unwrap();
+    assert_eq!(titles(&draft), ["users and roles"]);
+    let blocked = waves(&with_a_password(None), false).err().unwrap();
+    assert!(
+        blocked[0].reason.contains("the password of `app` was not tried"),
+        "{blocked:?}"
+    );
+    assert_eq!(blocked[0].rule, Rule::Unknown);
+
+    let mut world = with_a_password(Some(Told::Refused));
+    world.desired.auth.passwords.clear();
+    let draft = waves(&world, false).unwrap();
+    assert_eq!(titles(&draft), [] as [&str; 0]);
+    assert!(
+        draft.notes[0].contains("would take it from them: app"),
+        "{:?}",
+        draft.notes
+    );
+}
+
+#[test]
+fn patroni_is_asked_for_before_its_login_ends_and_a_new_cluster_has_no_one_to_ask_for() {
+    let mut world = with_a_password(Some(Told::Refused));
+    world.desired.clients.insert(ClientKind::Patroni);
+    let blocked = waves(&world, false).err().unwrap();
+    assert!(
+        blocked[0].reason.contains("a new password ends every login of `app`"),
+        "{blocked:?}"
+    );
+    world.policy.accept_outage = true;
+    assert_eq!(titles(&waves(&world, false).unwrap()), ["users and roles"]);
+
+    // Never switched on: nobody has a certificate in this fixture.
+    let mut world = super::authorize::world();
+    world.desired.clients.insert(ClientKind::Patroni);
+    assert!(waves(&world, false).is_ok());
 }
