@@ -181,9 +181,11 @@ pub fn papers(node: &NodeName, kind: Papers) -> Files {
 }
 
 /// Certificates that name other addresses than those of the stock: by host, CA and all that they name.
-static MOVED: Mutex<BTreeMap<(NodeName, Ca, Vec<Address>), Files>> = Mutex::new(BTreeMap::new());
+static MOVED: Mutex<Moved> = Mutex::new(BTreeMap::new());
 
-fn moved() -> MutexGuard<'static, BTreeMap<(NodeName, Ca, Vec<Address>), Files>> {
+type Moved = BTreeMap<(NodeName, Ca, Vec<Address>), Files>;
+
+fn moved() -> MutexGuard<'static, Moved> {
     MOVED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

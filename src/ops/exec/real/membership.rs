@@ -10,6 +10,7 @@ use crate::etcd::{EtcdClient, EtcdError, Member};
 use crate::inventory::{MemberId, PeerUrl};
 use crate::ops::exec::StepError;
 use crate::ops::model::{Membership, label};
+use crate::ops::safety::Rule;
 use crate::ops::safety::leader::heir;
 use crate::ops::safety::moves::may_change_urls;
 
@@ -58,7 +59,11 @@ impl RealWorld {
     async fn change_once(&self, id: MemberId, urls: &[PeerUrl]) -> Result<(), Hitch> {
         let membership = self.membership().await?;
         // The list may have changed since the check: a learner would be promoted by that.
-        may_change_urls(&membership, id, urls).map_err(|refusal| Hitch::Final(StepError::new(refusal.to_string())))?;
+        may_change_urls(&membership, id, urls).map_err(|refusal| match refusal.rule {
+            // Somebody is just elected.
+            Rule::QuorumLost => Hitch::Passing(StepError::new(refusal.to_string())),
+            _ => Hitch::Final(StepError::new(refusal.to_string())),
+        })?;
         let has = |urls: &[PeerUrl]| urls.iter().cloned().collect::<BTreeSet<_>>();
         let member = membership.members.iter().find(|member| member.id == id);
         if member.is_some_and(|member| has(&member.peer_urls) == has(urls)) {
