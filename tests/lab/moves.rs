@@ -112,11 +112,18 @@ fn members_go_from_addresses_to_names() {
     let lab = Lab::cluster(3);
     let (text, before) = (inventory(&lab), listed(&lab));
     let mut changed = text.clone();
+    let name = |host: &Host| format!("etcd-{}.lab", host.name);
+    let known: Vec<String> = lab
+        .hosts()
+        .iter()
+        .map(|host| format!("{} {}", host.address, name(host)))
+        .collect();
     for host in lab.hosts() {
+        host.sh(&format!("echo '{}' >>/etc/hosts", known.join("\n")));
         let entry = format!("address: {}\n", host.address);
         // The writer goes on using the addresses.
         let old = format!("    ssh: {{host: {0}}}\n    sans: {0}\n", host.address);
-        changed = changed.replace(&entry, &format!("address: {}\n{old}", host.name));
+        changed = changed.replace(&entry, &format!("address: {}\n{old}", name(host)));
     }
     let writes = lab.begin_writing();
     let since = lab.host("n1").now();
@@ -132,7 +139,7 @@ fn members_go_from_addresses_to_names() {
         writes.goes_on();
     }
     lab.quorate(&["up", "--yes"]).ok();
-    everybody_is_at(&lab, &before, |host| format!("https://{}:2380", host.name));
+    everybody_is_at(&lab, &before, |host| format!("https://{}:2380", name(host)));
     assert_eq!(lab.one_down_at_a_time(since).len(), 3);
     writes.goes_on();
     writes.end_with_nothing_lost();

@@ -124,7 +124,7 @@ pub(super) fn former_addresses(host: &DesiredHost, facts: &HostFacts) -> Vec<Add
         let option = config.and_then(|config| option_in(config, key));
         let urls = option.as_ref().and_then(|option| option.as_str()).unwrap_or_default();
         let addresses = urls.split(',').filter_map(|url| Some(place(url.trim())?.0));
-        for address in addresses.filter(|address| *address != host.address) {
+        for address in addresses.filter(|address| *address != host.address && !host.sans.contains(address)) {
             if !former.contains(&address) {
                 former.push(address);
             }
