@@ -18,7 +18,6 @@ use super::session::Session;
 use crate::bundle::Program;
 use crate::etcd::ClientTls;
 use crate::inventory::{Arch, Version};
-use crate::ops::fleet::endpoint;
 
 /// What ends us has mostly been told to etcdctl, too; it gives back a lock before it goes.
 const GRACE: Duration = Duration::from_secs(3);
@@ -95,7 +94,7 @@ async fn gates(session: &Session, scratch: &Scratch, tls: &ClientTls) -> Result<
         let way = Way {
             name: spec.name.to_string(),
             dial: fleet.dial(spec, spec.client_port),
-            endpoint: endpoint(spec, spec.client_port),
+            endpoint: fleet.endpoint(spec, spec.client_port),
             tls: tls.clone(),
             told: Default::default(),
         };

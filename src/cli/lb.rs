@@ -74,7 +74,7 @@ fn every_certificate_has(desired: &Desired, args: &Lb) -> Result<(), Failure> {
         .map(|(address, node)| Detail {
             node: Some(node.to_string()),
             message: format!("its certificate does not name {address}"),
-            hint: format!("add `{address}` to `sans` of each of these hosts in the inventory, then run `quorate up`"),
+            hint: format!("add `{address}` to `sans` in the section `pki` of the inventory, then run `quorate up`"),
         })
         .collect();
     if details.is_empty() {

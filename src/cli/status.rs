@@ -28,6 +28,7 @@ use crate::ops::rest::{Purpose, RestNote};
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::downgrade::told;
 use crate::ops::safety::leader::{none_is_agreed_on, seen as leader_seen};
+use crate::ops::safety::moves::as_known;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::rest::{not_stopped, notes_are_readable, resting};
 use crate::ops::safety::restore::no_restore_under_way;
@@ -231,13 +232,27 @@ async fn prove(fleet: &Arc<Fleet>, spec: &DesiredHost, seen: &Observed, tls: &Cl
 }
 
 pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
-    let membership = seen.cluster.known();
+    let known = seen.cluster.known().map(|list| as_known(desired, seen, list));
+    let (membership, moving) = known.as_ref().map(|(list, moving)| (list, moving)).unzip();
     let mut members: Vec<MemberGlance> = desired
         .order
         .iter()
         .filter_map(|n| desired.hosts.get(n))
         .map(|host| of_host(host, seen, membership))
         .collect();
+    for id in moving.into_iter().flatten() {
+        let member = membership
+            .iter()
+            .flat_map(|list| &list.members)
+            .find(|member| member.id == *id);
+        let row = members
+            .iter_mut()
+            .find(|row| member.is_some_and(|member| member.name == row.name));
+        if let (Some(member), Some(row)) = (member, row) {
+            let old = member.peer_urls.first().map_or("another URL", |url| url.0.as_str());
+            row.problem = Some(format!("the cluster has it at {old}; `quorate up` moves it"));
+        }
+    }
     let strays = membership.iter().flat_map(|m| {
         m.members
             .iter()

@@ -102,7 +102,7 @@ struct Port {
 
 /// The members whose addresses are names: a firewall's rules hold addresses, so these have to be given.
 pub fn named(desired: &Desired) -> Vec<&NodeName> {
-    let is_name = |host: &&DesiredHost| matches!(host.address, Address::Dns(_)) && host.listen.is_unspecified();
+    let is_name = |host: &&DesiredHost| sources(host).next().is_none();
     hosts(desired).filter(is_name).map(|host| &host.name).collect()
 }
 
@@ -112,8 +112,9 @@ fn sources(host: &DesiredHost) -> impl Iterator<Item = Network> {
         Address::Ip(ip) => Some(ip),
         Address::Dns(_) => None,
     };
-    let listen = (!host.listen.is_unspecified()).then_some(host.listen);
-    address.into_iter().chain(listen).map(Network::host)
+    let listens = host.listen.iter().copied();
+    let listens = listens.filter(|ip| !ip.is_unspecified() && !ip.is_loopback());
+    address.into_iter().chain(listens).map(Network::host)
 }
 
 fn ports(desired: &Desired, others: &Others) -> Vec<Port> {

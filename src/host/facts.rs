@@ -104,6 +104,9 @@ pub struct SystemFacts {
     pub listeners: Vec<Listener>,
     /// Other etcd processes than the unit's own: pid and command line.
     pub other_etcd: Vec<String>,
+    /// Units of quorate's that start members at boot, those of other clusters among them.
+    #[serde(default)]
+    pub member_units: Vec<MemberUnit>,
     /// The first TCP port that an account other than root may listen on, where the kernel says so.
     #[serde(default)]
     pub unprivileged_port: Option<u16>,
@@ -114,6 +117,17 @@ pub struct SystemFacts {
     pub missing_tools: Vec<String>,
     /// `chrony`, `systemd-timesyncd`, ... when a time service is active.
     pub time_service: Option<String>,
+}
+
+/// A unit that quorate has written for a member, as its first line says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberUnit {
+    /// The unit's name, without `.service`.
+    pub service: String,
+    /// The member that it runs.
+    pub member: String,
+    /// The member's cluster.
+    pub cluster: String,
 }
 
 /// A tool that unpacks what is sent packed, called as `TOOL -d -c`. A host may have none.

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::observe::{FactsQuery, Sent};
 use super::service_parser::service;
 use super::{
-    DataFacts, DataState, DiskFacts, Elsewhere, Exposed, FileFacts, HostFacts, Listener, LockHolder, Obstacle,
-    ServiceFacts, SystemFacts,
+    DataFacts, DataState, DiskFacts, Elsewhere, Exposed, FileFacts, HostFacts, Listener, LockHolder, MemberUnit,
+    Obstacle, ServiceFacts, SystemFacts,
 };
 use crate::inventory::{Arch, HostPath, Version};
 
@@ -196,6 +196,7 @@ fn system(answer: &Answer<'_>, query: &FactsQuery, sent: Sent) -> Result<SystemF
         swap: answer.number::<u64>("swap_kb").saturating_mul(1024),
         listeners: answer.all("listen").filter_map(listener).collect(),
         other_etcd: answer.all("etcd").map(|line| line.trim().to_owned()).collect(),
+        member_units: answer.all("unit").filter_map(member_unit).collect(),
         unprivileged_port: answer
             .all("unprivileged_port")
             .next()
@@ -205,6 +206,21 @@ fn system(answer: &Answer<'_>, query: &FactsQuery, sent: Sent) -> Result<SystemF
         time_service,
     })
 }
+
+/// `etcd.service # Written by quorate for member NAME of cluster CLUSTER.`
+fn member_unit(line: &str) -> Option<MemberUnit> {
+    let (unit, comment) = line.split_once(' ')?;
+    let (member, cluster) = comment.strip_prefix(UNIT_OF)?.split_once(" of cluster ")?;
+    Some(MemberUnit {
+        service: unit.strip_suffix(".service")?.to_owned(),
+        member: member.to_owned(),
+        // (That of a timer's service goes on, and is none of a member.)
+        cluster: cluster.strip_suffix('.').filter(|name| !name.contains(':'))?.to_owned(),
+    })
+}
+
+/// How the units of members begin (templates/etcd.service.tera).
+const UNIT_OF: &str = "# Written by quorate for member ";
 
 /// `systemd 252 (252.39-1~deb12u2)`.
 fn systemd_version(line: &str) -> Option<u32> {

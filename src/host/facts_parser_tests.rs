@@ -50,7 +50,10 @@ fn healthy() -> String {
          uptime 100.5\nfile 600 UNKNOWN 998 /etc/etcd/pki/server.key\n{ones}  /etc/etcd/pki/server.key\nrelease 3.5.30\n\
          release tmp\n{zeros}  /opt/quorate/etcd/3.5.30/etcd\ndisk 1 /var/lib/etcd\ndf\nFilesystem Type 1024-blocks Used \
          Available Capacity Mounted on\n/dev/vda ext4 100 60 40 60% /\n.\nlisten 2379 0100007F ours\n\
-         listen 2380 00000000000000000000000001000000 other nginx (pid 4)\netcd 5 etcd --name x \n{inside}lock 1 {{\"broken\nclock_end 1010.600000000\n\
+         listen 2380 00000000000000000000000001000000 other nginx (pid 4)\netcd 5 etcd --name x \n\
+         unit etcd-b.service # Written by quorate for member h1 of cluster b.\n\
+         unit b.service # Written by quorate for member h1 of cluster b: `quorate backup schedule` puts it back.\n\
+         {inside}lock 1 {{\"broken\nclock_end 1010.600000000\n\
          done\n"
     )
 }
@@ -71,6 +74,13 @@ fn a_running_member_is_read_in_full() {
     assert!((system.clock_offset_seconds - 10.0).abs() < 1e-9, "{system:?}");
     assert!((system.clock_uncertainty_seconds - 0.4).abs() < 1e-9, "{system:?}");
     assert_eq!(system.other_etcd, ["5 etcd --name x"]);
+    let [unit] = system.member_units.as_slice() else {
+        panic!("{:?}", system.member_units)
+    };
+    assert_eq!(
+        (unit.service.as_str(), unit.member.as_str(), unit.cluster.as_str()),
+        ("etcd-b", "h1", "b")
+    );
     assert_eq!(system.listeners[0].address, "127.0.0.1");
     assert_eq!(system.listeners[1].address, "::1");
     assert_eq!(system.listeners[1].process.as_deref(), Some("nginx (pid 4)"));

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use super::desired::{Connection, DesiredHost, PkiPolicy, ServiceManager};
-use super::names::HostPath;
+use super::names::{Address, HostPath};
 use super::problem::{Place, Problem};
 use super::quantity::show_duration;
-use super::raw::{RawPaths, RawPki};
+use super::raw::{OneOrMany, RawPaths, RawPki};
 use super::resolve::Sited;
 
 /// Directories that belong to the system: quorate empties data directories, and never these.
@@ -105,6 +105,50 @@ pub fn host(host: &DesiredHost, name_at: Place, typed: Option<&RawPaths>, proble
     }
 }
 
+/// Where one host listens: each socket once, and where others can reach it. On Linux a listener on `::` takes the port
+/// of every address, IPv4 too.
+pub fn listen(host: &DesiredHost, typed: &OneOrMany<IpAddr>, host_at: Place, problems: &mut Vec<Problem>) {
+    if typed.0.is_empty() {
+        let help = "remove it, or give at least one address of the host";
+        problems.push(Problem::error(host_at, "`listen` is an empty list", help));
+    }
+    for (index, again) in typed.0.iter().enumerate() {
+        let (new, place) = (again.value, again.at);
+        let covers = |outer: IpAddr, inner: IpAddr| {
+            outer.is_unspecified() && (outer.is_ipv6() || inner.is_ipv4()) && outer != inner
+        };
+        let clash = typed.0[..index].iter().find_map(|first| {
+            let old = first.value;
+            let outer = if covers(old, new) { old } else { new };
+            (old == new || covers(old, new) || covers(new, old)).then_some((first.at, old, outer))
+        });
+        let Some((first_at, old, outer)) = clash else { continue };
+        let (message, help) = match old == new {
+            true => (format!("`listen` has `{new}` twice"), "remove one of them".to_owned()),
+            false => {
+                let inner = if outer == old { new } else { old };
+                let message = format!("`listen` has `{outer}`, which is every address, and `{inner}` beside it");
+                (
+                    message,
+                    format!("remove `{inner}`, or list the addresses instead of `{outer}`"),
+                )
+            }
+        };
+        problems.push(Problem::error(place, message, help).also(first_at, "this one", "and this one"));
+    }
+    let only_loopback = !typed.0.is_empty() && typed.0.iter().all(|ip| ip.value.is_loopback());
+    if only_loopback && matches!(host.address, Address::Ip(ip) if !ip.is_loopback()) {
+        problems.push(Problem::error(
+            typed.0[0].at,
+            format!(
+                "nobody can connect to `{}`: `{}` listens on loopback alone",
+                host.address, host.name
+            ),
+            format!("add the address: `listen: [{}, {}]`", host.address, typed.0[0].value),
+        ));
+    }
+}
+
 fn is_inside(inner: &HostPath, outer: &HostPath) -> bool {
     inner == outer
         || inner
@@ -152,14 +196,14 @@ fn how_many(at: Place, count: usize, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The sockets a member opens: what for, address, port.
-fn sockets(host: &DesiredHost) -> Vec<(&'static str, IpAddr, u16)> {
+/// The sockets a member opens: what for, addresses, port.
+fn sockets(host: &DesiredHost) -> Vec<(&'static str, Vec<IpAddr>, u16)> {
     let mut sockets = vec![
-        ("client_port", host.listen, host.client_port),
-        ("peer_port", host.listen, host.peer_port),
+        ("client_port", host.listen.clone(), host.client_port),
+        ("peer_port", host.listen.clone(), host.peer_port),
     ];
     if let Some(metrics) = host.metrics {
-        sockets.push(("metrics_port", metrics.address, metrics.port));
+        sockets.push(("metrics_port", vec![metrics.address], metrics.port));
     }
     sockets
 }
@@ -240,12 +284,12 @@ fn clashes(first: &Sited, again: &Sited, problems: &mut Vec<Problem>) {
         let message = format!("`{}` and `{}` are on one machine and share {what}", a.name, b.name);
         problems.push(Problem::error(at, message, help).also(first_at, "this one", "and this one"));
     };
-    for (index, (key, ip, port)) in sockets(b).into_iter().enumerate() {
-        let overlaps = |other: IpAddr| other == ip || other.is_unspecified() || ip.is_unspecified();
+    for (index, (key, ips, port)) in sockets(b).into_iter().enumerate() {
+        let overlaps = |one: &IpAddr, other: &IpAddr| one == other || one.is_unspecified() || other.is_unspecified();
         let taken = sockets(a)
             .into_iter()
             .enumerate()
-            .find(|(_, s)| s.2 == port && overlaps(s.1));
+            .find(|(_, s)| s.2 == port && s.1.iter().any(|one| ips.iter().any(|other| overlaps(one, other))));
         if let Some((other, _)) = taken {
             let at = again.ports_at[index].unwrap_or(again.name_at);
             let first_at = first.ports_at[other].unwrap_or(first.name_at);

@@ -173,9 +173,10 @@ pub struct DesiredHost {
     pub name: NodeName,
     /// What peers and clients dial.
     pub address: Address,
-    /// The address etcd listens on: `address` where that is an IP, else all interfaces, unless the inventory says.
-    pub listen: IpAddr,
-    /// Further SANs.
+    /// The addresses etcd listens on, as typed and never none: `address` where that is an IP, else all interfaces, unless
+    /// the inventory says.
+    pub listen: Vec<IpAddr>,
+    /// Further SANs: those of all members, then this one's.
     pub sans: Vec<Address>,
     /// Client port.
     pub client_port: u16,

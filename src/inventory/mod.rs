@@ -42,6 +42,7 @@ pub use parse::{Environment, Loaded, load, parse};
 pub use place::{BackupPlace, RemoteDirectory};
 pub use problem::{InventoryError, Place, Problem, Problems, Severity};
 pub use raw::schema;
+pub use resolve::listens_by_default;
 pub use sites::Sites;
 
 #[cfg(test)]

@@ -170,6 +170,12 @@ impl HostPath {
         HostPath(format!("{}/{name}", self.parent().trim_end_matches('/')))
     }
 
+    /// Where a push keeps the file that it replaces here.
+    pub fn previous(&self) -> HostPath {
+        let name = self.0.rsplit('/').next().unwrap_or_default();
+        self.beside(&format!(".{name}.previous"))
+    }
+
     /// Whether it is `outer` or below it.
     pub fn is_within(&self, outer: &HostPath) -> bool {
         self.0

@@ -247,6 +247,10 @@ pub struct RawPki {
     /// next to the CA), and they read it at every handshake. Changing this restarts them, changing the list does not.
     #[schemars(extend("default" = false))]
     pub crl: Option<Field<bool>>,
+    /// Additional names and addresses in the certificates of all members, like those of a load balancer. `quorate up`
+    /// brings new ones, without a restart.
+    #[schemars(extend("default" = []))]
+    pub sans: Option<OneOrMany<Address>>,
     /// Who can open the CA key: age or SSH public keys, or files of them (relative to the inventory). Empty: the SSH
     /// identities.
     #[schemars(extend("default" = []))]
@@ -357,9 +361,10 @@ pub struct RawHost {
     pub service_manager: Option<Field<ServiceManager>>,
     /// SSH settings that differ from the defaults.
     pub ssh: Option<RawSsh>,
-    /// The address etcd listens on. Default: `address` if it is an IP address, otherwise 0.0.0.0.
-    pub listen: Option<Field<IpAddr>>,
-    /// Additional names and addresses in the certificates.
+    /// The addresses that etcd listens on with both ports, a single one or a list: `[10.0.0.11, 127.0.0.1]` for clients on
+    /// the host itself. Default: `address` if it is an IP address, otherwise 0.0.0.0.
+    pub listen: Option<OneOrMany<IpAddr>>,
+    /// Additional names and addresses in the certificates of this host; those in `pki.sans` are in all.
     #[schemars(extend("default" = []))]
     pub sans: Option<OneOrMany<Address>>,
     /// Port for clients, on this host.

@@ -222,6 +222,7 @@ impl FromNode for RawPki {
             leaf_validity: section.optional("leaf_validity"),
             renew_before: section.optional("renew_before"),
             crl: section.optional("crl"),
+            sans: section.optional("sans"),
             recipients: section.optional("recipients"),
         };
         section.finish();

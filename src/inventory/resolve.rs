@@ -243,13 +243,17 @@ impl Resolver<'_> {
             state_dir: &self.env.state_dir,
         };
         let host = DesiredHost {
-            listen: match (&raw.listen, &address) {
-                (Some(listen), _) => listen.value,
-                (None, Address::Ip(ip)) => *ip,
-                (None, dns) if dns.is_loopback() => Ipv4Addr::LOCALHOST.into(),
-                (None, _) => Ipv4Addr::UNSPECIFIED.into(),
+            listen: match list(raw.listen.as_ref()) {
+                typed if !typed.is_empty() => typed,
+                _ => vec![listens_by_default(&address)],
             },
-            sans: list(raw.sans.as_ref()),
+            sans: [
+                self.raw.pki.as_ref().and_then(|pki| pki.sans.as_ref()),
+                raw.sans.as_ref(),
+            ]
+            .into_iter()
+            .flat_map(list)
+            .collect(),
             client_port: port(0).unwrap_or(2379),
             peer_port: port(1).unwrap_or(2380),
             metrics: port(2).map(|port| MetricsListen {
@@ -270,6 +274,9 @@ impl Resolver<'_> {
             address,
         };
         checks::host(&host, name_at, raw.paths.as_ref().or(etcd.paths.as_ref()), problems);
+        if let Some(typed) = &raw.listen {
+            checks::listen(&host, typed, raw.at, problems);
+        }
         Sited {
             host,
             name_at,
@@ -339,6 +346,15 @@ impl Resolver<'_> {
             sudo: pick(&host.sudo, &all.sudo).map_or(Sudo::Auto, |s| s.value),
             use_config: pick(&host.config, &all.config).is_none_or(|c| c.value),
         }
+    }
+}
+
+/// Where etcd listens unless the inventory says.
+pub fn listens_by_default(address: &Address) -> IpAddr {
+    match address {
+        Address::Ip(ip) => *ip,
+        dns if dns.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+        Address::Dns(_) => Ipv4Addr::UNSPECIFIED.into(),
     }
 }
 

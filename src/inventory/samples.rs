@@ -42,7 +42,7 @@ pub fn host(name: &str, address: &str) -> DesiredHost {
     DesiredHost {
         name: name.parse().unwrap(),
         address: address.parse().unwrap(),
-        listen: address.parse().unwrap_or("0.0.0.0".parse().unwrap()),
+        listen: vec![address.parse().unwrap_or("0.0.0.0".parse().unwrap())],
         sans: Vec::new(),
         client_port: 2379,
         peer_port: 2380,

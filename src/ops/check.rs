@@ -13,7 +13,7 @@ use crate::ops::restore::RestoreNote;
 use crate::ops::safety::bootstrap::Marker;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::HostTrust;
-use crate::ops::safety::{Blocked, downgrade, membership, quorum, restore, streams, trust, upkeep, way_up};
+use crate::ops::safety::{Blocked, downgrade, membership, moves, quorum, restore, streams, trust, upkeep, way_up};
 
 /// A condition that a step needs before it runs, or brings about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,20 @@ pub enum Check {
     Listed {
         /// Its peer URL.
         url: PeerUrl,
+    },
+    /// The member list has exactly these URLs for the member.
+    HasUrls {
+        /// The member.
+        id: MemberId,
+        /// Its peer URLs, in any order.
+        urls: Vec<PeerUrl>,
+    },
+    /// [`moves::may_change_urls`].
+    SafeToChangeUrls {
+        /// The member.
+        id: MemberId,
+        /// Its peer URLs from then on.
+        urls: Vec<PeerUrl>,
     },
     /// No member with this id is listed by a quorum.
     Unlisted {
@@ -267,6 +281,14 @@ impl Look {
         look
     }
 
+    /// At everything about one host.
+    pub fn closely_at(node: &NodeName) -> Self {
+        Look {
+            hosts: [(node.clone(), Depth::Everything)].into(),
+            ..Look::default()
+        }
+    }
+
     /// At etcd alone.
     pub fn at_the_cluster() -> Self {
         Look {
@@ -376,6 +398,12 @@ impl Check {
                 Some(_) => Verdict::Holds,
                 None => Verdict::Fails("it is not on the member list".into()),
             }),
+            Check::HasUrls { id, urls } => in_cluster(seen, |m| match m.members.iter().find(|x| x.id == *id) {
+                None => Verdict::Fails("it is not on the member list".into()),
+                Some(member) if same_urls(&member.peer_urls, urls) => Verdict::Holds,
+                Some(_) => Verdict::Fails("the member list has other URLs for it".into()),
+            }),
+            Check::SafeToChangeUrls { id, urls } => in_cluster(seen, |m| safe(moves::may_change_urls(m, *id, urls))),
             Check::Unlisted { id } => {
                 in_cluster(seen, |m| match (m.by_quorum, m.members.iter().any(|x| x.id == *id)) {
                     (false, _) => Verdict::Unknown("the member list is not confirmed by a quorum".into()),
@@ -485,6 +513,10 @@ pub fn runs_current(facts: &crate::host::HostFacts, version: Option<Version>) ->
         None if service.started_with.is_empty() => Verdict::Fails("it is unknown what it was started with".into()),
         None => Verdict::Holds,
     }
+}
+
+fn same_urls(these: &[PeerUrl], those: &[PeerUrl]) -> bool {
+    these.iter().collect::<BTreeSet<_>>() == those.iter().collect::<BTreeSet<_>>()
 }
 
 fn all_healthy(m: &Membership, cluster_id: Option<ClusterId>, members: usize) -> Verdict {

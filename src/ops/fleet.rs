@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use crate::etcd::{ClientTls, Dial, Endpoint, EtcdClient, EtcdError, EtcdHttp, Member, Stream};
 use crate::host::{Host, HostError, Transport};
 use crate::inventory::{Desired, DesiredHost, MemberId, NodeName, Version};
+use crate::ops::listening::Listening;
 
 /// `/version` is answered from memory.
 const VERSION_LIMIT: Duration = Duration::from_secs(2);
@@ -41,6 +42,8 @@ struct Slot {
     host: Mutex<Option<Arc<Host>>>,
     /// gRPC channels over that connection, one for each client identity that was used.
     client: Mutex<Option<EtcdClient>>,
+    /// Where the member was last seen to listen, when that is not where the inventory has it.
+    listening: std::sync::Mutex<Option<Listening>>,
 }
 
 impl Fleet {
@@ -158,7 +161,8 @@ impl Fleet {
         if let Some(client) = slot.as_ref() {
             return Ok(client.clone());
         }
-        let client = EtcdClient::connect(self.dial(spec, spec.client_port), endpoint(spec, spec.client_port), tls)?;
+        let port = spec.client_port;
+        let client = EtcdClient::connect(self.dial(spec, port), self.endpoint(spec, port), tls)?;
         *slot = Some(client.clone());
         Ok(client)
     }
@@ -187,7 +191,7 @@ impl Fleet {
         let dial = Tunnel {
             fleet: self.clone(),
             node: via.name.clone(),
-            to: endpoint.clone(),
+            to: To::Endpoint(endpoint.clone()),
         };
         let client = EtcdClient::connect(Arc::new(dial), endpoint, tls)?;
         strangers.insert(key, client.clone());
@@ -199,20 +203,48 @@ impl Fleet {
     /// # Errors
     /// When the identity cannot be used.
     pub fn http(self: &Arc<Self>, spec: &DesiredHost, port: u16, tls: &ClientTls) -> Result<EtcdHttp, EtcdError> {
-        EtcdHttp::new(self.dial(spec, port), endpoint(spec, port), tls)
+        EtcdHttp::new(self.dial(spec, port), self.endpoint(spec, port), tls)
     }
 
     /// Opens streams to a port of the member, as seen from its own host.
     pub fn dial(self: &Arc<Self>, spec: &DesiredHost, port: u16) -> Arc<dyn Dial> {
-        self.dial_from(spec, spec, port)
+        Arc::new(Tunnel {
+            fleet: self.clone(),
+            node: spec.name.clone(),
+            to: To::Member { port },
+        })
     }
 
-    /// The same, as seen from the host of another member.
+    /// The name that the member's certificate must carry there.
+    pub fn endpoint(&self, spec: &DesiredHost, port: u16) -> Endpoint {
+        let name = self.listening(spec).map(|listening| listening.at(spec, port).0);
+        name.unwrap_or_else(|| endpoint(spec, port))
+    }
+
+    fn listening(&self, spec: &DesiredHost) -> Option<Listening> {
+        let seen = self.slot(&spec.name).listening.lock();
+        seen.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes in where a member listens, as a look at its host has told: `None` for where the inventory has it.
+    pub async fn listens(&self, spec: &DesiredHost, listening: Option<Listening>) {
+        let slot = self.slot(&spec.name);
+        let mut client = slot.client.lock().await;
+        let before = std::mem::replace(
+            &mut *slot.listening.lock().unwrap_or_else(PoisonError::into_inner),
+            listening.clone(),
+        );
+        if before != listening {
+            *client = None;
+        }
+    }
+
+    /// A port where the inventory has it, as seen from the host of another member.
     pub fn dial_from(self: &Arc<Self>, from: &DesiredHost, spec: &DesiredHost, port: u16) -> Arc<dyn Dial> {
         Arc::new(Tunnel {
             fleet: self.clone(),
             node: from.name.clone(),
-            to: endpoint(spec, port),
+            to: To::Endpoint(endpoint(spec, port)),
         })
     }
 
@@ -229,10 +261,10 @@ impl Fleet {
         let dial = Arc::new(Tunnel {
             fleet: self.clone(),
             node: spec.name.clone(),
-            to: Endpoint {
+            to: To::Endpoint(Endpoint {
                 host: "127.0.0.1".to_owned(),
                 port,
-            },
+            }),
         });
         EtcdClient::connect(dial, endpoint(spec, port), tls)
     }
@@ -270,7 +302,7 @@ impl Fleet {
     }
 }
 
-/// The name a member's certificate must carry at one of its ports.
+/// A port of a member where the inventory has it.
 pub fn endpoint(spec: &DesiredHost, port: u16) -> Endpoint {
     Endpoint {
         host: spec.address.to_string(),
@@ -282,7 +314,16 @@ pub fn endpoint(spec: &DesiredHost, port: u16) -> Endpoint {
 struct Tunnel {
     fleet: Arc<Fleet>,
     node: NodeName,
-    to: Endpoint,
+    to: To,
+}
+
+/// Where a tunnel leads.
+enum To {
+    /// To a port of the host's own member, as the inventory numbers it: wherever that listens when the tunnel is opened.
+    Member {
+        port: u16,
+    },
+    Endpoint(Endpoint),
 }
 
 #[async_trait]
@@ -291,8 +332,15 @@ impl Dial for Tunnel {
         let Some(spec) = self.fleet.desired.hosts.get(&self.node) else {
             return Err(io::Error::other("the host left the inventory"));
         };
+        let to = &match &self.to {
+            To::Endpoint(to) => to.clone(),
+            To::Member { port } => {
+                let there = self.fleet.listening(spec).map(|listening| listening.at(spec, *port).1);
+                there.unwrap_or_else(|| endpoint(spec, *port))
+            }
+        };
         let stream = self.fleet.ask(spec, |host| {
-            Box::pin(async move { host.transport().tunnel(&self.to.host, self.to.port).await })
+            Box::pin(async move { host.transport().tunnel(&to.host, to.port).await })
         });
         Ok(Box::new(stream.await.map_err(io::Error::other)?))
     }

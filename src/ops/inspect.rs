@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::etcd::{ClientTls, EtcdClient, EtcdError, Member, Metrics, port_security};
 use crate::inventory::{DesiredHost, HostPath, MemberId};
 use crate::ops::exec::StepError;
-use crate::ops::fleet::{Fleet, endpoint};
+use crate::ops::fleet::Fleet;
 use crate::ops::model::Membership;
 
 /// `/metrics` is answered from memory.
@@ -29,7 +29,7 @@ pub async fn ports(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> R
 async fn port(fleet: &Arc<Fleet>, spec: &DesiredHost, port: u16, file: &str, tls: &ClientTls) -> Result<(), StepError> {
     let at = format!("{} port {port}", spec.name);
     let dial = fleet.dial(spec, port);
-    let security = port_security(dial.as_ref(), &endpoint(spec, port), tls)
+    let security = port_security(dial.as_ref(), &fleet.endpoint(spec, port), tls)
         .await
         .map_err(|error| StepError::new(format!("{at}: {error}")))?;
     if !security.speaks_tls {
@@ -90,7 +90,7 @@ pub async fn metrics(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) ->
 /// When it does not, or the identity cannot be used.
 pub async fn reads(fleet: &Arc<Fleet>, spec: &DesiredHost, tls: &ClientTls) -> Result<(), EtcdError> {
     let dial = fleet.dial(spec, spec.client_port);
-    let client = EtcdClient::connect(dial, endpoint(spec, spec.client_port), tls)?;
+    let client = EtcdClient::connect(dial, fleet.endpoint(spec, spec.client_port), tls)?;
     client.linearizable_ping().await.map(drop)
 }
 

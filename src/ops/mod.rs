@@ -12,6 +12,7 @@ pub mod exec;
 pub mod fleet;
 pub mod inspect;
 pub mod last_resort;
+pub mod listening;
 pub mod measure;
 pub mod model;
 pub mod observe;

@@ -33,6 +33,7 @@ use crate::host::{FactsQuery, HostError, HostFacts};
 use crate::inventory::{DesiredHost, HostPath, NodeName, ServiceManager, Version};
 use crate::ops::check::{Depth, Look};
 use crate::ops::fleet::Fleet;
+use crate::ops::listening::Listening;
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::plan::{managed_files, pki_manifest};
 use crate::ops::rest::{RestNote, TurnNote};
@@ -189,6 +190,7 @@ async fn look_at_host(fleet: &Arc<Fleet>, spec: &DesiredHost, limit: Option<Dura
     let query = &what_to_look_at(spec, fleet.desired().version);
     let facts = fleet.ask_within(spec, limit, |host| Box::pin(async move { host.facts(query).await }));
     let facts = facts.await?;
+    fleet.listens(spec, Listening::of(spec, &facts)).await;
     if facts.service.pid.is_none() {
         could_be_talked_to(fleet, spec).await?;
     }
@@ -211,6 +213,7 @@ async fn could_be_talked_to(fleet: &Arc<Fleet>, spec: &DesiredHost) -> Result<()
 fn what_to_look_at(spec: &DesiredHost, version: Version) -> FactsQuery {
     let pki = |name: &str| spec.paths.pki.join(name);
     let mut contents = managed_files(spec);
+    contents.push(spec.paths.config.previous());
     contents.extend([RestoreNote::path(spec), RestNote::path(spec), TurnNote::path(spec)]);
     contents.push(SchedulePaths::of(spec).report);
     contents.extend([pki("ca.crt"), pki("server.crt"), pki("peer.crt"), pki_manifest(spec)]);

@@ -69,6 +69,7 @@ pub fn facts(desired: &Desired, n: usize) -> HostFacts {
             swap: 0,
             listeners: Vec::new(),
             other_etcd: Vec::new(),
+            member_units: Vec::new(),
             unprivileged_port: None,
             libc: None,
             missing_tools: Vec::new(),

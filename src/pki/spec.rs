@@ -196,9 +196,8 @@ fn member_sans(host: &DesiredHost) -> Vec<Address> {
     sans.insert(Address::Dns("localhost".to_owned()));
     sans.insert(Address::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     sans.insert(Address::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)));
-    if !host.listen.is_unspecified() {
-        sans.insert(Address::Ip(host.listen));
-    }
+    let listens = host.listen.iter().filter(|ip| !ip.is_unspecified());
+    sans.extend(listens.map(|ip| Address::Ip(*ip)));
     sans.into_iter().collect()
 }
 
@@ -214,7 +213,7 @@ mod tests {
     #[test]
     fn a_member_is_named_by_all_it_is_dialled_as_and_dials_from() {
         let mut host = host("etcd-1", "203.0.113.7");
-        host.listen = "10.0.0.11".parse().unwrap();
+        host.listen = vec!["10.0.0.11".parse().unwrap(), "127.0.0.1".parse().unwrap()];
         host.sans = vec!["etcd-1".parse().unwrap(), "etcd-1.example.com".parse().unwrap()];
         let spec = server_spec(&desired(), &host);
         let expected = [
@@ -241,7 +240,7 @@ mod tests {
     #[test]
     fn a_host_that_listens_everywhere_adds_no_unspecified_address() {
         let mut host = host("etcd-1", "etcd-1.example.com");
-        host.listen = "0.0.0.0".parse().unwrap();
+        host.listen = vec!["0.0.0.0".parse().unwrap()];
         let spec = peer_spec(&desired(), &host);
         assert_eq!(
             texts(&spec.sans),

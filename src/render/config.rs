@@ -82,9 +82,9 @@ pub(super) fn text(desired: &Desired, host: &DesiredHost, initial: &InitialClust
         name: host.name.as_str(),
         data_dir: host.paths.data.as_str(),
         wal_dir: host.paths.wal.as_ref().map(|_| host.paths.wal_files().to_string()),
-        listen_peer_urls: url("https", host.listen, host.peer_port),
+        listen_peer_urls: listens(host, host.peer_port),
         advertise_peer_urls: host.peer_url().0,
-        listen_client_urls: url("https", host.listen, host.client_port),
+        listen_client_urls: listens(host, host.client_port),
         advertise_client_urls: host.client_url(),
         listen_metrics_urls: host.metrics.map(|m| url("http", m.address, m.port)),
         initial_cluster: initial.text(),
@@ -95,6 +95,12 @@ pub(super) fn text(desired: &Desired, host: &DesiredHost, initial: &InitialClust
         options: settings(options),
     };
     templates::render(templates::CONFIG, &view)
+}
+
+/// A port on every address that the host listens on.
+fn listens(host: &DesiredHost, port: u16) -> String {
+    let urls: Vec<String> = host.listen.iter().map(|ip| url("https", *ip, port)).collect();
+    urls.join(",")
 }
 
 /// etcd wants an IP in every URL it listens on.

@@ -18,6 +18,7 @@ use crate::ops::plan::{Action, HostChange, Step, Target};
 use crate::ops::rest::{RestNote, TurnNote};
 use crate::ops::safety::leader::heir;
 use crate::ops::safety::membership::may_promote;
+use crate::ops::safety::moves::may_change_urls;
 use crate::ops::safety::streams::connected;
 
 const HEALTH_INTERVAL: Duration = Duration::from_secs(15);
@@ -61,6 +62,7 @@ impl Lab {
             (Action::AddLearner { url }, _) => self.add_learner(url).await?,
             (Action::Promote { url }, _) => self.promote(step, url).await?,
             (Action::HandOver { url }, _) => self.hand_over(url).await?,
+            (Action::ChangeUrls { id, urls, .. }, _) => self.change_urls(*id, urls).await?,
             (Action::RemoveMember { id, .. }, _) => self.remove_member(*id).await?,
             (Action::Snapshot { .. }, _) => {
                 self.membership().await?;
@@ -103,10 +105,12 @@ impl Lab {
         }
         if change.certificates {
             // A certificate and its key change in one step.
+            let mut named = self.desired.hosts[node].clone();
+            named.sans.extend_from_slice(&change.also_named);
             self.on(node, |w| {
                 let keys = w.keys.ok_or_else(|| StepError::new("there is no CA yet"))?;
+                let files = issued(&named, keys);
                 let host = w.host(node);
-                let files = issued(&host.spec, keys);
                 host.files.extend(files);
                 Ok::<(), StepError>(())
             })??;
@@ -322,6 +326,19 @@ impl Lab {
             }
             sleep(POLL).await;
         }
+    }
+
+    async fn change_urls(&self, member: MemberId, urls: &[PeerUrl]) -> Result<(), StepError> {
+        let membership = self.membership().await?;
+        may_change_urls(&membership, member, urls).map_err(|refusal| StepError::new(refusal.to_string()))?;
+        let answers = membership.voters().filter(|m| membership.takes_part(m.id));
+        let mut hosts = answers.filter_map(|m| self.desired.hosts.values().find(|host| host.name.as_str() == m.name));
+        if !hosts.any(|spec| self.now().world.hosts[&spec.name].link == Link::Up) {
+            return Err(StepError::new("no healthy member is a host of the inventory"));
+        }
+        let id = membership.cluster_id;
+        self.stroke(|w| w.change(id, |cluster, _, _| cluster.change_urls(member, urls)))?
+            .map_err(|refusal| StepError::new(format!("etcd refused: {refusal:?}")))
     }
 
     async fn remove_member(&self, member: MemberId) -> Result<(), StepError> {

@@ -136,7 +136,7 @@ impl World {
     }
 
     fn first_start(&mut self, node: &NodeName, initial: &InitialCluster) -> Result<(), String> {
-        let url = self.hosts[node].spec.peer_url();
+        let url = self.hosts[node].peer_url();
         if !initial
             .members
             .iter()
@@ -158,7 +158,7 @@ impl World {
     }
 
     fn found(&mut self, node: &NodeName, initial: &InitialCluster) -> Result<(), String> {
-        let url = self.hosts[node].spec.peer_url();
+        let url = self.hosts[node].peer_url();
         if self.peer_of(initial, node).is_some_and(|id| self.started_at(id, node)) {
             return Err(format!("{url} has already been bootstrapped"));
         }
@@ -202,7 +202,7 @@ impl World {
         let id = self
             .peer_of(initial, node)
             .ok_or("cannot fetch the cluster's members from its peers")?;
-        let url = self.hosts[node].spec.peer_url();
+        let url = self.hosts[node].peer_url();
         let cluster = self.clusters.get_mut(&id).ok_or("no such cluster")?;
         if cluster.members.len() != initial.members.len() {
             return Err("error validating peerURLs: member count is unequal".into());
@@ -251,7 +251,7 @@ impl World {
 
     /// Whether a cluster lists the member at this host's address as one that has been there.
     fn started_at(&self, id: ClusterId, node: &NodeName) -> bool {
-        let url = self.hosts[node].spec.peer_url();
+        let url = self.hosts[node].peer_url();
         let member = self
             .clusters
             .get(&id)

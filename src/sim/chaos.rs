@@ -220,6 +220,9 @@ pub fn case(dice: &mut Dice) -> Case {
     world.happened.clear();
     let intent = intent(&world, &desired, dice);
     put_to_rest(&mut world, &desired, &intent, dice);
+    if matches!(intent, Intent::Converge { .. }) && dice.chance(12) {
+        moved(&mut desired, dice);
+    }
     hidden |= out_of_sight(&world, &desired, &intent);
     let policy = Policy {
         accept_outage: dice.chance(25),
@@ -235,6 +238,22 @@ pub fn case(dice: &mut Dice) -> Case {
         intent,
         policy,
         hidden,
+    }
+}
+
+/// The inventory has other addresses or ports for some or all.
+fn moved(desired: &mut Desired, dice: &mut Dice) {
+    let all = dice.chance(50);
+    for (at, host) in desired.hosts.values_mut().enumerate() {
+        if !all && dice.chance(60) {
+            continue;
+        }
+        match dice.below(4) {
+            0 => host.peer_port = 12_380,
+            1 => host.client_port = 12_379,
+            2 => host.address = format!("10.0.9.{at}").parse().expect("an address"),
+            _ => host.address = format!("n{at}.example.com").parse().expect("a name"),
+        }
     }
 }
 
@@ -520,11 +539,18 @@ fn stray(world: &mut World, desired: &Desired, dice: &mut Dice) {
     let index = cluster.committed;
     let host = world.host(&spec.name);
     host.files = template.files;
+    host.files.extend(papers(&spec.name, Papers::Fresh));
+    // It listens for itself, and shows its own certificate.
+    let own = |text: String| text.replace(&template.spec.peer_url().0, &spec.peer_url().0);
+    if let Some(config) = host.files.get_mut(&spec.paths.config) {
+        config.content = config.content.take().map(own);
+    }
     host.releases = template.releases;
     host.unit.enabled = true;
     host.data = Data::Member(Disk::new(id, member, index));
     if dice.chance(80) {
-        host.unit.process = template.unit.process;
+        let at = spec.peer_url();
+        host.unit.process = template.unit.process.map(|process| Process { at, ..process });
     }
     world.pass(world.now + 1_500);
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::host::{FileFacts, SystemFacts};
-use crate::inventory::{ClusterId, DesiredHost, HostPath, MemberId, Version};
+use crate::inventory::{ClusterId, DesiredHost, HostPath, MemberId, PeerUrl, Version};
+use crate::render::option_in;
 
 use super::database::quota;
 use super::stock;
@@ -68,6 +69,8 @@ pub struct Process {
     pub since: u64,
     /// The others refuse its connections; they reach it themselves.
     pub refused: bool,
+    /// Where it listens for its peers.
+    pub at: PeerUrl,
     /// It has found a leader once: systemd was told, and it answers clients.
     pub ready: bool,
     /// The size of its database that it takes no writes from, bytes; 0 for none.
@@ -121,6 +124,7 @@ impl Process {
             started_with: host.read_at_a_start(),
             since: now,
             refused: host.moved,
+            at: host.configured_at(),
             ready: false,
             quota: quota(host.text(&host.spec.paths.config).unwrap_or_default()),
             busy_until: None,
@@ -149,6 +153,22 @@ impl SimHost {
             staged: None,
             loose: Vec::new(),
         }
+    }
+
+    /// Where its configuration has it listen for its peers.
+    fn configured_at(&self) -> PeerUrl {
+        let config = self.text(&self.spec.paths.config);
+        let told = config.and_then(|config| option_in(config, "initial-advertise-peer-urls"));
+        let told = told.as_ref().and_then(|told| told.as_str());
+        told.map_or_else(|| self.spec.peer_url(), |url| PeerUrl(url.to_owned()))
+    }
+
+    /// Where its peers reach it, or would.
+    pub fn peer_url(&self) -> PeerUrl {
+        self.unit
+            .process
+            .as_ref()
+            .map_or_else(|| self.configured_at(), |process| process.at.clone())
     }
 
     /// Its data, when it is a member's.

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::etcd::{Header, MemberStatus};
-use crate::host::{DataFacts, DataState, Elsewhere, HostFacts, ServiceFacts, ServiceState};
+use crate::host::{DataFacts, DataState, Elsewhere, HostFacts, MemberUnit, ServiceFacts, ServiceState, SystemFacts};
 use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId, NodeName, Version};
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Membership, NO_QUORUM, NO_WAY_TO_ASK, Observed};
 use crate::ops::sight::nobody_runs;
 
 use super::downgrade::FIRST_TO_GO_BACK;
-use super::host::{Data, Link, SimHost};
+use super::host::{Data, Disk, Link, SimHost};
 use super::raft::Cluster;
 use super::stock;
 use super::world::World;
@@ -92,12 +92,16 @@ impl World {
         let cluster = &self.clusters[&id];
         let mut status = BTreeMap::new();
         for (spec, host) in asked {
+            // Where the list has none at the inventory's URL, a member is who it says it is.
             let listed = cluster
                 .members
                 .values()
                 .find(|m| m.peer_urls.contains(&spec.peer_url()));
-            if let Some(member) = listed {
-                status.insert(member.id, self.status(host));
+            let says = || self.status(host).known().map(|status| status.header.member_id);
+            let answers = |disk: &Disk| disk.cluster == id && cluster.members.contains_key(&disk.member);
+            let by_itself = || host.disk().filter(answers).and_then(|_| says());
+            if let Some(member) = listed.map(|member| member.id).or_else(by_itself) {
+                status.insert(member, self.status(host));
             }
         }
         // Members that are no hosts of the inventory are asked through one that is.
@@ -204,8 +208,17 @@ fn nothing_answers(hosts: &BTreeMap<NodeName, Fact<HostFacts>>, why: &str) -> Fa
 /// What one round trip to a host tells.
 fn facts(host: &SimHost, spec: &DesiredHost) -> HostFacts {
     let process = host.unit.process.as_ref();
+    let written = host.unit.enabled && host.files.contains_key(&host.unit_path());
+    let unit = written.then(|| MemberUnit {
+        service: host.spec.service.to_string(),
+        member: host.spec.name.to_string(),
+        cluster: stock::cluster_name().to_string(),
+    });
     HostFacts {
-        system: host.system.clone(),
+        system: SystemFacts {
+            member_units: unit.into_iter().collect(),
+            ..host.system.clone()
+        },
         files: host.files.clone(),
         service: ServiceFacts {
             state: state(host),

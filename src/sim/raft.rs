@@ -227,6 +227,19 @@ impl Cluster {
         Ok(())
     }
 
+    /// `MemberUpdate`. A learner is promoted by it, as it was until 3.5.31 and 3.6.12.
+    pub fn change_urls(&mut self, id: MemberId, urls: &[PeerUrl]) -> Result<(), Refusal> {
+        self.leader.ok_or(Refusal::NoLeader)?;
+        let mut others = self.members.values().filter(|member| member.id != id);
+        if others.any(|member| member.peer_urls.iter().any(|url| urls.contains(url))) {
+            return Err(Refusal::UrlExists);
+        }
+        let member = self.members.get_mut(&id).ok_or(Refusal::NotFound)?;
+        member.peer_urls = urls.to_vec();
+        member.learner = false;
+        Ok(())
+    }
+
     /// `MemberRemove`, with `strict-reconfig-check`.
     pub fn remove(&mut self, id: MemberId, now: u64, live: &BTreeMap<MemberId, Live>) -> Result<(), Refusal> {
         self.leader.ok_or(Refusal::NoLeader)?;

@@ -1,7 +1,7 @@
 //! Small worlds that a reader can hold in their head: where the tests of lint and the golden plans begin.
 
 use crate::etcd::{Alarm, AlarmKind};
-use crate::inventory::{Desired, MemberId, NodeName, Version};
+use crate::inventory::{Desired, DesiredHost, MemberId, NodeName, Version};
 use crate::ops::destroy::DestroyOrder;
 use crate::ops::model::{Intent, Observed, Policy};
 use crate::ops::plan::{Plan, plan};
@@ -84,6 +84,41 @@ pub fn all() -> Vec<Told> {
             "upgrade",
             "three members of etcd 3.4; the inventory wants 3.5",
             Scene::of_version(3, stock::V3_4),
+        ),
+        (
+            "other-ports",
+            "three members; the inventory has other ports",
+            Scene::healthy(3).with_hosts(|_, host| (host.client_port, host.peer_port) = (12_379, 12_380)),
+        ),
+        (
+            "from-addresses-to-names",
+            "three members; the inventory has names in place of their addresses",
+            Scene::healthy(3).with_hosts(|n, host| host.address = format!("n{n}.example.com").parse().unwrap()),
+        ),
+        (
+            "another-address-of-a-stopped-member",
+            "three members; etcd-3 is stopped, and its host has another address",
+            Scene::healthy(3).stopped(3).a_moment_later().with_hosts(|n, host| {
+                if n == 3 {
+                    host.address = "10.0.9.3".parse().unwrap();
+                }
+            }),
+        ),
+        (
+            "other-ports-of-a-stopped-cluster",
+            "three members, all stopped; the inventory has other ports",
+            Scene::healthy(3)
+                .stopped(1)
+                .stopped(2)
+                .stopped(3)
+                .with_hosts(|_, host| host.peer_port = 12_380),
+        ),
+        (
+            "other-ports-of-a-single-member",
+            "one member; the inventory has another peer port",
+            Scene::healthy(1)
+                .with_hosts(|_, host| host.peer_port = 12_380)
+                .accepting_an_outage(),
         ),
         (
             "changed-option-of-a-single-member",
@@ -596,6 +631,13 @@ impl Scene {
     /// The inventory lists that many hosts.
     pub fn inventory_of(mut self, hosts: usize) -> Self {
         self.desired = stock::inventory(1..=hosts, self.desired.version);
+        self
+    }
+
+    /// The inventory has other entries for its hosts.
+    pub fn with_hosts(mut self, change: impl Fn(usize, &mut DesiredHost)) -> Self {
+        let hosts = self.desired.hosts.values_mut();
+        hosts.enumerate().for_each(|(at, host)| change(at + 1, host));
         self
     }
 

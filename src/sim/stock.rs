@@ -95,6 +95,7 @@ pub fn system(host: &DesiredHost) -> SystemFacts {
         swap: 0,
         listeners: Vec::new(),
         other_etcd: Vec::new(),
+        member_units: Vec::new(),
         unprivileged_port: None,
         libc: None,
         missing_tools: Vec::new(),

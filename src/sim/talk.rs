@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::host::{Disk, Process, SimHost};
-use super::papers::{Ca, Keys, signer, trusted_by};
+use super::papers::{Ca, Keys, names, signer, trusted_by};
 use super::raft::Live;
 use super::world::World;
-use crate::inventory::{ClusterId, Desired, MemberId};
+use crate::inventory::{ClusterId, Desired, DesiredHost, MemberId};
+use crate::ops::listening::place;
 use crate::ops::model::{Fact, Membership};
 
 impl SimHost {
@@ -30,9 +31,20 @@ impl SimHost {
         (i64::try_from(now).is_ok_and(|now| now < end)).then_some(ca)
     }
 
+    /// Whether its peer certificate names the address at which its peers dial it.
+    fn is_named(&self) -> bool {
+        let shown = self.files.get(&self.spec.paths.pki.join("peer.crt"));
+        let place = place(&self.peer_url().0);
+        shown
+            .zip(place)
+            .is_some_and(|(shown, (address, _))| names(&shown.sha256, &address))
+    }
+
     /// Whether a new handshake between two members succeeds.
     pub fn reaches(&self, other: &SimHost, now: u64) -> bool {
-        let accepts = |a: &SimHost, b: &SimHost| b.shows("peer.crt", now).is_some_and(|ca| a.knows().contains(&ca));
+        let accepts = |a: &SimHost, b: &SimHost| {
+            b.is_named() && b.shows("peer.crt", now).is_some_and(|ca| a.knows().contains(&ca))
+        };
         accepts(self, other) && accepts(other, self)
     }
 
@@ -58,7 +70,10 @@ impl World {
             .values()
             .filter_map(|host| {
                 let (disk, process) = host.live()?;
-                (disk.cluster == cluster).then_some((host, disk, process))
+                // Nobody finds one that listens where the list has it no longer, or not yet.
+                let entry = self.clusters.get(&cluster).and_then(|c| c.members.get(&disk.member));
+                let found = entry.is_none_or(|member| member.peer_urls.contains(&process.at));
+                (disk.cluster == cluster && found).then_some((host, disk, process))
             })
             .collect();
         let refused = running.iter().filter(|(host, ..)| host.refused()).count();
@@ -95,7 +110,7 @@ impl World {
         let asked = desired
             .hosts
             .values()
-            .filter_map(|spec| Some((spec, membership.of(spec)?.id)));
+            .filter_map(|spec| Some((spec, self.member_on(spec, membership)?)));
         asked
             .filter(|(_, id)| membership.takes_part(*id))
             .filter_map(|(spec, id)| {
@@ -104,6 +119,19 @@ impl World {
                 Some((id, Fact::Known(others.collect())))
             })
             .collect()
+    }
+
+    /// The member of a host: at the inventory's URL, or else whoever answers there.
+    pub fn member_on(&self, spec: &DesiredHost, membership: &Membership) -> Option<MemberId> {
+        let answers = || {
+            self.hosts
+                .get(&spec.name)?
+                .disk()
+                .filter(|disk| disk.cluster == membership.cluster_id)
+        };
+        let listed = membership.of(spec).map(|member| member.id);
+        let is = |id: &MemberId| membership.members.iter().any(|member| member.id == *id);
+        listed.or_else(|| answers().map(|disk| disk.member).filter(is))
     }
 
     /// The member around which the others gather: the leader, else whoever is in touch with most voters. Nobody gathers

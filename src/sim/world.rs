@@ -100,7 +100,7 @@ impl World {
 
     /// The host behind a peer URL.
     pub fn behind(&self, url: &PeerUrl) -> Option<&SimHost> {
-        self.hosts.values().find(|h| h.spec.peer_url() == *url)
+        self.hosts.values().find(|h| h.peer_url() == *url)
     }
 
     /// The cluster that the inventory's running members belong to, or whose data they carry.

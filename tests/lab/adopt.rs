@@ -308,7 +308,8 @@ fn members_in_three_layouts_are_taken_over_while_clients_write_and_the_first_rol
         "heartbeat-interval: 250",
         "enable-grpc-gateway: true",
         "data: /data/etcd",
-        "listen: 0.0.0.0",
+        "listen: [",
+        ", 127.0.0.1]",
     ]);
     assert_eq!(started(&lab), before, "a member was restarted");
     assert_eq!(their_files(&lab), files, "something of theirs was changed");

@@ -34,6 +34,7 @@ mod members_refusals;
 mod members_versions;
 mod model;
 mod moved_entries;
+mod moves;
 mod nothing_left;
 mod odd_logins;
 mod pki;

@@ -97,23 +97,6 @@ fn paths_of_living_and_of_stopped_members_are_put_back() {
 }
 
 #[test]
-fn ports_and_addresses_of_a_living_cluster_are_put_back() {
-    let lab = Lab::cluster(3);
-    let text = inventory(&lab);
-    let with = |entry: &str| text.replace("etcd:\n", &format!("etcd:\n  {entry}\n"));
-    refused_and_put_back(
-        &lab,
-        &with("client_port: 12379"),
-        &[":2379, but the inventory has it at", "`client_port`"],
-    );
-    refused_and_put_back(
-        &lab,
-        &with("peer_port: 12380"),
-        &[":2380, but the inventory has it at", "`peer_port`"],
-    );
-}
-
-#[test]
 fn a_log_disk_that_is_not_mounted_is_mounted() {
     let lab = Lab::start(3);
     lab.plain_inventory(&crate::harness::current());
@@ -168,32 +151,60 @@ fn a_dead_member_is_replaced_by_a_host_that_was_one_before() {
     );
 }
 
+/// Neither the keys nor the unit of what runs are touched, and what the refusal says leads to the new value.
 #[test]
-fn a_host_with_another_address_leaves_and_joins_afresh() {
+fn another_account_or_another_unit_is_a_new_member() {
     let lab = Lab::cluster(3);
-    // While another one is elected nobody can say how n1 is.
-    lab.lead("n2");
-    let n1 = lab.host("n1");
-    let elsewhere = {
-        let (net, _) = n1.address.rsplit_once('.').expect("an IPv4 address");
-        format!("{net}.211")
-    };
-    let old = n1.address.clone();
-    n1.sh(&format!(
-        "dev=$(ip -o -4 addr show to {old} | awk '{{print $2}}'); ip addr del {old}/24 dev $dev; ip addr add {elsewhere}/24 dev $dev"
-    ));
-    let before = inventory(&lab);
-    lab.edit(&old, &elsewhere);
-    lab.quorate(&["trust", "--yes"]).ok();
-    lab.quorate(&["up", "--yes"]).code(4).says(&[
-        "put the old address back",
-        "`quorate remove-node n1`",
-        &format!("`quorate replace-node n1 n1 --address {elsewhere}`"),
-    ]);
-    lab.write("inventory.yml", &before);
-    lab.quorate(&["remove-node", "n1", "--yes"]).ok();
-    lab.quorate(&["replace-node", "n1", "n1", "--address", &elsewhere, "--yes"])
-        .ok();
+    let text = inventory(&lab);
+    for (entry, says) in [
+        ("user: other", "put `user: etcd` back"),
+        ("service: etcd-b", "put `service: etcd` back"),
+    ] {
+        let changed = text.replace("etcd:\n", &format!("etcd:\n  {entry}\n"));
+        refused_and_put_back(&lab, &changed, &[says, "`quorate remove-node n1`"]);
+    }
+    // Nor is a cluster made beside one that is stopped.
+    for host in lab.hosts() {
+        host.sh("systemctl stop etcd");
+    }
+    lab.write("inventory.yml", &text.replace("etcd:\n", "etcd:\n  service: etcd-b\n"));
+    lab.quorate(&["up", "--yes"])
+        .code(4)
+        .says(&["put `service: etcd` back"]);
+    lab.write("inventory.yml", &text);
+    lab.quorate(&["up", "--yes"]).ok();
+
+    for (name, entry) in [("n3", "user: other"), ("n2", "service: etcd-b")] {
+        lab.quorate(&["remove-node", name, "--yes"]).ok();
+        let address = &lab.host(name).address;
+        let added = format!(
+            "{}  - name: {name}\n    address: {address}\n    {entry}\n",
+            inventory(&lab)
+        );
+        lab.write("inventory.yml", &added);
+        lab.quorate(&["up", "--yes"]).ok();
+        lab.assert_converged();
+    }
     assert_eq!(lab.status()["healthy"], true);
+    assert_eq!(lab.host("n3").sh("stat -c %U /var/lib/etcd/member").trim(), "other");
+    assert!(lab.host("n2").active("etcd-b") && !lab.host("n2").active("etcd"));
+}
+
+#[test]
+fn certificates_configuration_and_releases_go_elsewhere_with_a_restart_each() {
+    let lab = Lab::cluster(3);
+    let since = lab.host("n1").now();
+    let text = inventory(&lab);
+    let paths = "pki: /etc/etcd/keys, config: /etc/etcd/other.yml, bin: /opt/other";
+    lab.write(
+        "inventory.yml",
+        &text.replace(
+            "etcd:\n",
+            &format!("etcd:\n  paths: {{{paths}}}\n  metrics_port: 2381\n"),
+        ),
+    );
+    lab.quorate(&["up", "--yes"]).ok();
     lab.assert_converged();
+    assert_eq!(lab.one_down_at_a_time(since).len(), 3);
+    assert_eq!(lab.status()["healthy"], true);
 }

@@ -327,6 +327,19 @@ other_etcd() {
     set -f
 }
 
+# member_units: what quorate has written for members, and systemd starts at boot.
+member_units() {
+    set +f
+    for file in /etc/systemd/system/*.service; do
+        name=${file##*/}
+        [ -f "$file" ] && [ -e "/etc/systemd/system/multi-user.target.wants/$name" ] || continue
+        line=
+        read -r line <"$file" || :
+        case $line in '# Written by quorate for member '*) echo "unit $name $line" ;; esac
+    done
+    set -f
+}
+
 lock_holder() {
     set +f
     for dir in "$lock"/*; do
@@ -350,6 +363,7 @@ release_hashes
 disk_space
 listeners
 other_etcd
+member_units
 look_inside $foreign
 lock_holder
 echo "clock_end $(date +%s.%N)"

@@ -1,5 +1,6 @@
 //! Every file of examples/inventories parses without a warning and means what its comments say.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::json;
@@ -63,7 +64,7 @@ fn single_has_every_default() {
         DesiredHost {
             name: "etcd-1".parse().unwrap(),
             address: "10.0.0.11".parse().unwrap(),
-            listen: "10.0.0.11".parse().unwrap(),
+            listen: vec!["10.0.0.11".parse().unwrap()],
             sans: vec![],
             client_port: 2379,
             peer_port: 2380,
@@ -165,7 +166,7 @@ fn ipv6_members_have_brackets_in_urls_and_ssh_elsewhere() {
     let desired = example("ipv6.yml");
     let host = host(&desired, "etcd-2");
     assert_eq!(host.client_url(), "https://[fd00:10::12]:2379");
-    assert_eq!(host.listen.to_string(), "fd00:10::12");
+    assert_eq!(host.listen, ["fd00:10::12".parse::<IpAddr>().unwrap()]);
     assert_eq!(ssh(&desired, "etcd-2").host, "etcd-2.example.com");
 }
 
@@ -193,7 +194,8 @@ fn kubernetes_leaves_compaction_to_the_api_server() {
         "a key that is not there could open nothing"
     );
     let host = host(&desired, "etcd-1.k8s.example.com");
-    assert!(host.listen.is_unspecified(), "a DNS name is no address to listen on");
+    let everywhere = [IpAddr::from([0, 0, 0, 0])];
+    assert_eq!(host.listen, everywhere, "a DNS name is no address to listen on");
 }
 
 #[test]

@@ -143,6 +143,30 @@ fn every_single_mistake_has_its_own_message() {
             "4:42 `host` is not an IP address to listen on",
         ),
         (
+            h(&["name: a, address: 10.0.0.1, listen: [10.0.0.1, 10.0.0.1]"]),
+            "4:53 `listen` has `10.0.0.1` twice",
+        ),
+        (
+            h(&["name: a, address: 10.0.0.1, listen: [127.0.0.1, 0.0.0.0]"]),
+            "4:54 `listen` has `0.0.0.0`, which is every address, and `127.0.0.1` beside it",
+        ),
+        (
+            h(&["name: a, address: 10.0.0.1, listen: ['::', 10.0.0.1]"]),
+            "4:49 `listen` has `::`, which is every address, and `10.0.0.1` beside it",
+        ),
+        (
+            h(&["name: a, address: 10.0.0.1, listen: []"]),
+            "4:6 `listen` is an empty list",
+        ),
+        (
+            h(&["name: a, address: 10.0.0.1, listen: [127.0.0.1, '::1']"]),
+            "4:43 nobody can connect to `10.0.0.1`: `a` listens on loopback alone",
+        ),
+        (
+            top("pki: {sans: [10.0.0.1:80]}"),
+            "1:14 `10.0.0.1:80` is not an address",
+        ),
+        (
             h(&["name: a, address: 10.0.0.1, connection: telnet"]),
             "4:46 `telnet` is not a way to reach a host",
         ),
@@ -301,7 +325,7 @@ hosts:
         (host.client_port, host.service.as_str(), host.user.as_str()),
         (4001, "etcd-y", "db")
     );
-    assert_eq!(host.listen.to_string(), "10.0.0.1");
+    assert_eq!(host.listen, ["10.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
     assert_eq!(
         host.metrics.map(|m| (m.address.to_string(), m.port)),
         Some(("10.0.0.1".to_owned(), 9000))

@@ -118,12 +118,15 @@ pub fn text(cluster: &ClusterName, version: Version, members: &[Member]) -> Stri
         if member.reached_at != member.address {
             let _ = writeln!(text, "    ssh: {{host: {}}}", scalar(&member.reached_at.to_string()));
         }
-        if let Some(listen) = member.listen {
-            let _ = writeln!(
-                text,
-                "    listen: {}  # it listened on several addresses: loopback beside its own, for clients on the host",
-                scalar(&listen.to_string())
-            );
+        let listen: Vec<String> = member.listen.iter().map(|ip| scalar(&ip.to_string())).collect();
+        match listen.as_slice() {
+            [] => {}
+            [one] => {
+                let _ = writeln!(text, "    listen: {one}");
+            }
+            several => {
+                let _ = writeln!(text, "    listen: [{}]", several.join(", "));
+            }
         }
         for (key, value) in own(member).iter().filter(|(key, _)| !shared.contains_key(*key)) {
             let _ = writeln!(text, "    {key}: {value}");

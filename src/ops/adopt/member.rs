@@ -9,7 +9,7 @@ use super::Hurdle;
 use super::hands::{in_other_hands, only_one};
 use super::options::{Options, config_file, is_known, options_of};
 use crate::host::running::{Running, RunningEtcd};
-use crate::inventory::{Address, HostPath, NodeName, ServiceName, UserName};
+use crate::inventory::{Address, HostPath, NodeName, ServiceName, UserName, listens_by_default};
 
 /// A member that can be taken over.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +20,8 @@ pub struct Member {
     pub reached_at: Address,
     /// What its peer URL names.
     pub address: Address,
-    /// The address that it listens on; `None` where that is what `address` makes of it.
-    pub listen: Option<IpAddr>,
+    /// The addresses that it listens on; none where that is what `address` makes of it.
+    pub listen: Vec<IpAddr>,
     /// Client port.
     pub client_port: u16,
     /// Peer port.
@@ -232,7 +232,7 @@ impl Found<'_> {
         Ok(Member {
             name: self.name.clone(),
             reached_at: self.reached_at.clone(),
-            listen: listens.address(&peer.0),
+            listen: listens.addresses(&peer.0),
             address: peer.0,
             client_port: client.1,
             peer_port: peer.1,
@@ -529,22 +529,27 @@ struct Listens {
 }
 
 impl Listens {
-    /// One address for both ports: the member's own where it listens on nothing else, else every one.
-    fn address(&self, own: &Address) -> Option<IpAddr> {
-        let own = own.to_string();
-        let ip = |host: &str| host.parse::<IpAddr>().ok();
-        if self.hosts.iter().all(|host| *host == own) && ip(&own).is_some() {
-            return None;
+    /// The addresses for both ports: those of either, each once. `localhost` is what Go binds for it.
+    fn addresses(&self, own: &Address) -> Vec<IpAddr> {
+        let mut all = Vec::new();
+        for host in &self.hosts {
+            let ip = host.parse().unwrap_or(IpAddr::from([127, 0, 0, 1]));
+            if !all.contains(&ip) {
+                all.push(ip);
+            }
         }
-        let v6 = self
-            .hosts
-            .iter()
-            .chain([&own])
-            .any(|host| ip(host).is_some_and(|ip| ip.is_ipv6()));
-        Some(match v6 {
-            true => IpAddr::from([0u16; 8]),
-            false => IpAddr::from([0u8; 4]),
-        })
+        // One that is every address takes the others' ports; on `::` those of IPv4 as well.
+        let every = |ip: &&IpAddr| ip.is_unspecified();
+        if let Some(v6) = all.iter().filter(every).find(|ip| ip.is_ipv6()).copied() {
+            all = vec![v6];
+        } else if let Some(v4) = all.iter().find(every).copied() {
+            all.retain(|ip| *ip == v4 || ip.is_ipv6());
+        }
+        if all == [listens_by_default(own)] {
+            Vec::new()
+        } else {
+            all
+        }
     }
 }
 

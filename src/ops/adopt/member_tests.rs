@@ -74,11 +74,15 @@ fn with(process: &mut RunningEtcd, flag: &str) {
     process.arguments.push(flag.to_owned());
 }
 
+fn ips(texts: &[&str]) -> Vec<std::net::IpAddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
 #[test]
 fn a_member_is_described_as_it_runs() {
     let member = taken(process()).expect("a member");
     assert_eq!(member.address, "10.0.0.1".parse().unwrap());
-    assert_eq!(member.listen, Some("0.0.0.0".parse().unwrap()), "loopback as well");
+    assert_eq!(member.listen, ips(&["10.0.0.1", "127.0.0.1"]), "loopback as well");
     assert_eq!(
         member.data.as_str(),
         "/data/etcd",
@@ -91,11 +95,17 @@ fn a_member_is_described_as_it_runs() {
     with(&mut alone, "--listen-client-urls=https://10.0.0.1:2379");
     alone.opened[1] = "/fast/wal/0-0.wal".into();
     let alone = taken(alone).expect("a member");
-    assert_eq!((alone.listen, alone.wal), (None, Some("/fast".parse().unwrap())));
+    assert_eq!((alone.listen, alone.wal), (Vec::new(), Some("/fast".parse().unwrap())));
     let mut open = process();
-    with(&mut open, "--listen-client-urls=https://0.0.0.0:2379");
-    with(&mut open, "--listen-peer-urls=https://0.0.0.0:2380");
-    assert_eq!(taken(open).expect("a member").listen, Some("0.0.0.0".parse().unwrap()));
+    with(
+        &mut open,
+        "--listen-client-urls=https://0.0.0.0:2379,https://[::1]:2379",
+    );
+    assert_eq!(
+        taken(open).expect("a member").listen,
+        ips(&["0.0.0.0", "::1"]),
+        "its peers' port, too"
+    );
     let mut six = process();
     with(
         &mut six,
@@ -107,7 +117,7 @@ fn a_member_is_described_as_it_runs() {
     let six = taken(six).expect("a member");
     assert_eq!(
         (six.address.to_string(), six.listen),
-        ("fd00::1".into(), Some("::".parse().unwrap()))
+        ("fd00::1".into(), ips(&["fd00::1", "127.0.0.1"]))
     );
 }
 

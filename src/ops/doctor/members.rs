@@ -13,6 +13,7 @@ use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::one_cluster;
 use crate::ops::safety::downgrade::told;
 use crate::ops::safety::leader::none_is_agreed_on;
+use crate::ops::safety::moves::as_known;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::rest::not_stopped;
 use crate::ops::safety::upkeep::way_out;
@@ -107,6 +108,20 @@ fn as_a_whole(membership: &Membership) -> Vec<Finding> {
 
 /// The member list against the inventory.
 fn listed(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
+    let (known, moving) = as_known(examined.desired, examined.seen, membership);
+    let membership = &known;
+    let moving = membership
+        .members
+        .iter()
+        .filter(|member| moving.contains(&member.id))
+        .map(|member| {
+            let says = format!(
+                "the cluster has it at {}, and the inventory elsewhere",
+                member.peer_urls[0]
+            );
+            let help = "`quorate up` moves it, with its data";
+            Finding::problem(Topic::Member, says, help).on(label(examined.desired, member))
+        });
     let missing = examined
         .hosts()
         .filter(|host| membership.of(host).is_none())
@@ -120,7 +135,7 @@ fn listed(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
         let stray = host_of(examined.desired, member).is_none();
         stray.then(|| Finding::problem(Topic::Member, says, help).on(label(examined.desired, member)))
     });
-    missing.chain(strays).collect()
+    missing.chain(strays).chain(moving).collect()
 }
 
 fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {

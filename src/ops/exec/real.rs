@@ -193,6 +193,7 @@ impl World for RealWorld {
             (Action::AddLearner { url }, _) => self.add_learner(url).await,
             (Action::Promote { url }, _) => self.promote(step, url, reporter).await,
             (Action::HandOver { url }, _) => self.hand_over(url).await,
+            (Action::ChangeUrls { id, urls, .. }, _) => self.change_urls(*id, urls).await,
             (Action::RemoveMember { id, .. }, _) => self.remove_member(*id).await,
             (Action::NoteRestore { note }, Target::Node(node)) => self.note_restore(step, node, note, reporter).await,
             (Action::StageSnapshot { snapshot, at, tool }, Target::Node(node)) => {

@@ -325,8 +325,13 @@ fn from_answers(answers: &[(&DesiredHost, Answered)]) -> Option<Fact<Membership>
     let mut alarms = BTreeSet::new();
     for (spec, answer) in answers {
         alarms.extend(answer.alarms.iter().copied());
-        let listed = newest.value.iter().find(|m| m.peer_urls.contains(&spec.peer_url()));
-        if let Some(member) = listed {
+        // Where the list has none at the inventory's URL, a member is who it says it is.
+        let says = answer.status.as_ref().ok().map(|status| status.header);
+        let says = says.filter(|says| says.cluster_id == newest.header.cluster_id);
+        let is = |m: &&Member| says.is_some_and(|says| says.member_id == m.id);
+        let mut all = newest.value.iter();
+        let listed = all.clone().find(|m| m.peer_urls.contains(&spec.peer_url()));
+        if let Some(member) = listed.or_else(|| all.find(is)) {
             let fact = match &answer.status {
                 Ok(status) => Fact::Known(status.clone()),
                 Err(error) => Fact::Unknown(error.to_string()),

@@ -10,7 +10,8 @@ use super::preflight::preflight;
 use super::startable::{certificates_ended, ended, last_writer};
 use super::waves::{Draft, Effect, on, step};
 use super::{
-    Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, not_asked, rest, roll, way_up,
+    Action, HostChange, Risk, Situation, Target, authorize, downgrade, join, leave, moves, not_asked, rest, roll,
+    way_up,
 };
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
@@ -19,7 +20,8 @@ use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label, why_and_help};
 use crate::ops::safety::bootstrap::{Marker, data_belongs, same_as_running};
 use crate::ops::safety::leader::named;
-use crate::ops::safety::place::{in_its_place, mount_first, reached_where_it_listens};
+use crate::ops::safety::moves::{as_known, at_its_own_url};
+use crate::ops::safety::place::{in_its_place, mount_first, runs_as_before};
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::version::{could_be_better, may_change_version};
@@ -50,23 +52,32 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
         return Err(vec![rotation_under_way()]);
     }
     let covered = |name: &NodeName| limit.is_empty() || limit.contains(name);
+    let (known, _) = as_known(situation.desired, situation.observed, membership);
+    let membership = &known;
     let peers = survey(situation, membership, &covered)?;
     downgrade::may_be_gone(situation, membership, &covered, &peers)?;
     leader_lets_in(situation, membership, &peers).map_err(|refusal| vec![refusal])?;
 
     let mut draft = Draft::new(Some(Strength::of(membership)));
     draft.notes.extend(kept_down(situation));
+    moves::begin(situation, &peers, &mut draft);
     let looked_at = peers.iter().map(|p| (p.host, p.facts));
     draft.wave("remove outdated notes", Effect::None, rest::outlived(looked_at));
     downgrade::call_off(situation, membership, &mut draft);
     before_another_version(situation, membership, &covered, &mut draft);
-    draft.wave("install what needs no restart", Effect::None, quiet_changes(&peers));
+    draft.wave(
+        "install what needs no restart",
+        Effect::None,
+        quiet_changes(situation, &peers),
+    );
     let stopped = stopped(situation, &peers);
-    // One that something else started reads none of these files before its turn.
-    let reads = |p: &Peer<'_>| p.facts.service.running_version.is_some();
+    // One that something else started reads none of these files before its turn, nor does one that has others.
+    let reads = |p: &Peer<'_>| p.facts.service.running_version.is_some() && has_its_keys_there(p);
     let touched = !stopped.is_empty() || peers.iter().any(|p| p.drift.now.touches_certificates() && reads(p));
     draft.wave("start stopped members", Effect::Recovers(stopped.len()), stopped);
-    if touched {
+    // Nobody can reach one that runs where its host is no longer, until its turn has come.
+    let lost = |p: &Peer<'_>| runs(p.facts) && !membership.takes_part(p.member.id) && moves::is_due(situation, p);
+    if touched && !peers.iter().any(lost) {
         draft.wave("verify", Effect::None, vec![look_again(situation, membership, &peers)]);
     }
     let started = members_where(&peers, |p| !runs(p.facts));
@@ -76,6 +87,7 @@ pub(super) fn converge(situation: Situation<'_>, prune: bool, limit: &[NodeName]
     way_up::write_first(situation, &left, &covered, &mut draft);
     way_up::open(situation, &left, &covered, &well, &mut draft)?;
     roll::changed(situation, &left, &peers, &mut draft)?;
+    let left = moves::end(situation, &peers, &left, &mut draft);
     // Stopped members are started, and sick ones rolled, before anybody joins.
     let cured = members_where(&peers, comes_back);
     join::missing(situation, &left, &covered, &cured, &mut draft)?;
@@ -198,12 +210,11 @@ pub(super) fn own_data(
     if !lives_there(situation, facts, member) {
         data_belongs(situation.desired, host, facts)?;
     }
+    runs_as_before(situation.desired, host, facts)?;
     in_its_place(host, facts)?;
+    at_its_own_url(situation.desired, host, member, facts)?;
     if let Some(membership) = situation.membership().filter(|m| !m.takes_part(member.id)) {
         same_as_running(membership.cluster_id, host, facts)?;
-        if facts.service.pid.is_some() {
-            reached_where_it_listens(host, facts)?;
-        }
     }
     match facts.data.state {
         DataState::Empty | DataState::Aborted if first_start_is_due(situation, member, facts) => Ok(()),
@@ -286,8 +297,15 @@ pub(super) fn initial_existing(membership: &Membership, facts: &HostFacts, host:
         .get(&host.paths.config)
         .and_then(|f| f.content.as_deref())
         .and_then(initial_of);
+    // (Of one that moves the own entry is the one that has to be right.)
+    let own = |initial: &mut InitialCluster| {
+        let mut entries = initial.members.iter_mut();
+        let own = entries.find(|(name, _)| name == host.name.as_str())?;
+        own.1 = host.peer_url();
+        Some(())
+    };
     written
-        .filter(|i| i.members.iter().any(|(name, _)| name == host.name.as_str()))
+        .and_then(|mut initial| own(&mut initial).map(|()| initial))
         .unwrap_or_else(|| {
             let mut members: Vec<_> = membership
                 .members
@@ -304,22 +322,29 @@ pub(super) fn initial_existing(membership: &Membership, facts: &HostFacts, host:
         })
 }
 
-fn quiet_changes(peers: &[Peer<'_>]) -> Vec<super::Step> {
-    peers
-        .iter()
-        .filter(|p| !p.drift.now.is_empty())
-        .map(|p| {
-            let why = p.drift.certificates.clone();
-            on(
-                &p.host.name,
-                Action::Provision {
-                    change: p.drift.now.clone(),
-                },
-                Risk::Reversible,
-            )
-            .because(why)
-        })
-        .collect()
+fn quiet_changes(situation: Situation<'_>, peers: &[Peer<'_>]) -> Vec<super::Step> {
+    let mut steps = Vec::new();
+    for peer in peers {
+        let (mut change, mut why) = (peer.drift.now.clone(), peer.drift.certificates.clone());
+        // Who moves has its certificates by then.
+        if moves::is_due(situation, peer) && change.certificates {
+            (change.certificates, change.also_named) = (false, Vec::new());
+            why.clear();
+        }
+        if !change.is_empty() {
+            steps.push(on(&peer.host.name, Action::Provision { change }, Risk::Reversible).because(why));
+        }
+    }
+    steps
+}
+
+/// Whether the configuration that lies on the host names the certificates where the inventory has them: etcd reads them at
+/// every handshake.
+fn has_its_keys_there(peer: &Peer<'_>) -> bool {
+    let config = peer.facts.files.get(&peer.host.paths.config);
+    let config = config.and_then(|file| file.content.as_deref());
+    let named = |config: &str| config.contains(peer.host.paths.pki.join("peer.crt").as_str());
+    config.is_some_and(named)
 }
 
 /// Members that have data and do not run; whatever else differs there takes effect with the start.

@@ -4,7 +4,9 @@ use crate::host::service::{launch_path, launch_text};
 use crate::host::{HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, HostPath, ServiceManager};
 use crate::ops::check::{Verdict, runs_current};
+use crate::ops::plan::moves::former_addresses;
 use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
+use crate::ops::safety::place::account_of;
 use crate::ops::safety::trust::rotation_under_way;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
@@ -79,6 +81,9 @@ pub fn drift(
 
     drift.certificates = certificates(situation, host, facts)?;
     drift.now.certificates = !drift.certificates.is_empty();
+    if drift.now.certificates {
+        drift.now.also_named = former_addresses(host, facts);
+    }
     drift.now.crl = crl_is_due(situation, host, facts);
     // A directory brings those below it.
     let below = |path: &HostPath| facts.loose.iter().any(|outer| outer != path && path.is_within(outer));
@@ -226,14 +231,23 @@ pub(super) fn certificates(
             }
         }
     }
+    if let Some(account) = account_of(host, facts).filter(|account| *account != host.user.as_str()) {
+        due.push(format!(
+            "the keys can be read by the account {account}, not by {}",
+            host.user
+        ));
+    }
     due.extend(
         tampered(host, facts)
             .iter()
             .map(|path| format!("{path} differs from what quorate installed")),
     );
+    // Until a member has moved its certificates name where it is as well.
+    let mut named = host.clone();
+    named.sans.extend(former_addresses(host, facts));
     for (name, spec) in [
-        ("server", server_spec(situation.desired, host)),
-        ("peer", peer_spec(situation.desired, host)),
+        ("server", server_spec(situation.desired, &named)),
+        ("peer", peer_spec(situation.desired, &named)),
     ] {
         due.extend(leaf(situation, host, facts, name, &spec, &trusted));
     }

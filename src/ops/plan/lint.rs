@@ -7,7 +7,7 @@ use std::fmt;
 use super::{Action, HostChange, Plan, Risk, Step, Target, Wave};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts};
-use crate::inventory::{NodeName, PeerUrl, Version};
+use crate::inventory::{MemberId, NodeName, PeerUrl, Version};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Intent, Membership, Observed};
 use crate::render::{InitialState, initial_of};
@@ -177,7 +177,7 @@ impl<'a> Lint<'a> {
         let leads = |s: &Step| match &s.action {
             Action::Restart { url, .. } | Action::Defragment { url } => self
                 .membership()
-                .is_some_and(|m| at(m, url).map(|x| x.id) == m.leader()),
+                .is_some_and(|m| self.at(m, url).map(|x| x.id) == m.leader()),
             _ => false,
         };
         if let Some(position) = turns.iter().position(|s| leads(s))
@@ -257,6 +257,7 @@ impl<'a> Lint<'a> {
             (Action::MakeRoom | Action::RestoreData(_), _) if !self.restores() => {
                 self.fatal(&step.id, "exchanges data, and no restore was asked for");
             }
+            (Action::ChangeUrls { id, urls, .. }, _) => self.change_urls(step, *id, urls),
             (Action::AddLearner { .. }, _) => self.needs(step, "SafeToAdd", |c| matches!(c, Check::SafeToAdd)),
             (Action::Promote { url }, _) => {
                 let voter = |c: &Check| matches!(c, Check::HealthyVoter { url: u } if u == url);
@@ -275,6 +276,22 @@ impl<'a> Lint<'a> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Nobody loses the URL at which the others reach it, unless it has another one by then.
+    fn change_urls(&mut self, step: &Step, id: MemberId, urls: &[PeerUrl]) {
+        self.needs(
+            step,
+            "SafeToChangeUrls",
+            |c| matches!(c, Check::SafeToChangeUrls { id: x, .. } if *x == id),
+        );
+        let Some(membership) = self.membership() else { return };
+        let member = membership.members.iter().find(|member| member.id == id);
+        let loses = member.is_some_and(|m| answers(membership, m) && !m.peer_urls.iter().all(|url| urls.contains(url)));
+        let proved = |c: &Check| matches!(c, Check::Connected { url } if urls.contains(url));
+        if loses && !step.requires.iter().any(proved) {
+            self.fatal(&step.id, "takes the URL from a member at which the others reach it");
         }
     }
 
@@ -363,7 +380,7 @@ impl<'a> Lint<'a> {
             _ => None,
         });
         let membership = self.membership()?;
-        Some((comes?, membership.status_of(at(membership, url)?.id)?.version))
+        Some((comes?, membership.status_of(self.at(membership, url)?.id)?.version))
     }
 
     /// A host without data starts only where that was made sure of: nothing there at a bootstrap, or on the list, or
@@ -418,6 +435,17 @@ impl<'a> Lint<'a> {
         }
     }
 
+    /// The member at a URL, also at one that the plan itself gives it.
+    fn at(&self, membership: &'a Membership, url: &PeerUrl) -> Option<&'a Member> {
+        let given = self.plan.steps().find_map(|step| match &step.action {
+            Action::ChangeUrls { id, urls, .. } if urls.contains(url) => Some(*id),
+            _ => None,
+        });
+        let mut all = membership.members.iter();
+        let listed = all.clone().find(|m| m.peer_urls.contains(url));
+        listed.or_else(|| all.find(|m| Some(m.id) == given))
+    }
+
     /// The member of this name.
     fn listed(&self, node: &NodeName) -> Option<&'a Member> {
         self.membership()?.members.iter().find(|m| m.name == node.as_str())
@@ -436,12 +464,8 @@ impl<'a> Lint<'a> {
             return None;
         };
         let membership = self.membership()?;
-        Some((membership, at(membership, url)?))
+        Some((membership, self.at(membership, url)?))
     }
-}
-
-fn at<'a>(membership: &'a Membership, url: &PeerUrl) -> Option<&'a Member> {
-    membership.members.iter().find(|m| m.peer_urls.contains(url))
 }
 
 /// It answers as itself for this cluster, and follows somebody: raft counts on its vote, whatever alarms it reports.

@@ -20,6 +20,7 @@ mod downgrade;
 mod interrupted;
 mod join;
 mod leave;
+mod moves;
 mod recover;
 mod renew;
 mod rest;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::slice;
 
 use crate::bundle::known_bad;
 use crate::host::{HostFacts, Listener, Obstacle, Unpacker};
@@ -245,14 +246,20 @@ fn disks(version: Version, host: &DesiredHost, facts: &HostFacts, blocked: &mut 
 }
 
 fn ports(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
-    let wanted = [
-        Some((host.client_port, host.listen)),
-        Some((host.peer_port, host.listen)),
-        host.metrics.map(|m| (m.port, m.address)),
-    ];
+    // Its own member may listen under another unit, which is refused by itself: nobody is to stop that.
+    if facts
+        .system
+        .member_units
+        .iter()
+        .any(|unit| unit.member == host.name.as_str() && unit.service != host.service.as_str())
+    {
+        return;
+    }
+    let metrics = host.metrics.iter().map(|m| (m.port, slice::from_ref(&m.address)));
+    let wanted = [host.client_port, host.peer_port].map(|port| (port, host.listen.as_slice()));
     let lowest = facts.system.unprivileged_port.unwrap_or(0);
     let privileged = host.service_manager == ServiceManager::Systemd && host.user.as_str() != "root";
-    for (port, address) in wanted.into_iter().flatten() {
+    for (port, addresses) in wanted.into_iter().chain(metrics) {
         if privileged && port < lowest {
             blocked.push(refuse(
                 host,
@@ -267,7 +274,7 @@ fn ports(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
             .system
             .listeners
             .iter()
-            .find(|l| l.port == port && !l.ours && collides(l, address));
+            .find(|l| l.port == port && !l.ours && addresses.iter().any(|ip| collides(l, *ip)));
         if let Some(listener) = taken {
             let by = listener.process.as_deref().unwrap_or("another process");
             blocked.push(refuse(

@@ -4,6 +4,7 @@
 
 use super::bootstrap::known_hosts;
 use super::converge::{runs, unreachable};
+use super::moves::former_addresses;
 use super::preflight::clock;
 use super::startable::launcher_gone;
 use super::waves::{Draft, Effect, on, step};
@@ -44,7 +45,10 @@ pub(super) fn renew(situation: Situation<'_>, limit: &[NodeName]) -> Result<Draf
     }
 
     let mut draft = Draft::new(situation.membership().map(Strength::of));
-    let reissued = members.iter().map(|(host, _)| reissue(host, &signer)).collect();
+    let reissued = members
+        .iter()
+        .map(|(host, facts)| reissue(host, facts, &signer))
+        .collect();
     draft.wave("new certificates, without a restart", Effect::None, reissued);
     // Whoever is down on purpose comes up with them when that is over.
     members.retain(|(host, facts)| match RestNote::in_force(host, facts) {
@@ -133,9 +137,10 @@ pub(super) fn members<'a>(situation: Situation<'a>) -> impl Iterator<Item = (&'a
 }
 
 /// Puts new certificates of `signer` on a host.
-pub(super) fn reissue(host: &DesiredHost, signer: &Certificate) -> Step {
+pub(super) fn reissue(host: &DesiredHost, facts: &HostFacts, signer: &Certificate) -> Step {
     let change = HostChange {
         certificates: true,
+        also_named: former_addresses(host, facts),
         ..HostChange::default()
     };
     on(&host.name, Action::Provision { change }, Risk::Reversible).ensures(Check::LeavesFrom {

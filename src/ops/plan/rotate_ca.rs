@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use super::bootstrap::known_hosts;
 use super::converge::{own_data, runs, unreachable};
+use super::moves::former_addresses;
 use super::renew::{members, reissue};
 use super::roll::{Turn, effect, stays_down, turn};
 use super::waves::{Draft, Effect, on, step};
@@ -239,7 +240,7 @@ impl<'a> Scene<'a> {
         let steps = due.iter().map(|place| {
             self.hosts
                 .iter()
-                .fold(reissue(place.host, self.signer()), |step, other| {
+                .fold(reissue(place.host, place.facts, self.signer()), |step, other| {
                     step.requires(Check::Accepts {
                         node: other.host.name.clone(),
                         pki: other.host.paths.pki.clone(),
@@ -293,6 +294,7 @@ impl<'a> Scene<'a> {
         let restarts = self.hosts.iter().map(|place| {
             let change = HostChange {
                 certificates: true,
+                also_named: former_addresses(place.host, place.facts),
                 ..HostChange::default()
             };
             let url = place.host.peer_url();

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::backup::{RestoreTool, SnapshotDigest};
 use crate::bundle::Program;
 use crate::etcd::AlarmKind;
-use crate::inventory::{Arch, ClusterId, ClusterName, HostPath, MemberId, NodeName, PeerUrl, Version};
+use crate::inventory::{Address, Arch, ClusterId, ClusterName, HostPath, MemberId, NodeName, PeerUrl, Version};
 use crate::ops::authorization::AuthChange;
 use crate::ops::check::Check;
 use crate::ops::model::Intent;
@@ -244,6 +244,15 @@ pub enum Action {
         /// The peer URL of the one that should not lead.
         url: PeerUrl,
     },
+    /// Tells the cluster at which peer URLs a member is.
+    ChangeUrls {
+        /// The member.
+        id: MemberId,
+        /// Its name, for people.
+        name: String,
+        /// All of its URLs from then on.
+        urls: Vec<PeerUrl>,
+    },
     /// Takes a member off the list.
     RemoveMember {
         /// Its id.
@@ -346,6 +355,9 @@ pub struct HostChange {
     pub files: Vec<FileChange>,
     /// New server and peer certificates.
     pub certificates: bool,
+    /// What these name besides: addresses at which the member is until it has moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_named: Vec<Address>,
     /// Another `ca.crt` beside the certificates that are there. etcd reads it at its next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<FileChange>,
@@ -488,6 +500,10 @@ impl Action {
             Action::AddLearner { url } => format!("add {url} to the cluster as a learner"),
             Action::Promote { .. } => "wait until it has caught up, then promote it to a voter".into(),
             Action::HandOver { .. } => "transfer leadership".into(),
+            Action::ChangeUrls { name, urls, .. } => {
+                let urls: Vec<&str> = urls.iter().map(|url| url.0.as_str()).collect();
+                format!("tell the cluster that {name} is at {}", urls.join(" and "))
+            }
             Action::RemoveMember { id, name } => format!("remove the member {name} ({id})"),
             Action::Retire => "stop etcd and disable its unit".into(),
             Action::SetAside => "move its data aside".into(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::place::{called_as_before, in_its_place, in_the_way, mount_first};
+use super::place::{called_as_before, in_its_place, in_the_way, mount_first, runs_as_before};
 use super::{Blocked, Rule};
 use crate::host::{DataState, HostFacts};
 use crate::inventory::{ClusterId, ClusterName, Desired, DesiredHost, NodeName};
@@ -249,6 +249,7 @@ fn no_strangers_etcd(host: &DesiredHost, facts: &HostFacts, marker: Option<&Mark
 pub fn data_belongs(desired: &Desired, host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
     let marker = Marker::on(facts);
     no_strangers_etcd(host, facts, marker.as_ref())?;
+    runs_as_before(desired, host, facts)?;
     in_its_place(host, facts)?;
     if let Some(marker) = marker.as_ref().filter(|_| facts.data.state != DataState::Empty) {
         called_as_before(desired, host, marker)?;

@@ -36,6 +36,7 @@ pub mod downgrade;
 pub mod leader;
 pub mod leaves;
 pub mod membership;
+pub mod moves;
 pub mod place;
 pub mod quorum;
 pub mod recover;

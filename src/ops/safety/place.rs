@@ -3,10 +3,10 @@
 
 use super::bootstrap::Marker;
 use super::{Blocked, Rule};
-use crate::host::{DataState, HostFacts};
-use crate::inventory::{Desired, DesiredHost};
+use crate::host::{DataState, HostFacts, MemberUnit};
+use crate::inventory::{Desired, DesiredHost, ServiceManager};
 use crate::ops::last_resort::LastResort;
-use crate::render::option_in;
+use crate::render::{option_in, unit_path};
 
 /// Does the member have its data, its log and its ports where the inventory has them?
 ///
@@ -47,6 +47,58 @@ pub fn in_its_place(host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked
     Ok(())
 }
 
+/// Does the member run under the unit, and as the account, of the inventory? Under another unit a second member would be
+/// made beside it; as another account it cannot read its data and its keys.
+///
+/// # Errors
+/// What it was; the way out is the entry that was there before.
+pub fn runs_as_before(desired: &Desired, host: &DesiredHost, facts: &HostFacts) -> Result<(), Blocked> {
+    let theirs = |unit: &&MemberUnit| unit.member == host.name.as_str() && unit.cluster == desired.cluster.as_str();
+    let systemd = host.service_manager == ServiceManager::Systemd;
+    let other = facts.system.member_units.iter().filter(theirs);
+    if let Some(unit) = other
+        .into_iter()
+        .find(|unit| !systemd || unit.service != host.service.as_str())
+    {
+        let entry = match systemd {
+            true => format!("`service: {}`", unit.service),
+            false => "`service_manager: systemd`".to_owned(),
+        };
+        let has = match systemd {
+            true => format!("`service: {}`", host.service),
+            false => "`service_manager: process`".to_owned(),
+        };
+        let reason = format!(
+            "its member is run by the unit {}, but the inventory has {has}",
+            unit.service
+        );
+        return Err(moved(host, reason, entry));
+    }
+    let was = account_of(host, facts);
+    let member = facts.data.state == DataState::Bootstrapped;
+    match was.filter(|was| member && *was != host.user.as_str()) {
+        Some(was) => Err(moved(
+            host,
+            format!(
+                "its member runs as {was}, which its data belongs to, but the inventory has `user: {}`",
+                host.user
+            ),
+            format!("`user: {was}`"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The account that the unit on the host runs etcd as, and that its keys are for.
+pub fn account_of<'a>(host: &DesiredHost, facts: &'a HostFacts) -> Option<&'a str> {
+    let unit = facts.files.get(&unit_path(&host.service));
+    let unit = unit
+        .filter(|_| host.service_manager == ServiceManager::Systemd)?
+        .content
+        .as_deref()?;
+    unit.lines().find_map(|line| line.strip_prefix("User="))
+}
+
 /// A member that cannot be asked at the address and ports of the inventory may well live at those that it was started
 /// with.
 ///
@@ -75,11 +127,14 @@ pub fn reached_where_it_listens(host: &DesiredHost, facts: &HostFacts) -> Result
         ),
     ] {
         if let Some(told) = told(key).filter(|told| !told.split(',').any(|url| url == wanted)) {
-            let reason = format!("its member was created for {told}, but the inventory has it at {wanted}");
-            return Err(match lives_at_its_address(host, &told) {
-                true => moved(host, reason, format!("{entry} that result in {told}")),
-                false => at_another_url(host, &told, reason),
-            });
+            let reason =
+                format!("no member answers, and this one was started for {told}, but the inventory has it at {wanted}");
+            let hint = format!(
+                "put {entry} back that result in {told}, and start the members with them (`quorate up`); members that run \
+                 get other addresses and ports by `quorate up`, one after the other. If the host has lost that address, \
+                 give it to the host once more, beside the new one, until they have moved"
+            );
+            return Err(Blocked::new(Rule::Inventory, reason, hint).on(&host.name));
         }
     }
     Ok(())
@@ -102,8 +157,8 @@ pub fn at_another_url(host: &DesiredHost, urls: &str, reason: String) -> Blocked
 
 fn moved(host: &DesiredHost, reason: String, entry: String) -> Blocked {
     let hint = format!(
-        "put {entry} back into the inventory for {0}. A live member cannot be moved; while the others are a quorum, it can be replaced. With the old entry in place: `quorate remove-node {0}`, then add {0} again with the new values, then `quorate \
-         up`",
+        "put {entry} back into the inventory for {0}. To change it, replace the member while the others are a quorum: with \
+         the old entry, `quorate remove-node {0}`; then add {0} again with the new values, and `quorate up`",
         host.name
     );
     Blocked::new(Rule::Inventory, reason, hint).on(&host.name)

@@ -1,4 +1,5 @@
 use super::*;
+use crate::host::FileFacts;
 use crate::inventory::NodeName;
 use crate::ops::last_resort::LastResort;
 use crate::ops::safety::bootstrap::data_belongs;
@@ -150,4 +151,49 @@ fn a_member_is_looked_for_where_it_listens() {
     host.client_port = port;
     host.peer_port = 12380;
     refused(reached_where_it_listens(&host, &facts));
+}
+
+#[test]
+fn another_unit_or_another_account_is_no_new_member() {
+    let (desired, host, mut facts) = one();
+    let unit = |service: &str, member: &str, cluster: &str| MemberUnit {
+        service: service.into(),
+        member: member.into(),
+        cluster: cluster.into(),
+    };
+    let cluster = desired.cluster.to_string();
+    let own = host.name.to_string();
+    facts.system.member_units = vec![
+        unit("etcd", &own, &cluster),
+        unit("etcd-b", &own, "b"),
+        unit("etcd-2", "etcd-2", &cluster),
+    ];
+    assert_eq!(data_belongs(&desired, &host, &facts), Ok(()));
+    let mut renamed = host.clone();
+    renamed.service = "etcd-new".parse().unwrap();
+    let refusal = refused(data_belongs(&desired, &renamed, &facts));
+    assert!(refusal.hint.contains("`service: etcd`"), "{refusal:?}");
+    let mut apart = host.clone();
+    apart.service_manager = ServiceManager::Process;
+    let refusal = refused(data_belongs(&desired, &apart, &facts));
+    assert!(refusal.hint.contains("`service_manager: systemd`"), "{refusal:?}");
+
+    let mut another = host.clone();
+    another.user = "db".parse().unwrap();
+    let file = FileFacts {
+        sha256: String::new(),
+        mode: 0o644,
+        owner: "root".into(),
+        content: Some("[Service]\nUser=etcd\n".into()),
+    };
+    facts.files.insert(unit_path(&host.service), file);
+    assert_eq!(data_belongs(&desired, &host, &facts), Ok(()));
+    let refusal = refused(data_belongs(&desired, &another, &facts));
+    assert!(refusal.hint.contains("`user: etcd`"), "{refusal:?}");
+    facts.data.state = DataState::Empty;
+    assert_eq!(
+        data_belongs(&desired, &another, &facts),
+        Ok(()),
+        "nothing is theirs yet"
+    );
 }

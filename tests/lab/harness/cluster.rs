@@ -149,11 +149,13 @@ impl Lab {
     /// Begins to write, key after key, through whichever member answers, on the host `n1`.
     #[track_caller]
     pub fn begin_writing(&self) -> Writes<'_> {
-        let endpoints: Vec<String> = self
-            .hosts()
-            .iter()
-            .map(|h| format!("https://{}:2379", h.address))
-            .collect();
+        let endpoints = self.hosts().iter().map(|h| format!("https://{}:2379", h.address));
+        self.begin_writing_to(&endpoints.collect::<Vec<_>>())
+    }
+
+    /// The same through these endpoints, of which some may not answer yet, or no longer.
+    #[track_caller]
+    pub fn begin_writing_to(&self, endpoints: &[String]) -> Writes<'_> {
         let script = format!(
             "{ETCDCTL}\nexport ETCDCTL_ENDPOINTS={}\ni=0\nwhile :; do i=$((i+1)); \
              etcdctl --command-timeout=3s put write/$i $i >/dev/null 2>&1 && echo $i >>/run/acked\n{PAUSE}; done",

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::RealWorld;
 use crate::host::{Content, Generation, GenerationFile, HostFacts};
-use crate::inventory::{DesiredHost, HostPath, ServiceManager, UserName};
+use crate::inventory::{Address, DesiredHost, HostPath, ServiceManager, UserName};
 use crate::ops::exec::StepError;
 use crate::ops::model::Fact;
 use crate::ops::plan::HostChange;
@@ -23,7 +23,7 @@ impl RealWorld {
         readers: Option<UserName>,
     ) -> Result<Option<Generation>, StepError> {
         let mut files = match (&change.trust, change) {
-            (_, HostChange { certificates: true, .. }) => self.new_certificates(spec).await?,
+            (_, HostChange { certificates: true, .. }) => self.new_certificates(spec, &change.also_named).await?,
             (Some(ca), _) => {
                 let mut files = vec![GenerationFile {
                     name: "ca.crt".into(),
@@ -52,8 +52,14 @@ impl RealWorld {
         }))
     }
 
-    async fn new_certificates(&self, spec: &DesiredHost) -> Result<Vec<GenerationFile>, StepError> {
-        let (trusted, server, peer) = self.vault.member_certificates(self.desired(), spec).await?;
+    async fn new_certificates(
+        &self,
+        spec: &DesiredHost,
+        also_named: &[Address],
+    ) -> Result<Vec<GenerationFile>, StepError> {
+        let mut named = spec.clone();
+        named.sans.extend_from_slice(also_named);
+        let (trusted, server, peer) = self.vault.member_certificates(self.desired(), &named).await?;
         let files = host_files(&trusted, &server, &peer)
             .into_iter()
             .map(|file| GenerationFile {

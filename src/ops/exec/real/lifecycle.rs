@@ -8,9 +8,9 @@ use super::RealWorld;
 use super::provision::named;
 use crate::host::{Content, Push, PushFile};
 use crate::inventory::{NodeName, PeerUrl, ServiceManager, Version};
-use crate::ops::check::Check;
+use crate::ops::check::{Check, Look};
 use crate::ops::exec::wait::{Patience, watch};
-use crate::ops::exec::{StepError, fault};
+use crate::ops::exec::{StepError, World as _, fault};
 use crate::ops::model::Fact;
 use crate::ops::plan::{Action, HostChange, Step};
 use crate::ops::rest::TurnNote;
@@ -49,6 +49,8 @@ impl RealWorld {
         fault::point(&format!("in-place:{}", step.id));
         let host = self.host(node).await?;
         host.restart().await?;
+        // From now on it listens where its new configuration says.
+        self.fleet.listens(self.spec(node)?, None).await;
         fault::point(&format!("restarted:{}", step.id));
         let up = watch(step, &step.ensures, Patience::of(step), self, reporter).await;
         match up {
@@ -138,6 +140,8 @@ impl RealWorld {
         };
         self.push(step, spec, &push, reporter).await?;
         self.host(node).await?.restart().await?;
+        // With these files it may listen elsewhere again: a close look tells.
+        self.look(&Look::closely_at(node)).await;
         let well: Vec<Check> = step
             .ensures
             .iter()

@@ -1,15 +1,18 @@
 //! Changes to the member list, always asked of the leader.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::RealWorld;
-use crate::etcd::EtcdError;
+use crate::etcd::{EtcdClient, EtcdError, Member};
 use crate::inventory::{MemberId, PeerUrl};
 use crate::ops::exec::StepError;
-use crate::ops::model::label;
+use crate::ops::model::{Membership, label};
+use crate::ops::safety::Rule;
 use crate::ops::safety::leader::heir;
+use crate::ops::safety::moves::may_change_urls;
 
 /// An election, or a request that was lost in one, has passed within this time; so has etcd's own rule that every member
 /// must have been connected for 5 s before one is added.
@@ -40,6 +43,60 @@ impl RealWorld {
             Err(error @ EtcdError::Refused { .. }) => Err(Hitch::Passing(error.into())),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Done already is done: the answer to the request may have been lost.
+    pub(super) async fn change_urls(&self, id: MemberId, urls: &[PeerUrl]) -> Result<String, StepError> {
+        let settling = Settling::begin();
+        loop {
+            match self.change_once(id, urls).await {
+                Ok(()) => return Ok("on the member list".into()),
+                Err(hitch) => settling.pause(hitch).await?,
+            }
+        }
+    }
+
+    async fn change_once(&self, id: MemberId, urls: &[PeerUrl]) -> Result<(), Hitch> {
+        let membership = self.membership().await?;
+        // The list may have changed since the check: a learner would be promoted by that.
+        may_change_urls(&membership, id, urls).map_err(|refusal| match refusal.rule {
+            // Somebody is just elected.
+            Rule::QuorumLost => Hitch::Passing(StepError::new(refusal.to_string())),
+            _ => Hitch::Final(StepError::new(refusal.to_string())),
+        })?;
+        let has = |urls: &[PeerUrl]| urls.iter().cloned().collect::<BTreeSet<_>>();
+        let member = membership.members.iter().find(|member| member.id == id);
+        if member.is_some_and(|member| has(&member.peer_urls) == has(urls)) {
+            return Ok(());
+        }
+        match self.somebody(&membership).await?.member_update(id, urls).await {
+            Ok(_) => Ok(()),
+            Err(error @ EtcdError::Refused { .. }) => Err(Hitch::Passing(error.into())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A voter that takes part, also where none of them is at the inventory's URLs yet: a host has the member of its own
+    /// name, which says so itself before it is asked for anything.
+    async fn somebody(&self, membership: &Membership) -> Result<EtcdClient, StepError> {
+        if let Ok(client) = self.leader(membership).await {
+            return Ok(client);
+        }
+        let leader = membership.leader();
+        let mut voters: Vec<&Member> = membership.voters().filter(|m| membership.takes_part(m.id)).collect();
+        voters.sort_by_key(|member| Some(member.id) != leader);
+        for member in voters {
+            let mut hosts = self.desired().hosts.values();
+            let Some(spec) = hosts.find(|host| host.name.as_str() == member.name) else {
+                continue;
+            };
+            let client = self.client(spec).await?;
+            let header = client.status(SETTLE_LIMIT).await.map(|status| status.header);
+            if header.is_ok_and(|says| (says.cluster_id, says.member_id) == (membership.cluster_id, member.id)) {
+                return Ok(client);
+            }
+        }
+        Err(StepError::new("no healthy member is a host of the inventory"))
     }
 
     pub(super) async fn remove_member(&self, id: MemberId) -> Result<String, StepError> {

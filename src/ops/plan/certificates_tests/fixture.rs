@@ -323,6 +323,7 @@ fn facts(marker: &Marker) -> HostFacts {
             swap: 0,
             listeners: Vec::new(),
             other_etcd: Vec::new(),
+            member_units: Vec::new(),
             unprivileged_port: None,
             libc: None,
             missing_tools: Vec::new(),
