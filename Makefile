@@ -47,7 +47,8 @@ WORLDS ?= 200000
 soak:
 	QUORATE_WORLDS=$(WORLDS) $(CARGO) test --locked --release --lib sim::properties -- --nocapture
 	lab/deps test
-	QUORATE_SOAK=1 lab/test --run-ignored all -E 'binary(lab) & test(/^(crash|matrix|releases|clients_kube|clients_monitoring)::/)'
+	QUORATE_SOAK=1 QUORATE_STATIC="$$(lab/build)" \
+		lab/test --run-ignored all -E 'binary(lab) & test(/^(crash|kinds|matrix|releases|clients_kube|clients_monitoring)::/)'
 
 # Coverage-guided, on the stable toolchain, each parser of foreign bytes for FUZZ_SECONDS (60) or FUZZ_RUNS inputs: fuzz/run.
 fuzz:

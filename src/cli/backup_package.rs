@@ -17,9 +17,11 @@ use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::backup::schedule::{Orders, SshKeys};
 use crate::host::ssh::pinned;
-use crate::host::{Content, Directory, Host, HostError, HostFacts, Owner, Push, PushFile, Unpacker};
+use crate::host::{Content, Directory, Host, HostError, HostFacts, Libc, Owner, Push, PushFile, Unpacker};
 use crate::inventory::{BackupPlace, BackupPolicy, DesiredHost, HostPath};
 use crate::ops::plan::digest;
+use crate::ops::safety::Blocked;
+use crate::ops::safety::trial::program_finds_its_library;
 use crate::pki::Recipient;
 use crate::render::{RenderedFile, SchedulePaths, render_schedule};
 use crate::report::human_bytes;
@@ -66,6 +68,15 @@ impl Package {
             retired: retired(session)?,
             patience: args.patience.as_secs(),
         })
+    }
+
+    /// The hosts that are too old for the program, before it is sent to any.
+    pub(super) fn misfits(&self, hosts: &[&DesiredHost], facts: &[&HostFacts]) -> Vec<Blocked> {
+        let needed = self.program.libc;
+        let of_host = |(spec, facts): (&&DesiredHost, &&HostFacts)| {
+            program_finds_its_library(&spec.name, needed, facts.system.libc).err()
+        };
+        hosts.iter().zip(facts).filter_map(of_host).collect()
     }
 
     /// Brings it to a host and switches the timer on; what is there already is not sent again.
@@ -246,6 +257,8 @@ struct Program {
     sha256: String,
     bytes: Bytes,
     gzip: Bytes,
+    /// The C library that it needs; `None` when it is static.
+    libc: Option<Libc>,
 }
 
 impl Program {
@@ -262,6 +275,7 @@ impl Program {
         encoder.write_all(&bytes).map_err(unreadable)?;
         Ok(Self {
             sha256: hex::encode(Sha256::digest(&bytes)),
+            libc: Libc::needed_by(&bytes[..]).map_err(unreadable)?,
             bytes: bytes.into(),
             gzip: encoder.finish().map_err(unreadable)?.into(),
         })

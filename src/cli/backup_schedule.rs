@@ -18,6 +18,7 @@ use crate::inventory::{BackupPlace, BackupPolicy, Desired, DesiredHost, NodeName
 use crate::ops::model::{Fact, Membership, Observed, why_and_help};
 use crate::ops::observe::observe_hosts;
 use crate::ops::plan::preflight;
+use crate::ops::safety::Blocked;
 use crate::render::SchedulePaths;
 use crate::report::{Event, human_bytes};
 
@@ -44,6 +45,7 @@ async fn install(session: &Session, policy: &BackupPolicy, args: &ScheduleArgs) 
     let membership = well(&seen)?;
     let facts = reachable(&hosts, &seen)?;
     roots(session, &seen.hosts)?;
+    refuse(package.misfits(&hosts, &facts))?;
     fleet
         .host(hosts[0])
         .await?
@@ -109,7 +111,10 @@ async fn remove(session: &Session) -> Result<Exit, Failure> {
 /// Refuses where somebody else than root could exchange what is put on a host. What is taken away is taken away by whom it
 /// belongs to.
 fn roots(session: &Session, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Result<(), Failure> {
-    let blocked = preflight::not_roots(session.desired(), hosts);
+    refuse(preflight::not_roots(session.desired(), hosts))
+}
+
+fn refuse(blocked: Vec<Blocked>) -> Result<(), Failure> {
     match blocked.is_empty() {
         true => Ok(()),
         false => Err(blocked.into()),

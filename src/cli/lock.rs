@@ -4,6 +4,7 @@
 //! hold it, although a host may be down. (A restore that leaves hosts out holds it on all the others.) On each host it is held by a small script that lives as long as this
 //! program's connection: a killed program, a closed laptop or a rebooted host frees it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct Held {
     guards: Vec<(NodeName, LockGuard)>,
     watch: tokio::task::JoinHandle<()>,
+    /// Set before the lock is given back: what ends from then on is no loss. (Aborting the watch alone would not reach it
+    /// where it runs just now.)
+    over: Arc<AtomicBool>,
     lost: Arc<OnceLock<String>>,
 }
 
@@ -52,6 +56,7 @@ impl Held {
 
     /// Gives it back.
     pub async fn release(mut self) {
+        self.over.store(true, Ordering::SeqCst);
         self.watch.abort();
         let guards = std::mem::take(&mut self.guards);
         join_all(guards.into_iter().map(|(_, guard)| guard.release())).await;
@@ -61,6 +66,7 @@ impl Held {
 /// However a command ends, a lock that it gives back itself is not one that it lost.
 impl Drop for Held {
     fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
         self.watch.abort();
     }
 }
@@ -206,10 +212,14 @@ fn held(
             }
         })
         .collect();
-    let lost = Arc::new(OnceLock::new());
+    let (lost, over) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
     let (stop, reporter, why, mut left) = (stop.clone(), reporter.clone(), lost.clone(), guards.len());
+    let given_back = over.clone();
     let watch = tokio::spawn(async move {
         while let Some(node) = losses.next().await {
+            if given_back.load(Ordering::SeqCst) {
+                return;
+            }
             left -= 1;
             let enough = left >= needed;
             let hosts = crate::ops::plan::count(left, "host");
@@ -232,7 +242,12 @@ fn held(
             }
         }
     });
-    Held { guards, watch, lost }
+    Held {
+        guards,
+        watch,
+        over,
+        lost,
+    }
 }
 
 /// `user@machine`, for others to read.

@@ -34,6 +34,7 @@ mod help;
 mod hosts;
 mod import;
 mod interrupt;
+mod key_files;
 mod kube;
 mod lb;
 mod lock;

@@ -129,7 +129,7 @@ pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
         _ => None,
     };
     let hosts = match args.hosts {
-        true => Some(new_hosts::will_do(&session).await?),
+        true => Some(new_hosts::will_do(&session, bundle.as_ref()).await?),
         false => None,
     };
     let ca = session.vault().dir().status()?;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Global, OutputFormat};
 use super::draft::{self, Draft};
 use super::error::{Detail, Exit, Failure};
-use super::{bundle_trust, probe, scratch};
+use super::{bundle_trust, key_files, probe, scratch};
 use crate::bundle::{Bundle, BundleError, Found};
 use crate::host::ssh::{SshEnvironment, connect};
 use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets, Transport};
@@ -314,7 +314,7 @@ impl Session {
     fn new_vault(&self) -> Arc<Vault> {
         let secrets = self.secrets.clone();
         let ask = Arc::new(move |path: &Path| secrets.passphrase(path));
-        Vault::new(self.desired(), self.base(), self.identities(), ask)
+        Vault::new(self.desired(), self.base(), key_files::of(self), ask)
     }
 
     /// Who the inventory says can open the CA key.
@@ -324,29 +324,6 @@ impl Session {
     pub fn recipients(&self) -> Result<Vec<Recipient>, Failure> {
         Recipient::parse_all(&self.desired().pki.recipients, self.base())
             .map_err(|errors| unusable(Exit::Inventory, "`pki.recipients`: not every one can be used", errors))
-    }
-
-    /// Every key file that the operator may own: those of the inventory and its hosts, then the usual ones.
-    fn identities(&self) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = self.desired().pki.identities.clone();
-        for host in self.desired().hosts.values() {
-            if let Connection::Ssh(target) = &host.connection {
-                files.extend(
-                    target
-                        .identity
-                        .iter()
-                        .filter(|f| !files.contains(f))
-                        .cloned()
-                        .collect::<Vec<_>>(),
-                );
-            }
-        }
-        let usual = home()
-            .map(|h| h.join(".ssh"))
-            .into_iter()
-            .flat_map(|dir| ["id_ed25519", "id_rsa"].map(|name| dir.join(name)));
-        files.extend(usual.filter(|f| f.exists()));
-        files
     }
 
     /// The operator's side of SSH connections.
@@ -516,12 +493,17 @@ pub fn reporter_for(global: &Global) -> Arc<dyn Reporter> {
     reporter(mode, std::io::stderr().is_terminal())
 }
 
-/// Where passwords come from: the terminal, unless a flag names another place.
+/// Where passwords come from: the terminal, unless a flag names another place. A host that asks at its login is only
+/// heard where somebody sees the question.
 fn secrets(global: &Global) -> Secrets {
+    let secrets = match std::io::stderr().is_terminal() {
+        true => Secrets::new().with_login(SecretPlace::Terminal),
+        false => Secrets::new(),
+    };
     match (global.sudo_password_fd, &global.sudo_password_env) {
-        (Some(fd), _) => Secrets::new().with_sudo(SecretPlace::Descriptor(fd)),
-        (None, Some(name)) => Secrets::new().with_sudo(SecretPlace::Variable(name.clone())),
-        (None, None) => Secrets::new(),
+        (Some(fd), _) => secrets.with_sudo(SecretPlace::Descriptor(fd)),
+        (None, Some(name)) => secrets.with_sudo(SecretPlace::Variable(name.clone())),
+        (None, None) => secrets,
     }
 }
 
@@ -545,6 +527,11 @@ impl SecretSource for Prompts {
     fn login_password(&self, who: &str) -> Option<SecretString> {
         let _quiet = quiet(self.reporter.as_ref());
         self.secrets.login_password(who)
+    }
+
+    fn code(&self, question: &str) -> Option<SecretString> {
+        let _quiet = quiet(self.reporter.as_ref());
+        self.secrets.code(question)
     }
 }
 

@@ -11,11 +11,12 @@ use super::draft;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::bundle::{Bundle, Program};
-use crate::host::Libc;
+use crate::host::{HostFacts, Libc};
 use crate::inventory::{Desired, NodeName, Version, edit};
 use crate::ops::fleet::Fleet;
 use crate::ops::model::{Fact, Observed};
 use crate::ops::plan::{NewStart, Plan, initial_new, new_starts};
+use crate::ops::safety::Blocked;
 use crate::ops::safety::trial::{Trial, libc_is_new_enough, may_be_given};
 use crate::ops::trial::{Bench, Configuration, here, on_host};
 use crate::render::render_host;
@@ -49,7 +50,11 @@ struct Hosts<'a> {
 /// When etcd does not start with it; nothing has been changed then.
 pub async fn before(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {
     let starts = new_starts(plan, session.desired(), seen);
-    libraries(parts.bundle.as_ref(), &starts, seen)?;
+    let wanted = starts.iter().map(|start| (&start.node, start.version));
+    let old = libraries(parts.bundle.as_ref(), wanted, &seen.hosts)?;
+    if !old.is_empty() {
+        return Err(old.into());
+    }
     let due = Due::of(session, starts, session.desired());
     if due.is_nothing() {
         return Ok(());
@@ -63,29 +68,40 @@ pub async fn before(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Ob
 /// As [`before`].
 pub async fn for_show(session: &Session, parts: &Parts, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {
     let starts = new_starts(plan, session.desired(), seen);
-    libraries(parts.bundle.as_ref(), &starts, seen)?;
+    let wanted = starts.iter().map(|start| (&start.node, start.version));
+    let old = libraries(parts.bundle.as_ref(), wanted, &seen.hosts)?;
+    if !old.is_empty() {
+        return Err(old.into());
+    }
     let due = Due::of(session, starts, session.desired());
     consider(session, parts, due, plan, seen).await
 }
 
-/// Whether the hosts have the C library that the bundle's etcd needs, which this machine may have and they not.
-fn libraries(bundle: Option<&Bundle>, starts: &[NewStart], seen: &Observed) -> Result<(), Failure> {
-    let Some(bundle) = bundle else { return Ok(()) };
+/// Every host whose C library is older than the bundle's etcd needs: this machine may have it and they not.
+///
+/// # Errors
+/// When the bundle cannot be read.
+pub(super) fn libraries<'a>(
+    bundle: Option<&Bundle>,
+    starts: impl Iterator<Item = (&'a NodeName, Version)>,
+    seen: &BTreeMap<NodeName, Fact<HostFacts>>,
+) -> Result<Vec<Blocked>, Failure> {
     let (mut needs, mut blocked) = (BTreeMap::new(), Vec::new());
-    for NewStart { node, version, .. } in starts {
-        let Some(facts) = seen.hosts.get(node).and_then(Fact::known) else {
+    let Some(bundle) = bundle else { return Ok(blocked) };
+    for (node, version) in starts {
+        let Some(facts) = seen.get(node).and_then(Fact::known) else {
             continue;
         };
         let (Some(arch), Some(has)) = (facts.system.arch, facts.system.libc) else {
             continue;
         };
-        if facts.releases.contains_key(version) {
+        if facts.releases.contains_key(&version) {
             continue;
         }
-        let needed = match needs.entry((*version, arch)) {
+        let needed = match needs.entry((version, arch)) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(unknown) => {
-                let program = bundle.open_program(*version, arch, Program::Etcd);
+                let program = bundle.open_program(version, arch, Program::Etcd);
                 *unknown.insert(
                     program
                         .and_then(Libc::needed_by)
@@ -93,12 +109,9 @@ fn libraries(bundle: Option<&Bundle>, starts: &[NewStart], seen: &Observed) -> R
                 )
             }
         };
-        blocked.extend(libc_is_new_enough(node, *version, needed, has).err());
+        blocked.extend(libc_is_new_enough(node, version, needed, has).err());
     }
-    match blocked.is_empty() {
-        true => Ok(()),
-        false => Err(blocked.into()),
-    }
+    Ok(blocked)
 }
 
 async fn consider(session: &Session, parts: &Parts, due: Due, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {

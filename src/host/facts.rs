@@ -51,6 +51,11 @@ pub enum Obstacle {
         /// What it leads to; `?` where that is no plain name.
         target: String,
     },
+    /// The file system of the programs lets none run.
+    NoExec {
+        /// Where it is mounted.
+        at: String,
+    },
     /// The unit is masked: whoever did that does not want it to start.
     Masked,
 }

@@ -138,7 +138,7 @@ fn all_files(answer: &Answer<'_>, inside: &Answer<'_>) -> Result<BTreeMap<HostPa
     Ok(files)
 }
 
-/// `closed ABOVE PATH`, `link PATH TARGET`, and a unit that is masked: by a link to /dev/null in place of its file, or, until
+/// `closed ABOVE PATH`, `link PATH TARGET`, `noexec MOUNT`, and a unit that is masked: by a link to /dev/null in place of its file, or, until
 /// the next boot, in /run.
 fn obstacles(answer: &Answer<'_>) -> Vec<Obstacle> {
     let closed = answer.all("closed").filter_map(|line| {
@@ -160,7 +160,12 @@ fn obstacles(answer: &Answer<'_>) -> Vec<Obstacle> {
         || units
             .first()
             .is_some_and(|unit| unit.get("LoadState") == Some(&"masked"));
-    closed.chain(links).chain(masked.then_some(Obstacle::Masked)).collect()
+    let noexec = answer.all("noexec").map(|at| Obstacle::NoExec { at: at.to_owned() });
+    closed
+        .chain(links)
+        .chain(noexec)
+        .chain(masked.then_some(Obstacle::Masked))
+        .collect()
 }
 
 /// `ABOVE PATH`.

@@ -156,6 +156,7 @@ fn what_is_in_a_members_way_is_read() {
     assert_eq!(parse(&healthy).unwrap().obstacles, []);
     let facts = parse(&with(
         "closed /srv/closed /srv/closed/etcd\nlink /var/lib/etcd ../real\nmasked /etc/systemd/system/etcd.service\n\
+         noexec /opt\n\
          unprivileged_port 1024\nlibc 2.31\ninodes\nFilesystem Inodes IUsed IFree IUse% Mounted on\n\
          /dev/vda 20 1 19 5% /\n.\n",
     ))
@@ -169,7 +170,8 @@ fn what_is_in_a_members_way_is_read() {
         path: path(QUERY_PATH),
         target: "../real".to_owned(),
     };
-    assert_eq!(facts.obstacles, [closed, link, Obstacle::Masked]);
+    let noexec = Obstacle::NoExec { at: "/opt".to_owned() };
+    assert_eq!(facts.obstacles, [closed, link, noexec, Obstacle::Masked]);
     assert_eq!(facts.system.unprivileged_port, Some(1024));
     assert_eq!(facts.system.libc.map(|libc| libc.to_string()).as_deref(), Some("2.31"));
     assert_eq!(facts.system.disks[&path(QUERY_PATH)].free_inodes, Some(19));

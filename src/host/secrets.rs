@@ -21,6 +21,9 @@ pub trait SecretSource: Send + Sync {
 
     /// A password for the SSH login itself; `None` unless the operator asked for such logins.
     fn login_password(&self, who: &str) -> Option<SecretString>;
+
+    /// The answer to `question`, which a host asks at a login (a one-time code). Each time anew.
+    fn code(&self, question: &str) -> Option<SecretString>;
 }
 
 /// A place to read a secret from.
@@ -136,6 +139,14 @@ impl SecretSource for Secrets {
         let place = self.login.as_ref()?;
         self.once(Question::Login, place, &prompt)
     }
+
+    fn code(&self, question: &str) -> Option<SecretString> {
+        if self.login != Some(SecretPlace::Terminal) {
+            return None;
+        }
+        let _one_at_a_time = self.given.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        read(&SecretPlace::Terminal, &format!("{question} "))
+    }
 }
 
 /// Reads from `place`; nothing readable there is no secret.
@@ -198,5 +209,6 @@ mod tests {
         assert!(secrets.passphrase(Path::new("/k")).is_none());
         assert!(secrets.sudo_password("a@b").is_none());
         assert!(secrets.login_password("a@b").is_none());
+        assert!(secrets.code("Code:").is_none());
     }
 }

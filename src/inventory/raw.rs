@@ -251,8 +251,8 @@ pub struct RawPki {
     /// brings new ones, without a restart.
     #[schemars(extend("default" = []))]
     pub sans: Option<OneOrMany<Address>>,
-    /// Who can open the CA key: age or SSH public keys, or files of them (relative to the inventory). Empty: the SSH
-    /// identities.
+    /// Who can open the CA key: age or SSH public keys, or files of them (relative to the inventory). Empty: the keys
+    /// that log in, and `~/.config/quorate/identity`.
     #[schemars(extend("default" = []))]
     pub recipients: Option<OneOrMany<Recipient>>,
 }
@@ -323,7 +323,7 @@ pub struct RawSsh {
     /// TCP port.
     #[schemars(extend("default" = 22))]
     pub port: Option<Field<Port>>,
-    /// Private key files. Not set: the agent, then `~/.ssh/id_ed25519`, `id_ecdsa`, `id_rsa`.
+    /// Private key files. Not set: those of `~/.ssh/config`, the agent, then `~/.ssh/id_ed25519`, `id_ecdsa`, `id_rsa`.
     pub identity: Option<OneOrMany<LocalPath>>,
     /// The file of pinned host keys, relative to the inventory. `quorate trust` fills it. Default: `known_hosts` in
     /// `pki.dir`.
@@ -335,7 +335,7 @@ pub struct RawSsh {
     /// When commands use sudo; `auto`: if the login is not root.
     #[schemars(extend("default" = "auto"))]
     pub sudo: Option<Field<Sudo>>,
-    /// Whether `~/.ssh/config` is read.
+    /// Whether `~/.ssh/config` and `/etc/ssh/ssh_config` are read, as OpenSSH reads them.
     #[schemars(extend("default" = true))]
     pub config: Option<Field<bool>>,
 }

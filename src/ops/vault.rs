@@ -3,8 +3,9 @@
 mod viewing;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use age::secrecy::SecretString;
 use jiff::Timestamp;
@@ -26,13 +27,34 @@ use crate::pki::{
 /// Asks for the passphrase of a key file; `None` when nobody can answer.
 pub type AskPassphrase = Arc<dyn Fn(&Path) -> Option<SecretString> + Send + Sync>;
 
+/// The operator's key files, looked for when the first of them is needed.
+#[derive(Clone)]
+pub struct KeyFiles(Arc<LazyLock<Vec<PathBuf>, LookFor>>);
+
+type LookFor = Box<dyn FnOnce() -> Vec<PathBuf> + Send>;
+
+impl KeyFiles {
+    /// Those that `look_for` finds; it may ask OpenSSH, and is asked once.
+    pub fn later(look_for: impl FnOnce() -> Vec<PathBuf> + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(look_for))))
+    }
+}
+
+impl Deref for KeyFiles {
+    type Target = [PathBuf];
+
+    fn deref(&self) -> &[PathBuf] {
+        &self.0
+    }
+}
+
 /// The operator's way to the CA.
 pub struct Vault {
     dir: PkiDir,
     policy: PkiPolicy,
     /// Paths in `recipients` are relative to the inventory.
     base: PathBuf,
-    identities: Vec<PathBuf>,
+    identities: KeyFiles,
     ask: AskPassphrase,
     /// Opened at most once, and again when another CA signs.
     authority: Mutex<Option<Arc<Authority>>>,
@@ -43,7 +65,7 @@ pub struct Vault {
 
 impl Vault {
     /// A vault that has not been opened. `identities` are the key files that may open it.
-    pub fn new(desired: &Desired, base: &Path, identities: Vec<PathBuf>, ask: AskPassphrase) -> Arc<Self> {
+    pub fn new(desired: &Desired, base: &Path, identities: KeyFiles, ask: AskPassphrase) -> Arc<Self> {
         Arc::new(Self {
             dir: PkiDir::at(&desired.pki.dir, &desired.cluster),
             policy: desired.pki.clone(),
@@ -158,13 +180,18 @@ impl Vault {
             false => Recipient::parse_all(&listed, &self.base),
         };
         parsed.map_err(|errors| {
-            if errors.is_empty() {
-                return StepError::new("you have no key to seal the CA key to").hint(
-                    "create an SSH key with `ssh-keygen -t ed25519`, set one in `ssh.identity`, or list age or SSH public keys in `pki.recipients`",
-                );
-            }
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            StepError::new(lines.join("; ")).hint("correct `pki.recipients` in the inventory")
+            if !listed.is_empty() {
+                return StepError::new(lines.join("; ")).hint("correct `pki.recipients` in the inventory");
+            }
+            let why = match lines.is_empty() {
+                true => "you have no key to seal the CA key to".to_owned(),
+                false => format!("none of your keys can open what is sealed to it: {}", lines.join("; ")),
+            };
+            StepError::new(why).hint(
+                "create a key for this alone, with a passphrase: `mkdir -p ~/.config/quorate && ssh-keygen -t ed25519 -f \
+                 ~/.config/quorate/identity`; logins go on with the agent or the security token, which can only sign",
+            )
         })
     }
 

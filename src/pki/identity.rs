@@ -150,6 +150,9 @@ fn load(path: &Path, tags: &[String], ask: &mut AskPassphrase<'_>) -> Result<Key
         })?;
     if !ssh_key::is_private_key(&text) {
         let keys = age_keys(&text);
+        if let (true, Some(why)) = (keys.is_empty(), ssh_key::holds_no_secret(&text)) {
+            return Err(why.to_owned());
+        }
         if keys.is_empty() {
             return Err("it contains neither an SSH private key nor an age secret key".to_owned());
         }

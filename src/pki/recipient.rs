@@ -151,6 +151,9 @@ impl Recipient {
     }
 
     fn of_identity(path: &Path, text: &str) -> Result<Recipient, Refusal> {
+        if let Some(why) = ssh_key::holds_no_secret(text) {
+            return Err(Refusal::new(why, USABLE));
+        }
         if let Some(key) = super::identity::age_keys(text).first() {
             return Recipient::from_age(&key.to_public().to_string());
         }

@@ -13,6 +13,15 @@ pub(super) fn is_private_key(text: &str) -> bool {
     text.contains("PRIVATE KEY-----") || text.starts_with("PuTTY-User-Key-File-")
 }
 
+/// Why the text of a key file opens nothing, whoever its owner is.
+pub(super) fn holds_no_secret(text: &str) -> Option<&'static str> {
+    if PublicKey::from_openssh(text.trim()).is_ok() {
+        return Some("it is a public key; its private half, in an agent, can only sign");
+    }
+    text.contains("AGE-PLUGIN-")
+        .then_some("it belongs to an age plugin, and quorate runs none")
+}
+
 /// `FILE.pub`.
 pub(super) fn public_file(private: &Path) -> PathBuf {
     let mut name = private.as_os_str().to_owned();

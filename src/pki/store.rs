@@ -180,7 +180,8 @@ impl StoreError {
                     false => sealed_to.join("; "),
                 };
                 return format!(
-                    "it is sealed to: {who}. If one of these keys is yours, set it as `ssh.identity`; otherwise ask its owner \
+                    "it is sealed to: {who}. If one of these keys is yours, set it as `ssh.identity`, or copy its file to \
+                     ~/.config/quorate/identity (an agent or a security token cannot open it); otherwise ask its owner \
                      to run `quorate pki seal --recipient KEY` with your public key, and to commit the pki directory"
                 );
             }

@@ -6,5 +6,6 @@ mod completions;
 mod help;
 mod imports;
 mod inventories;
+mod keys;
 mod program;
 mod usage;

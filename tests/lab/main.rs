@@ -42,6 +42,7 @@ mod pki_clients;
 mod pki_company;
 mod pki_mistakes;
 mod places;
+mod questions;
 mod recover;
 mod refusals_access;
 mod refusals_ca;

@@ -119,3 +119,23 @@ fn a_host_that_cannot_be_reached_blocks_a_bootstrap() {
     ]);
     assert!(!lab.dir().join("pki/ca.crt").exists(), "not even the CA was made");
 }
+
+#[test]
+fn a_full_run_directory_is_said_and_nothing_else_is_blamed() {
+    let lab = Lab::start(1);
+    lab.plain_inventory(&current());
+    lab.quorate(&["up", "--yes"]).ok();
+    let host = lab.host("n1");
+    // The lock has its place in /run; systemd's own files there stay.
+    host.sh(
+        "mkdir -p /run/quorate && mount -t tmpfs -o size=4k,nr_inodes=2 tmpfs /run/quorate; echo x >/run/quorate/x; :",
+    );
+    let refused = lab.quorate(&["restart", "--yes", "--accept-outage"]);
+    assert_ne!(refused.status, Some(0), "{refused}");
+    let refused = refused.says(&["n1", "No space left on device"]);
+    for wrong in ["gone for good", "is it up", "--steal", "replace-node", "recover"] {
+        assert!(!refused.stderr.contains(wrong), "{wrong} in {refused}");
+    }
+    host.sh("umount /run/quorate");
+    lab.quorate(&["restart", "--yes", "--accept-outage"]).ok();
+}

@@ -68,15 +68,3 @@ fn a_host_that_stops_answering_during_the_push_is_given_up_on_and_named() {
     lab.quorate(&["up", "--yes"]).ok();
     lab.quorate(&["status"]).ok();
 }
-
-#[test]
-fn a_directory_that_forbids_programs_is_seen_before_etcd_is_started() {
-    let lab = Lab::start(1);
-    lab.plain_inventory(&current());
-    let host = lab.host("n1");
-    host.sh("mkdir -p /opt/quorate && mount -t tmpfs -o noexec tmpfs /opt/quorate");
-    lab.quorate(&["up", "--yes"])
-        .code(6)
-        .says(&["n1", "cannot run here", "noexec"]);
-    nothing_begun(lab.hosts());
-}

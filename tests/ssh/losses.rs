@@ -309,3 +309,43 @@ async fn what_is_sent_slowly_is_waited_for_as_long_as_it_comes_on() {
     let (output, ()) = within(30, async { tokio::join!(host.run(&count, Box::pin(from)), slowly) }).await;
     assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap().trim(), "8");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_a_connection_names_its_own_cause() {
+    let server = Server::start();
+    std::fs::create_dir_all(server.path("home/.ssh")).unwrap();
+    std::fs::write(
+        server.path("home/.ssh/config"),
+        "Host proxied\n  ProxyCommand sh -c \"echo no way to %h >&2; exit 1\"\n",
+    )
+    .unwrap();
+    // A port of which nobody else can take hold.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = nobody.local_addr().unwrap().port();
+    drop(nobody);
+    let target = |host: &str, port| SshTarget {
+        host: host.into(),
+        port: Some(port),
+        use_config: true,
+        ..server.target()
+    };
+    let env = server.operator_with(|env| env.system = server.path("etc"));
+    for (target, says, helps) in [
+        (target("127.0.0.1", closed), "refused", "no sshd listens on port"),
+        (target("etcd-1.invalid", 22), "lookup", "name resolution"),
+        (
+            target("proxied", 22),
+            "ProxyCommand says: no way to proxied",
+            "check `ProxyCommand",
+        ),
+    ] {
+        let error = server.connect_as(&target, &env).await.err().unwrap();
+        let HostError::Connect { why, hint, .. } = &error else {
+            panic!("{error}");
+        };
+        assert!(
+            why.contains(says) && hint.contains(helps) && !hint.contains("is it up"),
+            "{why}: {hint}"
+        );
+    }
+}

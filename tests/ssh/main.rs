@@ -1,5 +1,6 @@
 //! The SSH transport against real OpenSSH servers on loopback. Needs `openssh-server` and `openssh-client`.
 
+mod as_openssh;
 mod bastions;
 mod few_sessions;
 mod host_keys;
@@ -10,3 +11,4 @@ mod odd_logins;
 mod scripts;
 mod server;
 mod sudo;
+mod token;

@@ -278,4 +278,8 @@ impl SecretSource for Given {
     fn login_password(&self, _who: &str) -> Option<SecretString> {
         self.login.and_then(|secret| self.answer("login".into(), Some(secret)))
     }
+
+    fn code(&self, question: &str) -> Option<SecretString> {
+        self.answer(question.into(), None)
+    }
 }

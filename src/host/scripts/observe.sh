@@ -232,6 +232,19 @@ nearest() {
     nearest=${nearest:-/}
 }
 
+# where_programs_run: says which mount keeps the programs from running, where one does. (Of several at one place the last holds.)
+where_programs_run() {
+    nearest "$bin"
+    place=$(cd -P "$nearest" 2>/dev/null && pwd -P) || return 0
+    mount= rules=
+    while read -r _ at _ options _; do
+        case $place/ in
+        "${at%/}"/*) if [ "${#at}" -ge "${#mount}" ]; then mount=$at rules=$options; fi ;;
+        esac
+    done </proc/self/mounts
+    case ,$rules, in *,noexec,*) echo "noexec $mount" ;; esac
+}
+
 disk_space() {
     [ -n "$disks" ] || return 0
     existing=
@@ -360,6 +373,7 @@ find_account
 loose
 closed
 release_hashes
+where_programs_run
 disk_space
 listeners
 other_etcd

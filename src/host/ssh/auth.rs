@@ -1,28 +1,38 @@
-//! Logging in: offering keys one by one, then a password where the operator gave one.
+//! Logging in: offering keys one by one, then what the operator types where the host asks for it.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse as Answer};
+use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg};
 use russh::{MethodKind, MethodSet};
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::UnixStream;
 
 use super::environment::SshEnvironment;
 use super::handler::Watch;
 use super::keys::{self, KeyFile, Secret};
 use super::offers::{self, Offer, Shown, Signer};
+use super::questions::{Answered, Asking};
 use super::route::Hop;
 use super::signer::{LoginSigner, SignError};
 use super::trouble::Trouble;
 use crate::host::SecretSource;
 
-/// Longest exchange of questions and answers with a server that asks again and again.
-const MOST_QUESTIONS: usize = 10;
+/// How many methods a host may ask for, one after the other.
+const MOST_METHODS: usize = 4;
+
+/// Stands behind what a host accepted that asks for something else besides.
+const MORE: &str = " (accepted, but more is asked for)";
+
+/// How a round of questions to the operator ended.
+enum Went {
+    In,
+    Further,
+    Nowhere,
+}
 
 /// Logs in on `session`, which has finished its key exchange.
 ///
@@ -70,23 +80,35 @@ impl Login<'_> {
         };
         let files = self.look_at_files(&held);
         let offers = offers::offers(&held, &files, rules);
-        if offers.len() > offers::MOST {
-            let left_out = offers.len() - offers::MOST;
-            self.tried
-                .push(format!("{left_out} more keys skipped: servers give up after six"));
-        }
-        for offer in offers.into_iter().take(offers::MOST) {
-            if !self.goes_on_with(MethodKind::PublicKey) {
-                break;
-            }
-            if self.offer(offer, agent.as_mut()).await? {
+        // A host may want a key and a code (`AuthenticationMethods`), in any order.
+        for _ in 0..MOST_METHODS {
+            if self.keys(&offers, agent.as_mut()).await? {
                 return Ok(true);
             }
-            if self.session.is_closed() {
-                return Ok(false);
+            match self.ask_the_operator().await? {
+                Went::In => return Ok(true),
+                Went::Further => {}
+                Went::Nowhere => return Ok(false),
             }
         }
-        self.password().await
+        Ok(false)
+    }
+
+    /// Offers one key after the other; the server ends the connection after too many (`MaxAuthTries`).
+    async fn keys(
+        &mut self,
+        offers: &[Offer],
+        mut agent: Option<&mut AgentClient<UnixStream>>,
+    ) -> Result<bool, Trouble> {
+        for offer in offers {
+            if !self.goes_on_with(MethodKind::PublicKey) || self.session.is_closed() {
+                break;
+            }
+            if self.offer(offer.clone(), agent.as_deref_mut()).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn goes_on_with(&self, method: MethodKind) -> bool {
@@ -117,9 +139,14 @@ impl Login<'_> {
                 Ok(file) => {
                     let in_agent = |key| held.iter().any(|identity| identity.public_key().key_data() == key);
                     let elsewhere = matches!(file.secret, Secret::Elsewhere);
-                    if elsewhere && !file.public.as_ref().is_some_and(|key| in_agent(key.key_data())) {
-                        self.tried
-                            .push(format!("{}: a public key that the agent does not hold", path.display()));
+                    let held = file.public.as_ref().is_some_and(|key| in_agent(key.key_data()));
+                    if elsewhere && !held {
+                        let on_token = file.public.as_ref().is_some_and(keys::on_token);
+                        let why = match on_token {
+                            true => "a key on a security token, which the agent uses: load it with `ssh-add`",
+                            false => "a public key that the agent does not hold",
+                        };
+                        self.tried.push(format!("{}: {why}", path.display()));
                     }
                     files.push(file);
                 }
@@ -215,11 +242,7 @@ impl Login<'_> {
                 remaining_methods,
                 partial_success,
             }) => {
-                let how = if partial_success {
-                    " (accepted, but more is asked for)"
-                } else {
-                    ""
-                };
+                let how = if partial_success { MORE } else { "" };
                 self.tried.push(format!("{name}{how}"));
                 self.methods = Some(remaining_methods);
             }
@@ -228,44 +251,43 @@ impl Login<'_> {
         false
     }
 
-    /// The last resort, only with a password that the operator wanted to be used.
-    async fn password(&mut self) -> Result<bool, Trouble> {
-        if self.session.is_closed() {
-            return Ok(false);
+    /// What the host asks a person for: a password, a code, or both.
+    async fn ask_the_operator(&mut self) -> Result<Went, Trouble> {
+        if self.session.is_closed() || !self.hop.asks {
+            return Ok(Went::Nowhere);
         }
-        let (secrets, who) = (Arc::clone(self.secrets), self.hop.label());
-        let asked = tokio::task::spawn_blocking(move || secrets.login_password(&who)).await;
-        let Some(password) = asked.ok().flatten() else {
-            return Ok(false);
-        };
         let limit = self.env.connect_timeout;
         if self.methods.is_none() {
             // Nothing was offered yet: "none" is how a client asks what a server would take.
             let asked = tokio::time::timeout(limit, self.session.authenticate_none(&self.hop.user)).await;
             match asked.map_err(|_| mute(self.hop, limit))? {
-                Ok(AuthResult::Success) => return Ok(true),
+                Ok(AuthResult::Success) => return Ok(Went::In),
                 Ok(AuthResult::Failure { remaining_methods, .. }) => self.methods = Some(remaining_methods),
-                Err(_) => return Ok(false),
+                Err(_) => return Ok(Went::Nowhere),
             }
         }
-        let by_question =
-            !self.goes_on_with(MethodKind::Password) && self.goes_on_with(MethodKind::KeyboardInteractive);
-        let sent = async {
-            if by_question {
-                answer_questions(self.session, &self.hop.user, &password).await
-            } else {
-                let secret = password.expose_secret().to_owned();
-                self.session
-                    .authenticate_password(&self.hop.user, secret)
-                    .await
-                    .map(|result| result.success())
+        // In OpenSSH's order.
+        for method in [MethodKind::KeyboardInteractive, MethodKind::Password] {
+            if !self.goes_on_with(method) || self.session.is_closed() {
+                continue;
             }
-        };
-        let result = tokio::time::timeout(limit, sent)
-            .await
-            .map_err(|_| mute(self.hop, limit))?;
-        self.tried.push("password".to_owned());
-        Ok(result.unwrap_or(false))
+            let by_questions = method == MethodKind::KeyboardInteractive;
+            let mut asking = Asking::new(self.session, self.hop, self.secrets, limit);
+            let answered = match by_questions {
+                true => asking.questions().await?,
+                false => asking.password().await?,
+            };
+            match answered {
+                Answered::Refused(why) => self.tried.push(why),
+                Answered::In => return Ok(Went::In),
+                Answered::Further(remaining) => {
+                    self.tried.push(format!("{}{MORE}", <&str>::from(&method)));
+                    self.methods = Some(remaining);
+                    return Ok(Went::Further);
+                }
+            }
+        }
+        Ok(Went::Nowhere)
     }
 
     fn refused(self) -> Trouble {
@@ -276,12 +298,25 @@ impl Login<'_> {
         let hop = self.hop;
         let methods: Vec<&str> = self.methods.iter().flat_map(|set| set.iter()).map(Into::into).collect();
         let mut hint = format!(
-            "try `ssh {} -p {}`; set a key that the host knows in `ssh.identity`, or load it into the agent",
-            format_args!("{}@{}", hop.user, hop.host),
-            hop.port
+            "try `ssh {}`; set a key that the host knows in `ssh.identity`, or load it into the agent",
+            hop.by_hand()
         );
-        if !methods.is_empty() {
+        if tried.contains(MORE) {
+            hint = format!(
+                "try `ssh {}`; the host wants {} besides: run quorate in a terminal, and type what it asks for",
+                hop.by_hand(),
+                methods.join(" or ")
+            );
+        } else if !methods.is_empty() {
             hint.push_str(&format!(" (the host accepts: {})", methods.join(", ")));
+        }
+        if methods.iter().all(|method| method.starts_with("gssapi")) && !methods.is_empty() {
+            hint = "quorate does not log in with Kerberos: let the host accept a key for this login".to_owned();
+        }
+        if let Some(provider) = &hop.identities.pkcs11 {
+            hint.push_str(&format!(
+                "; keys of `PKCS11Provider {provider}` are used through the agent: `ssh-add -s {provider}`"
+            ));
         }
         Trouble::Login {
             target: hop.place(),
@@ -292,34 +327,7 @@ impl Login<'_> {
     }
 }
 
-/// Keyboard-interactive: the password answers every question that is not echoed.
-async fn answer_questions(
-    session: &mut Handle<Watch>,
-    user: &str,
-    password: &SecretString,
-) -> Result<bool, russh::Error> {
-    let mut answer = session.authenticate_keyboard_interactive_start(user, None).await?;
-    for _ in 0..MOST_QUESTIONS {
-        let prompts = match answer {
-            Answer::Success => return Ok(true),
-            Answer::Failure { .. } => return Ok(false),
-            Answer::InfoRequest { prompts, .. } => prompts,
-        };
-        // An empty list of questions must be answered too.
-        let reply = |echo| {
-            if echo {
-                String::new()
-            } else {
-                password.expose_secret().to_owned()
-            }
-        };
-        let replies = prompts.iter().map(|prompt| reply(prompt.echo)).collect();
-        answer = session.authenticate_keyboard_interactive_respond(replies).await?;
-    }
-    Ok(false)
-}
-
-fn mute(hop: &Hop, limit: Duration) -> Trouble {
+pub(super) fn mute(hop: &Hop, limit: Duration) -> Trouble {
     Trouble::Connect {
         target: hop.place(),
         why: format!("no answer during the login within {} s", limit.as_secs_f32()),

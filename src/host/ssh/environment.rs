@@ -27,6 +27,8 @@ pub type Told = Arc<dyn Fn(&NodeName, &str) + Send + Sync>;
 pub struct SshEnvironment {
     /// The operator's home directory: `~/.ssh/config`, `~/.ssh/known_hosts` and the default keys are below it.
     pub home: PathBuf,
+    /// Where the machine's `ssh_config` and `ssh_known_hosts` are: `/etc/ssh`.
+    pub system: PathBuf,
     /// The SSH agent's socket (`SSH_AUTH_SOCK`).
     pub agent: Option<PathBuf>,
     /// Longest wait for a TCP connection with key exchange, and for each answer during the login.
@@ -53,6 +55,7 @@ impl SshEnvironment {
     pub fn new(home: impl Into<PathBuf>, agent: Option<PathBuf>) -> Self {
         Self {
             home: home.into(),
+            system: SYSTEM.into(),
             agent,
             connect_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(5),
@@ -76,23 +79,43 @@ impl SshEnvironment {
         self.keepalive * 4
     }
 
-    /// What `~/.ssh/config` says of `host`, asked once per run. OpenSSH's `ssh -G` answers where there is an `ssh`.
+    /// What the operator's configuration and the machine's say of `host`, asked once per run. OpenSSH's `ssh -G` answers
+    /// where there is an `ssh`.
     pub(super) async fn settings(&self, host: &str, user: Option<&str>, port: Option<u16>) -> Result<Settings, String> {
         let question = (host.to_owned(), user.map(str::to_owned), port);
         let cell = Arc::clone(self.answers.lock().await.entry(question).or_default());
-        let asked = cell.get_or_try_init(|| look_up(&self.home, host, user, port));
+        let asked = cell.get_or_try_init(|| async {
+            let (home, system) = (self.home.clone(), self.system.clone());
+            let (host, user) = (host.to_owned(), user.map(str::to_owned));
+            tokio::task::spawn_blocking(move || look_up(&home, &system, &host, user.as_deref(), port))
+                .await
+                .map_err(|error| error.to_string())?
+        });
         asked.await.cloned()
     }
 }
 
-async fn look_up(home: &Path, host: &str, user: Option<&str>, port: Option<u16>) -> Result<Settings, String> {
-    let file = home.join(".ssh/config");
-    if !config_file::says_something(&file) {
+/// Where OpenSSH keeps what is for all users of a machine.
+pub(super) const SYSTEM: &str = "/etc/ssh";
+
+/// What the configurations say of `host`. Blocks for as long as `ssh` takes.
+///
+/// # Errors
+/// What cannot be read in them, as a sentence.
+pub(super) fn look_up(
+    home: &Path,
+    system: &Path,
+    host: &str,
+    user: Option<&str>,
+    port: Option<u16>,
+) -> Result<Settings, String> {
+    let files = [home.join(".ssh/config"), system.join("ssh_config")];
+    if !files.iter().any(|file| config_file::says_something(file)) {
         return Ok(Settings::default());
     }
     let subject = Subject { host, home };
-    match ssh_g::ask(subject, user, port).await? {
+    match ssh_g::ask(subject, system, user, port)? {
         Some(settings) => Ok(settings),
-        None => config_file::read(&file, subject),
+        None => config_file::read(&files, subject),
     }
 }

@@ -1,14 +1,14 @@
 //! What russh asks of a client: is this the right server, and what became of the connection.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use russh::Preferred;
 use russh::client::{Config, DisconnectReason, Handler};
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{Preferred, cipher};
+use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
 
+use super::algorithms;
 use super::environment::SshEnvironment;
 use super::known_hosts::{KnownHosts, Verdict};
 use super::route::Hop;
@@ -48,10 +48,17 @@ impl Watch {
     /// # Errors
     /// A `known_hosts` file cannot be read.
     pub(super) fn new(hop: &Hop, scan: bool) -> Result<(Self, Ending), Trouble> {
-        let known = KnownHosts::read(&hop.known_hosts).map_err(|why| Trouble::HostKey {
+        let unchecked = |why| Trouble::HostKey {
             why: format!("the key of {} cannot be checked: {why}", hop.place()),
             hint: "make the file readable".to_owned(),
-        })?;
+        };
+        let mut known = KnownHosts::read(&hop.known_hosts).map_err(unchecked)?;
+        if let Some(file) = &hop.revoked {
+            known.revoke(file).map_err(|why| Trouble::HostKey {
+                why: format!("the key of {} cannot be checked: {why}", hop.place()),
+                hint: "correct `RevokedHostKeys` in ~/.ssh/config".to_owned(),
+            })?;
+        }
         let ending = Ending::default();
         Ok((
             Self {
@@ -79,28 +86,11 @@ impl Watch {
     }
 
     fn preferred(&self) -> Preferred {
-        let known = self.known.types(&self.hop.id);
-        let all = host_key_types();
-        let same = |a: &Algorithm, b: &Algorithm| match (a, b) {
-            (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
-            _ => a == b,
-        };
-        // A host that is known by its RSA key would show its Ed25519 key otherwise, and look unknown.
-        let (first, rest): (Vec<_>, Vec<_>) = all
-            .iter()
-            .cloned()
-            .partition(|kind| known.iter().any(|known| same(kind, known)));
-        let certificates = match self.known.has_authority(&self.hop.id) {
-            true => all,
-            false => Vec::new(),
-        };
-        Preferred {
-            key: Cow::Owned([first, rest].concat()),
-            host_key_certificates: Cow::Owned(certificates),
-            cipher: Cow::Borrowed(&[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR]),
-            compression: Cow::Borrowed(&[russh::compression::NONE]),
-            ..Preferred::DEFAULT
-        }
+        algorithms::preferred(
+            &self.known.types(&self.hop.id),
+            self.known.has_authority(&self.hop.id),
+            &self.hop.algorithms,
+        )
     }
 
     fn judge(&self, shown: &PublicKeyOrCertificate) -> Shown {
@@ -120,20 +110,6 @@ impl Watch {
             }
         }
     }
-}
-
-/// Ed25519 first; no SHA-1.
-fn host_key_types() -> Vec<Algorithm> {
-    let ecdsa = |curve| Algorithm::Ecdsa { curve };
-    let rsa = |hash| Algorithm::Rsa { hash: Some(hash) };
-    vec![
-        Algorithm::Ed25519,
-        ecdsa(EcdsaCurve::NistP256),
-        ecdsa(EcdsaCurve::NistP384),
-        ecdsa(EcdsaCurve::NistP521),
-        rsa(HashAlg::Sha512),
-        rsa(HashAlg::Sha256),
-    ]
 }
 
 impl Handler for Watch {

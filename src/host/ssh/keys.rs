@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use russh::keys::{self, Certificate, PrivateKey, PublicKey};
+use russh::keys::{self, Algorithm, Certificate, PrivateKey, PublicKey};
 use secrecy::ExposeSecret as _;
 use tokio::sync::Mutex;
 
@@ -30,7 +30,7 @@ pub(super) enum Secret {
     Open(Arc<PrivateKey>),
     /// Needs a passphrase.
     Locked,
-    /// The file is a public key: an agent must hold the private one.
+    /// The file is a public key, or the handle of one on a token: an agent must hold the private one.
     Elsewhere,
 }
 
@@ -48,6 +48,8 @@ pub(super) fn look(path: &Path, extra: &[PathBuf]) -> Result<KeyFile, String> {
     } else if let Ok(key) = PrivateKey::from_openssh(&text) {
         let public = key.public_key().clone();
         match key.is_encrypted() {
+            // Its file is a handle: only who talks to the token can sign.
+            _ if on_token(&public) => (Some(public), Secret::Elsewhere),
             true => (Some(public), Secret::Locked),
             false => (Some(public), Secret::Open(Arc::new(key))),
         }
@@ -75,6 +77,11 @@ pub(super) fn look(path: &Path, extra: &[PathBuf]) -> Result<KeyFile, String> {
         secret,
         certificates,
     })
+}
+
+/// Whether the private half is on a FIDO token.
+pub(super) fn on_token(key: &PublicKey) -> bool {
+    matches!(key.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

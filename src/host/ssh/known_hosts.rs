@@ -23,6 +23,14 @@ pub(super) struct HostId {
 }
 
 impl HostId {
+    /// The host at the usual port.
+    fn without_port(&self) -> Self {
+        Self {
+            port: 22,
+            ..self.clone()
+        }
+    }
+
     /// The texts that entries are compared with.
     fn spelled(&self) -> Vec<String> {
         self.names.iter().map(|name| spelled(name, self.port)).collect()
@@ -68,6 +76,9 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// What a key revocation list of `ssh-keygen -k` begins with.
+const KRL: &[u8] = b"SSHKRL\n";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Marker {
     Pinned,
@@ -112,6 +123,31 @@ impl KnownHosts {
         Ok(known)
     }
 
+    /// Adds `RevokedHostKeys`: public keys, one a line, that no host may show.
+    ///
+    /// # Errors
+    /// When it cannot be read, which is to say that any key might be revoked.
+    pub(super) fn revoke(&mut self, file: &Path) -> Result<(), String> {
+        let bytes = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        if bytes.starts_with(KRL) {
+            return Err(format!(
+                "{} (RevokedHostKeys) is a binary list, and quorate reads public keys, one a line",
+                file.display()
+            ));
+        }
+        let revoked: String = String::from_utf8_lossy(&bytes)
+            .lines()
+            .map(
+                |line| match line.trim().is_empty() || line.trim_start().starts_with('#') {
+                    true => "\n".to_owned(),
+                    false => format!("@revoked * {line}\n"),
+                },
+            )
+            .collect();
+        self.add(file, &revoked);
+        Ok(())
+    }
+
     /// Adds the lines of one file.
     pub(super) fn add(&mut self, file: &Path, text: &str) {
         let numbered = text.lines().enumerate();
@@ -130,7 +166,7 @@ impl KnownHosts {
             // As OpenSSH does: an authority for (or a revocation on) `*.example.com` holds for every port.
             spelled.extend(host.names.iter().map(|name| name.to_ascii_lowercase()));
         }
-        let mine = move |entry: &&Entry| entry.marker == marker && spelled.iter().any(|name| entry.hosts.include(name));
+        let mine = move |entry: &&Entry| entry.marker == marker && entry.hosts.include(&spelled);
         self.entries.iter().filter(mine)
     }
 
@@ -139,8 +175,16 @@ impl KnownHosts {
         self.matching(Marker::Pinned, host).map(|entry| &entry.key)
     }
 
-    /// Judges a bare host key.
+    /// Judges a bare host key. As with OpenSSH, a key that is pinned for the host without a port is good for every port
+    /// of which nothing is known.
     pub(super) fn judge(&self, host: &HostId, key: &PublicKey) -> Verdict {
+        match (self.judge_at(host, key), self.judge_at(&host.without_port(), key)) {
+            (Verdict::Unknown, Verdict::Trusted) => Verdict::Trusted,
+            (verdict, _) => verdict,
+        }
+    }
+
+    fn judge_at(&self, host: &HostId, key: &PublicKey) -> Verdict {
         let shown = |entry: &&Entry| entry.key.key_data() == key.key_data();
         if let Some(entry) = self.matching(Marker::Revoked, host).find(shown) {
             return Verdict::Revoked(entry.place.clone());
@@ -182,6 +226,8 @@ impl KnownHosts {
             bad(
                 "its signature is wrong, or it is not valid now (expired, not yet valid, or this machine's clock is off)",
             )
+        } else if principals.is_empty() {
+            bad("it names no host (issue it with `ssh-keygen -h -n NAME`)")
         } else if !host.names.iter().any(named) {
             let shown = principals.join(", ");
             Verdict::BadCertificate(format!("it is for `{shown}`, not for `{}`", host.names.join("`, `")))
@@ -194,9 +240,14 @@ impl KnownHosts {
 
     /// The key types that are pinned for `host`, in the order of the files.
     pub(super) fn types(&self, host: &HostId) -> Vec<Algorithm> {
-        self.matching(Marker::Pinned, host)
-            .map(|entry| entry.key.algorithm())
-            .collect()
+        let types = |host: &HostId| -> Vec<Algorithm> {
+            let pinned = self.matching(Marker::Pinned, host);
+            pinned.map(|entry| entry.key.algorithm()).collect()
+        };
+        match types(host) {
+            none if none.is_empty() => types(&host.without_port()),
+            types => types,
+        }
     }
 
     /// Whether a certificate could be judged.
@@ -206,17 +257,21 @@ impl KnownHosts {
 }
 
 impl Hosts {
-    /// Whether the entry is for the host spelled `name`.
-    fn include(&self, name: &str) -> bool {
+    /// Whether the entry is for a host that is spelled like one of `names`, and excludes none of them.
+    fn include(&self, names: &[String]) -> bool {
         match self {
-            Hosts::Patterns(patterns) => glob::list_matches(patterns.iter().map(String::as_str), name),
-            Hosts::Hashed { salt, hash } => {
+            Hosts::Patterns(patterns) => {
+                let matches = |pattern: &str| names.iter().any(|name| glob::matches(pattern, name));
+                let mut excluded = patterns.iter().filter_map(|pattern| pattern.strip_prefix('!'));
+                !excluded.any(matches) && patterns.iter().any(|pattern| matches(pattern))
+            }
+            Hosts::Hashed { salt, hash } => names.iter().any(|name| {
                 let Ok(mut mac) = hmac::Hmac::<sha1::Sha1>::new_from_slice(salt) else {
                     return false;
                 };
                 mac.update(name.as_bytes());
                 mac.verify_slice(hash).is_ok()
-            }
+            }),
         }
     }
 }

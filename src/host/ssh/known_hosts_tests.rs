@@ -63,13 +63,16 @@ fn another_key_names_the_line_of_the_pinned_one() {
 }
 
 #[test]
-fn a_port_belongs_to_the_name() {
+fn a_port_belongs_to_the_name_and_a_name_without_one_is_for_every_port() {
     let key = key();
     let known = known(&format!("[a]:2222 {0}\nb {0}\n[*.lab]:23 {0}\n", public(&key)));
     let judge = |name, port| known.judge(&host(name, port), key.public_key());
     assert_eq!(judge("a", 2222), Verdict::Trusted);
     assert_eq!(judge("a", 22), Verdict::Unknown);
-    assert_eq!(judge("b", 2222), Verdict::Unknown);
+    assert_eq!(judge("b", 2222), Verdict::Trusted);
+    assert_eq!(judge("c", 2222), Verdict::Unknown);
+    let other = self::key();
+    assert_eq!(known.judge(&host("b", 2222), other.public_key()), Verdict::Unknown);
     assert_eq!(judge("x.lab", 23), Verdict::Trusted);
     assert_eq!(judge("x.lab", 24), Verdict::Unknown);
 }
@@ -107,7 +110,7 @@ fn hashed_names_are_recognised() {
     let judge = |name, port| known.judge(&host(name, port), key.public_key());
     assert_eq!(judge("example.com", 22), Verdict::Trusted);
     assert_eq!(judge("example.com", 2222), Verdict::Trusted);
-    assert_eq!(judge("example.com", 2223), Verdict::Unknown);
+    assert_eq!(judge("example.org", 2222), Verdict::Unknown);
     assert_eq!(judge("example.org", 22), Verdict::Unknown);
 }
 

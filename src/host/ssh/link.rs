@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::auth;
 use super::environment::SshEnvironment;
 use super::handler::{self, Ending, HandshakeError, Shown, Watch};
+use super::proxy::{self, Said};
 use super::route::Hop;
 use super::stall::StallGuard;
 use super::trouble::Trouble;
@@ -76,12 +77,12 @@ pub(super) async fn look_at_key(hop: &Hop, via: Option<&Arc<Link>>, env: &SshEnv
         match try_once(hop, via, env, true).await? {
             Err(Failed::Key(shown)) => return Ok(*shown),
             Err(Failed::Cut(_)) if attempt < ATTEMPTS => pause(attempt).await,
-            Err(Failed::Cut(why)) => return Err(cannot_connect(hop, why)),
+            Err(Failed::Cut(why)) => return Err(cut_off(hop, why)),
             // The handler accepts nothing in a scan.
             Ok(_) => break,
         }
     }
-    Err(cannot_connect(hop, "it presented no host key".to_owned()))
+    Err(cut_off(hop, "it presented no host key".to_owned()))
 }
 
 async fn shake_hands(
@@ -95,7 +96,7 @@ async fn shake_hands(
             Ok(connected) => return Ok(connected),
             Err(Failed::Key(shown)) => return Err(handler::untrusted(hop, &shown)),
             Err(Failed::Cut(_)) if attempt < ATTEMPTS => pause(attempt).await,
-            Err(Failed::Cut(why)) => return Err(cannot_connect(hop, why)),
+            Err(Failed::Cut(why)) => return Err(cut_off(hop, why)),
         }
         attempt += 1;
     }
@@ -113,30 +114,65 @@ type Attempt = Result<(Handle<Watch>, Ending), Failed>;
 async fn try_once(hop: &Hop, via: Option<&Arc<Link>>, env: &SshEnvironment, scan: bool) -> Result<Attempt, Trouble> {
     let (watch, ending) = Watch::new(hop, scan)?;
     let config = Arc::new(watch.config(env));
+    let said = Said::default();
     let attempt = async {
-        let stream = dial(hop, via, env.connect_timeout).await?;
+        let stream = dial(hop, via, &said, env.connect_timeout).await?;
         let stream = StallGuard::new(stream, env.patience());
         match client::connect_stream(config, stream, watch).await {
             Ok(handle) => Ok(Ok((handle, ending))),
             Err(HandshakeError::Key(shown)) => Ok(Err(Failed::Key(shown))),
             Err(HandshakeError::Ssh(error)) if was_cut(&error) => {
-                Ok(Err(Failed::Cut("it closes the connection immediately".to_owned())))
+                let why = "it closes the connection immediately".to_owned();
+                Ok(Err(Failed::Cut(with_said(why, &said).await)))
             }
             Err(HandshakeError::Ssh(error)) => Err(no_handshake(hop, &error)),
         }
     };
     let limit = env.connect_timeout;
-    let silent = |_| cannot_connect(hop, format!("no answer within {} s", limit.as_secs_f32()));
-    tokio::time::timeout(limit, attempt).await.map_err(silent)?
+    match tokio::time::timeout(limit, attempt).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            let why = format!("no answer within {} s", limit.as_secs_f32());
+            Err(cannot_connect(hop, with_said(why, &said).await))
+        }
+    }
 }
 
-async fn dial(hop: &Hop, via: Option<&Arc<Link>>, limit: Duration) -> Result<Box<dyn Duplex>, Trouble> {
+/// What went wrong, with what a `ProxyCommand` says of it.
+async fn with_said(why: String, said: &Said) -> String {
+    match said.last().await {
+        Some(line) => format!("{why}; its ProxyCommand says: {line}"),
+        None => why,
+    }
+}
+
+async fn dial(hop: &Hop, via: Option<&Arc<Link>>, said: &Said, limit: Duration) -> Result<Box<dyn Duplex>, Trouble> {
+    if let Some(command) = &hop.proxy {
+        let proxy = proxy::start(command, said);
+        return match proxy {
+            Ok(proxy) => Ok(Box::new(proxy)),
+            Err(error) => {
+                let hint = "correct `ProxyCommand` in ~/.ssh/config".to_owned();
+                Err(refused(hop, format!("its ProxyCommand does not start: {error}"), hint))
+            }
+        };
+    }
     if let Some(link) = via {
         let opened = tunnel::open(link, &hop.host, hop.port, limit).await;
-        return opened.map_err(|why| cannot_connect(hop, format!("through the jump host: {why}")));
+        return opened.map_err(|why| {
+            let said = format!("through the jump host: {why}");
+            match why {
+                tunnel::Refused::Forbidden => {
+                    let hint = "the jump host has to allow it: `AllowTcpForwarding yes` in its sshd_config, and no `PermitOpen` \
+                                that leaves this host out";
+                    refused(hop, said, hint.to_owned())
+                }
+                tunnel::Refused::Otherwise(_) => cannot_connect(hop, said),
+            }
+        });
     }
     let stream = TcpStream::connect((hop.host.as_str(), hop.port)).await;
-    let stream = stream.map_err(|error| cannot_connect(hop, error.to_string()))?;
+    let stream = stream.map_err(|error| not_dialled(hop, &error))?;
     // Only a matter of speed: a system that refuses it still works.
     let _ = stream.set_nodelay(true);
     Ok(Box::new(stream))
@@ -185,10 +221,7 @@ fn no_handshake(hop: &Hop, error: &russh::Error) -> Trouble {
         }
         other => (
             format!("no SSH handshake: {other}"),
-            format!(
-                "check whether sshd listens on that port: `ssh -v {}@{} -p {}`",
-                hop.user, hop.host, hop.port
-            ),
+            format!("check whether sshd listens on that port: `ssh -v {}`", hop.by_hand()),
         ),
     };
     Trouble::Connect {
@@ -198,13 +231,54 @@ fn no_handshake(hop: &Hop, error: &russh::Error) -> Trouble {
     }
 }
 
+/// Nothing answers there.
 fn cannot_connect(hop: &Hop, why: String) -> Trouble {
+    let hint = format!("is it up, and does sshd listen there? Try `ssh {}`", hop.by_hand());
+    refused(hop, why, hint)
+}
+
+/// Something answers and hangs up before a login: whether the host is up is not the question.
+fn cut_off(hop: &Hop, why: String) -> Trouble {
+    if let Some(command) = &hop.proxy {
+        let hint = format!(
+            "check `ProxyCommand {command}` of ~/.ssh/config: `ssh {}`",
+            hop.by_hand()
+        );
+        return refused(hop, why, hint);
+    }
+    let hint = format!(
+        "its sshd log says why (`journalctl -u ssh`): too many logins at once (MaxStartups), or this address is refused; \
+         try `ssh {}`",
+        hop.by_hand()
+    );
+    refused(hop, why, hint)
+}
+
+/// What the system says when a connection does not come about, with what to do about that.
+fn not_dialled(hop: &Hop, error: &io::Error) -> Trouble {
+    // The standard library gives look-ups of names no kind of their own.
+    let text = error.to_string();
+    if text.contains("failed to lookup address") {
+        let hint = format!(
+            "correct the host's `address` or `ssh.host`, or this machine's name resolution: `getent hosts {}`",
+            hop.host
+        );
+        return refused(hop, text, hint);
+    }
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        let hint = format!(
+            "the host is up, and no sshd listens on port {}: start it, or correct `ssh.port`",
+            hop.port
+        );
+        return refused(hop, text, hint);
+    }
+    cannot_connect(hop, text)
+}
+
+fn refused(hop: &Hop, why: String, hint: String) -> Trouble {
     Trouble::Connect {
         target: hop.place(),
         why,
-        hint: format!(
-            "is it up, and does sshd listen there? Try `ssh {}@{} -p {}`",
-            hop.user, hop.host, hop.port
-        ),
+        hint,
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::config_file::split;
 use super::glob;
 use super::settings::{Settings, Subject};
+use super::tokens::Tokens;
 use crate::inventory::Jump;
 use crate::inventory::import::{Candidate, Gathered, Login, Typed};
 
@@ -103,21 +104,33 @@ fn candidate(name: &Typed, lines: &[Line], gathered: &mut Gathered) -> Option<Ca
             _ => {}
         }
     }
-    if settings.proxy_command.is_some() {
+    if settings.proxy().is_some() {
         gathered.note(format!(
             "`ProxyCommand` of `{}` was not taken over: quorate uses `ProxyJump`",
             name.text.escape_debug()
         ));
     }
     let typed = |text: String| Typed { text, at: name.at };
-    let identity = settings.identity.first();
+    let tokens = Tokens {
+        home: subject.home,
+        typed: &name.text,
+        host: settings.hostname.as_deref().unwrap_or(&name.text),
+        port: settings.port.unwrap_or(22),
+        user: settings.user.as_deref().unwrap_or("root"),
+        alias: settings.host_key_alias.as_deref(),
+    };
+    // What cannot be filled in here may mean something where the inventory is read.
+    let identity = settings.identity.first().map(|file| match tokens.path(file) {
+        Ok(path) => path.display().to_string(),
+        Err(_) => file.clone(),
+    });
     (!wrong).then(|| Candidate {
         name: Some(name.clone()),
         address: typed(settings.hostname.clone().unwrap_or_else(|| name.text.clone())),
         login: Login {
             user: settings.user.clone().map(typed),
             port: settings.port.map(|port| typed(port.to_string())),
-            identity: identity.map(|file| typed(file.display().to_string())),
+            identity: identity.map(typed),
             jump: settings
                 .jump
                 .iter()

@@ -4,17 +4,20 @@
 //! |---|---|
 //! | `route` | the hops to a target: inventory, then `~/.ssh/config`, then defaults |
 //! | `settings`, `ssh_g`, `config_file`, `glob` | what `~/.ssh/config` says, from OpenSSH or by an own small reader |
+//! | `tokens` | what `%h`, `${NAME}` and `~` stand for in it |
+//! | `identities` | the key files that it names, which also open what is sealed |
 //! | `listed` | the hosts that a `~/.ssh/config` names, for `init --from` |
 //! | `environment` | the operator's side, shared by all connections of a run |
 //! | `known_hosts`, `pin`, `scan` | which host keys are trusted; pinning them |
-//! | `handler`, `link`, `stall`, `jumps` | one connection; sharing bastions |
-//! | `keys`, `offers`, `signer`, `auth` | the login |
+//! | `handler`, `algorithms`, `link`, `proxy`, `stall`, `jumps` | one connection; sharing bastions |
+//! | `keys`, `offers`, `signer`, `questions`, `auth` | the login |
 //! | `command`, `frame` | a script as a line that any login shell can start; what of the output is the script's |
 //! | `sudo`, `password` | becoming root |
 //! | `session`, `exec`, `channel`, `tunnel`, `relay` | running scripts and opening streams |
 //! | `sessions` | as many connections as it takes where one has few sessions |
 //! | `judge` | what the end of a command means |
 
+mod algorithms;
 mod auth;
 mod channel;
 mod command;
@@ -25,6 +28,7 @@ mod exec;
 mod frame;
 mod glob;
 mod handler;
+mod identities;
 mod judge;
 mod jumps;
 mod keys;
@@ -34,6 +38,8 @@ mod listed;
 mod offers;
 mod password;
 mod pin;
+mod proxy;
+mod questions;
 mod relay;
 mod route;
 mod scan;
@@ -44,12 +50,14 @@ mod signer;
 mod ssh_g;
 mod stall;
 mod sudo;
+mod tokens;
 mod trouble;
 mod tunnel;
 
 pub use command::quote;
 pub use connect::connect;
 pub use environment::{SshEnvironment, Told};
+pub use identities::identity_files;
 pub use listed::listed;
 pub use pin::{HostKey, PinError, pin, pinned};
 pub use scan::{KeyState, ScannedKey, scan};
@@ -63,7 +71,7 @@ pub(crate) fn fuzz_config(path: &std::path::Path) {
         host: "etcd-1.example.com",
         home: std::path::Path::new("/home/operator"),
     };
-    std::hint::black_box(config_file::read(path, subject).is_ok());
+    std::hint::black_box(config_file::read(&[path.to_owned()], subject).is_ok());
 }
 
 /// A file like `~/.ssh/known_hosts`, for `crate::fuzz`.

@@ -6,9 +6,6 @@ use russh::keys::{Certificate, HashAlg, PublicKey};
 use super::keys::{KeyFile, Secret};
 use super::route::Identities;
 
-/// Servers end the connection after six failures (`MaxAuthTries`); one is left for a password.
-pub(super) const MOST: usize = 5;
-
 /// Something to offer.
 #[derive(Debug, Clone)]
 pub(super) struct Offer {

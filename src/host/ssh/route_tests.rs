@@ -19,7 +19,8 @@ fn operator(text: &str) -> (tempfile::TempDir, SshEnvironment) {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join(".ssh")).unwrap();
     std::fs::write(home.path().join(".ssh/config"), text).unwrap();
-    let env = SshEnvironment::new(home.path(), Some("/agent".into()));
+    let mut env = SshEnvironment::new(home.path(), Some("/agent".into()));
+    env.system = home.path().join("etc");
     (home, env)
 }
 
@@ -34,11 +35,14 @@ async fn without_a_configuration_the_defaults_hold() {
     assert_eq!(labels(&hops), ["root@[fd00::1]:22"]);
     let ssh = home.path().join(".ssh");
     let expected = Identities {
-        files: vec![ssh.join("id_ed25519"), ssh.join("id_ecdsa"), ssh.join("id_rsa")],
+        files: ["id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk"]
+            .map(|name| ssh.join(name))
+            .to_vec(),
         certificates: vec![],
         only: false,
         named: false,
         agent: Some("/agent".into()),
+        pkcs11: None,
     };
     assert_eq!(hops.target.identities, expected);
     assert_eq!(
@@ -46,7 +50,9 @@ async fn without_a_configuration_the_defaults_hold() {
         [
             "/pki/known_hosts".into(),
             ssh.join("known_hosts"),
-            ssh.join("known_hosts2")
+            ssh.join("known_hosts2"),
+            home.path().join("etc/ssh_known_hosts"),
+            home.path().join("etc/ssh_known_hosts2"),
         ]
     );
 }
@@ -115,40 +121,80 @@ async fn a_loop_of_bastions_ends_in_an_error() {
 }
 
 #[tokio::test]
-async fn what_quorate_cannot_do_is_said_before_anything_is_dialled() {
-    let (_home, env) = operator("Host a\n  ProxyCommand nc %h %p\n");
-    let trouble = route(&target("a"), &env).await.unwrap_err();
-    assert!(
-        matches!(&trouble, Trouble::Connect { why, .. } if why.contains("ProxyCommand")),
-        "{trouble:?}"
+async fn a_command_may_lead_to_the_outermost_hop() {
+    let (_home, env) = operator(
+        "Host a b\n  ProxyCommand nc -X %r %h %p %%\nHost c\n  ProxyJump b\nHost d\n  ProxyCommand none\n\
+         Host *\n  ProxyCommand never\n",
     );
-    let jump = Jump {
-        host: "j".into(),
-        port: None,
-        user: None,
+    let proxies = async |target: &SshTarget| {
+        let hops = route(target, &env).await.unwrap();
+        let all = hops.jumps.iter().chain([&hops.target]);
+        all.map(|hop| hop.proxy.clone()).collect::<Vec<_>>()
     };
+    let nc = |host: &str| Some(format!("nc -X root {host} 22 %"));
+    assert_eq!(proxies(&target("a")).await, [nc("a")]);
+    assert_eq!(proxies(&target("c")).await, [nc("b"), None]);
+    assert_eq!(proxies(&target("d")).await, [None]);
     let typed = SshTarget {
-        jump: vec![jump],
+        jump: vec![Jump {
+            host: "d".into(),
+            port: None,
+            user: None,
+        }],
         ..target("a")
     };
-    assert_eq!(
-        route(&typed, &env).await.unwrap().jumps.len(),
-        1,
-        "typed jumps replace it"
-    );
+    assert_eq!(proxies(&typed).await, [None, None], "typed jumps replace it");
+}
 
-    let (_home, env) = operator("Host a\n  Port nowhere\n");
-    let trouble = route(&target("a"), &env).await.unwrap_err();
-    assert!(
-        matches!(&trouble, Trouble::Connect { why, .. } if why.contains("line 2")),
-        "{trouble:?}"
-    );
+#[tokio::test]
+async fn what_cannot_be_understood_is_said_before_anything_is_dialled() {
+    for (text, said) in [
+        ("Host a\n  Port nowhere\n", "line 2"),
+        ("Host a\n  IdentityFile ~/%Z\n", "%Z"),
+        (
+            "Host a\n  CertificateFile ${QUORATE_NEVER_SET}/x\n",
+            "QUORATE_NEVER_SET",
+        ),
+    ] {
+        let (_home, env) = operator(text);
+        let trouble = route(&target("a"), &env).await.unwrap_err();
+        assert!(
+            matches!(&trouble, Trouble::Connect { why, .. } if why.contains(said)),
+            "{trouble:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_machines_configuration_follows_the_operators() {
+    let (home, env) = operator("Host web\n  Port 2201\n");
+    std::fs::create_dir(&env.system).unwrap();
+    std::fs::write(
+        env.system.join("ssh_config"),
+        "Host web\n  Port 22\n  User deploy\nMatch final user deploy\n  IdentityFile ~/.ssh/%r\n",
+    )
+    .unwrap();
+    let hop = route(&target("web"), &env).await.unwrap().target;
+    assert_eq!(hop.label(), "deploy@web:2201");
+    assert_eq!(hop.identities.files, [home.path().join(".ssh/deploy")]);
+    // Also where the operator has none.
+    let mut other = SshEnvironment::new("/nonexistent", None);
+    other.system = env.system.clone();
+    let hop = route(&target("web"), &other).await.unwrap().target;
+    assert_eq!(hop.label(), "deploy@web:22");
+}
+
+#[tokio::test]
+async fn match_user_sees_the_login_that_is_used() {
+    let (_home, env) = operator("Match user root\n  Port 2203\n");
+    let hop = route(&target("web"), &env).await.unwrap().target;
+    assert_eq!(hop.label(), "root@web:2203");
 }
 
 #[tokio::test]
 async fn an_alias_is_the_only_name_a_key_is_looked_up_by() {
     let (_home, env) = operator("Host web\n  HostKeyAlias fleet\n  HostName 10.0.0.9\n  IdentityAgent none\n");
     let hops = route(&target("web"), &env).await.unwrap();
-    assert_eq!(hops.target.id.names, ["fleet"]);
+    assert_eq!(hops.target.id.names[0], "fleet");
     assert_eq!(hops.target.identities.agent, None);
 }

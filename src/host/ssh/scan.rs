@@ -80,7 +80,7 @@ async fn look(
         keys.push(ScannedKey {
             key: HostKey {
                 host: hop.id.names[0].clone(),
-                port: hop.port,
+                port: hop.id.port,
                 key: words.join(" "),
             },
             fingerprint: shown.key.fingerprint(HashAlg::Sha256).to_string(),

@@ -1,10 +1,11 @@
 //! What `~/.ssh/config` says of one host: the keywords that quorate honours.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::inventory::Jump;
 
-/// The honoured keywords for one host; what the file does not mention is `None` or empty.
+/// The honoured keywords for one host; what the file does not mention is `None` or empty. Paths are as typed: what their
+/// tokens stand for is known once the whole file is read ([`super::tokens`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Settings {
     /// `HostName`, `%h` filled in.
@@ -14,22 +15,44 @@ pub(super) struct Settings {
     /// `Port`.
     pub(super) port: Option<u16>,
     /// `IdentityFile`, in order.
-    pub(super) identity: Vec<PathBuf>,
+    pub(super) identity: Vec<String>,
     /// `CertificateFile`, in order.
-    pub(super) certificates: Vec<PathBuf>,
+    pub(super) certificates: Vec<String>,
     /// `IdentitiesOnly yes`.
-    pub(super) identities_only: bool,
+    pub(super) identities_only: Option<bool>,
     /// `IdentityAgent`.
     pub(super) agent: Option<AgentChoice>,
+    /// `PKCS11Provider`, which quorate leaves to the agent.
+    pub(super) pkcs11: Option<String>,
     /// `ProxyJump`, outermost first; `Some` of an empty list for `none`.
     pub(super) jump: Option<Vec<Jump>>,
-    /// `ProxyCommand`, which quorate does not run.
+    /// `ProxyCommand`.
     pub(super) proxy_command: Option<String>,
     /// `UserKnownHostsFile`.
-    pub(super) known_hosts: Option<Vec<PathBuf>>,
+    pub(super) known_hosts: Option<Vec<String>>,
+    /// `GlobalKnownHostsFile`.
+    pub(super) global_known_hosts: Option<Vec<String>>,
+    /// `RevokedHostKeys`.
+    pub(super) revoked: Option<String>,
     /// `HostKeyAlias`.
     pub(super) host_key_alias: Option<String>,
-    identities_only_seen: bool,
+    /// `BatchMode yes`: nobody is asked for anything.
+    pub(super) batch: Option<bool>,
+    /// Algorithms that the operator's OpenSSH uses.
+    pub(super) algorithms: Algorithms,
+}
+
+/// Names of algorithms, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Algorithms {
+    /// `KexAlgorithms`.
+    pub(super) kex: Vec<String>,
+    /// `HostKeyAlgorithms`.
+    pub(super) host_keys: Vec<String>,
+    /// `Ciphers`.
+    pub(super) ciphers: Vec<String>,
+    /// `MACs`.
+    pub(super) macs: Vec<String>,
 }
 
 /// `IdentityAgent`.
@@ -39,8 +62,10 @@ pub(super) enum AgentChoice {
     Nobody,
     /// `SSH_AUTH_SOCK`: the usual one.
     Usual,
+    /// The socket that an environment variable names.
+    Variable(String),
     /// This socket.
-    Socket(PathBuf),
+    Socket(String),
 }
 
 /// The host that is asked about.
@@ -62,38 +87,42 @@ impl Settings {
         let Some(first) = values.first() else {
             return Ok(());
         };
-        let path = |text: &String| subject.path(text);
+        let text = || Ok(first.clone());
+        let yes = || Ok(matches!(first.as_str(), "yes" | "true"));
+        let files = || Ok(values.iter().filter(|file| *file != "none").cloned().collect());
         match keyword.to_ascii_lowercase().as_str() {
             "hostname" => keep(&mut self.hostname, || Ok(subject.fill(first)))?,
-            "user" => keep(&mut self.user, || Ok(first.clone()))?,
+            "user" => keep(&mut self.user, text)?,
             "port" => keep(&mut self.port, || {
                 first.parse().map_err(|_| format!("`Port {first}` is not a port"))
             })?,
-            "identityfile" if first != "none" => self.identity.push(path(first)),
-            "certificatefile" if first != "none" => self.certificates.push(path(first)),
-            "identitiesonly" if !self.identities_only_seen => {
-                self.identities_only_seen = true;
-                self.identities_only = matches!(first.as_str(), "yes" | "true");
-            }
-            "identityagent" => keep(&mut self.agent, || {
-                Ok(match first.as_str() {
-                    "none" => AgentChoice::Nobody,
-                    "SSH_AUTH_SOCK" => AgentChoice::Usual,
-                    _ => AgentChoice::Socket(path(first)),
-                })
-            })?,
+            "identityfile" if first != "none" => self.identity.push(first.clone()),
+            "certificatefile" if first != "none" => self.certificates.push(first.clone()),
+            "identitiesonly" => keep(&mut self.identities_only, yes)?,
+            "identityagent" => keep(&mut self.agent, || Ok(AgentChoice::of(first)))?,
+            "pkcs11provider" if first != "none" => keep(&mut self.pkcs11, text)?,
             // Whichever of the two stands first disables the other.
             "proxyjump" if self.proxy_command.is_none() => keep(&mut self.jump, || jumps(first))?,
-            "proxycommand" if self.jump.is_none() && first != "none" => {
+            "proxycommand" if self.jump.is_none() => {
                 keep(&mut self.proxy_command, || Ok(values.join(" ")))?;
             }
-            "userknownhostsfile" => keep(&mut self.known_hosts, || {
-                Ok(values.iter().filter(|file| *file != "none").map(path).collect())
-            })?,
-            "hostkeyalias" => keep(&mut self.host_key_alias, || Ok(first.clone()))?,
+            "userknownhostsfile" => keep(&mut self.known_hosts, files)?,
+            "globalknownhostsfile" => keep(&mut self.global_known_hosts, files)?,
+            "revokedhostkeys" if first != "none" => keep(&mut self.revoked, text)?,
+            "hostkeyalias" => keep(&mut self.host_key_alias, text)?,
+            "batchmode" => keep(&mut self.batch, yes)?,
+            "kexalgorithms" => names(&mut self.algorithms.kex, first),
+            "hostkeyalgorithms" => names(&mut self.algorithms.host_keys, first),
+            "ciphers" => names(&mut self.algorithms.ciphers, first),
+            "macs" => names(&mut self.algorithms.macs, first),
             _ => {}
         }
         Ok(())
+    }
+
+    /// The command that leads to the host, where one does.
+    pub(super) fn proxy(&self) -> Option<&str> {
+        self.proxy_command.as_deref().filter(|command| *command != "none")
     }
 }
 
@@ -104,24 +133,31 @@ fn keep<T>(slot: &mut Option<T>, value: impl FnOnce() -> Result<T, String>) -> R
     Ok(())
 }
 
+/// A list of algorithms. `+` and `^` add to OpenSSH's defaults, `-` takes away from them: only what may be used is of
+/// interest here.
+fn names(slot: &mut Vec<String>, list: &str) {
+    if slot.is_empty() && !list.starts_with('-') {
+        let list = list.trim_start_matches(['+', '^']);
+        slot.extend(list.split(',').map(str::to_owned));
+    }
+}
+
+impl AgentChoice {
+    fn of(text: &str) -> Self {
+        match (text, text.strip_prefix('$')) {
+            ("none", _) => AgentChoice::Nobody,
+            ("SSH_AUTH_SOCK", _) => AgentChoice::Usual,
+            (_, Some(name)) if !name.starts_with('{') => AgentChoice::Variable(name.to_owned()),
+            _ => AgentChoice::Socket(text.to_owned()),
+        }
+    }
+}
+
 impl Subject<'_> {
     fn fill(&self, text: &str) -> String {
         // `%%` first would turn `%%h` into the host's name.
         let parts: Vec<String> = text.split("%%").map(|part| part.replace("%h", self.host)).collect();
         parts.join("%")
-    }
-
-    fn path(&self, text: &str) -> PathBuf {
-        let home = self.home.to_string_lossy();
-        let parts: Vec<String> = text
-            .split("%%")
-            .map(|part| part.replace("%h", self.host).replace("%d", &home))
-            .collect();
-        let text = parts.join("%");
-        match text.strip_prefix("~/") {
-            Some(rest) => self.home.join(rest),
-            None => PathBuf::from(text),
-        }
     }
 }
 
@@ -203,11 +239,5 @@ mod tests {
             home: Path::new("/home/me"),
         };
         assert_eq!(subject.fill("x-%h-%%h"), "x-h%d-%h");
-        let subject = Subject {
-            host: "web",
-            home: Path::new("/home/me"),
-        };
-        assert_eq!(subject.path("~/.ssh/%h"), Path::new("/home/me/.ssh/web"));
-        assert_eq!(subject.path("%d/keys/a"), Path::new("/home/me/keys/a"));
     }
 }

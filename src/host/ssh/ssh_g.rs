@@ -1,57 +1,42 @@
 //! Asking OpenSSH itself what its configuration says of a host (`ssh -G`).
 
-use std::io::ErrorKind;
-use std::process::Stdio;
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tempfile::NamedTempFile;
 
 use super::settings::{Settings, Subject};
 
 /// Stands for "no `User` anywhere": `ssh -G` would name the operator's own account then. No account can be called so.
 const NO_USER: &str = "no:user";
 
-/// OpenSSH's answer; `None` when this machine has no `ssh`.
+/// OpenSSH's answer; `None` when this machine has no `ssh`. Blocks for as long as `ssh` takes.
 ///
 /// # Errors
 /// What `ssh` wrote when it could not read its configuration.
-pub(super) async fn ask(
+pub(super) fn ask(
     subject: Subject<'_>,
+    system: &Path,
     user: Option<&str>,
     port: Option<u16>,
 ) -> Result<Option<Settings>, String> {
+    // A file and not a pipe: for `Match final` and host names that are made canonical, `ssh` reads it a second time.
+    let file = wrapper(subject, system).map_err(|error| format!("cannot write a file for `ssh -G`: {error}"))?;
     let mut command = Command::new("ssh");
-    // The configuration comes on standard input, so that the last lines can tell "not mentioned" from a default.
-    command.args(["-G", "-F", "/dev/stdin"]);
+    command.arg("-G").arg("-F").arg(file.path());
     if let Some(user) = user {
         command.args(["-l", user]);
     }
     if let Some(port) = port {
         command.args(["-p", &port.to_string()]);
     }
-    command.args(["--", subject.host]);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.kill_on_drop(true);
-    let mut child = match command.spawn() {
-        Ok(child) => child,
+    command.args(["--", subject.host]).stdin(Stdio::null());
+    let output = match command.output() {
+        Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("cannot start ssh: {error}")),
     };
-    let wrapper = format!(
-        "Include \"{}\"\nInclude /etc/ssh/ssh_config\nHost *\n  User {NO_USER}\n  IdentityFile none\n",
-        subject.home.join(".ssh/config").display()
-    );
-    if let Some(mut stdin) = child.stdin.take() {
-        // A child that is gone already tells why on standard error.
-        let _ = stdin.write_all(wrapper.as_bytes()).await;
-    }
-    let output = child
-        .wait_with_output()
-        .await
-        .map_err(|error| format!("cannot run ssh: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(said.trim().lines().next().unwrap_or("`ssh -G` failed").to_owned());
@@ -61,9 +46,8 @@ pub(super) async fn ask(
         let Some((keyword, rest)) = line.split_once(' ') else {
             continue;
         };
-        // Only this keyword holds several values in one line; a path may hold spaces.
-        let values: Vec<String> = match keyword {
-            "userknownhostsfile" => rest.split_ascii_whitespace().map(str::to_owned).collect(),
+        let values = match keyword {
+            "userknownhostsfile" | "globalknownhostsfile" => paths(rest),
             _ => vec![rest.to_owned()],
         };
         if (keyword, rest) != ("user", NO_USER) {
@@ -71,4 +55,40 @@ pub(super) async fn ask(
         }
     }
     Ok(Some(settings))
+}
+
+/// The operator's configuration, then the machine's, then what tells "not mentioned" from a default.
+fn wrapper(subject: Subject<'_>, system: &Path) -> std::io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    let ssh = subject.home.join(".ssh");
+    writeln!(
+        file,
+        "Include \"{}\"\nInclude \"{}\"\nHost *\n  User {NO_USER}\n  IdentityFile none",
+        ssh.join("config").display(),
+        system.join("ssh_config").display()
+    )?;
+    for (keyword, place, name) in [
+        ("UserKnownHostsFile", ssh.as_path(), "known_hosts"),
+        ("GlobalKnownHostsFile", system, "ssh_known_hosts"),
+    ] {
+        let place = place.join(name);
+        writeln!(file, "  {keyword} \"{0}\" \"{0}2\"", place.display())?;
+    }
+    file.flush()?;
+    Ok(file)
+}
+
+/// Several paths of one line. Nothing marks where one ends, but each begins at a root, a home or a token.
+fn paths(line: &str) -> Vec<String> {
+    let mut paths: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        match paths.last_mut() {
+            Some(path) if !(word.starts_with(['/', '~', '%', '$']) || word == "none") => {
+                path.push(' ');
+                path.push_str(word);
+            }
+            _ => paths.push(word.to_owned()),
+        }
+    }
+    paths
 }

@@ -148,7 +148,7 @@ pub(super) fn refusal(node: &NodeName, who: &str, finding: &Finding) -> HostErro
             format!("{who} is not root, and the host has no sudo"),
             "install sudo there, or log in as root (ssh.user: root)".to_owned(),
         ),
-        Finding::Never(said) => (format!("sudo refuses {who}: {said}"), never_hint(said).to_owned()),
+        Finding::Never(said) => (format!("sudo refuses {who}: {said}"), never_hint(who, said)),
         _ => (
             format!("sudo on the host asks {who} for a password, but quorate cannot prompt for it"),
             "run quorate in a terminal, pass the password with --sudo-password-env or --sudo-password-fd, or allow the account \
@@ -163,11 +163,16 @@ pub(super) fn refusal(node: &NodeName, who: &str, finding: &Finding) -> HostErro
     }
 }
 
-fn never_hint(said: &str) -> &'static str {
-    match said.contains("expired") {
-        true => "log in there and set a new password (`passwd`), then run the command again",
-        false => "allow that account to run `sh` as root in /etc/sudoers.d, without `requiretty`",
+fn never_hint(who: &str, said: &str) -> String {
+    if said.contains("expired") {
+        return "log in there and set a new password (`passwd`), then run the command again".to_owned();
     }
+    // A rule for etcd's programs or systemctl alone cannot be enough: everything is a script.
+    let user = who.split('@').next().unwrap_or(who);
+    format!(
+        "quorate runs everything through `sh`: as root there, run `visudo -f /etc/sudoers.d/quorate` and add the line `{user} \
+         ALL=(root) NOPASSWD: /bin/sh, /usr/bin/sh`, without `requiretty`"
+    )
 }
 
 /// The error for a password that sudo did not take.

@@ -186,7 +186,7 @@ fn unit(host: &DesiredHost, facts: &HostFacts, cause: Option<&Cause>) -> Vec<Fin
         let help = format!("`quorate logs {}` shows why", host.name);
         findings.push(Finding::advice(Topic::Host, says, help));
     }
-    let changed = advice::of(host, service).map(|says| {
+    let changed = advice::of(host, facts).map(|says| {
         let help = "keep it if it is intended; `systemctl cat` on the host shows the whole unit";
         Finding::advice(Topic::Host, says, help)
     });

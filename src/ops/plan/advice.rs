@@ -1,7 +1,7 @@
 //! What blocks nothing and still should be looked at: said with every plan.
 
 use super::Situation;
-use crate::host::ServiceFacts;
+use crate::host::{HostFacts, Obstacle, ServiceFacts};
 use crate::inventory::DesiredHost;
 use crate::ops::model::{Fact, Intent};
 use crate::ops::safety::downgrade::{told, under_way};
@@ -11,11 +11,11 @@ pub(super) fn of_all(situation: Situation<'_>) -> Vec<String> {
     let seen = situation.desired.order.iter().filter_map(|name| {
         let host = situation.desired.hosts.get(name)?;
         match situation.observed.hosts.get(name)? {
-            Fact::Known(facts) => Some((host, &facts.service)),
+            Fact::Known(facts) => Some((host, facts)),
             Fact::Absent | Fact::Unknown(_) => None,
         }
     });
-    seen.flat_map(|(host, service)| of(host, service).map(|says| format!("{}: {says}", host.name)))
+    seen.flat_map(|(host, facts)| of(host, facts).map(|says| format!("{}: {says}", host.name)))
         .collect()
 }
 
@@ -30,8 +30,24 @@ pub(super) fn between_minors(situation: Situation<'_>, intent: &Intent) -> Optio
 }
 
 /// The same for one host.
-pub fn of(host: &DesiredHost, service: &ServiceFacts) -> impl Iterator<Item = String> {
-    [drop_ins(host, service), ignored(service)].into_iter().flatten()
+pub fn of(host: &DesiredHost, facts: &HostFacts) -> impl Iterator<Item = String> {
+    let service = &facts.service;
+    [drop_ins(host, service), ignored(service), links(facts)]
+        .into_iter()
+        .flatten()
+}
+
+/// A new member is not made behind a link; one that is there was, and whoever moves what it leads to moves the member.
+fn links(facts: &HostFacts) -> Option<String> {
+    let links: Vec<String> = facts
+        .obstacles
+        .iter()
+        .filter_map(|obstacle| match obstacle {
+            Obstacle::Link { path, target } => Some(format!("{path} is a symbolic link to {target}")),
+            _ => None,
+        })
+        .collect();
+    (facts.data.marker.is_some() && !links.is_empty()).then(|| links.join("; "))
 }
 
 /// A drop-in is the operator's right, and the first place to look at when a member is not what its files say.

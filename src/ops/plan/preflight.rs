@@ -6,7 +6,7 @@ use std::slice;
 
 use crate::bundle::known_bad;
 use crate::host::{HostFacts, Listener, Obstacle, Unpacker};
-use crate::inventory::{Desired, DesiredHost, HostPath, NodeName, ServiceManager, Version};
+use crate::inventory::{Arch, Desired, DesiredHost, HostPath, NodeName, ServiceManager, Version};
 use crate::ops::Fact;
 use crate::ops::plan::Situation;
 use crate::ops::safety::{Blocked, Rule};
@@ -27,7 +27,12 @@ const RELEASE_BYTES: u64 = 96 << 20;
 /// Every reason why this host cannot run the member as planned.
 pub fn preflight(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts) -> Vec<Blocked> {
     let mut blocked = Vec::new();
-    binaries(situation, host, facts, &mut blocked);
+    blocked.extend(unsupplied(
+        situation.desired.version,
+        &situation.supplies.releases,
+        host,
+        facts,
+    ));
     blocked.extend(lacks(situation.desired.version, host, facts));
     blocked
 }
@@ -78,8 +83,17 @@ fn supervision(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>
     }
 }
 
-fn binaries(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
-    let version = situation.desired.version;
+/// Releases by version and architecture, as [`crate::ops::plan::Supplies`] has them.
+type Releases = BTreeMap<Version, BTreeMap<Arch, BTreeMap<String, String>>>;
+
+/// What the bundle lacks for a host.
+pub fn unsupplied(version: Version, releases: &Releases, host: &DesiredHost, facts: &HostFacts) -> Vec<Blocked> {
+    let mut blocked = Vec::new();
+    binaries(version, releases, host, facts, &mut blocked);
+    blocked
+}
+
+fn binaries(version: Version, releases: &Releases, host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) {
     if let Some(bad) = known_bad(version) {
         blocked.push(
             Blocked::new(
@@ -99,7 +113,6 @@ fn binaries(situation: Situation<'_>, host: &DesiredHost, facts: &HostFacts, blo
         ));
         return;
     };
-    let releases = &situation.supplies.releases;
     if releases.get(&version).is_some_and(|archs| archs.contains_key(&arch)) {
         return;
     }
@@ -178,6 +191,12 @@ fn obstacles(host: &DesiredHost, facts: &HostFacts, blocked: &mut Vec<Blocked>) 
             Obstacle::Link { path, target } => (
                 format!("{path} is a symbolic link to {target}"),
                 "name what it leads to in `paths` of the inventory, or make it a directory".to_owned(),
+            ),
+            Obstacle::NoExec { at } => (
+                format!("no program may run from {}: {at} is mounted noexec", host.paths.bin),
+                format!(
+                    "mount it without `noexec` (`mount -o remount,exec {at}`, and in /etc/fstab), or choose another `paths.bin`"
+                ),
             ),
             Obstacle::Masked => (
                 format!(

@@ -66,6 +66,22 @@ pub fn libc_is_new_enough(node: &NodeName, version: Version, needed: Option<Libc
     }
 }
 
+/// The same for quorate itself, where hosts take their own backups.
+///
+/// # Errors
+/// When it needs a newer one.
+pub fn program_finds_its_library(node: &NodeName, needed: Option<Libc>, has: Option<Libc>) -> Result<(), Blocked> {
+    match (needed, has) {
+        (Some(needed), Some(has)) if needed > has => Err(Blocked::new(
+            Rule::Host,
+            format!("this quorate needs glibc {needed} (`GLIBC_{needed}`), and it has glibc {has}"),
+            "pass the static one that `make dist` builds with --program",
+        )
+        .on(node)),
+        _ => Ok(()),
+    }
+}
+
 /// Whether members may be given what was tried.
 ///
 /// # Errors
@@ -123,5 +139,18 @@ mod tests {
                 "c: etcd 3.6.16 does not start with its configuration: out of luck",
             ]
         );
+    }
+
+    #[test]
+    fn a_program_is_only_sent_to_where_its_c_library_is() {
+        let libc = |text: &str| text.parse::<Libc>().ok();
+        let node = "n1".parse().unwrap();
+        let finds = |needed, has| program_finds_its_library(&node, needed, has);
+        assert_eq!(finds(None, libc("2.31")), Ok(()));
+        assert_eq!(finds(libc("2.34"), libc("2.34")), Ok(()));
+        assert_eq!(finds(libc("2.34"), None), Ok(()), "nothing is known of it");
+        let refused = finds(libc("2.34"), libc("2.31")).unwrap_err();
+        assert_eq!(refused.rule, Rule::Host);
+        assert!(refused.to_string().contains("GLIBC_2.34"), "{refused}");
     }
 }
