@@ -1,12 +1,15 @@
 //! The command line exactly as it is typed. What it means is decided elsewhere.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use super::backup_args::{
     AlarmCommand, BackupCommand, CreateArgs, PruneArgs, Recover, Restore, ScheduleArgs, VerifyArgs,
 };
+pub use super::many::args::{FleetArgs, Report};
+use super::many::part::Part;
 pub use super::planned::Planned;
 use crate::clients::firewall::Network;
 use crate::clients::kube::Consumer;
@@ -83,9 +86,9 @@ pub struct Global {
     /// Work only on this host (may be repeated)
     #[arg(long, global = true, value_name = "NAME")]
     pub limit: Vec<NodeName>,
-    /// Hosts to work on at the same time
-    #[arg(long, global = true, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub parallel: u16,
+    /// Hosts to work on at the same time [default: 16]; with --fleet, clusters [default: 8 to look, 1 to change]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallel: Option<u16>,
     /// Read the sudo password from this file descriptor instead of asking
     #[arg(long, global = true, value_name = "FD", value_parser = clap::value_parser!(u32).range(3..))]
     pub sudo_password_fd: Option<u32>,
@@ -95,6 +98,12 @@ pub struct Global {
     /// Show more (file contents in plans, round trips)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Which clusters
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Set where the command runs for one cluster of several.
+    #[arg(skip)]
+    pub part: Option<Arc<Part>>,
 }
 
 /// `check`.
@@ -235,6 +244,8 @@ pub enum Command {
     Lb(Lb),
     /// Write scrape configuration, targets, alerts and a dashboard for Prometheus and Grafana
     Monitoring(Monitoring),
+    /// Write what `status` and `doctor` find as one static HTML page, and as Markdown
+    Report(Report),
     /// Print firewall rules for the members' ports
     Firewall(Firewall),
     /// Print what a shell needs for etcdctl, of a certificate made with `pki issue`

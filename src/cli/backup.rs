@@ -9,6 +9,7 @@ use super::args::{BackupCommand, CreateArgs, Global, PruneArgs};
 use super::backup_schedule::schedule;
 use super::backup_verify::verify;
 use super::error::{Exit, Failure};
+use super::many::part::Answer;
 use super::session::Session;
 use super::{backup_places as places, backup_run};
 use super::{closed, confirm, sight};
@@ -62,7 +63,7 @@ async fn create(session: &Session, args: &CreateArgs) -> Result<Exit, Failure> {
     }
     let world = RealWorld::new(fleet, vault, None, seen);
     let taken = take(session, &world, &args.reason, args.out.clone(), seal).await?;
-    if session.json() {
+    if session.json() && session.global.part.is_none() {
         data(&json!({ "event": "backup", "file": taken.path, "manifest": taken.manifest }).to_string());
     }
     places::put(session, &taken.path, &args.to).await?;
@@ -142,21 +143,15 @@ fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
     let now = Timestamp::now();
     let listing = list(&dir, &session.desired().cluster, &session.vault().trust()?, now)?;
     warn_about(session, &listing.unusable);
-    if session.json() {
-        let rows = listing
-            .entries
-            .iter()
-            .map(|e| row(json!(e.path), e.bytes, (&e.manifest, &e.standing), now));
-        data(&json!({ "backups": rows.collect::<Vec<_>>() }).to_string());
-    } else if listing.entries.is_empty() {
-        say!("{} contains no backup of {}", dir.display(), session.desired().cluster);
-    } else {
-        let rows = listing
-            .entries
-            .iter()
-            .map(|e| (places::name_of(&e.path), e.sealed, &e.manifest, &e.standing));
-        say_all!("{}\n", table(rows, now));
-    }
+    let shown = listing.entries.iter().map(|e| Shown {
+        file: json!(e.path),
+        name: places::name_of(&e.path),
+        bytes: e.bytes,
+        sealed: e.sealed,
+        manifest: &e.manifest,
+        standing: &e.standing,
+    });
+    tell_list(session, &dir.display().to_string(), &shown.collect::<Vec<_>>(), now);
     Ok(Exit::Done)
 }
 
@@ -164,39 +159,82 @@ fn show(session: &Session, dir: Option<&Path>) -> Result<Exit, Failure> {
 async fn show_at(session: &Session, at: &Address) -> Result<Exit, Failure> {
     let now = Timestamp::now();
     let kept = places::list(session, at).await?;
-    if session.json() {
-        let rows = kept
-            .iter()
-            .map(|k| row(json!(k.file.name), k.file.bytes, (&k.manifest, &k.standing), now));
-        data(&json!({ "backups": rows.collect::<Vec<_>>() }).to_string());
-    } else if kept.is_empty() {
-        say!("{at} contains no backup of {}", session.desired().cluster);
-    } else {
-        say_all!(
-            "{}\n",
-            table(
-                kept.iter()
-                    .map(|k| (k.file.name.clone(), true, &k.manifest, &k.standing)),
-                now
-            )
-        );
-    }
+    let shown = kept.iter().map(|k| Shown {
+        file: json!(k.file.name),
+        name: k.file.name.clone(),
+        bytes: k.file.bytes,
+        sealed: true,
+        manifest: &k.manifest,
+        standing: &k.standing,
+    });
+    tell_list(session, &at.to_string(), &shown.collect::<Vec<_>>(), now);
     Ok(Exit::Done)
 }
 
+/// A backup in a list.
+struct Shown<'a> {
+    file: Value,
+    name: String,
+    bytes: u64,
+    sealed: bool,
+    manifest: &'a Manifest,
+    standing: &'a Standing,
+}
+
+/// The backups of one cluster of several.
+#[derive(Debug)]
+pub(super) struct Backups {
+    rows: Vec<Value>,
+    /// When the newest one was taken that counts.
+    pub(super) newest: Option<Timestamp>,
+    /// How large that is.
+    pub(super) newest_bytes: Option<u64>,
+}
+
+impl Backups {
+    /// How many count.
+    pub(super) fn counting(&self) -> usize {
+        self.rows.iter().filter(|row| row["counts"] == true).count()
+    }
+
+    /// As `--output json` tells them.
+    pub(super) fn object(&self) -> Value {
+        json!({ "backups": self.rows })
+    }
+}
+
+/// The list, newest first.
+fn tell_list(session: &Session, place: &str, shown: &[Shown<'_>], now: Timestamp) {
+    let newest = shown.iter().find(|one| one.standing.counts());
+    let backups = Backups {
+        rows: shown.iter().map(|one| row(one, now)).collect(),
+        newest: newest.map(|one| one.manifest.taken_at),
+        newest_bytes: newest.map(|one| one.bytes),
+    };
+    if let Some(part) = &session.global.part {
+        part.answer(Answer::Backups(backups));
+    } else if session.json() {
+        data(&backups.object().to_string());
+    } else if shown.is_empty() {
+        say!("{place} contains no backup of {}", session.desired().cluster);
+    } else {
+        say_all!("{}\n", table(shown, now));
+    }
+}
+
 /// A backup as `--output json` tells it.
-fn row(file: Value, bytes: u64, (manifest, standing): (&Manifest, &Standing), now: Timestamp) -> Value {
+fn row(one: &Shown<'_>, now: Timestamp) -> Value {
     json!({
-        "file": file,
-        "bytes": bytes,
-        "signed_by": standing.signed_by().map(ToString::to_string),
-        "counts": standing.counts(),
-        "finding": standing.finding(manifest, now),
-        "manifest": manifest,
+        "file": one.file,
+        "bytes": one.bytes,
+        "signed_by": one.standing.signed_by().map(ToString::to_string),
+        "counts": one.standing.counts(),
+        "finding": one.standing.finding(one.manifest, now),
+        "manifest": one.manifest,
     })
 }
 
-fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest, &'a Standing)>, now: Timestamp) -> String {
+fn table(shown: &[Shown<'_>], now: Timestamp) -> String {
     let columns = [
         "TAKEN",
         "REASON",
@@ -212,7 +250,13 @@ fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest, &'a Standin
         .right(["REVISION", "KEYS", "SNAPSHOT"])
         .spare(["KEYS", "ETCD", "REVISION", "FROM", "REASON"]);
     let mut findings = Vec::new();
-    for (file, sealed, manifest, standing) in rows {
+    for one in shown {
+        let Shown {
+            name: file,
+            manifest,
+            standing,
+            ..
+        } = one;
         let finding = standing.finding(manifest, now);
         let signer = standing
             .signed_by()
@@ -222,8 +266,8 @@ fn table<'a>(rows: impl Iterator<Item = (String, bool, &'a Manifest, &'a Standin
             Some(_) => Cell::new(signer).tone(Tone::Bad),
         };
         findings.extend(finding.map(|text| one_line(&format!("{file}: {text}"))));
-        let file = if sealed {
-            Cell::new(file)
+        let file = if one.sealed {
+            Cell::new(file.clone())
         } else {
             Cell::new(format!("{file} (not sealed)")).tone(Tone::Warn)
         };

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use rustix::termios::{QueueSelector, tcflush};
 
+use super::args::Global;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::ops::model::Intent;
@@ -20,15 +21,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<(), Failure> {
         // The rules have asked for the flags.
         return if session.global.yes { Ok(()) } else { named(session) };
     }
-    if risk == Risk::Outage && !session.global.accept_outage {
-        return Err(Failure::new(Exit::Blocked, "etcd would be unavailable to clients")
-            .hint("pass --accept-outage to accept the outage"));
-    }
-    if risk == Risk::DestroysData && !session.global.accept_data_loss {
-        return Err(
-            Failure::new(Exit::Blocked, "data would be deleted").hint("pass --accept-data-loss if this is intended")
-        );
-    }
+    allowed(&session.global, risk)?;
     if session.global.yes || risk == Risk::ReadOnly {
         return Ok(());
     }
@@ -39,6 +32,23 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<(), Failure> {
         Risk::DestroysData => "Apply this plan? Data will be DELETED.",
     };
     ask(question)
+}
+
+/// Refuses what takes a flag of its own.
+///
+/// # Errors
+/// When the plan costs more than was allowed.
+pub fn allowed(global: &Global, risk: Risk) -> Result<(), Failure> {
+    if risk == Risk::Outage && !global.accept_outage {
+        return Err(Failure::new(Exit::Blocked, "etcd would be unavailable to clients")
+            .hint("pass --accept-outage to accept the outage"));
+    }
+    if risk == Risk::DestroysData && !global.accept_data_loss {
+        return Err(
+            Failure::new(Exit::Blocked, "data would be deleted").hint("pass --accept-data-loss if this is intended")
+        );
+    }
+    Ok(())
 }
 
 /// Has the cluster's name typed: whoever is in the wrong directory sees it now.

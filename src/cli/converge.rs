@@ -223,6 +223,9 @@ async fn rounds(
             plan = now;
         }
         draft::agreed(session)?;
+        if let Some(part) = &session.global.part {
+            part.goes_on();
+        }
         apply(session, parts, &plan, seen, stop).await?;
         *changed += plan.steps().filter(|step| step.risk > Risk::ReadOnly).count();
         match plan.again() {
@@ -240,6 +243,10 @@ async fn rounds(
 /// Nothing is agreed to that the bundle could not do: it is looked at first, for every plan that is shown.
 fn agree(session: &Session, parts: &Parts, plan: &Plan) -> Result<(), Failure> {
     parts.releases_are_whole(plan)?;
+    if let Some(part) = &session.global.part {
+        part.agreed_to(plan)?;
+        return confirm::allowed(&session.global, plan.risk());
+    }
     if session.json() {
         return confirm::plan(session, plan);
     }
@@ -351,7 +358,7 @@ fn not_stale(saved: &Plan, now: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-fn stale(why: &str) -> Failure {
+pub(super) fn stale(why: &str) -> Failure {
     Failure::new(Exit::Stale, format!("the plan is stale: {why}"))
         .hint("nothing was changed; make a new plan with `quorate plan`")
 }

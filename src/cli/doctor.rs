@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::args::Global;
 use super::error::{Exit, Failure};
+use super::many::part::Answer;
 use super::session::Session;
 use super::{pki, status};
 use crate::etcd::{ClientTls, Metrics};
@@ -39,7 +40,7 @@ pub(super) struct Examination {
     cluster: String,
     /// No problems; advice does not count. `None` where hosts could not be inspected, and nothing is known to be wrong.
     pub(super) healthy: Option<bool>,
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
     /// When the newest scheduled backup was taken; `None` when there is none, or none is wanted.
     last_backup: Option<Timestamp>,
     /// So that "nothing found" can be believed.
@@ -78,6 +79,9 @@ pub async fn doctor(global: &Global) -> Result<Exit, Failure> {
     });
     findings.extend(members.ports);
     findings.extend(certificates(&session, &seen)?);
+    if let Some(part) = &session.global.part {
+        part.answer(Answer::Glance(Box::new(status::glance(session.desired(), &seen))));
+    }
     tell(&session, sorted(findings), last_backup)
 }
 
@@ -172,13 +176,16 @@ fn certificates(session: &Session, seen: &Observed) -> Result<Vec<Finding>, Fail
 
 fn tell(session: &Session, findings: Vec<Finding>, last_backup: Option<Timestamp>) -> Result<Exit, Failure> {
     let examination = examination(session.desired(), findings, last_backup);
-    if session.json() {
+    let exit = Exit::of_health(examination.healthy);
+    if let Some(part) = &session.global.part {
+        part.answer(Answer::Examination(Box::new(examination)));
+    } else if session.json() {
         status::json(&examination)?;
     } else {
         let width = terminal_width().map_or(usize::MAX, usize::from);
         say_all!("{}", text(&examination, Paint::from_env(true), width));
     }
-    Ok(Exit::of_health(examination.healthy))
+    Ok(exit)
 }
 
 pub(super) fn examination(desired: &Desired, findings: Vec<Finding>, last_backup: Option<Timestamp>) -> Examination {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::args::{AlarmCommand, BackupCommand, Cli, Command, Global, PkiCommand, Planned};
 use super::converge::Parts;
 use super::error::{Exit, Failure};
+use super::many::part::Answer;
 use super::plan_json::plan_json;
 use super::session::Session;
 use super::{show, show_markdown, trial};
@@ -64,6 +65,10 @@ pub async fn shown(
     if let (Err(closed), false) = (parts.vault.may_change().await, plan.is_empty()) {
         plan.notes.push(for_others(plan, &closed));
     }
+    if let Some(part) = &session.global.part {
+        part.answer(Answer::Plan(Box::new(plan.clone())));
+        return Ok(exit_of(plan));
+    }
     match markdown {
         true => {
             let _quiet = quiet(session.reporter.as_ref());
@@ -71,7 +76,11 @@ pub async fn shown(
         }
         false => print(session, plan)?,
     }
-    Ok(if plan.is_empty() { Exit::Done } else { Exit::Changes })
+    Ok(exit_of(plan))
+}
+
+fn exit_of(plan: &Plan) -> Exit {
+    if plan.is_empty() { Exit::Done } else { Exit::Changes }
 }
 
 /// What is told to someone who cannot open the CA key: who can apply the plan, and what of it is made only then.

@@ -102,15 +102,23 @@ impl Failure {
         if self.message.is_empty() {
             return;
         }
-        if json {
-            let problems = self.spans.as_ref().map(|e| e.problems().to_vec()).unwrap_or_default();
-            let object = serde_json::json!({
-                "event": "finished", "ok": false, "seconds": seconds, "exit_code": self.exit as u8,
-                "error": self.message, "hint": self.hint, "details": self.details, "problems": problems,
-            });
-            data(&object.to_string());
-            return;
+        match json {
+            true => data(&self.object(seconds).to_string()),
+            false => self.tell(),
         }
+    }
+
+    /// The last object of a command that failed.
+    pub(super) fn object(&self, seconds: f64) -> serde_json::Value {
+        let problems = self.spans.as_ref().map(|e| e.problems().to_vec()).unwrap_or_default();
+        serde_json::json!({
+            "event": "finished", "ok": false, "seconds": seconds, "exit_code": self.exit as u8,
+            "error": self.message, "hint": self.hint, "details": self.details, "problems": problems,
+        })
+    }
+
+    /// Prints it as text.
+    pub(super) fn tell(self) {
         if let Some(error) = self.spans {
             tell_all!("{}\n", print::own(&format!("{:?}", miette::Report::new_boxed(error))));
             return;

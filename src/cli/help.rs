@@ -15,7 +15,15 @@ const TOPICS: [(&str, &[&str]); 7] = [
     ),
     (
         "Look",
-        &["status", "members", "health", "doctor", "check-hashes", "logs"],
+        &[
+            "status",
+            "members",
+            "health",
+            "doctor",
+            "report",
+            "check-hashes",
+            "logs",
+        ],
     ),
     (
         "Members",
@@ -102,6 +110,30 @@ const OFFLINE: [&str; 28] = [
 /// Commands about the whole cluster, which refuse `--limit`.
 const WHOLE: [&str; 3] = ["stop", "start", "pki rotate-ca"];
 
+/// Commands that can be run for every cluster of a fleet.
+const OF_SEVERAL: [&str; 14] = [
+    "status",
+    "health",
+    "doctor",
+    "report",
+    "plan",
+    "plan restart",
+    "plan upgrade",
+    "plan renew",
+    "up",
+    "restart",
+    "upgrade",
+    "pki renew",
+    "backup create",
+    "backup list",
+];
+
+/// Those that change clusters: one goes first.
+const IN_TURN: [&str; 5] = ["up", "restart", "upgrade", "pki renew", "backup create"];
+
+/// What only a fleet heeds.
+const OF_FLEETS: [&str; 3] = ["fleet", "skip", "canary"];
+
 /// What only a plan heeds.
 const OF_CHANGES: [&str; 5] = ["dry_run", "accept_outage", "accept_data_loss", "no_snapshot", "probe"];
 
@@ -175,7 +207,9 @@ fn hidden(command: Command, path: &str, global: &[Arg]) -> Command {
             && WHOLE
                 .iter()
                 .any(|whole| path == *whole || path.strip_prefix("plan ") == Some(whole));
-        (changes || hosts || whole) && !own.contains(arg.get_id())
+        let several = if id == "canary" { &IN_TURN[..] } else { &OF_SEVERAL };
+        let fleets = OF_FLEETS.contains(&id) && !several.contains(&path);
+        (changes || hosts || whole || fleets) && !own.contains(arg.get_id())
     });
     command.args(unheeded.map(|arg| arg.clone().hide(true)))
 }
@@ -198,13 +232,23 @@ mod tests {
     #[test]
     fn what_is_said_of_commands_is_said_of_ones_that_exist() {
         let command = Cli::command();
-        for path in CHANGING.iter().chain(&OFFLINE).chain(&WHOLE) {
+        for path in CHANGING
+            .iter()
+            .chain(&OFFLINE)
+            .chain(&WHOLE)
+            .chain(&OF_SEVERAL)
+            .chain(&IN_TURN)
+        {
             let found = path.split(' ').try_fold(&command, |at, name| at.find_subcommand(name));
             assert!(found.is_some(), "{path}");
         }
         let args: Vec<&str> = command.get_arguments().map(|arg| arg.get_id().as_str()).collect();
         assert!(
-            OF_CHANGES.iter().chain(&OF_HOSTS).all(|id| args.contains(id)),
+            OF_CHANGES
+                .iter()
+                .chain(&OF_HOSTS)
+                .chain(&OF_FLEETS)
+                .all(|id| args.contains(id)),
             "{args:?}"
         );
     }

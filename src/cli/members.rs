@@ -32,7 +32,7 @@ pub async fn restart(global: &Global, all: bool) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
     let intent = Intent::Restart {
         limit: global.limit.clone(),
-        begun: Timestamp::now(),
+        begun: global.part.as_ref().map_or_else(Timestamp::now, |part| part.begun()),
         afresh: all,
     };
     let changed = bring_about(&session, Parts::of(&session)?, &intent, None).await?;

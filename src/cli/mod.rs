@@ -38,6 +38,7 @@ mod key_files;
 mod kube;
 mod lb;
 mod lock;
+mod many;
 mod members;
 mod monitoring;
 mod new_hosts;
@@ -71,17 +72,19 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::FromArgMatches;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, FromArgMatches};
 
-use args::{BundleCommand, Cli, Command, OutputFormat, PlanArgs};
+use args::{BundleCommand, Cli, Command, Global, OutputFormat, PlanArgs};
 use error::{Exit, Failure};
 
 /// Parses the command line, does what it asks, prints what went wrong once, and gives the exit code.
 pub async fn main() -> ExitCode {
-    let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
+    let matches = help::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let json = cli.global.output == OutputFormat::Json;
     let begun = std::time::Instant::now();
-    let exit = match dispatch(&cli).await {
+    let exit = match begin(&cli, &matches).await {
         Ok(exit) => exit,
         Err(failure) => {
             let exit = failure.exit;
@@ -92,15 +95,30 @@ pub async fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
-    if let Command::Plan(PlanArgs { of: Some(planned), .. }) = &cli.command {
-        return Box::pin(dispatch(&dry_run::of(&cli.global, planned))).await;
+/// For one cluster, or for those of a fleet.
+async fn begin(cli: &Cli, typed: &ArgMatches) -> Result<Exit, Failure> {
+    match &cli.global.fleet.dir {
+        Some(dir) => {
+            let named = typed.value_source("inventory") == Some(ValueSource::CommandLine);
+            many::many(&cli.global, dir, &cli.command, named).await
+        }
+        None => {
+            cli.global.fleet.only_with_a_fleet()?;
+            dispatch(&cli.global, &cli.command).await
+        }
     }
-    let global = &cli.global;
+}
+
+/// Runs a command for one cluster.
+async fn dispatch(global: &Global, command: &Command) -> Result<Exit, Failure> {
+    if let Command::Plan(PlanArgs { of: Some(planned), .. }) = command {
+        let Cli { global, command } = dry_run::of(global, planned);
+        return Box::pin(dispatch(&global, &command)).await;
+    }
     if global.dry_run {
-        dry_run::only_with_a_plan(&cli.command)?;
+        dry_run::only_with_a_plan(command)?;
     }
-    match &cli.command {
+    match command {
         Command::Init(args) => offline::init(global, args),
         Command::Adopt(args) => adopt::adopt(global, args).await,
         Command::Check(args) => offline::check(global, args).await,
@@ -149,6 +167,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Firewall(args) => firewall::firewall(global, args),
         Command::Lb(args) => lb::lb(global, args),
         Command::Monitoring(args) => monitoring::monitoring(global, args),
+        Command::Report(args) => many::report::report(global, args).await,
         Command::Env(args) => env::env(global, args),
         Command::Logs(args) => hosts::logs(global, args).await,
         Command::Ssh(args) => hosts::ssh(global, args).await,

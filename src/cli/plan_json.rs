@@ -18,6 +18,7 @@ pub fn plan_json(plan: &Plan) -> Result<Value, serde_json::Error> {
         .map(|wave| json!({"title": wave.title, "tolerance": wave.tolerance}))
         .collect();
     Ok(json!({
+        "cluster": plan.header.cluster,
         "header": plan.header,
         "steps_digest": plan.steps_digest,
         "waves": waves,

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Global, OutputFormat};
@@ -100,10 +101,11 @@ impl Session {
         for name in &global.limit {
             known(&loaded.desired, name)?;
         }
-        let secrets = Arc::new(Prompts {
-            secrets: secrets(global),
-            reporter: reporter.clone(),
-        });
+        let (secrets, stop, stops) = match &global.part {
+            // One Ctrl-C is for all clusters; a lock that one of them loses is not.
+            Some(part) => (part.secrets(), part.stop().child_token(), OnceLock::from(())),
+            None => (secrets(global, &reporter), CancellationToken::new(), OnceLock::new()),
+        };
         Ok(Self {
             global: global.clone(),
             loaded,
@@ -115,8 +117,8 @@ impl Session {
             phases: Default::default(),
             probe: Default::default(),
             tried: Default::default(),
-            stop: Default::default(),
-            stops: Default::default(),
+            stop,
+            stops,
             secrets,
             bundle_told: Default::default(),
             fleet: OnceLock::new(),
@@ -348,7 +350,10 @@ impl Session {
     fn new_fleet(&self) -> Arc<Fleet> {
         let desired = Arc::new(self.desired().clone());
         let (environment, _) = self.ssh();
-        let permits = Arc::new(tokio::sync::Semaphore::new(usize::from(self.global.parallel)));
+        let permits = match &self.global.part {
+            Some(part) => part.permits(),
+            None => permits(self.global.parallel),
+        };
         Fleet::new(
             desired,
             Box::new(RealConnector {
@@ -486,6 +491,9 @@ fn known<'a>(desired: &'a Desired, name: &NodeName) -> Result<&'a DesiredHost, F
 
 /// Where events go for these flags.
 pub fn reporter_for(global: &Global) -> Arc<dyn Reporter> {
+    if let Some(part) = &global.part {
+        return part.reporter();
+    }
     let mode = match global.output {
         OutputFormat::Human => OutputMode::Human,
         OutputFormat::Json => OutputMode::Json,
@@ -495,16 +503,25 @@ pub fn reporter_for(global: &Global) -> Arc<dyn Reporter> {
 
 /// Where passwords come from: the terminal, unless a flag names another place. A host that asks at its login is only
 /// heard where somebody sees the question.
-fn secrets(global: &Global) -> Secrets {
+pub(super) fn secrets(global: &Global, reporter: &Arc<dyn Reporter>) -> Arc<dyn SecretSource> {
     let secrets = match std::io::stderr().is_terminal() {
         true => Secrets::new().with_login(SecretPlace::Terminal),
         false => Secrets::new(),
     };
-    match (global.sudo_password_fd, &global.sudo_password_env) {
+    let secrets = match (global.sudo_password_fd, &global.sudo_password_env) {
         (Some(fd), _) => secrets.with_sudo(SecretPlace::Descriptor(fd)),
         (None, Some(name)) => secrets.with_sudo(SecretPlace::Variable(name.clone())),
         (None, None) => secrets,
-    }
+    };
+    Arc::new(Prompts {
+        secrets,
+        reporter: reporter.clone(),
+    })
+}
+
+/// How many hosts are logged in to at the same time.
+pub(super) fn permits(typed: Option<u16>) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(usize::from(typed.unwrap_or(16))))
 }
 
 /// Asks while the live display holds still.
@@ -544,7 +561,7 @@ pub(super) fn home() -> Option<PathBuf> {
 struct RealConnector {
     environment: Arc<SshEnvironment>,
     secrets: Arc<dyn SecretSource>,
-    permits: Arc<tokio::sync::Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 #[async_trait]

@@ -93,7 +93,7 @@ fn folded(text: &mut String, summary: &str, diff: &str) {
 }
 
 /// A sentence of quorate's: what it has between backticks stays code, everything else is only text.
-fn prose(text: &str) -> String {
+pub(super) fn prose(text: &str) -> String {
     let text = one_line(text);
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {
@@ -116,7 +116,7 @@ fn code(text: &str) -> String {
 }
 
 /// Text in which nothing means anything to Markdown, HTML, or what a forge makes of names and numbers.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {

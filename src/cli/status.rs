@@ -11,6 +11,7 @@ use super::args::{Global, Status};
 use super::backup_schedule::reports;
 use super::closed;
 use super::error::{Exit, Failure};
+use super::many::part::Answer;
 use super::session::Session;
 use super::{sight, watch};
 use crate::backup::schedule::{Outlook, outlook};
@@ -32,6 +33,7 @@ use crate::ops::safety::moves::as_known;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::safety::rest::{not_stopped, notes_are_readable, resting};
 use crate::ops::safety::restore::no_restore_under_way;
+use crate::ops::safety::upkeep::{quota, quota_of};
 use crate::ops::sight::{Health, Sight};
 use crate::pki::Certificate;
 use crate::report::print::{data, say, say_all};
@@ -53,6 +55,10 @@ pub struct Glance {
     pub voters: Option<usize>,
     /// How many more voters may fail before writes stop, not counting on those that could not be inspected.
     pub can_lose: Option<usize>,
+    /// The smallest quota of a member's database, bytes; `None` where there is none, or no member was asked.
+    pub quota: Option<u64>,
+    /// Who holds the lock: the run of an operator that changes something now.
+    pub locked_by: Option<String>,
     /// Active alarms, `NOSPACE etcd-1`.
     pub alarms: Vec<String>,
     /// What keeps it from being healthy, in sentences.
@@ -126,8 +132,9 @@ pub async fn status(global: &Global, args: &Status) -> Result<Exit, Failure> {
         None => session.look(&session.fleet(), &session.vault()).await?,
     };
     let glance = glance(session.desired(), &seen);
-    print(&session, &glance)?;
-    Ok(Exit::of_health(glance.healthy))
+    let exit = Exit::of_health(glance.healthy);
+    print(&session, glance)?;
+    Ok(exit)
 }
 
 /// `members`: the list as etcd has it.
@@ -182,7 +189,10 @@ pub async fn health(global: &Global) -> Result<Exit, Failure> {
         glance.problems.extend(join_all(proofs).await.into_iter().flatten());
         glance.healthy = glance.verdict();
     }
-    if session.json() {
+    let exit = Exit::of_health(glance.healthy);
+    if let Some(part) = &session.global.part {
+        part.answer(Answer::Glance(Box::new(glance)));
+    } else if session.json() {
         json(&glance)?;
     } else {
         match glance.stopped {
@@ -196,7 +206,7 @@ pub async fn health(global: &Global) -> Result<Exit, Failure> {
             say!("  help: {}", one_line(help));
         }
     }
-    Ok(Exit::of_health(glance.healthy))
+    Ok(exit)
 }
 
 /// The hosts whose member runs, and to whom there is a way.
@@ -332,6 +342,8 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
         members,
         voters: strength.map(|strength| strength.voters),
         can_lose: strength.map(Strength::can_lose),
+        quota: membership.and_then(|m| smallest_quota(desired, m)),
+        locked_by: locked_by(seen),
         alarms,
         problems,
         unknown,
@@ -342,6 +354,18 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
     };
     glance.healthy = glance.verdict();
     glance
+}
+
+fn smallest_quota(desired: &Desired, membership: &Membership) -> Option<u64> {
+    let asked = membership.status.values().filter_map(Fact::known);
+    asked.filter_map(|status| quota_of(status, quota(desired))).min()
+}
+
+fn locked_by(seen: &Observed) -> Option<String> {
+    let mut holders = seen.hosts.values().filter_map(|facts| facts.known()?.lock.as_ref());
+    holders
+        .find(|holder| holder.alive)
+        .map(|holder| format!("{} since {}", holder.who, holder.since))
 }
 
 /// What helps against the dark.
@@ -536,11 +560,15 @@ fn strength(glance: &Glance) -> String {
     }
 }
 
-fn print(session: &Session, glance: &Glance) -> Result<(), Failure> {
-    if session.json() {
-        return json(glance);
+fn print(session: &Session, glance: Glance) -> Result<(), Failure> {
+    if let Some(part) = &session.global.part {
+        part.answer(Answer::Glance(Box::new(glance)));
+        return Ok(());
     }
-    say_all!("{}", text(glance, Paint::from_env(true), terminal_width()));
+    if session.json() {
+        return json(&glance);
+    }
+    say_all!("{}", text(&glance, Paint::from_env(true), terminal_width()));
     Ok(())
 }
 
@@ -648,7 +676,8 @@ pub(super) fn remarks(glance: &Glance, paint: Paint) -> String {
     text
 }
 
-fn role(member: &MemberGlance) -> &'static str {
+/// What it is in the cluster, in a word.
+pub(super) fn role(member: &MemberGlance) -> &'static str {
     match (member.id.is_some(), member.learner, member.leader) {
         (false, ..) => "-",
         (_, true, _) => "learner",

@@ -30,6 +30,7 @@
 //! | `lint_rules` | each rule of the lint, broken on purpose |
 //! | `arbitrary` | observations that no world could give |
 
+mod agreed_tests;
 mod apply;
 mod arbitrary;
 mod boot;

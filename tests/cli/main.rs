@@ -3,6 +3,7 @@
 mod bundles;
 mod ci;
 mod completions;
+mod fleets;
 mod help;
 mod imports;
 mod inventories;

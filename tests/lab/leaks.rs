@@ -205,6 +205,7 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     run(&["members"], 0);
     run(&["health"], 0);
     run(&["doctor"], 0);
+    run(&["report", "--out", "report"], 0);
     // Whether this machine is slow is not the question here.
     let _measured = lab.quorate(&["doctor", "--for", "1s", "--output", "json"]);
     run(&["ok-to-stop", "n1"], 0);

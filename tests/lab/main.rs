@@ -20,6 +20,7 @@ mod dark;
 mod destroy;
 mod doctor;
 mod drift;
+mod fleet;
 mod guards;
 #[allow(dead_code, unused_imports, reason = "a toolbox: not every tool of it has a user yet")]
 mod harness;

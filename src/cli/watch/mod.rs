@@ -51,7 +51,7 @@ const WORTH_SHOWING: Duration = Duration::from_millis(400);
 fn has_screen(global: &Global) -> bool {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
-    global.output == OutputFormat::Human && terminal && !dumb
+    global.part.is_none() && global.output == OutputFormat::Human && terminal && !dumb
 }
 
 /// A session that can show each host as it answers, where there is a screen.

@@ -31,6 +31,7 @@ mod startable;
 mod starts;
 mod upkeep;
 mod waves;
+mod within;
 
 #[cfg(test)]
 mod certificates_tests;
@@ -39,6 +40,7 @@ pub use bootstrap::{expected_cluster_id, initial_new};
 pub use drift::{managed_files, pki_manifest};
 pub use starts::{NewStart, new_starts};
 pub use step::*;
+pub use within::within;
 
 use crate::inventory::Desired;
 use crate::ops::last_resort::LastResort;

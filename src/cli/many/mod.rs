@@ -1,0 +1,121 @@
+//! Commands for several clusters, `--fleet DIR`: each cluster runs through the same function as alone, and what it would print
+//! comes together here.
+//!
+//! | file | what |
+//! |---|---|
+//! | `args` | what is typed |
+//! | `find` | the inventories below a directory, and those that cannot both be meant |
+//! | `part` | what one cluster has of the fleet, and where its answer goes |
+//! | `screen` | one standard error for all |
+//! | `run` | the command for one cluster, and for all that are only looked at |
+//! | `rows` | a row a cluster, worst first; the order of exit codes |
+//! | `show` | the answers on standard output |
+//! | `waves` | whose turn it is |
+//! | `change` | all plans shown, agreed to once, and done |
+//! | `report`, `page` | the report, as HTML and Markdown |
+
+pub mod args;
+mod change;
+mod find;
+mod page;
+pub mod part;
+pub mod report;
+mod rows;
+mod run;
+mod screen;
+mod show;
+mod waves;
+
+use std::path::Path;
+
+use super::args::{BackupCommand, Command, Global, PkiCommand, Planned};
+use super::error::{Exit, Failure};
+use part::Shared;
+
+/// What a fleet can be asked.
+enum Kind<'a> {
+    Look,
+    Report(&'a args::Report),
+    Change,
+}
+
+/// Runs a command for every cluster below `dir`.
+///
+/// # Errors
+/// When the command is not one for several, or the fleet is not one to be changed. What happens to single clusters is told with
+/// them, and is part of the exit code.
+pub async fn many(global: &Global, dir: &Path, command: &Command, named: bool) -> Result<Exit, Failure> {
+    let kind = kind(command)?;
+    only_for_one(global, named)?;
+    let clusters = find::find(dir)?.without(&global.fleet.skip)?;
+    if let (Kind::Look | Kind::Report(_), Some(_)) = (&kind, global.fleet.canary.first()) {
+        return Err(Failure::new(
+            Exit::Usage,
+            "`--canary` is changed first, and this command changes nothing",
+        )
+        .hint("omit --canary"));
+    }
+    for canary in &global.fleet.canary {
+        clusters.known(canary.as_str(), "--canary")?;
+    }
+    let shared = Shared::new(global);
+    match kind {
+        Kind::Report(args) => report::of_fleet(global, &shared, clusters, args).await,
+        Kind::Look => show::look(global, &shared, clusters, command).await,
+        Kind::Change if global.dry_run => show::look(global, &shared, clusters, command).await,
+        Kind::Change => change::change(global, &shared, clusters, command).await,
+    }
+}
+
+/// What a command is to a fleet.
+fn kind(command: &Command) -> Result<Kind<'_>, Failure> {
+    let refused = |what: &str, instead: &str| {
+        Err(Failure::new(Exit::Usage, format!("{what} is for one cluster")).hint(instead.to_owned()))
+    };
+    match command {
+        Command::Status(args) if args.watch => refused("`--watch`", "pass -i FILE instead of --fleet"),
+        Command::Doctor(args) if args.window.is_some() => refused("`doctor --for`", "pass -i FILE instead of --fleet"),
+        Command::Plan(args) if args.out.is_some() => refused(
+            "a saved plan",
+            "save one for each inventory, with -i FILE instead of --fleet",
+        ),
+        Command::Up(args) if args.plan.is_some() => refused("a saved plan", "pass -i FILE instead of --fleet"),
+        Command::Backup(BackupCommand::Create(args)) if args.out.is_some() => refused(
+            "`--out`",
+            "omit it: each backup goes to backups/ beside its inventory; `--to` copies all to one place",
+        ),
+        Command::Status(_) | Command::Health | Command::Doctor(_) => Ok(Kind::Look),
+        Command::Plan(args) => match &args.of {
+            None | Some(Planned::Restart { .. } | Planned::Upgrade(_) | Planned::Renew) => Ok(Kind::Look),
+            Some(_) => not_for_several(),
+        },
+        Command::Backup(BackupCommand::List { .. }) => Ok(Kind::Look),
+        Command::Report(args) => Ok(Kind::Report(args)),
+        Command::Up(_) | Command::Restart { .. } | Command::Upgrade(_) => Ok(Kind::Change),
+        Command::Pki(PkiCommand::Renew) | Command::Backup(BackupCommand::Create(_)) => Ok(Kind::Change),
+        _ => not_for_several(),
+    }
+}
+
+fn not_for_several<T>() -> Result<T, Failure> {
+    Err(
+        Failure::new(Exit::Usage, "this command is for one cluster: it does not take --fleet").hint(
+            "--fleet works with status, health, doctor, plan, backup list, report, up, restart, upgrade, pki renew and \
+             backup create",
+        ),
+    )
+}
+
+/// Refuses flags that name something of one cluster.
+fn only_for_one(global: &Global, named: bool) -> Result<(), Failure> {
+    if named {
+        return Err(Failure::new(Exit::Usage, "--fleet and --inventory exclude each other")
+            .hint("pass --fleet DIR for all clusters below it, or -i FILE for one"));
+    }
+    if !global.limit.is_empty() {
+        return Err(
+            Failure::new(Exit::Usage, "`--limit` names hosts of one cluster").hint("pass -i FILE instead of --fleet")
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! `--fleet DIR` without any host: which inventories are found, what is refused, and how broken ones are told.
+
+use std::fs;
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::program::{Desk, Said};
+
+fn inventory(name: &str, address: &str) -> String {
+    format!("cluster: {name}\netcd:\n  version: \"3.6.16\"\nhosts:\n  - {{name: n1, address: {address}}}\n")
+}
+
+fn fleet(files: &[(&str, String)]) -> Desk {
+    let desk = Desk::new();
+    for (name, text) in files {
+        let path = desk.path("fleet").join(name);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    }
+    desk
+}
+
+fn objects(said: &Said) -> Vec<Value> {
+    said.stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn what_is_for_one_cluster_is_refused_for_several() {
+    let desk = fleet(&[("a.yml", inventory("a", "10.0.0.1"))]);
+    for arguments in [
+        &["members"][..],
+        &["destroy", "--accept-data-loss"],
+        &["pki", "show"],
+        &["pki", "rotate-ca"],
+        &["backup", "verify"],
+        &["backup", "schedule"],
+        &["plan", "stop"],
+        &["status", "--watch"],
+        &["doctor", "--for", "1s"],
+        &["plan", "--out", "plan.json"],
+        &["up", "--plan", "plan.json"],
+        &["up", "--limit", "n1"],
+        &["backup", "create", "--out", "b.qbackup"],
+        &["status", "-i", "fleet/a.yml"],
+        &["status", "--skip", "b"],
+        &["up", "--canary", "b"],
+        &["status", "--canary", "a"],
+    ] {
+        let typed = [&["--fleet", "fleet"], arguments].concat();
+        let said = desk.run(&typed).code(2);
+        assert_eq!(said.stdout, "", "{arguments:?}");
+        assert!(said.stderr.contains("help: "), "{said:?}");
+    }
+    for directory in ["fleet/a.yml", "nowhere", "."] {
+        desk.write(
+            "fleet/a.yml",
+            if directory == "." {
+                "image: {}\n"
+            } else {
+                "cluster: a\n"
+            },
+        );
+        desk.run(&["--fleet", directory, "status"]).code(2);
+    }
+    // Without a fleet there is nothing to choose among.
+    desk.run(&["status", "--skip", "a"]).code(2);
+}
+
+#[test]
+fn a_broken_inventory_hides_no_other_and_nothing_is_changed_beside_it() {
+    let desk = fleet(&[
+        ("eu/a/inventory.yml", inventory("a", "10.0.0.1")),
+        ("eu/b/inventory.yml", inventory("b", "10.0.0.2")),
+        ("us/c.yml", inventory("c", "10.0.0.300").replace("etcd:", "ectd:")),
+    ]);
+    let said = desk
+        .run(&["--fleet", "fleet", "backup", "list", "--output", "json"])
+        .code(3);
+    let told = objects(&said);
+    let names: Vec<&Value> = told.iter().map(|object| &object["cluster"]).collect();
+    assert_eq!(names, [&json!("c"), &json!("a"), &json!("b")]);
+    assert_eq!(told[0]["problems"].as_array().map(Vec::len), Some(3), "{}", told[0]);
+    assert_eq!(told[1]["backups"], json!([]));
+    let listed = desk.run(&["--fleet", "fleet", "backup", "list"]).code(3);
+    assert_snapshot!(listed.stdout, @r"
+    CLUSTER  BACKUPS            NEWEST  AGE    SIZE
+    c        INVALID inventory  -       -         -
+    a        0                  -       never     -
+    b        0                  -       never     -
+    ");
+    for said in ["c (-i fleet/us/c.yml):", "[fleet/us/c.yml:2:1]", "did you mean `etcd`?"] {
+        assert!(listed.stderr.contains(said), "{listed:?}");
+    }
+    let refused = desk
+        .run(&["--fleet", "fleet", "up", "--yes", "--output", "json"])
+        .code(3);
+    let told = objects(&refused);
+    assert!(
+        told.len() == 3 && told.iter().all(|object| object["ok"] == false),
+        "{refused:?}"
+    );
+    assert_eq!(told[2]["cluster"], "c", "the cause comes last");
+    desk.run(&["--fleet", "fleet", "backup", "list", "--skip", "c"]).code(0);
+}
+
+#[test]
+fn two_inventories_that_claim_the_same_are_told_and_not_changed() {
+    let desk = fleet(&[
+        ("a.yml", inventory("a", "10.0.0.1")),
+        ("b.yml", inventory("b", "10.0.0.1")),
+        ("c.yml", inventory("a", "10.0.0.3")),
+    ]);
+    assert_snapshot!(desk.run(&["--fleet", "fleet", "up", "--yes"]).whole(), @r"
+    exit code 3
+    --- stdout
+    --- stderr
+    error: nothing was changed: two inventories cannot both be meant
+      fleet/a.yml and fleet/c.yml are both the cluster `a`
+      fleet/a.yml and fleet/b.yml both claim /etc/etcd/etcd-config.yml on 10.0.0.1 and 5 other things
+        help: change one of them, or move it out of the fleet
+    ");
+    let looked = desk.run(&["--fleet", "fleet", "backup", "list"]).code(3);
+    assert!(looked.stderr.contains("a.yml and fleet/b.yml both claim"), "{looked:?}");
+    assert_eq!(looked.stdout.lines().count(), 4, "{looked:?}");
+}
+
+#[test]
+fn a_report_of_names_that_are_markup_has_no_markup_of_theirs() {
+    let evil = "cluster: '<script>alert(1)</script>'\nhosts: ['<b>']\n";
+    let desk = fleet(&[("evil.yml", evil.to_owned())]);
+    desk.run(&["--fleet", "fleet", "report", "--out", "out"]).code(3);
+    let page = desk.read("out/index.html");
+    assert!(
+        page.contains("&lt;script&gt;") && !page.contains("<script") && !page.contains("<b>"),
+        "{page}"
+    );
+    // Between backticks it is text for Markdown.
+    let markdown = desk.read("out/report.md");
+    let outside: String = markdown.split('`').step_by(2).collect();
+    assert!(
+        markdown.contains("&lt;script&gt;") && !outside.contains('<'),
+        "{markdown}"
+    );
+}
