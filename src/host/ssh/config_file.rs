@@ -140,14 +140,48 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-/// Whether the file says anything at all; asking OpenSSH about nothing would only cost time.
+/// Keywords about what quorate never does: distributions set some of them for everybody. Prefixes.
+const OTHER_MATTERS: [&str; 6] = [
+    "sendenv",
+    "setenv",
+    "hashknownhosts",
+    "gssapi",
+    "visualhostkey",
+    "loglevel",
+];
+
+/// Whether the file says anything that matters here; asking OpenSSH about nothing costs a process for each host. What cannot be
+/// read here is left to OpenSSH.
 pub(super) fn says_something(path: &Path) -> bool {
-    match std::fs::read_to_string(path) {
-        Ok(text) => text
-            .lines()
-            .any(|line| !matches!(line.trim().chars().next(), None | Some('#'))),
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    says(path, 0)
+}
+
+fn says(path: &Path, depth: usize) -> bool {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
+    };
+    text.lines().any(|line| {
+        let Ok(words) = split(line) else { return true };
+        let Some((keyword, values)) = words.split_first() else {
+            return false;
+        };
+        let keyword = keyword.to_ascii_lowercase();
+        match keyword.as_str() {
+            // By itself it only says whom the rest is about.
+            "host" => false,
+            "include" => values.iter().any(|pattern| included_says(pattern, depth + 1)),
+            _ => !OTHER_MATTERS.iter().any(|other| keyword.starts_with(other)),
+        }
+    })
+}
+
+/// A relative pattern means another place in each of the files.
+fn included_says(pattern: &str, depth: usize) -> bool {
+    if !pattern.starts_with('/') || depth > DEEPEST {
+        return true;
     }
+    included(pattern, Path::new("/")).map_or(true, |files| files.iter().any(|file| says(file, depth)))
 }
 
 #[cfg(test)]
@@ -240,8 +274,29 @@ mod tests {
         assert!(!says_something(&empty.path().join(".ssh/config")));
         let comments = home(&[("config", "# a\n\n  # b\n")]);
         assert!(!says_something(&comments.path().join(".ssh/config")));
-        let real = home(&[("config", "\n Host a\n")]);
-        assert!(says_something(&real.path().join(".ssh/config")));
+        for (says, text) in [
+            (false, "\n Host a\n"),
+            (true, "\n Host a\n Port 2022\n"),
+            (true, "Match final all\n"),
+            (true, "Include more\n"),
+            (true, "Port \"22\n"),
+        ] {
+            let real = home(&[("config", text)]);
+            assert_eq!(says_something(&real.path().join(".ssh/config")), says, "{text}");
+        }
+    }
+
+    /// As Debian and its descendants ship it: every operator has that one.
+    #[test]
+    fn what_a_distribution_says_to_everybody_is_not_worth_a_process() {
+        let rest = "Host *\n    SendEnv LANG LC_*\n    HashKnownHosts yes\n    GSSAPIAuthentication yes\n";
+        let stock = |include: &Path| format!("# stock\nInclude {}/*.conf\n{rest}", include.display());
+        let more = tempfile::tempdir().unwrap();
+        let system = home(&[("config", &stock(more.path()))]);
+        let config = system.path().join(".ssh/config");
+        assert!(!says_something(&config));
+        std::fs::write(more.path().join("site.conf"), "Host *\n  ProxyJump bastion\n").unwrap();
+        assert!(says_something(&config));
     }
 
     /// The same file, asked of OpenSSH and of this reader, gives the same settings.

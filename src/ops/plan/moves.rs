@@ -49,11 +49,7 @@ pub(super) fn begin(situation: Situation<'_>, peers: &[Peer<'_>], draft: &mut Dr
         ));
     }
     for peer in due() {
-        // Where it does not answer, nobody is to look for it any more.
-        let well = situation
-            .membership()
-            .is_some_and(|seen| seen.takes_part(peer.member.id));
-        let urls = match well {
+        let urls = match keeps_the_old(situation, peer) {
             true => peer.member.peer_urls.clone(),
             false => vec![peer.host.peer_url()],
         };

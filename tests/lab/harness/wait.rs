@@ -3,12 +3,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Looks every 50 ms until `holds`; fails the test, naming `what`, when `limit` has passed.
+/// Looks again and again until `holds`; fails the test, naming `what`, when `limit` has passed. The longer it has taken, the
+/// longer the pause (50 ms to half a second): most looks start processes, and others need the processor meanwhile.
 #[track_caller]
 pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < limit, "waited {limit:?} for: {what}");
-        thread::sleep(Duration::from_millis(50));
+        let waited = start.elapsed();
+        assert!(waited < limit, "waited {limit:?} for: {what}");
+        thread::sleep((waited / 10).clamp(Duration::from_millis(50), Duration::from_millis(500)));
     }
 }
