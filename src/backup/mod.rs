@@ -50,4 +50,4 @@ pub use source::{Kind, Source, Unlocked, damage};
 pub use take::{About, take};
 pub use tool::RestoreTool;
 pub use trust::{Doubt, SignedBy, Standing, Trust};
-pub use write::{Seal, file_name};
+pub use write::{Seal, new_file};

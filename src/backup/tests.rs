@@ -375,3 +375,17 @@ fn anything_else_is_not_a_backup() {
         Err(BackupError::Read { .. })
     ));
 }
+
+#[test]
+fn a_second_backup_of_the_same_second_has_a_name_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cluster, at) = ("prod-a".parse().unwrap(), "2026-11-21T11:37:00Z".parse().unwrap());
+    let mut names = Vec::new();
+    for _ in 0..3 {
+        let file = super::new_file(dir.path(), &cluster, at, "before-remove-n3", &Seal::Plain);
+        fs::write(&file, "").unwrap();
+        names.push(file.file_name().unwrap().to_string_lossy().into_owned());
+    }
+    let expected = ["", "-2", "-3"].map(|again| format!("prod-a-20261121T113700Z-before-remove-n3{again}.db"));
+    assert_eq!(names, expected);
+}

@@ -34,7 +34,7 @@ pub enum Seal {
 }
 
 /// `CLUSTER-20261121T113700Z-REASON.qbackup`, or `.db` for a plain one. Sorts by time within a cluster.
-pub fn file_name(cluster: &ClusterName, at: Timestamp, reason: &str, seal: &Seal) -> String {
+fn file_name(cluster: &ClusterName, at: Timestamp, reason: &str, seal: &Seal) -> String {
     let reason: String = reason
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
@@ -44,6 +44,18 @@ pub fn file_name(cluster: &ClusterName, at: Timestamp, reason: &str, seal: &Seal
         Seal::Plain => "db",
     };
     format!("{cluster}-{}-{reason}.{extension}", at.strftime("%Y%m%dT%H%M%SZ"))
+}
+
+/// The file of that name in `directory`, which is not there yet: a second backup of the same second is `-2`. (The same command,
+/// run again at once after it was killed, takes its snapshot again.)
+pub fn new_file(directory: &Path, cluster: &ClusterName, at: Timestamp, reason: &str, seal: &Seal) -> PathBuf {
+    let first = directory.join(file_name(cluster, at, reason, seal));
+    let others = (2..).map(|n| directory.join(file_name(cluster, at, &format!("{reason}-{n}"), seal)));
+    let is_new = |path: &PathBuf| path.symlink_metadata().is_err();
+    std::iter::once(first.clone())
+        .chain(others)
+        .find(is_new)
+        .unwrap_or(first)
 }
 
 /// The manifest that lies beside a plain snapshot.

@@ -15,7 +15,7 @@ use super::backup_places::{Reach, name_of};
 use super::error::{Exit, Failure};
 use crate::backup::place::{Kept, Place, PlaceError, backups};
 use crate::backup::schedule::{Answered, End, Orders, REASON, Report, has_this_round, turns};
-use crate::backup::{About, Manifest, ManifestMember, Seal, Source, Standing, Trust, expired, file_name, take};
+use crate::backup::{About, Manifest, ManifestMember, Seal, Source, Standing, Trust, expired, new_file, take};
 use crate::etcd::{ClientTls, Endpoint, EtcdClient, EtcdError, Member, TcpDial};
 use crate::host::Secrets;
 use crate::host::ssh::SshEnvironment;
@@ -294,8 +294,8 @@ async fn snapshot(
         members: members.collect(),
         inventory_sha256: orders.inventory_sha256.clone(),
     };
-    let name = file_name(&about.cluster, about.taken_at, REASON, &seal);
-    let path = Path::new(&orders.scratch).join(name);
+    let scratch = Path::new(&orders.scratch);
+    let path = new_file(scratch, &about.cluster, about.taken_at, REASON, &seal);
     let client = client(&orders.url, tls)?;
     let manifest = take(&client, about, seal, signer(tls)?, &path, &|_, _| {}).await?;
     // A backup that nobody would count is found now, and not when it is needed.

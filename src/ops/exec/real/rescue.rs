@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::RealWorld;
-use crate::backup::{About, ManifestMember, Seal, file_name, take};
+use crate::backup::{About, ManifestMember, Seal, new_file, take};
 use crate::etcd::EtcdClient;
 use crate::host::rescue::PrivateMember;
 use crate::host::{Output, Running};
@@ -88,8 +88,8 @@ impl RealWorld {
             }],
             inventory_sha256: digest(self.desired()),
         };
-        let name = file_name(&about.cluster, about.taken_at, REASON, &seal);
-        let path = self.vault.base().join("backups").join(name);
+        let backups = self.vault.base().join("backups");
+        let path = new_file(&backups, &about.cluster, about.taken_at, REASON, &seal);
         let progress = |done, total| {
             reporter.event(&Event::StepProgress {
                 step: step.id.clone(),

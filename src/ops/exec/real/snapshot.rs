@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::RealWorld;
-use crate::backup::{About, BackupError, Manifest, ManifestMember, Seal, file_name, take};
+use crate::backup::{About, BackupError, Manifest, ManifestMember, Seal, new_file, take};
 use crate::etcd::Member;
 use crate::inventory::Desired;
 use crate::ops::exec::StepError;
@@ -79,8 +79,8 @@ impl RealWorld {
         let client = self.client(spec).await?;
         let signer = self.vault.signer().await?;
         let about = self.about(&membership, source, reason);
-        let name = file_name(&about.cluster, about.taken_at, reason, &seal);
-        let path = to.unwrap_or_else(|| self.vault.base().join("backups").join(name));
+        let backups = self.vault.base().join("backups");
+        let path = to.unwrap_or_else(|| new_file(&backups, &about.cluster, about.taken_at, reason, &seal));
         let manifest = take(&client, about, seal, signer, &path, progress).await?;
         Ok(Taken { path, manifest })
     }
