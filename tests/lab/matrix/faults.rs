@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{cluster, converged, old_and_new, row};
-use crate::harness::{Lab, Outcome, Writer, current, some_of, wait_until};
+use crate::harness::{Lab, Outcome, Writer, current, some_of, thorough, wait_until};
 
 /// The writer's host. It is a member all the time, and nothing ever happens to it.
 const CALM: &str = "n1";
@@ -231,14 +231,16 @@ fn in_the_middle_of_a_restart() {
     }
 }
 
-/// Each is the other's way back.
+/// Each is the other's way back; in `make test` nobody goes back.
 #[test]
 fn in_the_middle_of_an_upgrade_and_of_a_downgrade() {
     let (old, new) = old_and_new();
     let lab = cluster(&old, 3);
     for fault in some_of(FAULTS, |fault| *fault == Fault::Cut) {
         roll(&["upgrade", "--to", &new, "--yes"]).survives(&lab, fault, in_a_roll(fault));
-        roll(&["downgrade", "--to", &old, "--yes"]).survives(&lab, fault, in_a_roll(fault));
+        if thorough() {
+            roll(&["downgrade", "--to", &old, "--yes"]).survives(&lab, fault, in_a_roll(fault));
+        }
     }
 }
 
