@@ -11,6 +11,7 @@ pub use super::backup_args::{
 pub use super::many::args::{FleetArgs, Report};
 use super::many::part::Part;
 pub use super::planned::Planned;
+pub use super::users_args::{LoginReader, UsersCommand, UsersFiles, UsersPassword};
 use crate::clients::firewall::Network;
 use crate::clients::kube::Consumer;
 use crate::inventory::{Address, NodeName, Version};
@@ -635,7 +636,7 @@ pub struct Issue {
     pub user: Option<String>,
 }
 
-fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     let duration = crate::inventory::quantity::duration(text).filter(|d| !d.is_zero());
     duration.ok_or_else(|| "expected a duration such as 8h, 30d or 1y".to_owned())
 }
@@ -783,65 +784,6 @@ pub struct KubeCheck {
     pub key: Option<PathBuf>,
 }
 
-/// `users ...`
-#[derive(Debug, Subcommand)]
-pub enum UsersCommand {
-    /// Seal a new password for one of etcd's users; `up` sets it in etcd
-    #[command(
-        after_help = "At random, unless one is given. Sealed to the recipients of the CA key, in `passwords` in the pki directory. Changes\nno host.\n\nExamples:\n  quorate users password patroni\n  pass show patroni | quorate users password patroni --stdin"
-    )]
-    Password(UsersPassword),
-    /// Issue a client certificate for a user that logs in with a password, and write it with the password
-    #[command(
-        after_help = "The certificate has no common name, since etcd's gateway refuses those once `etcd.auth` is on. Key and password have\nmode 0600, and a .gitignore names them. Changes no host.\n\nExamples:\n  quorate users files patroni --for patroni --out pg-1\n  quorate users files apisix --out apisix"
-    )]
-    Files(UsersFiles),
-}
-
-/// `users password`
-#[derive(Debug, Args)]
-pub struct UsersPassword {
-    /// The user, as listed under `users` with `password: true`
-    pub user: String,
-    /// Read it from standard input, one line
-    #[arg(long)]
-    pub stdin: bool,
-}
-
-/// `users files`
-#[derive(Debug, Args)]
-pub struct UsersFiles {
-    /// The user
-    pub user: String,
-    /// Who reads the files
-    #[arg(long = "for", value_enum, default_value_t = LoginReader::Plain)]
-    pub reader: LoginReader,
-    /// Write them into this directory [default: the user's name]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Replace files that are there already
-    #[arg(long)]
-    pub replace: bool,
-    /// The name in issued.yml; another one for each host that gets a certificate of its own [default: the user]
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
-    /// How long the certificate is valid [default: `pki.leaf_validity` of the inventory]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub validity: Option<std::time::Duration>,
-    /// With `--for patroni`: where the files will be on its hosts [default: /etc/patroni/etcd]
-    #[arg(long, value_name = "DIR", value_parser = plain_path)]
-    pub dir: Option<String>,
-}
-
-/// Who can be given the files of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LoginReader {
-    /// Anybody: certificate, key and password, a file each.
-    Plain,
-    /// Patroni: certificate, key, and the section `etcd3` of its configuration.
-    Patroni,
-}
-
 /// The names of those who can be given files.
 fn consumer() -> impl clap::builder::TypedValueParser<Value = Consumer> {
     let names = clap::builder::PossibleValuesParser::new(Consumer::ALL.map(Consumer::name));
@@ -894,7 +836,7 @@ pub enum FirewallFormat {
 }
 
 /// A path that means the same in every configuration file: absolute, and nothing that would have to be quoted.
-fn plain_path(text: &str) -> Result<String, String> {
+pub(super) fn plain_path(text: &str) -> Result<String, String> {
     let path: crate::inventory::HostPath = text.parse().map_err(|e| format!("{e}"))?;
     match text.contains('#') {
         true => Err("`#` begins a comment there".to_owned()),

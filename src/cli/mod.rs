@@ -68,6 +68,7 @@ mod up;
 mod upgrade;
 mod upkeep;
 mod users;
+mod users_args;
 mod watch;
 
 use std::process::ExitCode;

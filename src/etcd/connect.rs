@@ -90,23 +90,9 @@ pub(super) async fn accepted(
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-
     use super::*;
+    use crate::etcd::dial::Slow;
     use crate::etcd::tls::provider;
-
-    /// Opens after so long, and then says nothing.
-    struct Slow(Duration);
-
-    #[async_trait]
-    impl Dial for Slow {
-        async fn dial(&self) -> io::Result<Box<dyn Stream>> {
-            tokio::time::sleep(self.0).await;
-            let (ours, theirs) = tokio::io::duplex(1 << 16);
-            std::mem::forget(theirs);
-            Ok(Box::new(ours))
-        }
-    }
 
     async fn fails(way: Duration) -> ConnectFailure {
         let endpoint = Endpoint {

@@ -21,6 +21,22 @@ pub trait Dial: Send + Sync {
     async fn dial(&self) -> io::Result<Box<dyn Stream>>;
 }
 
+/// Opens after so long, and what is behind it says nothing.
+#[cfg(test)]
+pub(super) struct Slow(pub(super) std::time::Duration);
+
+#[cfg(test)]
+#[async_trait]
+impl Dial for Slow {
+    async fn dial(&self) -> io::Result<Box<dyn Stream>> {
+        tokio::time::sleep(self.0).await;
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        // Dropped, it would be the end of the stream.
+        std::mem::forget(theirs);
+        Ok(Box::new(ours))
+    }
+}
+
 /// Dials a TCP address directly, without a tunnel: for members on this machine.
 #[derive(Debug, Clone)]
 pub struct TcpDial {

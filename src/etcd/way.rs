@@ -84,24 +84,14 @@ impl Dial for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A way that takes so long, to a member that says nothing.
-    struct Long(Duration);
-
-    #[async_trait]
-    impl Dial for Long {
-        async fn dial(&self) -> io::Result<Box<dyn Stream>> {
-            sleep(self.0).await;
-            Ok(Box::new(tokio::io::duplex(1).0))
-        }
-    }
+    use crate::etcd::dial::Slow;
 
     const LIMIT: Duration = Duration::from_secs(3);
 
     #[tokio::test(start_paused = true)]
     async fn no_time_runs_against_a_member_while_its_stream_is_opened() {
         let way = Way::default();
-        let dial = way.of(Arc::new(Long(Duration::from_secs(9))));
+        let dial = way.of(Arc::new(Slow(Duration::from_secs(9))));
         let answers_after = |seconds| {
             let dial = Arc::clone(&dial);
             async move {
@@ -116,7 +106,7 @@ mod tests {
             "that is the member's own silence"
         );
         // What is short of the limit by itself passes it by nothing that came before.
-        let nearly = way.of(Arc::new(Long(LIMIT - Duration::from_millis(100))));
+        let nearly = way.of(Arc::new(Slow(LIMIT - Duration::from_millis(100))));
         let slowly = async {
             nearly.dial().await.map(|_| ()).unwrap();
             sleep(LIMIT / 2).await;

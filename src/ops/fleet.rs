@@ -124,11 +124,7 @@ impl Fleet {
             Ok(other) => other,
             Err(_) => {
                 self.forget(&spec.name, &host).await;
-                Err(HostError::Lost {
-                    node: spec.name.clone(),
-                    operation: "look".to_owned(),
-                    why: format!("no answer within {} s", limit.as_secs()),
-                })
+                Err(no_answer(spec, limit))
             }
         }
     }
@@ -307,6 +303,15 @@ pub fn endpoint(spec: &DesiredHost, port: u16) -> Endpoint {
     Endpoint {
         host: spec.address.to_string(),
         port,
+    }
+}
+
+/// What is said of a host that did not answer within `limit`.
+pub fn no_answer(spec: &DesiredHost, limit: Duration) -> HostError {
+    HostError::Lost {
+        node: spec.name.clone(),
+        operation: "look".to_owned(),
+        why: format!("no answer within {} s", limit.as_secs()),
     }
 }
 

@@ -3,9 +3,7 @@
 //!
 //! Inside stand the cluster and the user once more: a file under another name, or of another cluster, is not taken.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use age::secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
@@ -16,6 +14,8 @@ use super::recipient::Recipient;
 use super::sealed::{self, BEGIN};
 use super::store::{PkiDir, StoreError};
 
+/// Where they lie in the pki directory.
+const ROOM: &str = "passwords";
 /// bcrypt, with which etcd keeps them, takes no more bytes; 3.4 would ignore the rest, later releases refuse it (tried).
 const LONGEST: usize = 72;
 /// Fewer are guessed from the hash that every snapshot holds.
@@ -73,18 +73,10 @@ impl PkiDir {
         plain.push_str(&head);
         plain.push_str(secret);
         plain.push('\n');
-        let mut comments = format!(
+        let what = format!(
             "# The password of the user `{user}` of the etcd cluster `{cluster}`, sealed by quorate. Safe to commit.\n"
         );
-        for recipient in recipients {
-            comments += &format!("# recipient: {}\n", recipient.label());
-        }
-        let text = sealed::encrypted(comments, plain.as_bytes(), recipients).map_err(|source| StoreError::Seal {
-            path: path.clone(),
-            source,
-        })?;
-        self.write(&path, text)?;
-        Ok(path)
+        self.write_sealed(path, &what, plain.as_bytes(), recipients)
     }
 
     /// The password of a user; `None` where none is sealed.
@@ -137,37 +129,19 @@ impl PkiDir {
         identities: &[PathBuf],
         ask: &mut AskPassphrase<'_>,
     ) -> Result<(), StoreError> {
-        for user in self.users_with_a_password()? {
-            if let Some(password) = self.password(&user, identities, ask)? {
-                self.write_password(&user, &password, recipients)?;
+        for path in self.sealed_in(ROOM)? {
+            let Some(user) = path.file_stem().and_then(|stem| stem.to_str()) else {
+                continue;
+            };
+            if let Some(password) = self.password(user, identities, ask)? {
+                self.write_password(user, &password, recipients)?;
             }
         }
         Ok(())
     }
 
-    fn users_with_a_password(&self) -> Result<Vec<String>, StoreError> {
-        let dir = self.dir.join("passwords");
-        let unreadable = |source| StoreError::Read {
-            path: dir.clone(),
-            source,
-        };
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(unreadable(error)),
-        };
-        let mut users = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(unreadable)?.file_name();
-            let user = Path::new(&name).to_str().and_then(|name| name.strip_suffix(".age"));
-            users.extend(user.map(str::to_owned));
-        }
-        users.sort();
-        Ok(users)
-    }
-
     fn password_path(&self, user: &str) -> PathBuf {
-        self.dir.join("passwords").join(format!("{user}.age"))
+        self.path().join(ROOM).join(format!("{user}.age"))
     }
 
     fn head(&self, user: &str) -> String {
@@ -177,16 +151,10 @@ impl PkiDir {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
 
-    /// A key that opens what is sealed to it, and those it is sealed to.
-    fn key(dir: &Path, name: &str) -> (Vec<Recipient>, PathBuf) {
-        let identity = age::x25519::Identity::generate();
-        let file = dir.join(name);
-        fs::write(&file, identity.to_string().expose_secret()).unwrap();
-        let recipients = Recipient::parse_all(&[identity.to_public().to_string()], dir).unwrap();
-        (recipients, file)
-    }
+    use super::*;
+    use crate::pki::test_keys::age_key as key;
 
     fn text(secret: Option<SecretString>) -> Option<String> {
         secret.map(|secret| secret.expose_secret().to_owned())

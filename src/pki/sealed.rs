@@ -94,6 +94,14 @@ pub fn seal(secret: &CaSecret, recipients: &[Recipient]) -> Result<String, SealE
     )
 }
 
+/// Who can open it, a comment line each.
+pub(super) fn recipient_lines(recipients: &[Recipient]) -> String {
+    recipients
+        .iter()
+        .map(|recipient| format!("{RECIPIENT}{}\n", recipient.label()))
+        .collect()
+}
+
 /// `comments`, and below them `plain` sealed to `recipients`.
 ///
 /// # Errors
@@ -164,9 +172,7 @@ fn comment_lines(secret: &CaSecret, recipients: &[Recipient]) -> String {
         "{CLUSTER}{cluster}\n# ca-sha256: {}\n",
         secret.certificate.facts().sha256
     );
-    for recipient in recipients {
-        text += &format!("{RECIPIENT}{}\n", recipient.label());
-    }
+    text += &recipient_lines(recipients);
     text += "# Without quorate: grep -v '^#' ca.key.age | age --decrypt -i ~/.ssh/id_ed25519\n";
     text
 }

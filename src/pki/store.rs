@@ -463,6 +463,42 @@ impl PkiDir {
             .map_err(|source| StoreError::Certificates { path, source })
     }
 
+    /// Writes `plain` sealed to `recipients`, below comment lines that say what it is and who can open it.
+    pub(super) fn write_sealed(
+        &self,
+        path: PathBuf,
+        what: &str,
+        plain: &[u8],
+        recipients: &[Recipient],
+    ) -> Result<PathBuf, StoreError> {
+        let comments = format!("{what}{}", sealed::recipient_lines(recipients));
+        let text = sealed::encrypted(comments, plain, recipients).map_err(|source| StoreError::Seal {
+            path: path.clone(),
+            source,
+        })?;
+        self.write(&path, text)?;
+        Ok(path)
+    }
+
+    /// The sealed files of a directory in this one, in order of their names.
+    pub(super) fn sealed_in(&self, room: &str) -> Result<Vec<PathBuf>, StoreError> {
+        let dir = self.dir.join(room);
+        let unreadable = |source| StoreError::Read {
+            path: dir.clone(),
+            source,
+        };
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+        let mut files: Vec<PathBuf> = paths.collect::<io::Result<_>>().map_err(unreadable)?;
+        files.retain(|path| path.extension().is_some_and(|end| end == "age"));
+        files.sort();
+        Ok(files)
+    }
+
     /// The text of a file, `None` when it does not exist.
     pub(super) fn read(&self, path: &Path) -> Result<Option<String>, StoreError> {
         match fs::read_to_string(path) {

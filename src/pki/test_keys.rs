@@ -81,6 +81,12 @@ pub fn public_line(key: &PrivateKey) -> String {
     format!("{}\n", key.public_key().to_openssh().unwrap())
 }
 
+/// A new age key below `dir`: what is sealed to it, and the file that opens that.
+pub fn age_key(dir: &Path, name: &str) -> (Vec<super::Recipient>, PathBuf) {
+    let (file, public) = write_age_key(dir, name);
+    (super::Recipient::parse_all(&[public], dir).unwrap(), file)
+}
+
 /// A new age identity file below `dir`; returns its path and its public key.
 pub fn write_age_key(dir: &Path, name: &str) -> (PathBuf, String) {
     let identity = age::x25519::Identity::generate();

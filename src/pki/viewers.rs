@@ -15,9 +15,12 @@ use super::authority::Issued;
 use super::certificate::Certificate;
 use super::identity::{self, AskPassphrase, OpenError};
 use super::recipient::Recipient;
-use super::sealed::{self, BEGIN, END_CERTIFICATE};
+use super::sealed::{BEGIN, END_CERTIFICATE};
 use super::secret::SecretPem;
 use super::store::{PkiDir, StoreError};
+
+/// Where they lie in the pki directory.
+const ROOM: &str = "viewers";
 
 /// A certificate to look with, opened.
 #[derive(Debug, Clone)]
@@ -46,18 +49,17 @@ impl PkiDir {
     /// When there is no recipient, or the file cannot be written.
     pub fn write_viewer(&self, name: &str, issued: &Issued, recipients: &[Recipient]) -> Result<PathBuf, StoreError> {
         let path = self.viewer_path(name);
-        let comments = self.viewer_comments(name, issued, recipients);
+        let what = format!(
+            "# The certificate and key with which `{name}` looks at the etcd cluster `{}`, sealed by quorate. Safe to \
+             commit.\n# valid until: {}\n",
+            self.cluster, issued.facts.not_after
+        );
         let key = issued.key.expose_pem();
         // Sized beforehand: a string that grows leaves copies of the key behind that nothing wipes.
         let mut plain = Zeroizing::new(String::with_capacity(issued.cert_pem.len() + key.len()));
         plain.push_str(&issued.cert_pem);
         plain.push_str(key);
-        let text = sealed::encrypted(comments, plain.as_bytes(), recipients).map_err(|source| StoreError::Seal {
-            path: path.clone(),
-            source,
-        })?;
-        self.write(&path, text)?;
-        Ok(path)
+        self.write_sealed(path, &what, plain.as_bytes(), recipients)
     }
 
     /// Removes a viewer's file; whether there was one.
@@ -86,7 +88,7 @@ impl PkiDir {
         let trusted = self.trusted()?;
         let issued = self.issued()?;
         let (mut found, mut until) = (Viewers::default(), Timestamp::MIN);
-        for path in self.viewer_files()? {
+        for path in self.sealed_in(ROOM)? {
             let Some((viewer, certificate)) = self.open_viewer(&path, identities, ask)? else {
                 continue;
             };
@@ -146,39 +148,7 @@ impl PkiDir {
     }
 
     fn viewer_path(&self, name: &str) -> PathBuf {
-        self.dir.join("viewers").join(format!("{name}.age"))
-    }
-
-    /// In order of their names.
-    fn viewer_files(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let dir = self.dir.join("viewers");
-        let unreadable = |source| StoreError::Read {
-            path: dir.clone(),
-            source,
-        };
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(unreadable(error)),
-        };
-        let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-        let mut files: Vec<PathBuf> = paths.collect::<io::Result<_>>().map_err(unreadable)?;
-        files.retain(|path| path.extension().is_some_and(|end| end == "age"));
-        files.sort();
-        Ok(files)
-    }
-
-    fn viewer_comments(&self, name: &str, issued: &Issued, recipients: &[Recipient]) -> String {
-        let cluster = &self.cluster;
-        let mut text = format!(
-            "# The certificate and key with which `{name}` looks at the etcd cluster `{cluster}`, sealed by quorate. Safe to \
-             commit.\n# valid until: {}\n",
-            issued.facts.not_after
-        );
-        for recipient in recipients {
-            text += &format!("# recipient: {}\n", recipient.label());
-        }
-        text
+        self.path().join(ROOM).join(format!("{name}.age"))
     }
 }
 
@@ -186,7 +156,7 @@ impl PkiDir {
 mod tests {
     use super::*;
     use crate::inventory::KeyType;
-    use crate::pki::test_keys::{authority, now};
+    use crate::pki::test_keys::{age_key, authority, now};
     use crate::pki::{IssuedRecord, client_spec};
 
     const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
@@ -198,11 +168,7 @@ mod tests {
     }
 
     fn key(dir: &Path, name: &str) -> Key {
-        use age::secrecy::ExposeSecret as _;
-        let identity = age::x25519::Identity::generate();
-        let file = dir.join(name);
-        fs::write(&file, identity.to_string().expose_secret()).unwrap();
-        let recipient = Recipient::parse_all(&[identity.to_public().to_string()], dir).unwrap();
+        let (recipient, file) = age_key(dir, name);
         Key { recipient, file }
     }
 

@@ -1,11 +1,10 @@
 //! Hosts that ask a person at every login: a key and a one-time code, with PAM's own module for them.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 
-use crate::harness::{Host, Lab, current, plain_inventory};
+use crate::harness::{Host, Lab, Terminal, current, plain_inventory};
 
 /// The shared secret of the operator's generator and the host, as hex.
 const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -46,21 +45,10 @@ fn code(counter: u64) -> String {
 
 /// Runs quorate in a terminal of its own, in which `typed` is typed.
 fn in_a_terminal(lab: &Lab, line: &str, typed: &str) -> (bool, String) {
-    let program = env!("CARGO_BIN_EXE_quorate");
-    let mut command: Command = lab.as_operator("script");
-    command
-        .args(["-qec", &format!("{program} {line}"), "/dev/null"])
-        .env_remove("QUORATE_BUNDLE")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("util-linux has `script`");
-    std::io::Write::write_all(child.stdin.as_mut().unwrap(), typed.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-    )
+    let mut terminal = Terminal::of(lab, line);
+    terminal.types(typed);
+    let (status, shown) = terminal.ends();
+    (status == Some(0), shown)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::as_fact;
 use crate::etcd::EtcdError;
 use crate::host::{HostError, HostFacts, ServiceFacts};
 use crate::inventory::DesiredHost;
-use crate::ops::fleet::Fleet;
+use crate::ops::fleet::{Fleet, no_answer};
 use crate::ops::model::Fact;
 
 /// The member's service once more, where the member gave no answer: whether its host is still there, within `limit`, and what
@@ -28,14 +28,8 @@ pub(super) async fn look_behind(
         return None;
     }
     let asked = fleet.ask(spec, |host| Box::pin(async move { host.service().await }));
-    let late = |_| {
-        Err(HostError::Lost {
-            node: spec.name.clone(),
-            operation: "look".to_owned(),
-            why: format!("no answer within {} s", limit.as_secs()),
-        })
-    };
-    Some(tokio::time::timeout(limit, asked).await.unwrap_or_else(late))
+    let answered = tokio::time::timeout(limit, asked).await;
+    Some(answered.unwrap_or_else(|_| Err(no_answer(spec, limit))))
 }
 
 /// What was known of the host before, after that look.
