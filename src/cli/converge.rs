@@ -1,8 +1,9 @@
-//! Look, plan, show, confirm, lock, look again, do, look again: the shape of every command that changes a cluster.
+//! The surroundings of `ops/flow.rs` for every command that changes a cluster: real hosts, the bundle, the CA, a terminal.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Detail, Exit, Failure};
@@ -18,19 +19,15 @@ use crate::ops::check::{Look, why_unhealthy};
 use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, World, run};
 use crate::ops::fleet::Fleet;
+use crate::ops::flow::{self, Ended, Stale, Surroundings};
 use crate::ops::model::{Fact, Intent, Observed, Supplies};
 use crate::ops::observe::{observe_clients, observe_logins, observe_replays};
-use crate::ops::plan::lint::lint;
-use crate::ops::plan::{Plan, Risk, count, plan};
+use crate::ops::plan::{Plan, count, plan};
 use crate::ops::rest::RestNote;
 use crate::ops::safety::quorum::Strength;
 use crate::ops::vault::Vault;
 use crate::report::print::tell_all;
 use crate::report::{Paint, quiet, terminal_width};
-
-/// A cold start, a first bootstrap or a part of a CA rotation is followed by what can only be seen then; more rounds than
-/// this mean that something undoes what is done.
-const ROUNDS: usize = 6;
 
 /// The real parts that a changing command works with.
 pub struct Parts {
@@ -92,16 +89,24 @@ impl Parts {
         Ok(seen)
     }
 
+    /// The plan for what was seen, for whoever only wants to see it.
+    ///
+    /// # Errors
+    /// Every reason not to begin.
+    pub fn draft(&self, session: &Session, intent: &Intent, seen: &Observed) -> Result<Plan, Failure> {
+        Ok(flow::draft(&Change { session, parts: self }, intent, seen)?)
+    }
+
     /// Makes the plan for what was seen. One who only looks is shown it without etcd's users and roles, which etcd tells to
     /// `root` alone.
     ///
     /// # Errors
     /// Every reason not to begin.
-    pub fn plan(&self, session: &Session, intent: &Intent, seen: &Observed) -> Result<Plan, Failure> {
+    fn plan(&self, session: &Session, intent: &Intent, seen: &Observed) -> Result<Plan, Failure> {
         let supplies: Supplies = session.supplies(self.bundle.as_ref(), &self.vault)?;
         let (desired, policy) = (session.desired(), session.policy());
         if !(self.vault.only_looks() && matches!(seen.auth, Fact::Unknown(_)) && seen.cluster.known().is_some()) {
-            return read_again(plan(intent, desired, seen, policy, &supplies)?, seen);
+            return Ok(plan(intent, desired, seen, policy, &supplies)?);
         }
         let seen = Observed {
             auth: Fact::Known(as_wanted(desired)),
@@ -110,18 +115,8 @@ impl Parts {
         let mut plan = plan(intent, desired, &seen, policy, &supplies)?;
         let note = "etcd's users and roles are not part of this plan: they could not be read, because etcd shows them to `root` alone";
         plan.notes.push(note.to_owned());
-        read_again(plan, &seen)
+        Ok(plan)
     }
-}
-
-/// A second opinion on every plan, before anybody is shown it.
-fn read_again(plan: Plan, seen: &Observed) -> Result<Plan, Failure> {
-    let wrong = lint(&plan, seen).into_iter().find(|finding| finding.fatal);
-    wrong.map_or(Ok(plan), |finding| {
-        let message = format!("the plan contradicts what was seen: {finding}");
-        Err(Failure::new(Exit::Unexpected, message)
-            .hint("nothing was touched; this is a fault of quorate's: report it with the output of `quorate status --output json`"))
-    })
 }
 
 impl Parts {
@@ -152,92 +147,109 @@ pub async fn bring_about(
     saved: Option<&Plan>,
 ) -> Result<usize, Failure> {
     session.may_change().await?;
-    let mut changed = 0;
-    let mut held = None;
-    let outcome = rounds(session, &parts, intent, saved, &mut changed, &mut held).await;
-    let outcome = match held {
-        Some(lock) => {
-            let told = outcome.map_err(|failure| lock.explain(failure));
-            lock.release().await;
-            told
-        }
-        None => outcome,
-    };
-    outcome.map(|()| changed)
+    let change = Change { session, parts: &parts };
+    Ok(flow::bring_about(&change, intent, saved).await?)
 }
 
-async fn rounds(
-    session: &Session,
-    parts: &Parts,
-    intent: &Intent,
-    saved: Option<&Plan>,
-    changed: &mut usize,
-    held: &mut Option<lock::Held>,
-) -> Result<(), Failure> {
-    let stop = session.stop();
-    let mut intent = intent.clone();
-    for round in 0..ROUNDS {
-        let mut seen = session
-            .phase("look", unless(stop, parts.look(session, &intent)))
-            .await?;
-        let mut plan = parts.plan(session, &intent, &seen).map_err(|refusal| match round {
-            0 => refusal,
-            _ => Failure {
+/// A change of real hosts, as a person at a terminal (or a fleet's command) wants it.
+struct Change<'a> {
+    session: &'a Session,
+    parts: &'a Parts,
+}
+
+#[async_trait]
+impl Surroundings for Change<'_> {
+    type No = Failure;
+    type Lock = lock::Held;
+
+    async fn look(&self, intent: &Intent) -> Result<Observed, Failure> {
+        self.session.phase("look", self.look_again(intent)).await
+    }
+
+    fn plan(&self, intent: &Intent, seen: &Observed) -> Result<Plan, Failure> {
+        self.parts.plan(self.session, intent, seen)
+    }
+
+    async fn before(&self, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {
+        match self.session.global.dry_run {
+            true => Err(Failure::only(
+                dry_run::shown(self.session, self.parts, plan, seen, false).await?,
+            )),
+            false => trial::before(self.session, self.parts, plan, seen).await,
+        }
+    }
+
+    async fn agree(&self, plan: &Plan) -> Result<(), Failure> {
+        agree(self.session, self.parts, plan)
+    }
+
+    fn changes(&self) -> bool {
+        !self.session.global.dry_run
+    }
+
+    async fn lock(&self, intent: &Intent) -> Result<lock::Held, Failure> {
+        let (session, stop) = (self.session, self.session.stop());
+        let lock = lock::take(session, &self.parts.fleet, intent.left_out(), stop);
+        session.phase("lock", unless(stop, lock)).await
+    }
+
+    async fn look_again(&self, intent: &Intent) -> Result<Observed, Failure> {
+        unless(self.session.stop(), self.parts.look(self.session, intent)).await
+    }
+
+    fn changed_meanwhile(&self) {
+        self.session
+            .note(&format!("{}; this is the new plan", Stale::WhileReviewed));
+    }
+
+    fn begin(&self) -> Result<(), Failure> {
+        draft::agreed(self.session)?;
+        if let Some(part) = &self.session.global.part {
+            part.goes_on();
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, plan: &Plan, seen: Observed) -> Result<(), Failure> {
+        apply(self.session, self.parts, plan, seen, self.session.stop()).await
+    }
+
+    fn nothing_to_do(&self, intent: &Intent, plan: &Plan, seen: &Observed) -> Result<(), Failure> {
+        plan.notes.iter().for_each(|note| self.session.note(note));
+        well(self.session, intent, seen)
+    }
+
+    fn explain(&self, lock: &lock::Held, failure: Failure) -> Failure {
+        lock.explain(failure)
+    }
+
+    async fn unlock(&self, lock: lock::Held) {
+        lock.release().await;
+    }
+}
+
+impl From<Ended<Failure>> for Failure {
+    fn from(ended: Ended<Failure>) -> Self {
+        match ended {
+            Ended::No(failure) => failure,
+            Ended::Busy(others) => lock::Refusal::Taken(others).into(),
+            Ended::BeforeNextPart(refusal) => Failure {
                 message: "stopped before the next part: it would not be safe".into(),
                 ..refusal
             },
-        })?;
-        if let (Some(saved), 0) = (saved, round) {
-            not_stale(saved, &plan)?;
-        }
-        if plan.is_empty() {
-            plan.notes.iter().for_each(|note| session.note(note));
-            return well(session, &intent, &seen);
-        }
-        if session.global.dry_run {
-            return Err(Failure::only(
-                dry_run::shown(session, parts, &mut plan, &seen, false).await?,
-            ));
-        }
-        trial::before(session, parts, &mut plan, &seen).await?;
-        if held.is_none() {
-            agree(session, parts, &plan)?;
-            let lock = lock::take(session, &parts.fleet, intent.left_out(), stop);
-            *held = Some(session.phase("lock", unless(stop, lock)).await?);
-            // Somebody else may have held the lock until now, or a member came back by itself: what was agreed to must
-            // still be what is needed.
-            seen = unless(stop, parts.look(session, &intent)).await?;
-            let mut now = parts.plan(session, &intent, &seen)?;
-            if now.steps_digest != plan.steps_digest {
-                let changed = "the hosts changed while the plan was being reviewed";
-                if saved.is_some() {
-                    return Err(stale(changed));
-                }
-                session.note(&format!("{changed}; this is the new plan"));
-                if now.is_empty() {
-                    return well(session, &intent, &seen);
-                }
-                trial::before(session, parts, &mut now, &seen).await?;
-                agree(session, parts, &now)?;
-            }
-            plan = now;
-        }
-        draft::agreed(session)?;
-        if let Some(part) = &session.global.part {
-            part.goes_on();
-        }
-        apply(session, parts, &plan, seen, stop).await?;
-        *changed += plan.steps().filter(|step| step.risk > Risk::ReadOnly).count();
-        match plan.again() {
-            Some(next) => intent = next,
-            None => return Ok(()),
+            Ended::Stale(why) => stale(&why.to_string()),
+            Ended::Contradicts(finding) => Failure::new(
+                Exit::Unexpected,
+                format!("the plan contradicts what was seen: {finding}"),
+            )
+            .hint("nothing was touched; this is a fault of quorate's: report it with the output of `quorate status --output json`"),
+            Ended::Endless(_) => Failure::new(
+                Exit::StepFailed,
+                "the hosts still differ from the inventory after several rounds",
+            )
+            .hint("something else is changing them too: see `quorate plan`"),
         }
     }
-    Err(Failure::new(
-        Exit::StepFailed,
-        "the hosts still differ from the inventory after several rounds",
-    )
-    .hint("something else is changing them too: see `quorate plan`"))
 }
 
 /// Nothing is agreed to that the bundle could not do: it is looked at first, for every plan that is shown.
@@ -339,23 +351,6 @@ fn well(session: &Session, intent: &Intent, seen: &Observed) -> Result<(), Failu
 fn rests(host: &DesiredHost, seen: &Observed) -> bool {
     let facts = seen.hosts.get(&host.name).and_then(Fact::known);
     facts.is_some_and(|facts| RestNote::in_force(host, facts).is_some())
-}
-
-/// A saved plan is done only if a plan made now would do the same.
-fn not_stale(saved: &Plan, now: &Plan) -> Result<(), Failure> {
-    if saved.header.cluster != now.header.cluster {
-        return Err(stale("it was created for another cluster"));
-    }
-    if saved.header.desired_digest != now.header.desired_digest {
-        return Err(stale("the inventory has changed since"));
-    }
-    if saved.header.membership != now.header.membership || saved.header.cluster_id != now.header.cluster_id {
-        return Err(stale("the cluster's members have changed since"));
-    }
-    if saved.steps_digest != now.steps_digest {
-        return Err(stale("the hosts have changed since"));
-    }
-    Ok(())
 }
 
 pub(super) fn stale(why: &str) -> Failure {

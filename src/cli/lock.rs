@@ -141,8 +141,12 @@ pub async fn unlock(global: &Global, args: &Unlock) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-enum Refusal {
+/// Why the lock cannot be had.
+pub enum Refusal {
+    /// By whom it is held, and where.
     Taken(Vec<(NodeName, LockHolder)>),
+    /// Too few hosts answer.
+    #[allow(missing_docs)]
     TooFew {
         held: usize,
         needed: usize,

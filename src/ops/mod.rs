@@ -10,6 +10,7 @@ pub mod destroy;
 pub mod doctor;
 pub mod exec;
 pub mod fleet;
+pub mod flow;
 pub mod inspect;
 pub mod last_resort;
 pub mod listening;

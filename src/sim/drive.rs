@@ -1,30 +1,26 @@
-//! The world as the executor's [`exec::World`], with crashes and faults between strokes, and rounds of plan and apply as
-//! `cli/converge.rs` runs them.
+//! The world as the executor's [`exec::World`], with crashes and faults between strokes, and runs of one operator or several
+//! on it.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::chaos::Fault;
 use super::host::Link;
+use super::operator::{Operator, Run};
 use super::oracle::{Consent, Oracle};
 use super::world::World;
 use crate::inventory::{Desired, NodeName};
 use crate::ops::check::Look;
 use crate::ops::exec::{self, RunError, StepError};
+use crate::ops::flow::Stale;
 use crate::ops::model::{Fact, Intent, Observed, Policy};
-use crate::ops::plan::lint::lint;
-use crate::ops::plan::{Action, Plan, Step, Target, plan};
-use crate::ops::recover::RecoverOrder;
-use crate::ops::safety::restore::note_of;
-use crate::ops::safety::{Blocked, Rule};
+use crate::ops::plan::{Action, Plan, Step, Target};
+use crate::ops::safety::Blocked;
 use crate::report::{Recorder, Reporter};
-
-/// As in `cli/converge.rs`.
-const ROUNDS: usize = 6;
 
 /// A world under a run of quorate.
 pub struct Lab {
@@ -37,18 +33,20 @@ pub struct Lab {
 pub struct State {
     pub world: World,
     pub oracle: Oracle,
-    seen: Option<Observed>,
+    pub(super) seen: Option<Observed>,
     /// Where `begun` was on the world's clock.
     offset: u64,
     /// Strokes done so far.
     pub strokes: u64,
     /// After this many strokes the program is killed.
     crash_after: Option<u64>,
-    crashed: bool,
+    pub(super) crashed: bool,
     /// What happens to the world right before a stroke.
     faults: Vec<(u64, Fault)>,
     /// Does everything twice.
     pub twice: bool,
+    /// Who holds the lock, by their number.
+    pub(super) lock: Option<usize>,
 }
 
 /// How a run ended.
@@ -64,6 +62,14 @@ pub enum Outcome {
     Crashed,
     /// It never came to an end.
     Endless(Box<Plan>),
+    /// The operator said no.
+    Declined,
+    /// Somebody else held the lock.
+    Locked,
+    /// The saved plan is not what would be done.
+    Stale(Stale),
+    /// The independent reader says that the plan is wrong.
+    Contradicts,
 }
 
 /// What a run is disturbed by.
@@ -71,6 +77,8 @@ pub enum Outcome {
 pub struct Trouble {
     pub crash_after: Option<u64>,
     pub faults: Vec<(u64, Fault)>,
+    /// What happens while the plan is being read.
+    pub on_screen: Vec<Fault>,
     pub twice: bool,
 }
 
@@ -88,6 +96,11 @@ pub struct Aftermath {
 
 /// Runs an intent on a world until it has ended.
 pub fn bring_about(world: World, desired: &Desired, intent: &Intent, policy: Policy, trouble: Trouble) -> Aftermath {
+    on_paused_clock(one_run(world, desired, intent, policy, trouble))
+}
+
+/// Minutes take microseconds.
+fn on_paused_clock<T>(work: impl Future<Output = T>) -> T {
     thread_local! {
         static CLOCK: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -95,24 +108,60 @@ pub fn bring_about(world: World, desired: &Desired, intent: &Intent, policy: Pol
             .build()
             .expect("a runtime without any drivers but time");
     }
-    CLOCK.with(|clock| clock.block_on(rounds(world, desired, intent, policy, trouble)))
+    CLOCK.with(|clock| clock.block_on(work))
 }
 
-async fn rounds(world: World, desired: &Desired, intent: &Intent, policy: Policy, trouble: Trouble) -> Aftermath {
-    let reporter = Recorder::default();
+async fn one_run(world: World, desired: &Desired, intent: &Intent, policy: Policy, trouble: Trouble) -> Aftermath {
+    let operator = Operator {
+        meanwhile: trouble.on_screen.clone(),
+        ..Operator::quick()
+    };
     let lab = Lab::new(world, desired, consent(intent, policy, desired.hosts.keys()), trouble);
-    let mut plans = Vec::new();
-    let outcome = lab.rounds(intent, policy, &reporter, &mut plans).await;
-    let state = lab.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let violations = state.oracle.violations;
-    Aftermath {
-        outcome,
-        world: state.world,
-        violations,
-        strokes: state.strokes,
-        plans,
-        reporter,
-    }
+    let reporter = Recorder::default();
+    let run = Run::new(&lab, 1, policy, operator, &reporter);
+    let outcome = run.through(intent).await;
+    let plans = run.plans.into_inner().unwrap_or_else(PoisonError::into_inner);
+    lab.aftermath(outcome, plans, reporter)
+}
+
+/// Several operators ask for the same at the same time, each in their own way; how each ended, and what is left.
+pub fn together(
+    world: World,
+    desired: &Desired,
+    intent: &Intent,
+    policy: Policy,
+    operators: Vec<Operator>,
+) -> (Vec<Outcome>, Aftermath) {
+    let lab = Lab::new(
+        world,
+        desired,
+        consent(intent, policy, desired.hosts.keys()),
+        Trouble::default(),
+    );
+    let reporter = Recorder::default();
+    let runs: Vec<Run> = operators
+        .into_iter()
+        .enumerate()
+        .map(|(at, operator)| Run::new(&lab, at + 1, policy, operator, &reporter))
+        .collect();
+    // Whoever never answers is not waited for, and looked first.
+    let (silent, others): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.operator.reads.is_none());
+    let outcomes = on_paused_clock(async {
+        let never = async {
+            join_all(silent.iter().map(|run| run.through(intent))).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            outcomes = never => outcomes,
+            outcomes = join_all(others.iter().map(|run| run.through(intent))) => outcomes,
+        }
+    });
+    let plans = runs
+        .into_iter()
+        .flat_map(|run| run.plans.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let plans = plans.collect();
+    (outcomes, lab.aftermath(Outcome::Done, plans, reporter))
 }
 
 fn consent<'a>(intent: &Intent, policy: Policy, nodes: impl Iterator<Item = &'a NodeName>) -> Consent {
@@ -163,82 +212,28 @@ impl Lab {
                 crashed: false,
                 faults: trouble.faults,
                 twice: trouble.twice,
+                lock: None,
             }),
         }
     }
 
-    async fn rounds(&self, intent: &Intent, policy: Policy, reporter: &Recorder, plans: &mut Vec<Plan>) -> Outcome {
-        let mut intent = intent.clone();
-        for _ in 0..ROUNDS {
-            let (seen, supplies) = {
-                let mut state = self.now();
-                let seen = state.world.observe(&self.desired);
-                state.seen = Some(seen.clone());
-                (seen, state.world.supplies())
-            };
-            intent = match self.given(intent, &seen) {
-                Ok(intent) => intent,
-                Err(blocked) => return Outcome::Blocked(vec![blocked]),
-            };
-            let plan = match plan(&intent, &self.desired, &seen, policy, &supplies) {
-                Ok(plan) => plan,
-                Err(blocked) => return Outcome::Blocked(blocked),
-            };
-            if plan.is_empty() {
-                if matches!(&intent, Intent::Converge { limit, .. } if limit.is_empty()) {
-                    let State { world, oracle, .. } = &mut *self.now();
-                    oracle.at_rest(world);
-                }
-                return Outcome::Done;
-            }
-            for finding in lint(&plan, &seen).into_iter().filter(|f| f.fatal) {
-                self.now().oracle.violations.push(format!("lint: {finding}"));
-            }
-            let ended = exec::run(&plan, self, reporter, &CancellationToken::new()).await;
-            let again = plan.again();
-            plans.push(plan);
-            match ended {
-                _ if self.now().crashed => return Outcome::Crashed,
-                Ok(()) => match again.or_else(|| self.after_rescue(&intent)) {
-                    Some(next) => intent = next,
-                    None => return Outcome::Done,
-                },
-                Err(error) => return Outcome::Stopped(error),
-            }
+    fn aftermath(self, outcome: Outcome, plans: Vec<Plan>, reporter: Recorder) -> Aftermath {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut violations = state.oracle.violations;
+        violations.extend(
+            state
+                .lock
+                .filter(|_| !state.crashed)
+                .map(|by| format!("operator {by} has kept the lock")),
+        );
+        Aftermath {
+            outcome,
+            world: state.world,
+            violations,
+            strokes: state.strokes,
+            plans,
+            reporter,
         }
-        match plans.pop() {
-            Some(last) => Outcome::Endless(Box::new(last)),
-            None => Outcome::Done,
-        }
-    }
-
-    /// What an intent comes to when it is given: as in `cli/recover.rs`, which reads the logs, or goes on with a restore
-    /// that was begun.
-    fn given(&self, intent: Intent, seen: &Observed) -> Result<Intent, Blocked> {
-        let Intent::Recover(order) = intent else {
-            return Ok(intent);
-        };
-        let state = self.now();
-        let Some(note) = note_of(&self.desired, &seen.hosts)? else {
-            let logs = state.world.logs(&self.desired);
-            return Ok(Intent::Recover(Box::new(RecoverOrder { logs, ..*order })));
-        };
-        let begun = state.world.rescued.iter().find(|saved| saved.sha256 == note.sha256);
-        let saved =
-            begun.ok_or_else(|| Blocked::new(Rule::RestoreUnderWay, "another restore was begun", "finish it"))?;
-        Ok(Intent::Restore(Box::new(saved.order(&self.desired, order.without))))
-    }
-
-    /// A recovery's first half is followed by a restore of what it saved.
-    fn after_rescue(&self, intent: &Intent) -> Option<Intent> {
-        let Intent::Recover(order) = intent else {
-            return None;
-        };
-        let state = self.now();
-        let saved = state.world.rescued.last()?;
-        Some(Intent::Restore(Box::new(
-            saved.order(&self.desired, order.without.clone()),
-        )))
     }
 
     /// The state, after the time that has passed.

@@ -20,7 +20,8 @@
 //! | `downgrade` | the way back over a minor release: etcd's job, its refusals, and the form of each member's storage |
 //! | `rescue` | what a recovery finds, and what it saves |
 //! | `upkeep` | what the steps of `defrag`, `compact` and `alarm disarm` do |
-//! | `drive` | the world as the executor's, with crashes between strokes, and rounds of plan and apply |
+//! | `drive` | the world as the executor's, with crashes between strokes, and runs on it |
+//! | `operator` | the surroundings of a change: who reads the plan, and a lock |
 //! | `oracle` | judges every state in between, knowing nothing of `ops/safety` |
 //! | `dice` | seeded chance |
 //! | `chaos` | random worlds, intents and faults |
@@ -41,11 +42,13 @@ mod decay;
 mod dice;
 mod downgrade;
 pub mod drive;
+mod flow_tests;
 pub mod host;
 mod ladder;
 mod lint_rules;
 mod log;
 mod look;
+pub mod operator;
 mod oracle;
 mod papers;
 mod raft;

@@ -280,11 +280,16 @@ fn whatever_fails_meanwhile_nothing_is_lost_and_up_mends_it() {
         let faults = faults(&case, &mut dice);
         // Sometimes the program dies as well.
         let crash_after = dice.chance(25).then(|| dice.next() % 40);
+        // And sometimes the first of it happens while the plan is being read.
+        let so_many = usize::from(dice.chance(20));
+        let on_screen = faults.iter().take(so_many).map(|(_, fault)| fault.clone()).collect();
+        let faults = faults.into_iter().skip(so_many).collect();
         let hit = run(
             &case,
             Trouble {
                 faults,
                 crash_after,
+                on_screen,
                 ..Trouble::default()
             },
         );
@@ -371,6 +376,7 @@ fn ends(case: &Case, after: &Aftermath) -> Result<(), String> {
         Outcome::Stopped(error) => format!("stopped: {error}"),
         Outcome::Crashed => "crashed".into(),
         Outcome::Endless(plan) => format!("endless: {:#?}", plan.waves),
+        other => format!("{other:?}"),
     };
     let asked = asked(&case.intent);
     Err(format!("{asked}, {:?}: {why}\n{}", case.policy, story(after)))
