@@ -110,6 +110,10 @@ fn a_roll_goes_on_while_most_hosts_hold_the_lock_and_says_so_when_they_do_not() 
     lab.lead("n2");
     // A bystander reboots.
     let roll = lab.hold(&["restart", "--limit", "n1", "--yes"], "before:w1.n1");
+    // Whoever asks now, while a member is down, is told of the roll, and not to mend what may be the roll's.
+    lab.host("n3").sh("systemctl stop etcd");
+    let told = lab.quorate(&["restart", "--limit", "n2", "--yes"]).code(8);
+    told.says(&["another run holds the lock", "quorate restart --limit n1 --yes"]);
     lab.host("n3").crash();
     lab.host("n3").boot();
     wait_until("n3 to be a member again", Duration::from_secs(60), || {
