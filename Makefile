@@ -7,9 +7,9 @@ ifeq ($(HAS_CARGO),)
 $(error Rust is not installed here: get rustup and a stable toolchain, see the README)
 endif
 
-.PHONY: help demo demo-down test unit lint portable bench soak fuzz dist
+.PHONY: help demo demo-down test unit lint portable bench soak fuzz dist docs
 help:
-	@echo 'make demo | demo-down | test | unit | lint | portable | bench | soak | fuzz | dist'
+	@echo 'make demo | demo-down | test | unit | lint | portable | bench | soak | fuzz | dist | docs'
 
 demo:
 	lab/demo up
@@ -31,6 +31,11 @@ lint:
 	shellcheck -x .ci/run $$(grep -lE '^#!/usr/bin/env bash|shellcheck shell' lab/* lab/bench/* fuzz/* 2>/dev/null)
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	lab/deny
+
+# The docs as a site, in target/site, every link in it checked: lab/book.
+docs:
+	lab/deps docs
+	lab/book
 
 # Does it compile for macOS, and say on Windows where to run it? rustup and no SDK: lab/portable.
 portable:
