@@ -29,6 +29,8 @@ mod env;
 mod error;
 mod files;
 mod firewall;
+#[cfg(test)]
+mod formats_tests;
 mod gate;
 mod help;
 mod hosts;

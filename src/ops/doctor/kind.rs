@@ -101,6 +101,8 @@ kinds! {
     ClockOff = "clock-off", Host, "More than one second off, after the time of the round trip is allowed for; etcd's peers complain \
         from there on. Certificates are checked against this clock, and leases run by it.";
     NoTimeService = "no-time-service", Host, "Neither chrony nor systemd-timesyncd nor another known service is active.";
+    NewerMark = "newer-mark", Host, "A newer version of quorate has written a marker or a note there whose format this one does not \
+        know. Only looking works with this version.";
     MemoryTooSmall = "memory-too-small", Host, "etcd maps its database into memory. Once the database is larger, reads wait for the disk.";
     SwapOn = "swap-on", Host, "A member that is swapped out misses heartbeats, and an election follows.";
     ShortOfMemory = "short-of-memory", Host, "Pressure stall information (PSI): for 10 % of the time or more, something in the unit \

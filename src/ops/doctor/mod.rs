@@ -34,6 +34,7 @@ use crate::ops::exec::real::MemberHash;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::rest::RestNote;
+use crate::ops::safety::marks::are_known;
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::{MEND, Sight};
 use crate::report::Cause;
@@ -183,6 +184,7 @@ impl Examined<'_> {
 pub fn examine(examined: &Examined<'_>) -> Vec<Finding> {
     let sight = examined.sight();
     let mut findings = members::findings(examined);
+    findings.extend(newer_marks(examined));
     findings.extend(unfinished(examined));
     findings.extend(hosts::findings(examined));
     findings.extend(latency::findings(examined));
@@ -208,6 +210,21 @@ fn unfinished(examined: &Examined<'_>) -> Option<Finding> {
         Some(node) => finding.on(node),
         None => finding,
     })
+}
+
+/// Nothing is changed by this version while one stands.
+fn newer_marks(examined: &Examined<'_>) -> Vec<Finding> {
+    let refusals = are_known(examined.desired, &examined.seen.hosts)
+        .err()
+        .unwrap_or_default();
+    let told = refusals.into_iter().map(|refusal| {
+        let finding = Finding::problem(Kind::NewerMark, refusal.reason, refusal.hint);
+        Finding {
+            node: refusal.node.map(|node| node.to_string()),
+            ..finding
+        }
+    });
+    told.collect()
 }
 
 fn backups(examined: &Examined<'_>) -> Vec<Finding> {

@@ -123,7 +123,8 @@ fn signer(name: &str, key: &Path) -> String {
 
 /// What each check of step 2 catches, tried on the stick before it is believed: `(file, what is done to it, the check)`.
 fn a_tampered_stick_is_not_believed(site: &Desk<'_>, page: &Page) {
-    let forge = "ssh-keygen -q -t ed25519 -N '' -f evil </dev/null && ssh-keygen -q -Y sign -f evil";
+    let forge =
+        "rm SHA256SUMS.sig && ssh-keygen -q -t ed25519 -N '' -f evil </dev/null && ssh-keygen -q -Y sign -f evil";
     for (what, check) in [
         ("printf x >>$(ls quorate-*.tar.gz)", "sha256sum"),
         ("echo >>SHA256SUMS", "ssh-keygen"),
@@ -141,7 +142,7 @@ fn a_tampered_stick_is_not_believed(site: &Desk<'_>, page: &Page) {
         ),
     ] {
         site.types(&format!(
-            "rm -rf ../forged && cp -r . ../forged && cd ../forged && rm -f SHA256SUMS.sig.old && {what}"
+            "rm -rf ../forged && cp -r . ../forged && cd ../forged && {what}"
         ))
         .ok();
         let forged = Desk { at: "forged", ..*site };
