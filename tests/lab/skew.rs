@@ -22,7 +22,7 @@ fn a_marker_of_a_newer_quorate_closes_the_cluster_to_this_one_and_looking_still_
         &["ok-to-stop", "n1"],
         &["plan"],
     ] {
-        let refused = lab.refuses(command, 4);
+        let refused = lab.stops_nothing(|lab| lab.quorate(command).code(4));
         for text in [
             "has format 2, written by quorate 9.0.0",
             "use quorate 9.0.0 or a later version",

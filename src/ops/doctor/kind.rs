@@ -130,7 +130,8 @@ kinds! {
         room. What is free must be the size of the database, or 256 MiB.";
     DiskBeforeQuota = "disk-before-quota", Disk, "A reached quota can be cleared online. A full disk stops etcd, and it may not start again.";
     DiskSlow = "disk-slow", Disk, "The 99th percentile of WAL syncs should stay below 10 ms and of commits below 25 ms (etcd's FAQ). \
-        From 500 ms and 250 ms on, where etcd's own alerts begin, it is a problem.";
+        From 500 ms and 250 ms on, where etcd's own alerts begin, it is a problem. `doctor --for` judges the window alone, and names \
+        every disk above the lower limits.";
     OldDataAside = "old-data-aside", Disk, "quorate moves data aside where it could delete it. Nothing uses it; it only takes up space.";
     NoStream = "no-stream", Network, "Both members are healthy, and one has no open connection for raft messages from the other. \
         Mostly a peer certificate lacks the address from which a member connects. It shows when another member stops.";
