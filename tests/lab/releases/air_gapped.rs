@@ -74,7 +74,10 @@ impl Desk<'_> {
             .current_dir(self.path(""))
             .env("PATH", path)
             .env_remove("QUORATE_BUNDLE");
-        Outcome::of(command.to_owned(), shell.output().expect("a shell"))
+        let began = std::time::Instant::now();
+        let output = shell.output().expect("a shell");
+        eprintln!("{:6.1} s  {command}", began.elapsed().as_secs_f64());
+        Outcome::of(command.to_owned(), output)
     }
 
     /// Every command of a step, each with the exit code that the page promises.
