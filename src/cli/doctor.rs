@@ -7,14 +7,14 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::args::Global;
+use super::args::{Global, OutputFormat};
 use super::error::{Exit, Failure};
 use super::many::part::Answer;
 use super::session::Session;
 use super::{pki, status};
 use crate::etcd::{ClientTls, Metrics};
 use crate::inventory::{Desired, DesiredHost, NodeName};
-use crate::ops::doctor::{Examined, Finding, Kind, Severity, does_not_run, examine, sorted};
+use crate::ops::doctor::{Examined, Finding, Kind, Severity, Topic, does_not_run, examine, sorted};
 use crate::ops::exec::StepError;
 use crate::ops::exec::real::{MemberHash, RealWorld};
 use crate::ops::fleet::Fleet;
@@ -238,11 +238,30 @@ pub(super) fn text(examination: &Examination, paint: Paint, width: usize) -> Str
     text
 }
 
-/// What a finding means, as its page has it; needs no inventory and no host.
-pub fn explain(kind: Kind) -> Exit {
-    let width = terminal_width().map_or(usize::MAX, usize::from);
-    say_all!("{}", wrapped(&format!("{kind}: {}", kind.means()), width, 2));
-    Exit::Done
+/// `doctor --explain`: what a finding means, as its page has it; needs no inventory and no host.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn explain(global: &Global, kind: Kind) -> Result<Exit, Failure> {
+    match global.output {
+        OutputFormat::Json => status::json(&Explained {
+            id: kind,
+            topic: kind.topic(),
+            means: kind.means(),
+        })?,
+        OutputFormat::Human => {
+            let width = terminal_width().map_or(usize::MAX, usize::from);
+            say_all!("{}", wrapped(&format!("{kind}: {}", kind.means()), width, 2));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Debug, Serialize)]
+struct Explained {
+    id: Kind,
+    topic: Topic,
+    means: &'static str,
 }
 
 /// Every finding with its help: problems, what is unknown, advice.

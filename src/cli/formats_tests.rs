@@ -3,8 +3,8 @@
 
 use crate::backup::{self, BackupError};
 use crate::bundle;
-use crate::host;
-use crate::inventory::{Desired, DesiredHost, HostPath};
+use crate::host::{self, HostFacts};
+use crate::inventory::{Desired, DesiredHost};
 use crate::ops::model::{Fact, Intent, Observed, Policy};
 use crate::ops::plan::plan;
 use crate::ops::rest::{Purpose, RestNote, TurnNote};
@@ -20,25 +20,19 @@ macro_rules! file {
     };
 }
 
-/// Three members, and on the host of one these marks.
-fn marked(marker: Option<&str>, note: Option<(fn(&DesiredHost) -> HostPath, &str)>) -> (Desired, Observed) {
+/// Three members, and the host of one of them changed.
+fn changed(change: impl FnOnce(&DesiredHost, &mut HostFacts)) -> (Desired, Observed) {
     let desired = desired(3);
     let mut seen = observed(&desired);
     if let Some(Fact::Known(facts)) = seen.hosts.get_mut(&name(1)) {
-        if let Some(text) = marker {
-            facts.data.marker = Some(text.to_owned());
-        }
-        if let Some((path, text)) = note {
-            let file = host::FileFacts {
-                sha256: "00".repeat(32),
-                mode: 0o644,
-                owner: "root".into(),
-                content: Some(text.to_owned()),
-            };
-            facts.files.insert(path(&desired.hosts[&name(1)]), file);
-        }
+        change(&desired.hosts[&name(1)], facts);
     }
     (desired, seen)
+}
+
+/// ... by this marker beside the data.
+fn marked(text: &str) -> (Desired, Observed) {
+    changed(|_, facts| facts.data.marker = Some(text.to_owned()))
 }
 
 #[test]
@@ -51,14 +45,22 @@ fn the_marker_of_every_version_is_read() {
         file!("marker-1.json").trim_end(),
         "an older version reads what this one writes"
     );
-    let (desired, seen) = marked(Some(file!("marker-1.json")), None);
+    let (desired, seen) = marked(file!("marker-1.json"));
     assert_eq!(are_known(&desired, &seen.hosts), Ok(()));
 }
 
 #[test]
 fn notes_of_every_version_are_read() {
     // 7e5e309, 2026-11-21: without what a file had to be called by name for.
-    let (desired, seen) = marked(None, Some((RestoreNote::path, file!("restore-note-1-first.json"))));
+    let (desired, seen) = changed(|host, facts| {
+        let file = host::FileFacts {
+            sha256: "00".repeat(32),
+            mode: 0o644,
+            owner: "root".into(),
+            content: Some(file!("restore-note-1-first.json").to_owned()),
+        };
+        facts.files.insert(RestoreNote::path(host), file);
+    });
     let facts = seen.hosts[&name(1)].known().expect("facts");
     let note = RestoreNote::on(&desired.hosts[&name(1)], facts)
         .flatten()
@@ -85,7 +87,7 @@ fn notes_of_every_version_are_read() {
 fn a_newer_mark_stops_every_change_and_is_not_taken_for_none() {
     let newer = file!("marker-from-the-future.json");
     assert_eq!(Marker::parse(newer), None, "it would look as if there were none");
-    let (desired, seen) = marked(Some(newer), None);
+    let (desired, seen) = marked(newer);
     let intents = [
         Intent::Converge {
             prune: false,

@@ -146,7 +146,7 @@ async fn dispatch(global: &Global, command: &Command) -> Result<Exit, Failure> {
         Command::Members => status::members(global).await,
         Command::Health => status::health(global).await,
         Command::Doctor(args) => match (args.explain, args.window) {
-            (Some(kind), _) => Ok(doctor::explain(kind)),
+            (Some(kind), _) => doctor::explain(global, kind),
             (None, Some(window)) => slow::slow(global, window).await,
             (None, None) => doctor::doctor(global).await,
         },
