@@ -45,3 +45,21 @@ fn a_marker_of_a_newer_quorate_closes_the_cluster_to_this_one_and_looking_still_
     mark(&ours);
     lab.quorate(&["up", "--yes"]).ok().says(&["nothing to do"]);
 }
+
+/// The lock is a directory: whoever made it holds it, whatever else a later version says of its holder.
+#[test]
+fn a_lock_of_a_newer_quorate_is_held_and_its_holder_named() {
+    let lab = Lab::cluster(1);
+    let restart = ["restart", "--yes", "--accept-outage"];
+    let running = lab.hold(&restart, "before:w1.n1");
+    let holder = include_str!("../formats/lock-holder-from-the-future.json").trim_end();
+    lab.host("n1").sh(&format!(
+        "for holder in /run/quorate/etcd.lock/*/holder.json; do cat >\"$holder\" <<'END'\n{holder}\nEND\ndone"
+    ));
+    lab.quorate(&restart)
+        .code(8)
+        .says(&["locked by alice@laptop (process 4711)", "quorate up"]);
+    running.go_on();
+    running.wait().ok();
+    assert_eq!(lab.status()["healthy"], true);
+}
