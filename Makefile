@@ -7,9 +7,9 @@ ifeq ($(HAS_CARGO),)
 $(error Rust is not installed here: get rustup and a stable toolchain, see the README)
 endif
 
-.PHONY: help demo demo-down test unit lint portable bench soak fuzz dist
+.PHONY: help demo demo-down test unit lint portable bench soak fuzz dist docs recording
 help:
-	@echo 'make demo | demo-down | test | unit | lint | portable | bench | soak | fuzz | dist'
+	@echo 'make demo | demo-down | test | unit | lint | portable | bench | soak | fuzz | dist | docs | recording'
 
 demo:
 	lab/demo up
@@ -17,13 +17,15 @@ demo:
 demo-down:
 	lab/demo down
 
+# SUITE='recover restore': only these suites on real hosts; `lab/suite` lists them.
 test:
 	lab/deps test
-	lab/test
+	$(if $(SUITE),lab/suite $(SUITE),lab/test)
 
-# Without root and in seconds: what needs no hosts.
+# Without root: what needs no hosts and no servers. The same features as the suites on real hosts, so that one build serves both.
+UNIT = architecture bounds cli last_resort paths printing proto
 unit:
-	$(CARGO) test --locked
+	$(CARGO) test --locked --features lab,fault --lib --bins $(UNIT:%=--test %)
 
 lint:
 	lab/deps lint
@@ -31,6 +33,15 @@ lint:
 	shellcheck -x .ci/run $$(grep -lE '^#!/usr/bin/env bash|shellcheck shell' lab/* lab/bench/* fuzz/* 2>/dev/null)
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	lab/deny
+
+# The docs as a site, in target/site, every link in it checked: lab/book.
+docs:
+	lab/deps docs
+	lab/book
+
+# docs/demo.svg, the recording in the README: as root, on lab hosts.
+recording:
+	lab/record
 
 # Does it compile for macOS, and say on Windows where to run it? rustup and no SDK: lab/portable.
 portable:

@@ -46,6 +46,8 @@ pub use error::BackupError;
 pub use list::{Entry, Listing, list};
 pub use manifest::{KeyspaceHash, Manifest, ManifestMember, SnapshotDigest};
 pub use retention::{Candidate, Keep, expired};
+#[cfg(test)]
+pub(crate) use source::manifest_in;
 pub use source::{Kind, Source, Unlocked, damage};
 pub use take::{About, take};
 pub use tool::RestoreTool;

@@ -401,6 +401,12 @@ impl Described {
     }
 }
 
+/// The first line of a backup, or why it is none, for `crate::cli::formats_tests`.
+#[cfg(test)]
+pub(crate) fn manifest_in(line: &[u8]) -> Result<Manifest, BackupError> {
+    Ok(manifest_of(Path::new("a.qbackup"), line)?.manifest)
+}
+
 /// The first line of a backup, for `crate::fuzz`.
 #[cfg(any(test, feature = "lab"))]
 pub(crate) fn fuzz_manifest(bytes: &[u8]) -> bool {

@@ -81,6 +81,12 @@ pub(crate) fn fuzz_sources(path: &std::path::Path) {
     }
 }
 
+/// The manifest of a bundle, or why it is none, for `crate::cli::formats_tests`.
+#[cfg(test)]
+pub(crate) fn manifest_in(bytes: &[u8]) -> Result<Manifest, String> {
+    Manifest::parse(bytes)
+}
+
 /// The manifest of a bundle, for `crate::fuzz`.
 #[cfg(any(test, feature = "lab"))]
 pub(crate) fn fuzz_manifest(bytes: &[u8]) -> bool {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use super::backup_args::{
@@ -15,6 +16,7 @@ pub use super::users_args::{LoginReader, UsersCommand, UsersFiles, UsersPassword
 use crate::clients::firewall::Network;
 use crate::clients::kube::Consumer;
 use crate::inventory::{Address, NodeName, Version};
+use crate::ops::doctor::Kind;
 
 /// Deploy and operate etcd clusters over SSH.
 #[derive(Debug, Parser)]
@@ -647,6 +649,16 @@ pub struct Doctor {
     /// Measure for so long (1s to 1h) and say what is slow now: disks, network, processors, clients
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_window)]
     pub window: Option<std::time::Duration>,
+    /// Explain a finding by its id: what it means, by which measure, what else to know; asks nobody
+    #[arg(long, value_name = "ID", value_parser = kinds(), hide_possible_values = true, conflicts_with = "window")]
+    pub explain: Option<Kind>,
+}
+
+/// The ids of findings.
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    let id = |id: String| Kind::ALL.iter().copied().find(|kind| kind.id() == id);
+    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.id()))
+        .try_map(move |text| id(text).ok_or("no such finding"))
 }
 
 fn parse_window(text: &str) -> Result<std::time::Duration, String> {

@@ -11,6 +11,7 @@ use crate::inventory::NodeName;
 use crate::ops::model::{Fact, Observed};
 use crate::ops::observe::{observe_answers, observe_notes};
 use crate::ops::safety::bootstrap::{one_cluster, one_cluster_answers};
+use crate::ops::safety::marks::are_known;
 use crate::ops::safety::rest::not_stopped;
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::Sight;
@@ -21,6 +22,7 @@ use crate::ops::sight::Sight;
 /// How to finish the restore; how to start the cluster; which cluster is where.
 pub fn to_others(session: &Session, seen: &Observed) -> Result<(), Failure> {
     let desired = session.desired();
+    are_known(desired, &seen.hosts)?;
     no_restore_under_way(desired, &seen.hosts)
         .and_then(|()| not_stopped(desired, &seen.hosts))
         .and_then(|()| one_cluster(seen))
@@ -42,6 +44,7 @@ pub fn to_two_clusters(session: &Session, seen: &Observed) -> Result<(), Failure
 pub async fn unseen_to_others(session: &Session) -> Result<BTreeMap<NodeName, Fact<HostFacts>>, Failure> {
     let hosts = observe_notes(&session.fleet()).await;
     let desired = session.desired();
+    are_known(desired, &hosts)?;
     no_restore_under_way(desired, &hosts)
         .and_then(|()| not_stopped(desired, &hosts))
         .map_err(|refusal| Sight::of_hosts(desired, &hosts).complete(vec![refusal]))?;

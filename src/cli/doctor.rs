@@ -7,14 +7,14 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::args::Global;
+use super::args::{Global, OutputFormat};
 use super::error::{Exit, Failure};
 use super::many::part::Answer;
 use super::session::Session;
 use super::{pki, status};
 use crate::etcd::{ClientTls, Metrics};
 use crate::inventory::{Desired, DesiredHost, NodeName};
-use crate::ops::doctor::{Examined, Finding, Severity, Topic, does_not_run, examine, sorted};
+use crate::ops::doctor::{Examined, Finding, Kind, Severity, Topic, does_not_run, examine, sorted};
 use crate::ops::exec::StepError;
 use crate::ops::exec::real::{MemberHash, RealWorld};
 use crate::ops::fleet::Fleet;
@@ -129,7 +129,7 @@ fn port(spec: &DesiredHost, error: StepError) -> Finding {
     let help = error
         .hint
         .unwrap_or_else(|| format!("`quorate logs {}` shows more", spec.name));
-    Finding::problem(Topic::Certificates, error.message, help).on(&spec.name)
+    Finding::problem(Kind::CertificatePresented, error.message, help).on(&spec.name)
 }
 
 /// Why members that do not run did not come up, where their journals say it.
@@ -170,7 +170,7 @@ fn certificates(session: &Session, seen: &Observed) -> Result<Vec<Finding>, Fail
     let help = "`quorate pki show` lists every certificate; `quorate up` renews what is due";
     let problems = pki::problems(session, seen)?.into_iter();
     Ok(problems
-        .map(|says| Finding::problem(Topic::Certificates, says, help))
+        .map(|says| Finding::problem(Kind::Certificates, says, help))
         .collect())
 }
 
@@ -231,7 +231,37 @@ pub(super) fn text(examination: &Examination, paint: Paint, width: usize) -> Str
         true => "checked",
         false => "checked, where possible",
     };
-    text + &wrapped(&format!("{looked_at}: {}", examination.looked_at), width, 2)
+    text += &wrapped(&format!("{looked_at}: {}", examination.looked_at), width, 2);
+    if !examination.findings.is_empty() {
+        text += &wrapped("more about a finding: `quorate doctor --explain ID`", width, 2);
+    }
+    text
+}
+
+/// `doctor --explain`: what a finding means, as its page has it; needs no inventory and no host.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn explain(global: &Global, kind: Kind) -> Result<Exit, Failure> {
+    match global.output {
+        OutputFormat::Json => status::json(&Explained {
+            id: kind,
+            topic: kind.topic(),
+            means: kind.means(),
+        })?,
+        OutputFormat::Human => {
+            let width = terminal_width().map_or(usize::MAX, usize::from);
+            say_all!("{}", wrapped(&format!("{kind}: {}", kind.means()), width, 2));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Debug, Serialize)]
+struct Explained {
+    id: Kind,
+    topic: Topic,
+    means: &'static str,
 }
 
 /// Every finding with its help: problems, what is unknown, advice.
@@ -270,7 +300,8 @@ fn told(alike: &[&Finding], mark: &str, paint: Paint, width: usize) -> String {
         true => String::new(),
         false => format!("{}: ", paint.strong(&printable(&nodes.join(", ")))),
     };
-    let says = format!("{mark} {nodes}{}", printable_lines(&alike[0].says));
+    let id = paint.dim(&format!("[{}]", alike[0].kind));
+    let says = format!("{mark} {nodes}{} {id}", printable_lines(&alike[0].says));
     let help = format!("    {} {}", paint.good("help:"), printable_lines(&alike[0].help));
     wrapped(&says, width, 4) + &wrapped(&help, width, 10)
 }
@@ -281,13 +312,13 @@ mod tests {
 
     #[test]
     fn the_worst_comes_first_and_what_many_hosts_share_stands_once() {
-        let drifts = |node: &str| Finding::advice(Topic::Host, "its clock may drift", "install chrony").on(node);
+        let drifts = |node: &str| Finding::advice(Kind::ClockOff, "its clock may drift", "install chrony").on(node);
         let examination = Examination {
             cluster: "prod-a".into(),
             healthy: Some(false),
             findings: sorted(vec![
                 drifts("n1"),
-                Finding::problem(Topic::Cluster, "the alarm NOSPACE is on", "`quorate alarm disarm`"),
+                Finding::problem(Kind::Alarm, "the alarm NOSPACE is on", "`quorate alarm disarm`"),
                 drifts("n3"),
             ]),
             last_backup: Some("2026-01-01T03:00:00Z".parse().unwrap()),
@@ -296,12 +327,13 @@ mod tests {
         assert_eq!(
             text(&examination, Paint::PLAIN, 70),
             "prod-a 1 problem, 2 pieces of advice\n\
-             ! the alarm NOSPACE is on\n    help: `quorate alarm disarm`\n\
-             - n1, n3: its clock may drift\n    help: install chrony\n\
+             ! the alarm NOSPACE is on [alarm]\n    help: `quorate alarm disarm`\n\
+             - n1, n3: its clock may drift [clock-off]\n    help: install chrony\n\
              last scheduled backup: 2026-01-01 03:00:00Z\n\
              checked: hosts, clocks, memory, disks, units, members, streams, round\n  \
              trips, elections, releases, databases, data hashes, ports,\n  \
-             certificates, scheduled backups\n"
+             certificates, scheduled backups\n\
+             more about a finding: `quorate doctor --explain ID`\n"
         );
     }
 

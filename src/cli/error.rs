@@ -12,7 +12,7 @@ use crate::pki::StoreError;
 use crate::report::print::{data, tell_all};
 use crate::report::{Paint, chain, print, printable_lines, terminal_width, wrapped};
 
-/// The exit codes of `docs/commands.md`: part of the contract.
+/// The exit codes, explained in `docs/reference/exit-codes.md`: part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(missing_docs)]

@@ -16,6 +16,7 @@ use crate::ops::observe::look_again;
 use crate::ops::plan::count;
 use crate::ops::rest::RestNote;
 use crate::ops::safety::bootstrap::one_cluster;
+use crate::ops::safety::marks::are_known;
 use crate::ops::safety::quorum::{Strength, may_stop, quorum};
 use crate::ops::safety::rest::{bring_back, not_stopped};
 use crate::ops::safety::restore::no_restore_under_way;
@@ -172,6 +173,7 @@ pub async fn ok_to_stop(global: &Global, args: &OkToStop) -> Result<Exit, Failur
         seen = look_again(&fleet, vault.viewer_past_expiry().await?.tls(), &seen, &streams).await;
     }
     let sight = Sight::of(session.desired(), &seen);
+    are_known(session.desired(), &seen.hosts)?;
     let open = no_restore_under_way(session.desired(), &seen.hosts)
         .and_then(|()| not_stopped(session.desired(), &seen.hosts))
         .and_then(|()| one_cluster(&seen));

@@ -29,6 +29,8 @@ mod env;
 mod error;
 mod files;
 mod firewall;
+#[cfg(test)]
+mod formats_tests;
 mod gate;
 mod help;
 mod hosts;
@@ -48,6 +50,8 @@ mod plan_json;
 mod planned;
 mod probe;
 mod recover;
+#[cfg(test)]
+mod reference_tests;
 mod rest;
 mod restore;
 mod scratch;
@@ -141,9 +145,10 @@ async fn dispatch(global: &Global, command: &Command) -> Result<Exit, Failure> {
         Command::Status(args) => status::status(global, args).await,
         Command::Members => status::members(global).await,
         Command::Health => status::health(global).await,
-        Command::Doctor(args) => match args.window {
-            Some(window) => slow::slow(global, window).await,
-            None => doctor::doctor(global).await,
+        Command::Doctor(args) => match (args.explain, args.window) {
+            (Some(kind), _) => doctor::explain(global, kind),
+            (None, Some(window)) => slow::slow(global, window).await,
+            (None, None) => doctor::doctor(global).await,
         },
         Command::Bundle(BundleCommand::Create { out, sources }) => bundle::create(global, out, sources),
         Command::Bundle(BundleCommand::Show { file, manifest }) => bundle::show(global, file.as_deref(), *manifest),

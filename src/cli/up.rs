@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::args::{Global, OutputFormat, PlanArgs, Up};
-use super::converge::{Parts, bring_about};
+use super::converge::{Parts, bring_about, stale};
 use super::dry_run;
 use super::env::endpoints;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::ops::model::Intent;
 use crate::ops::plan::Plan;
+use crate::report::printable;
 
 /// `plan`: what `up` would do; exit code 10 when that is something.
 ///
@@ -98,7 +101,8 @@ fn sentence(session: &Session, changed: usize) -> String {
 }
 
 fn save(plan: &Plan, out: &Path) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(plan).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
+    let saved = Saved { quorate: VERSION, plan };
+    let text = serde_json::to_string_pretty(&saved).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
     std::fs::write(out, text).map_err(|e| Failure::unexpected(&format!("cannot write {}", out.display()), e))
 }
 
@@ -107,8 +111,54 @@ fn load(path: &Path) -> Result<Plan, Failure> {
         Failure::new(Exit::Usage, format!("cannot read {}: {e}", path.display()))
             .hint("create one with `quorate plan --out FILE`")
     })?;
-    serde_json::from_str(&text).map_err(|e| {
-        Failure::new(Exit::Usage, format!("{} is not a saved plan: {e}", path.display()))
-            .hint("create one with `quorate plan --out FILE`")
+    serde_json::from_str(&text).map_err(|e| match serde_json::from_str::<SavedBy>(&text) {
+        // A plan is for minutes, not for years: what a step is may change from version to version.
+        Ok(saved) if saved.quorate != VERSION => stale(&format!(
+            "it was saved by quorate {}, and this is {VERSION}",
+            printable(&saved.quorate)
+        )),
+        _ => Failure::new(Exit::Usage, format!("{} is not a saved plan: {e}", path.display()))
+            .hint("create one with `quorate plan --out FILE`"),
     })
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A plan as it is saved: with the version that made it.
+#[derive(Serialize)]
+struct Saved<'a> {
+    quorate: &'static str,
+    #[serde(flatten)]
+    plan: &'a Plan,
+}
+
+/// What every version's saved plan has.
+#[derive(Deserialize)]
+struct SavedBy {
+    quorate: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_another_version_that_cannot_be_read_is_stale_and_says_of_which() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("plan.json");
+        let refusal = |text: &str| {
+            std::fs::write(&path, text).expect("a file");
+            load(&path).expect_err("no plan")
+        };
+        let other = refusal(r#"{"quorate":"9.0.0","header":{"intent":"something new"},"waves":[]}"#);
+        assert_eq!(other.exit, Exit::Stale);
+        assert!(
+            other.message.contains("it was saved by quorate 9.0.0, and this is "),
+            "{}",
+            other.message
+        );
+        // From before there was a version in it, or something else.
+        assert_eq!(refusal(r#"{"header":{}}"#).exit, Exit::Usage);
+        assert_eq!(refusal("plan").exit, Exit::Usage);
+    }
 }

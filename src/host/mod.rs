@@ -97,6 +97,12 @@ pub(crate) fn fuzz_facts(text: &str) {
     std::hint::black_box(facts_parser::member_facts(text, &bin).is_ok());
 }
 
+/// Who holds a lock, for `crate::cli::formats_tests`.
+#[cfg(test)]
+pub(crate) fn lock_holder_in(json: &str) -> LockHolder {
+    facts_parser::lock_holder(json, true)
+}
+
 /// What other scripts say, for `crate::fuzz`.
 #[cfg(any(test, feature = "lab"))]
 pub(crate) fn fuzz_answers(text: &str) {

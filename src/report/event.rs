@@ -8,6 +8,7 @@ use crate::inventory::NodeName;
 
 /// One thing that happened. With `--output json` each is one line, tagged by `event`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A phase of the run began (`connect`, `observe`, `plan`, `apply`, `verify`).
@@ -38,6 +39,7 @@ pub enum Event {
         /// Id within the plan, `w1.etcd-1`.
         step: String,
         /// Host it works on; `None` for a step on the cluster.
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         node: Option<NodeName>,
         /// What it does, in words.
         what: String,
@@ -47,6 +49,7 @@ pub enum Event {
         /// Id within the plan.
         step: String,
         /// Host it works on.
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         node: Option<NodeName>,
         /// What is being counted: `bytes`, `entries behind`, ...
         unit: &'static str,
@@ -60,6 +63,7 @@ pub enum Event {
         /// Id within the plan.
         step: String,
         /// Host it works on.
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         node: Option<NodeName>,
         /// What it waits for and what it sees now.
         on: String,
@@ -69,6 +73,7 @@ pub enum Event {
         /// Id within the plan.
         step: String,
         /// Host it worked on.
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         node: Option<NodeName>,
         /// How long it took.
         seconds: f64,
@@ -80,6 +85,7 @@ pub enum Event {
         /// Id within the plan.
         step: String,
         /// Host it worked on.
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         node: Option<NodeName>,
         /// The error with its chain.
         error: String,
@@ -97,6 +103,7 @@ pub enum Event {
     /// Something the operator should look at.
     Warning {
         /// Host, if it is about one.
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         node: Option<NodeName>,
         /// The text.
         text: String,
@@ -117,6 +124,7 @@ pub enum Event {
         summary: String,
         /// Exchanges with each host, with `-v`: scripts run and tunnels opened over its one connection.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        #[cfg_attr(test, schemars(with = "BTreeMap<String, u64>"))]
         round_trips: BTreeMap<NodeName, u64>,
         /// What the write probe measured, with `--probe`.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,6 +134,7 @@ pub enum Event {
 
 /// What a write probe saw while the cluster was being changed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProbeReport {
     /// Acknowledged writes.
     pub acks: u64,

@@ -144,7 +144,8 @@ impl Screen {
                 self.area.remove(&row);
             }
         }
-        for (at, line) in frame.into_iter().enumerate() {
+        // Also because the display counts columns, and takes a colour that is marked as our own for text.
+        for (at, line) in frame.iter().map(|line| inert(line)).enumerate() {
             match self.rows.get(at) {
                 Some(row) if row.message() == line => {}
                 Some(row) => row.set_message(line),
@@ -207,6 +208,38 @@ mod tests {
         let screen = lock(&tty.screen);
         assert_eq!(screen.held, None);
         assert_eq!(screen.rows.len(), 1);
+    }
+
+    /// The display knows terminals' colours and no others: of what is marked as ours it counts every digit as a column.
+    #[test]
+    fn a_live_row_is_as_wide_as_it_looks() {
+        let paint = Paint {
+            colour: true,
+            unicode: true,
+        };
+        let tty = Tty::new(ProgressDrawTarget::hidden(), paint);
+        let mut coloured = 0;
+        for event in story::beginning() {
+            tty.event(&event);
+            for row in &lock(&tty.screen).rows {
+                let shown = row.message();
+                let plain: String = shown
+                    .split("\x1b[")
+                    .enumerate()
+                    .map(|(i, part)| match i {
+                        0 => part,
+                        _ => {
+                            coloured += 1;
+                            let (colour, text) = part.split_once('m').expect("a colour");
+                            assert!(colour.len() < 8, "not a terminal's colour: {shown:?}");
+                            text
+                        }
+                    })
+                    .collect();
+                assert!(plain.chars().count() <= width(), "{shown:?}");
+            }
+        }
+        assert!(coloured > 10, "nothing has a colour");
     }
 
     #[test]

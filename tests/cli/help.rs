@@ -114,6 +114,23 @@ fn commands_are_listed_by_topic_and_global_options_come_last() {
     assert!(own < status.find("Global options:").expect("a heading"), "{status}");
 }
 
+/// At 3 a.m. there may be no browser, no inventory and no host that answers.
+#[test]
+fn a_finding_is_explained_without_anything_else() {
+    let desk = Desk::new();
+    let said = desk.run(&["doctor", "--explain", "no-stream"]).code(0).stdout;
+    assert!(said.starts_with("no-stream: Both members are healthy"), "{said}");
+    let json = desk
+        .run(&["doctor", "--explain", "no-stream", "--output", "json"])
+        .code(0)
+        .stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json["id"], &json["topic"]), (&"no-stream".into(), &"network".into()));
+    let refused = desk.run(&["doctor", "--explain", "no-streams"]).code(2).stderr;
+    assert!(refused.contains("no-stream"), "the nearest is named: {refused}");
+    desk.run(&["doctor", "--explain", "no-stream", "--for", "30s"]).code(2);
+}
+
 #[test]
 fn a_dry_run_is_refused_where_it_would_be_unheeded() {
     let desk = Desk::new();

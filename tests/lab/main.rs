@@ -55,6 +55,7 @@ mod rest;
 mod restore;
 mod schedule;
 mod signatures;
+mod skew;
 mod slow;
 mod ssh;
 mod streams;

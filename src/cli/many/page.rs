@@ -251,7 +251,7 @@ mod tests {
     use crate::cli::doctor::examination;
     use crate::cli::error::Failure;
     use crate::cli::status::glance;
-    use crate::ops::doctor::Topic;
+    use crate::ops::doctor::Kind;
     use crate::ops::samples;
 
     const EVIL: &str = "</td><script>alert(1)</script><a href=\"http://evil.example\" onclick='x'>|\n# Title `<i>`";
@@ -261,7 +261,11 @@ mod tests {
         let mut shown = glance(&desired, &samples::observed(&desired));
         shown.alarms = vec![EVIL.to_owned()];
         shown.members[0].name = EVIL.to_owned();
-        let found = examination(&desired, vec![Finding::problem(Topic::Host, EVIL, EVIL).on(EVIL)], None);
+        let found = examination(
+            &desired,
+            vec![Finding::problem(Kind::ClockOff, EVIL, EVIL).on(EVIL)],
+            None,
+        );
         let ran = |answers, failure| Ran {
             name: EVIL.to_owned(),
             path: EVIL.into(),

@@ -44,7 +44,10 @@ pub async fn of_fleet(
     let json = global.output == OutputFormat::Json;
     let clashes = clusters.clashes();
     let mut progress = progress(shared, &clusters);
-    let doctor = Command::Doctor(Doctor { window: None });
+    let doctor = Command::Doctor(Doctor {
+        window: None,
+        explain: None,
+    });
     let mut ended = run::look(global, shared, clusters, &doctor, |ran| match json {
         true => data(&ran.object().to_string()),
         false => progress(ran),

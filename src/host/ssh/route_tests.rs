@@ -1,4 +1,5 @@
 use super::*;
+use crate::host::ssh::tokens::local_user;
 use crate::inventory::Sudo;
 
 fn target(host: &str) -> SshTarget {
@@ -22,6 +23,11 @@ fn operator(text: &str) -> (tempfile::TempDir, SshEnvironment) {
     let mut env = SshEnvironment::new(home.path(), Some("/agent".into()));
     env.system = home.path().join("etc");
     (home, env)
+}
+
+/// As whom OpenSSH logs in on a bastion for which nothing says it.
+fn me() -> String {
+    local_user().expect("an account")
 }
 
 fn labels(route: &Route) -> Vec<String> {
@@ -106,7 +112,11 @@ async fn a_bastion_may_stand_behind_another_one() {
     let (_home, env) = operator("Host inner\n  ProxyJump outer\nHost web\n  ProxyJump inner\n");
     assert_eq!(
         labels(&route(&target("web"), &env).await.unwrap()),
-        ["root@outer:22", "root@inner:22", "root@web:22"]
+        [
+            format!("{}@outer:22", me()),
+            format!("{}@inner:22", me()),
+            "root@web:22".to_owned()
+        ]
     );
 }
 
@@ -131,9 +141,9 @@ async fn a_command_may_lead_to_the_outermost_hop() {
         let all = hops.jumps.iter().chain([&hops.target]);
         all.map(|hop| hop.proxy.clone()).collect::<Vec<_>>()
     };
-    let nc = |host: &str| Some(format!("nc -X root {host} 22 %"));
-    assert_eq!(proxies(&target("a")).await, [nc("a")]);
-    assert_eq!(proxies(&target("c")).await, [nc("b"), None]);
+    let nc = |user: &str, host: &str| Some(format!("nc -X {user} {host} 22 %"));
+    assert_eq!(proxies(&target("a")).await, [nc("root", "a")]);
+    assert_eq!(proxies(&target("c")).await, [nc(&me(), "b"), None]);
     assert_eq!(proxies(&target("d")).await, [None]);
     let typed = SshTarget {
         jump: vec![Jump {

@@ -1,6 +1,6 @@
 //! Sizes, quota, compaction, and whether all members hold the same.
 
-use super::{Examined, Finding, Topic};
+use super::{Examined, Finding, Kind};
 use crate::etcd::MemberStatus;
 use crate::ops::exec::real::MemberHash;
 use crate::ops::last_resort::LastResort;
@@ -19,12 +19,12 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
     let configured = quota(examined.desired);
     match configured {
         None => findings.push(Finding::advice(
-            Topic::Database,
+            Kind::NoQuota,
             "the quota is disabled: the database can grow until the disk is full",
             "set `quota-backend-bytes` in `etcd.config` (2 to 8 GiB)",
         )),
         Some(large) if large > LARGEST_QUOTA => findings.push(Finding::advice(
-            Topic::Database,
+            Kind::QuotaTooLarge,
             format!(
                 "the quota is {}, but etcd is designed for at most 8 GiB",
                 human_bytes(large)
@@ -43,14 +43,14 @@ fn sizes(examined: &Examined<'_>) -> Vec<Finding> {
     let of = |status: &MemberStatus| {
         let full = quota_of(status, configured).is_some_and(|quota| nearly_full(status, quota));
         match (full, worth_defragmenting(status, configured)) {
-            (true, Ok(why)) => Some(Finding::problem(Topic::Database, why, "run `quorate defrag`")),
+            (true, Ok(why)) => Some(Finding::problem(Kind::WorthDefragmenting, why, "run `quorate defrag`")),
             (true, Err(why)) => {
                 let help = "writes stop at the quota, and only `quorate alarm disarm` allows them again";
-                Some(Finding::problem(Topic::Database, why, help))
+                Some(Finding::problem(Kind::NearlyFull, why, help))
             }
             // As etcd's own alert has it (contrib/mixin, etcdDatabaseHighFragmentationRatio): less than half is in use.
             (false, Ok(why)) if status.db_in_use * 2 < status.db_size => {
-                Some(Finding::advice(Topic::Database, why, "run `quorate defrag`"))
+                Some(Finding::advice(Kind::WorthDefragmenting, why, "run `quorate defrag`"))
             }
             (false, _) => None,
         }
@@ -79,7 +79,7 @@ fn compaction(examined: &Examined<'_>) -> Option<Finding> {
         );
         let help = "set `auto-compaction-mode: periodic` and `auto-compaction-retention: 8h` in `etcd.config` \
                     (Kubernetes compacts on its own)";
-        Finding::advice(Topic::Database, says, help)
+        Finding::advice(Kind::NeverCompacted, says, help)
     })
 }
 
@@ -92,7 +92,7 @@ fn hashes(examined: &Examined<'_>) -> Vec<Finding> {
             let (why, help) = why_and_help(unknown);
             let says = format!("the members' data was not compared: {why}");
             let help = help.unwrap_or("run `quorate check-hashes` once all members answer");
-            return vec![Finding::advice(Topic::Database, says, help)];
+            return vec![Finding::advice(Kind::NotCompared, says, help)];
         }
     };
     let (right, odd): (Vec<&MemberHash>, Vec<&MemberHash>) = hashes.iter().partition(|hash| hash.agrees);
@@ -101,7 +101,7 @@ fn hashes(examined: &Examined<'_>) -> Vec<Finding> {
         let says = format!("the members' data differs, and no majority agrees: {}", each.join(", "));
         let help = "stop the clients, compare what each member has (`quorate ctl --limit NAME -- get --prefix '' --consistency s`), and decide by \
                     hand which one is right";
-        return vec![Finding::problem(Topic::Database, says, help)];
+        return vec![Finding::problem(Kind::DataDiffers, says, help)];
     }
     let differs = odd.into_iter().map(|hash| {
         let says = format!(
@@ -109,7 +109,7 @@ fn hashes(examined: &Examined<'_>) -> Vec<Finding> {
             hash.revision, hash.hash
         );
         let help = "take a backup of a member that agrees with the others";
-        let odd = Finding::problem(Topic::Database, says, help).or(LastResort::replace_the_odd_one(&hash.name));
+        let odd = Finding::problem(Kind::DataDiffers, says, help).or(LastResort::replace_the_odd_one(&hash.name));
         odd.on(&hash.name)
     });
     differs.collect()

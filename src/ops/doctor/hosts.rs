@@ -1,6 +1,6 @@
 //! The machines: clock, memory, disks, and how the unit is set up.
 
-use super::{Examined, Finding, Topic};
+use super::{Examined, Finding, Kind};
 use crate::host::{DiskFacts, HostFacts, ServiceState};
 use crate::inventory::{DesiredHost, ServiceManager};
 use crate::ops::check::{Verdict, runs_current};
@@ -44,9 +44,13 @@ pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
                 None => format!("it cannot be inspected: {why}"),
             };
             let help = help.unwrap_or("make sure that it is up and reachable over SSH");
-            vec![Finding::unknown(Topic::Host, says, help)]
+            vec![Finding::unknown(Kind::HostUnknown, says, help)]
         }
-        Some(Fact::Absent) | None => vec![Finding::unknown(Topic::Host, "it was not inspected", "run this again")],
+        Some(Fact::Absent) | None => vec![Finding::unknown(
+            Kind::HostUnknown,
+            "it was not inspected",
+            "run this again",
+        )],
     };
     let of_hosts = examined
         .hosts()
@@ -83,7 +87,7 @@ fn clock(host: &DesiredHost, facts: &HostFacts) -> Option<Finding> {
             system.clock_offset_seconds
         );
         return Some(Finding::problem(
-            Topic::Host,
+            Kind::ClockOff,
             says,
             "synchronize both clocks (chrony, systemd-timesyncd): certificates and logs depend on them",
         ));
@@ -91,7 +95,7 @@ fn clock(host: &DesiredHost, facts: &HostFacts) -> Option<Finding> {
     let unwatched = host.service_manager == ServiceManager::Systemd && system.time_service.is_none();
     unwatched.then(|| {
         Finding::advice(
-            Topic::Host,
+            Kind::NoTimeService,
             "no time service is active, so its clock will drift",
             "install chrony, or enable systemd-timesyncd",
         )
@@ -108,7 +112,7 @@ fn memory(facts: &HostFacts) -> Vec<Finding> {
             human_bytes(facts.data.db_bytes)
         );
         let help = "give it more memory, or compact and defragment (`quorate compact`, `quorate defrag`)";
-        findings.push(Finding::problem(Topic::Host, says, help));
+        findings.push(Finding::problem(Kind::MemoryTooSmall, says, help));
     }
     if facts.system.swap > 0 {
         let says = format!(
@@ -116,7 +120,7 @@ fn memory(facts: &HostFacts) -> Vec<Finding> {
             human_bytes(facts.system.swap)
         );
         let help = "run `swapoff -a`, and remove it from /etc/fstab";
-        findings.push(Finding::advice(Topic::Host, says, help));
+        findings.push(Finding::advice(Kind::SwapOn, says, help));
     }
     findings
 }
@@ -127,11 +131,11 @@ fn on_purpose(examined: &Examined<'_>, host: &DesiredHost, note: &RestNote) -> O
         Purpose::Maintenance => {
             let says = format!("down for maintenance {}", note.told());
             let help = format!("`quorate maintain {} --done` starts it again", host.name);
-            Some(Finding::advice(Topic::Host, says, help))
+            Some(Finding::advice(Kind::InMaintenance, says, help))
         }
         Purpose::Outage => examined.membership().map(|_| {
             let says = format!("stopped on purpose with the cluster, {}", note.told());
-            Finding::problem(Topic::Host, says, "`quorate start` starts it")
+            Finding::problem(Kind::StoppedOnPurpose, says, "`quorate start` starts it")
         }),
         // Said of the cluster.
         Purpose::End => None,
@@ -163,18 +167,18 @@ fn unit(host: &DesiredHost, facts: &HostFacts, cause: Option<&Cause>) -> Vec<Fin
             Some(cause) => {
                 let says = format!("{}: {}", says.to_lowercase(), cause.what);
                 let last = cause.lost.map(|loss| LastResort::of(loss, &host.name));
-                Finding::problem(Topic::Host, says, cause.hint).or(last)
+                Finding::problem(Kind::NotRunning, says, cause.hint).or(last)
             }
-            None => Finding::problem(Topic::Host, says.to_lowercase(), "`quorate up` starts it"),
+            None => Finding::problem(Kind::NotRunning, says.to_lowercase(), "`quorate up` starts it"),
         });
     } else {
         if host.service_manager == ServiceManager::Systemd && !service.enabled {
             let says = "etcd does not start at boot";
-            findings.push(Finding::problem(Topic::Host, says, "`quorate up` fixes that"));
+            findings.push(Finding::problem(Kind::NotEnabled, says, "`quorate up` fixes that"));
         }
         if let Verdict::Fails(why) = runs_current(facts, None) {
             let help = format!("`quorate up` fixes that, or `quorate restart --limit {}`", host.name);
-            findings.push(Finding::advice(Topic::Host, why, help));
+            findings.push(Finding::advice(Kind::OutdatedProcess, why, help));
         }
     }
     if service.restarts > 0 {
@@ -184,11 +188,11 @@ fn unit(host: &DesiredHost, facts: &HostFacts, cause: Option<&Cause>) -> Vec<Fin
         };
         let says = format!("etcd exited and was restarted {times}");
         let help = format!("`quorate logs {}` shows why", host.name);
-        findings.push(Finding::advice(Topic::Host, says, help));
+        findings.push(Finding::advice(Kind::Restarted, says, help));
     }
     let changed = advice::of(host, facts).map(|says| {
         let help = "keep it if it is intended; `systemctl cat` on the host shows the whole unit";
-        Finding::advice(Topic::Host, says, help)
+        Finding::advice(Kind::UnitChanged, says, help)
     });
     findings.extend(changed);
     findings
@@ -199,17 +203,17 @@ fn file_system(path: &str, disk: &DiskFacts) -> Option<Finding> {
     if !disk.writable {
         let says = format!("{path} is not writable ({kind})");
         let help = "the kernel remounts read-only after a disk error: see `dmesg`, then replace the disk or the member";
-        return Some(Finding::problem(Topic::Disk, says, help));
+        return Some(Finding::problem(Kind::DiskReadOnly, says, help));
     }
     if FLEETING.contains(&kind) {
         let says = format!("{path} is in memory ({kind}): a reboot loses this member's data");
         let help = "move it to a disk with `paths`";
-        return Some(Finding::problem(Topic::Disk, says, help).or(LastResort::onto_a_disk()));
+        return Some(Finding::problem(Kind::DiskInMemory, says, help).or(LastResort::onto_a_disk()));
     }
     REMOTE.contains(&kind).then(|| {
         let says = format!("{path} is on a network file system ({kind}): every write waits for it");
         let help = "give etcd its own local disk (SSD)";
-        Finding::advice(Topic::Disk, says, help)
+        Finding::advice(Kind::DiskOnNetwork, says, help)
     })
 }
 
@@ -222,7 +226,7 @@ fn room(facts: &HostFacts, disk: &DiskFacts, quota: Option<u64>) -> Option<Findi
             human_bytes(needed)
         );
         let help = "free some space: a full disk stops etcd, and old data that was moved aside counts too";
-        return Some(Finding::problem(Topic::Disk, says, help));
+        return Some(Finding::problem(Kind::DiskFull, says, help));
     }
     let quota = quota?;
     (disk.free_bytes + facts.data.db_bytes < quota).then(|| {
@@ -233,7 +237,7 @@ fn room(facts: &HostFacts, disk: &DiskFacts, quota: Option<u64>) -> Option<Findi
         );
         let help =
             "lower `quota-backend-bytes` or use a larger disk: a reached quota can be cleared, a full disk stops etcd";
-        Finding::advice(Topic::Disk, says, help)
+        Finding::advice(Kind::DiskBeforeQuota, says, help)
     })
 }
 
@@ -255,7 +259,7 @@ fn leftovers(host: &DesiredHost, facts: &HostFacts) -> Option<Finding> {
     (!commands.is_empty()).then(|| {
         let help = format!("delete it once it is no longer needed: {}", commands.join(", "));
         Finding::advice(
-            Topic::Disk,
+            Kind::OldDataAside,
             "old data that was moved aside takes up space on its disk",
             help,
         )

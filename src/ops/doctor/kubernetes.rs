@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Examined, Finding, Topic, members};
+use super::{Examined, Finding, Kind, members};
 use crate::inventory::{AuthMode, DesiredHost, NodeName, Version};
 use crate::ops::model::{Fact, why_and_help};
 use crate::ops::safety::upkeep::{nearly_full, quota, quota_of};
@@ -95,7 +95,7 @@ pub fn findings(
             Release::NEWEST
         );
         findings.push(Finding::advice(
-            Topic::Cluster,
+            Kind::KubernetesTooNew,
             says,
             "check its release notes for the etcd it requires",
         ));
@@ -111,7 +111,7 @@ fn in_the_dark(examined: &Examined<'_>, host: &DesiredHost) -> Option<Finding> {
     match examined.seen.hosts.get(&host.name)? {
         Fact::Unknown(why) => {
             let (why, help) = why_and_help(why);
-            Some(Finding::unknown(Topic::Host, why, help.unwrap_or(MEND)).on(&host.name))
+            Some(Finding::unknown(Kind::HostUnknown, why, help.unwrap_or(MEND)).on(&host.name))
         }
         Fact::Known(_) | Fact::Absent => None,
     }
@@ -128,21 +128,27 @@ fn runs(host: &DesiredHost, version: Version, release: Release) -> Vec<Finding> 
     if version < floor {
         let says = format!("it runs etcd {version}, and kubeadm {release} requires {floor} or later");
         let help = "upgrade it with `quorate upgrade`";
-        findings.push(Finding::problem(Topic::Member, says, help).on(&host.name));
+        findings.push(Finding::problem(Kind::KubernetesTooOld, says, help).on(&host.name));
     }
     if !reads_from_cache(version) {
         let says = format!(
             "with etcd {version} among their endpoints, API servers do not read from their caches (3.4.31, 3.5.13 or later required)"
         );
         let help = "upgrade it with `quorate upgrade`";
-        findings.push(Finding::advice(Topic::Member, says, help).on(&host.name));
+        findings.push(Finding::advice(Kind::NoReadsFromCache, says, help).on(&host.name));
     }
     if release.0 >= 37 && version.series() < (3, 7) {
         let says = format!(
             "etcd {version} cannot stream long lists, which API servers use from 1.37 on; they continue without"
         );
-        findings
-            .push(Finding::advice(Topic::Member, says, "etcd 3.7 can, and nothing fails until then").on(&host.name));
+        findings.push(
+            Finding::advice(
+                Kind::NoStreamedLists,
+                says,
+                "etcd 3.7 can, and nothing fails until then",
+            )
+            .on(&host.name),
+        );
     }
     findings
 }
@@ -151,7 +157,7 @@ fn dialled(host: &DesiredHost) -> Option<Finding> {
     host.address.is_loopback().then(|| {
         let says = format!("its address is {}, which no other machine reaches", host.address);
         let help = "create the cluster on hosts with addresses that the API servers reach";
-        Finding::problem(Topic::Network, says, help).on(&host.name)
+        Finding::problem(Kind::KubernetesLoopback, says, help).on(&host.name)
     })
 }
 
@@ -160,7 +166,7 @@ fn refused(host: &DesiredHost, answers: &BTreeMap<NodeName, Result<(), String>>)
     let help = "create one with `quorate kube files`; `quorate pki show` shows those of an old CA";
     Some(
         Finding::problem(
-            Topic::Certificates,
+            Kind::KubernetesCertificate,
             format!("the client certificate is rejected: {why}"),
             help,
         )
@@ -179,7 +185,7 @@ fn room(examined: &Examined<'_>, host: &DesiredHost) -> Option<Finding> {
             human_bytes(quota)
         );
         Finding::problem(
-            Topic::Database,
+            Kind::NearlyFull,
             says,
             "run `quorate defrag`, or set a larger `quota-backend-bytes`",
         )
@@ -195,7 +201,7 @@ fn options(examined: &Examined<'_>) -> Vec<Finding> {
             human_bytes(DEFAULT_QUOTA)
         );
         findings.push(Finding::advice(
-            Topic::Database,
+            Kind::QuotaSmall,
             says,
             "set `quota-backend-bytes` in `etcd.config` (8 GiB at most)",
         ));
@@ -211,7 +217,11 @@ fn options(examined: &Examined<'_>) -> Vec<Finding> {
             human_bytes(largest),
             human_bytes(LARGEST_REQUEST)
         );
-        findings.push(Finding::problem(Topic::Database, says, "remove it from `etcd.config`"));
+        findings.push(Finding::problem(
+            Kind::RequestsTooSmall,
+            says,
+            "remove it from `etcd.config`",
+        ));
     }
     findings
 }
@@ -224,14 +234,14 @@ fn authentication(examined: &Examined<'_>) -> Option<Finding> {
     }
     Some(match auth.users.contains_key(USER) {
         true => Finding::advice(
-            Topic::Cluster,
+            Kind::KubernetesAuthentication,
             format!(
                 "etcd's authentication is on, which Kubernetes does not support: `{USER}` must own its prefix and `compact_rev_key`"
             ),
             "check its roles in the inventory, or set `etcd.auth: false`",
         ),
         false => Finding::problem(
-            Topic::Cluster,
+            Kind::KubernetesAuthentication,
             format!("etcd's authentication is on, and API servers (`{USER}`) are not among its users"),
             "add it to `users` with a role that may read and write `/registry/` and `compact_rev_key`, or set `etcd.auth: false`",
         ),

@@ -1,6 +1,6 @@
 //! How slow disks and network are, as the members measured it since they were started.
 
-use super::{Examined, Finding, Severity, Topic};
+use super::{Examined, Finding, Kind, Severity};
 use crate::etcd::Latency;
 use crate::inventory::DesiredHost;
 use crate::ops::model::{Fact, label};
@@ -50,7 +50,7 @@ fn unmeasured(examined: &Examined<'_>) -> Vec<Finding> {
     let silent = |(name, fact): (&_, &Fact<_>)| match fact {
         Fact::Unknown(why) => Some(
             Finding::problem(
-                Topic::Member,
+                Kind::MetricsUnread,
                 format!("its metrics could not be read: {why}"),
                 format!("`quorate logs {name}` shows more"),
             )
@@ -77,7 +77,7 @@ fn disk(host: &DesiredHost, limit: &Limit, measured: Option<Latency>) -> Option<
     };
     let finding = Finding {
         severity,
-        ..Finding::problem(Topic::Disk, says, help)
+        ..Finding::problem(Kind::DiskSlow, says, help)
     };
     Some(finding.on(&host.name))
 }
@@ -107,7 +107,7 @@ fn network(examined: &Examined<'_>) -> Vec<Finding> {
                  all, or move the members closer together",
                 latency.p99_seconds * 1000.0
             );
-            findings.push(Finding::advice(Topic::Network, says, help).on(&host.name));
+            findings.push(Finding::advice(Kind::RoundTrips, says, help).on(&host.name));
         }
     }
     findings

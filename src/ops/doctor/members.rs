@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Examined, Finding, Topic};
+use super::{Examined, Finding, Kind};
 use crate::bundle::{self, known_bad};
 use crate::etcd::Metrics;
 use crate::inventory::{DesiredHost, Version};
@@ -43,7 +43,7 @@ pub(super) fn well(examined: &Examined<'_>) -> Vec<Finding> {
         Fact::Known(membership) => membership,
         Fact::Absent => {
             let says = "there is no cluster yet";
-            return vec![Finding::problem(Topic::Cluster, says, "create it with `quorate up`")];
+            return vec![Finding::problem(Kind::NoCluster, says, "create it with `quorate up`")];
         }
         Fact::Unknown(why) => return vec![out_of_sight(examined, why)],
     };
@@ -60,14 +60,14 @@ fn out_of_sight(examined: &Examined<'_>, why: &str) -> Finding {
     if to_blame {
         let says = format!("the state of the cluster is unknown: {why}");
         let help = help.unwrap_or("fix the connections and run this again: etcd may be healthy");
-        return Finding::unknown(Topic::Cluster, says, help);
+        return Finding::unknown(Kind::ClusterUnknown, says, help);
     }
     if let Err(refusal) = not_stopped(examined.desired, &examined.seen.hosts) {
-        return Finding::problem(Topic::Cluster, refusal.reason, refusal.hint);
+        return Finding::problem(Kind::ClusterStopped, refusal.reason, refusal.hint);
     }
     match one_cluster(examined.seen) {
-        Err(refusal) => Finding::problem(Topic::Cluster, why, refusal.hint).or(refusal.last),
-        Ok(()) => Finding::problem(Topic::Cluster, why, "`quorate up` starts the stopped members")
+        Err(refusal) => Finding::problem(Kind::SeveralClusters, why, refusal.hint).or(refusal.last),
+        Ok(()) => Finding::problem(Kind::ClusterDown, why, "`quorate up` starts the stopped members")
             .or(LastResort::majority_gone()),
     }
 }
@@ -77,17 +77,17 @@ fn as_a_whole(membership: &Membership) -> Vec<Finding> {
     if none_is_agreed_on(membership) {
         let help = "wait a few seconds for an election; if there is still no leader, see `quorate health`";
         let says = "the members do not agree on a leader";
-        findings.push(Finding::problem(Topic::Cluster, says, help));
+        findings.push(Finding::problem(Kind::NoLeader, says, help));
     }
     let strength = Strength::of(membership);
     match strength.voters {
         1 => findings.push(Finding::advice(
-            Topic::Cluster,
+            Kind::OneVoter,
             "it has one voter: if that one fails, so does the cluster",
             "add two hosts to the inventory and run `quorate up`",
         )),
         even if even % 2 == 0 => findings.push(Finding::advice(
-            Topic::Cluster,
+            Kind::EvenVoters,
             format!(
                 "it has {even} voters, which survive no more failures than {} do",
                 even - 1
@@ -101,7 +101,7 @@ fn as_a_whole(membership: &Membership) -> Vec<Finding> {
         let of = member.map_or(String::new(), |m| format!(" of {}", m.name));
         let says = format!("the alarm {}{of} is active", alarm.kind.word());
         let (help, last) = way_out(alarm.kind);
-        Finding::problem(Topic::Cluster, says, help).or(last)
+        Finding::problem(Kind::Alarm, says, help).or(last)
     }));
     findings
 }
@@ -120,20 +120,20 @@ fn listed(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
                 member.peer_urls[0]
             );
             let help = "`quorate up` moves it, with its data";
-            Finding::problem(Topic::Member, says, help).on(label(examined.desired, member))
+            Finding::problem(Kind::MemberElsewhere, says, help).on(label(examined.desired, member))
         });
     let missing = examined
         .hosts()
         .filter(|host| membership.of(host).is_none())
         .map(|host| {
             let help = "`quorate up` adds it as a learner and promotes it";
-            Finding::problem(Topic::Member, "it is in the inventory, but not a member", help).on(&host.name)
+            Finding::problem(Kind::MemberMissing, "it is in the inventory, but not a member", help).on(&host.name)
         });
     let strays = membership.members.iter().filter_map(|member| {
         let says = "it is a member, but not in the inventory";
         let help = "add it to the inventory, or remove it from the cluster with `quorate up --prune`";
         let stray = host_of(examined.desired, member).is_none();
-        stray.then(|| Finding::problem(Topic::Member, says, help).on(label(examined.desired, member)))
+        stray.then(|| Finding::problem(Kind::MemberNotListed, says, help).on(label(examined.desired, member)))
     });
     missing.chain(strays).chain(moving).collect()
 }
@@ -149,13 +149,13 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
             findings.extend(unasked.and_then(|_| {
                 let help = why_and_help(membership.unseen.get(&member.id)?).1;
                 let help = help.unwrap_or("find out why it cannot be queried");
-                Some(Finding::unknown(Topic::Member, membership.in_the_dark(member.id)?, help).on(name))
+                Some(Finding::unknown(Kind::MemberUnknown, membership.in_the_dark(member.id)?, help).on(name))
             }));
             continue;
         }
         if let Some(says) = membership.in_the_dark(member.id) {
             let help = "make sure that the machine is up, and that its peers and SSH can reach it";
-            findings.push(Finding::problem(Topic::Member, says, help).on(name));
+            findings.push(Finding::problem(Kind::MemberUnreachable, says, help).on(name));
             continue;
         }
         if !membership.healthy(member.id) {
@@ -168,12 +168,12 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
                 continue;
             }
             let help = format!("`quorate logs {name}` shows more; `quorate up` starts it again");
-            findings.push(Finding::problem(Topic::Member, why_unhealthy(membership, member.id), help).on(name));
+            findings.push(Finding::problem(Kind::MemberUnhealthy, why_unhealthy(membership, member.id), help).on(name));
             continue;
         }
         if member.learner {
             let says = "it is a learner that was never promoted";
-            findings.push(Finding::advice(Topic::Member, says, "`quorate up` finishes that").on(&name));
+            findings.push(Finding::advice(Kind::Learner, says, "`quorate up` finishes that").on(&name));
         }
         let left = membership
             .status_of(member.id)
@@ -181,7 +181,7 @@ fn health(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
         if let Some(left) = left.filter(|left| *left > TOO_FAR_BEHIND) {
             let says = format!("it has {left} entries left to apply: from {TOO_FAR_BEHIND} on it rejects writes");
             let help = "find out what slows it down: its disk (below), its CPUs, or the network";
-            findings.push(Finding::problem(Topic::Member, says, help).on(&name));
+            findings.push(Finding::problem(Kind::ApplyBacklog, says, help).on(&name));
         }
     }
     findings
@@ -191,21 +191,21 @@ fn releases(membership: &Membership) -> Vec<Finding> {
     let running: BTreeSet<Version> = membership.releases().collect();
     let mut findings = Vec::new();
     if let Some((says, help)) = told(membership) {
-        findings.push(Finding::advice(Topic::Cluster, says, help));
+        findings.push(Finding::advice(Kind::BetweenReleases, says, help));
     } else if running.len() > 1 {
         let releases: Vec<String> = running.iter().map(ToString::to_string).collect();
         let says = format!("its members run different releases: {}", releases.join(", "));
         let help = "an upgrade did not finish: `quorate up` continues it";
-        findings.push(Finding::advice(Topic::Cluster, says, help));
+        findings.push(Finding::advice(Kind::MixedReleases, says, help));
     }
     for version in running {
         if let Some(bad) = known_bad(version) {
             let says = format!("etcd {version} {} ({})", bad.reason, bad.source);
             let help = format!("`quorate upgrade --to {}` or later", bad.fixed_in);
-            findings.push(Finding::problem(Topic::Cluster, says, help));
+            findings.push(Finding::problem(Kind::BadRelease, says, help));
         } else if let Some(says) = bundle::advice(version) {
             let help = "add a newer release to the bundle, then run `quorate upgrade --to` with it";
-            findings.push(Finding::advice(Topic::Cluster, says, help));
+            findings.push(Finding::advice(Kind::OldRelease, says, help));
         }
     }
     findings
@@ -222,7 +222,7 @@ fn streams(examined: &Examined<'_>, membership: &Membership) -> Vec<Finding> {
         findings.extend(cut.map(|member| {
             let says = format!("it has no active stream to {}", label(examined.desired, member));
             let help = "check the peer certificates (`quorate pki show`) and any firewall between the two";
-            Finding::problem(Topic::Network, says, help).on(&host.name)
+            Finding::problem(Kind::NoStream, says, help).on(&host.name)
         }));
     }
     findings
@@ -236,7 +236,7 @@ fn elections(examined: &Examined<'_>) -> Vec<Finding> {
         let says = format!("it has seen {elections} leader changes in {hours} h");
         let help = "leader changes come from stalls of disks or the network: check its disk and round trips, and `quorate logs`";
         (elections > FEW_ELECTIONS && elections > hours)
-            .then(|| Finding::advice(Topic::Member, says, help).on(&host.name))
+            .then(|| Finding::advice(Kind::LeaderChanges, says, help).on(&host.name))
     };
     examined.measured().filter_map(restless).collect()
 }

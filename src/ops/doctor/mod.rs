@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `kind` | everything that can be found, by its id, and what it means |
 //! | `hosts` | the machine: clock, memory, disks, and how the unit is set up |
 //! | `members` | who is well, who hears whom, what runs |
 //! | `latency` | how slow disks and network are, as the members measured it |
@@ -12,6 +13,7 @@
 
 mod database;
 mod hosts;
+mod kind;
 pub mod kubernetes;
 mod latency;
 mod members;
@@ -19,6 +21,7 @@ mod members;
 mod tests;
 
 pub use hosts::does_not_run;
+pub use kind::Kind;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +34,7 @@ use crate::ops::exec::real::MemberHash;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::ops::rest::RestNote;
+use crate::ops::safety::marks::are_known;
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::sight::{MEND, Sight};
 use crate::report::Cause;
@@ -68,6 +72,9 @@ pub enum Topic {
 pub struct Finding {
     /// How much it matters.
     pub severity: Severity,
+    /// What it is an instance of.
+    #[serde(rename = "id")]
+    pub kind: Kind,
     /// What it is about.
     pub topic: Topic,
     /// The host or member; `None` for the cluster as a whole.
@@ -83,10 +90,11 @@ pub struct Finding {
 
 impl Finding {
     /// Something that is broken.
-    pub fn problem(topic: Topic, says: impl Into<String>, help: impl Into<String>) -> Self {
+    pub fn problem(kind: Kind, says: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             severity: Severity::Problem,
-            topic,
+            kind,
+            topic: kind.topic(),
             node: None,
             says: says.into(),
             help: help.into(),
@@ -95,18 +103,18 @@ impl Finding {
     }
 
     /// Something that could not be inspected.
-    pub fn unknown(topic: Topic, says: impl Into<String>, help: impl Into<String>) -> Self {
+    pub fn unknown(kind: Kind, says: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             severity: Severity::Unknown,
-            ..Self::problem(topic, says, help)
+            ..Self::problem(kind, says, help)
         }
     }
 
     /// Something that works, and could be better.
-    pub fn advice(topic: Topic, says: impl Into<String>, help: impl Into<String>) -> Self {
+    pub fn advice(kind: Kind, says: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             severity: Severity::Advice,
-            ..Self::problem(topic, says, help)
+            ..Self::problem(kind, says, help)
         }
     }
 
@@ -176,6 +184,7 @@ impl Examined<'_> {
 pub fn examine(examined: &Examined<'_>) -> Vec<Finding> {
     let sight = examined.sight();
     let mut findings = members::findings(examined);
+    findings.extend(newer_marks(examined));
     findings.extend(unfinished(examined));
     findings.extend(hosts::findings(examined));
     findings.extend(latency::findings(examined));
@@ -196,29 +205,44 @@ pub fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
 /// A restore that was cut off closes the cluster to everything else.
 fn unfinished(examined: &Examined<'_>) -> Option<Finding> {
     let refusal = no_restore_under_way(examined.desired, &examined.seen.hosts).err()?;
-    let finding = Finding::problem(Topic::Cluster, refusal.reason, refusal.hint).or(refusal.last);
+    let finding = Finding::problem(Kind::UnfinishedRestore, refusal.reason, refusal.hint).or(refusal.last);
     Some(match refusal.node {
         Some(node) => finding.on(node),
         None => finding,
     })
 }
 
+/// Nothing is changed by this version while one stands.
+fn newer_marks(examined: &Examined<'_>) -> Vec<Finding> {
+    let refusals = are_known(examined.desired, &examined.seen.hosts)
+        .err()
+        .unwrap_or_default();
+    let told = refusals.into_iter().map(|refusal| {
+        let finding = Finding::problem(Kind::NewerMark, refusal.reason, refusal.hint);
+        Finding {
+            node: refusal.node.map(|node| node.to_string()),
+            ..finding
+        }
+    });
+    told.collect()
+}
+
 fn backups(examined: &Examined<'_>) -> Vec<Finding> {
     match &examined.backups {
         None => vec![Finding::advice(
-            Topic::Backups,
+            Kind::NoSchedule,
             "the inventory schedules no backups",
             "add a `backup` section that says when and where, then run `quorate backup schedule`",
         )],
         Some(outlook) => {
             let finding = |says: &String| {
                 let help = "`quorate backup schedule` sets every host up again and tests it";
-                Finding::problem(Topic::Backups, says, help)
+                Finding::problem(Kind::BackupFailing, says, help)
             };
             let unknown = outlook
                 .unknown
                 .iter()
-                .map(|says| Finding::unknown(Topic::Backups, says, MEND));
+                .map(|says| Finding::unknown(Kind::BackupUnknown, says, MEND));
             outlook.findings.iter().map(finding).chain(unknown).collect()
         }
     }

@@ -46,6 +46,7 @@ use crate::inventory::Desired;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Fact, Intent, Membership, NO_WAY_TO_ASK, Observed, Policy, Supplies, why_and_help};
 use crate::ops::safety::bootstrap::{answers_for_us, one_cluster};
+use crate::ops::safety::marks::are_known;
 use crate::ops::safety::rest::{bring_back, not_at_its_end, not_stopped, notes_are_readable};
 use crate::ops::safety::restore::no_restore_under_way;
 use crate::ops::safety::{Blocked, Rule};
@@ -101,6 +102,7 @@ pub fn plan(
 
 fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>> {
     let Situation { desired, observed, .. } = situation;
+    are_known(desired, &observed.hosts)?;
     if !matches!(intent, Intent::Restore(_)) {
         no_restore_under_way(desired, &observed.hosts).map_err(|refusal| vec![refusal])?;
     }

@@ -13,6 +13,7 @@
 //!    ([`way_up::may_enter`], [`way_up::may_open`]).
 //! 7. [`bootstrap::data_belongs`]: lost or foreign data blocks, it is never healed silently. [`place::in_its_place`]: what is
 //!    not where the inventory says today is not lost.
+//!    [`marks::are_known`]: what a newer quorate left on a host is not misread.
 //!    [`adopt::may_note`]: data that something else made is taken over once, and never another inventory's.
 //! 8. [`trust::may_sign_with`], [`trust::leaves_from`]: trust both CAs, reissue, drop the old one, never two at once.
 //!    [`leaves::may_come_back`]: nobody is stopped whom the others would not let back in.
@@ -35,6 +36,7 @@ pub mod destroy;
 pub mod downgrade;
 pub mod leader;
 pub mod leaves;
+pub mod marks;
 pub mod membership;
 pub mod moves;
 pub mod place;
@@ -100,6 +102,8 @@ pub enum Rule {
     OlderData,
     /// No last backup can be taken.
     LastBackup,
+    /// A newer version of quorate has left something on a host that this one cannot read.
+    NewerMark,
 }
 
 /// A refusal: what is unsafe, where, and what to do.

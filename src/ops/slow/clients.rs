@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::{Culprit, Figures};
 use crate::host::Connection;
-use crate::ops::doctor::Topic;
+use crate::ops::doctor::Kind;
 use crate::report::human_bytes;
 
 /// A tenth of the network that etcd's hardware guide asks for (1 GbE), bytes a second: less slows nobody down.
@@ -170,5 +170,5 @@ pub(super) fn culprits(figures: &Figures) -> Option<Culprit> {
     }
     let help = "see what it reads: a client should list once and watch from there, in pages (`limit`), and only the keys it \
                 needs; it can be kept out with `quorate firewall`, or its certificate revoked";
-    Some(Culprit::new(all * share / MUCH, Topic::Clients, says, help))
+    Some(Culprit::new(all * share / MUCH, Kind::HeavyClient, says, help))
 }

@@ -2,7 +2,7 @@
 
 use super::{Culprit, Figures, Measured, MemberFigures, percent, time};
 use crate::inventory::NodeName;
-use crate::ops::doctor::Topic;
+use crate::ops::doctor::Kind;
 
 /// What 99 of 100 WAL syncs should not exceed, seconds (etcd FAQ, "What does the warning 'apply entries took too long' mean").
 pub(super) const WAL_FSYNC: f64 = 0.010;
@@ -92,7 +92,7 @@ fn processor(name: &NodeName, own: &MemberFigures, limit: f64) -> Option<Culprit
         BUSY_HOST
     };
     let times = (share / full).max(stolen / STOLEN);
-    Some(Culprit::new(times, Topic::Host, says, help).on(name))
+    Some(Culprit::new(times, Kind::ShortOfProcessor, says, help).on(name))
 }
 
 fn disk(figures: &Figures, name: &NodeName, own: &MemberFigures) -> Option<Culprit> {
@@ -128,7 +128,7 @@ fn disk(figures: &Figures, name: &NodeName, own: &MemberFigures) -> Option<Culpr
     let help = "see what else uses the disk; give etcd a local SSD of its own, or put its WAL on one (`paths.wal`)";
     let times = |measured: Option<Measured>, limit: f64| measured.map_or(0.0, |m| m.p99_seconds / limit);
     let times = times(fsync, WAL_FSYNC).max(times(commit, BACKEND_COMMIT));
-    Some(Culprit::new(times, Topic::Disk, says, help).on(name))
+    Some(Culprit::new(times, Kind::DiskSlow, says, help).on(name))
 }
 
 fn memory(name: &NodeName, own: &MemberFigures) -> Option<Culprit> {
@@ -141,5 +141,5 @@ fn memory(name: &NodeName, own: &MemberFigures) -> Option<Culprit> {
         percent(share)
     );
     let help = "give the host more memory, or move other work off it; etcd keeps its whole database in the page cache";
-    (share >= SHORT_OF_MEMORY).then(|| Culprit::new(share / SHORT_OF_MEMORY, Topic::Host, says, help).on(name))
+    (share >= SHORT_OF_MEMORY).then(|| Culprit::new(share / SHORT_OF_MEMORY, Kind::ShortOfMemory, says, help).on(name))
 }

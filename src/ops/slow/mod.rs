@@ -29,7 +29,7 @@ pub use requests::{SlowRequest, SlowRequests};
 pub use window::{HostWindow, Trip, Window};
 
 use crate::inventory::{Desired, NodeName};
-use crate::ops::doctor::{Finding, Topic};
+use crate::ops::doctor::{Finding, Kind};
 use crate::ops::model::why_and_help;
 
 /// etcd's default, in milliseconds (`DefaultTickMs`, server/embed/config.go).
@@ -42,10 +42,10 @@ struct Culprit {
 }
 
 impl Culprit {
-    fn new(times: f64, topic: Topic, says: String, help: &str) -> Self {
+    fn new(times: f64, kind: Kind, says: String, help: &str) -> Self {
         Self {
             times,
-            finding: Finding::problem(topic, says, help),
+            finding: Finding::problem(kind, says, help),
         }
     }
 
@@ -68,7 +68,7 @@ pub fn findings(desired: &Desired, figures: &Figures) -> Vec<Finding> {
         let (why, help) = why_and_help(why);
         let why = why.strip_prefix(&format!("{host}: ")).unwrap_or(why);
         let help = help.unwrap_or("make sure that it is up and reachable over SSH");
-        Finding::unknown(Topic::Host, format!("it cannot be inspected: {why}"), help).on(host)
+        Finding::unknown(Kind::HostUnknown, format!("it cannot be inspected: {why}"), help).on(host)
     });
     named.chain(dark).chain(symptoms::symptoms(figures)).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Culprit, Figures, PeerFigures, listed, percent, time};
 use crate::inventory::NodeName;
-use crate::ops::doctor::Topic;
+use crate::ops::doctor::Kind;
 
 /// Below that a network is not what anybody notices, seconds.
 const NOTICED: f64 = 0.010;
@@ -43,7 +43,7 @@ pub(super) fn culprits(figures: &Figures, heartbeat: f64) -> Vec<Culprit> {
         }
         let help = "see what fills or delays that link; if the distance is intended, set `heartbeat-interval` to a round trip and \
                     `election-timeout` to ten, the same on all members";
-        culprits.push(Culprit::new(worst / NOTICED, Topic::Network, says, help));
+        culprits.push(Culprit::new(worst / NOTICED, Kind::NetworkSlow, says, help));
     }
     culprits.extend(losses(figures));
     culprits
@@ -63,7 +63,7 @@ fn losses(figures: &Figures) -> Vec<Culprit> {
             percent(worst)
         );
         let help = "look for errors on that link: cables, switches, a limit of the rate, a wrong MTU";
-        Culprit::new(worst / LOST, Topic::Network, says, help)
+        Culprit::new(worst / LOST, Kind::NetworkLossy, says, help)
     })
     .collect()
 }

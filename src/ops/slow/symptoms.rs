@@ -1,7 +1,7 @@
 //! What follows from slowness: it names nobody who is to blame, and belongs to the picture. So does who was not there.
 
 use super::{Figures, MemberFigures};
-use crate::ops::doctor::{Finding, Topic};
+use crate::ops::doctor::{Finding, Kind};
 use crate::ops::plan::count;
 
 /// Entries that were proposed and not yet committed: more than these is a queue. (etcd's own alerts begin at 5:
@@ -21,21 +21,23 @@ pub(super) fn symptoms(figures: &Figures) -> Vec<Finding> {
         .unwrap_or_default();
     if elections > 0 {
         let says = format!("the leader changed {} in the window", times(elections));
-        findings.push(Finding::advice(Topic::Cluster, says, HELP));
+        findings.push(Finding::advice(Kind::Elections, says, HELP));
     }
     for (name, own) in &figures.members {
         if own.down {
             let help = "`quorate doctor` says why, where its journal does";
-            findings.push(Finding::problem(Topic::Member, "etcd does not run", help).on(name));
+            findings.push(Finding::problem(Kind::NotRunning, "etcd does not run", help).on(name));
         } else if !own.measured {
             let why = own.why_not.as_deref().unwrap_or("unknown");
             let says = format!("its metrics could not be read: {why}");
-            findings.push(Finding::unknown(Topic::Member, says, format!("`quorate logs {name}` shows more")).on(name));
+            findings.push(
+                Finding::unknown(Kind::MetricsUnread, says, format!("`quorate logs {name}` shows more")).on(name),
+            );
         }
         findings.extend(
             of_member(own)
                 .into_iter()
-                .map(|says| Finding::advice(Topic::Member, says, HELP).on(name)),
+                .map(|says| Finding::advice(Kind::FollowsFromSlowness, says, HELP).on(name)),
         );
         let failed = own.peers.iter().filter(|(_, peer)| peer.send_failures > 0);
         findings.extend(failed.map(|(to, peer)| {
@@ -43,7 +45,7 @@ pub(super) fn symptoms(figures: &Figures) -> Vec<Finding> {
                 "could not send {} to {to}",
                 count(peer.send_failures as usize, "message")
             );
-            Finding::advice(Topic::Network, says, HELP).on(name)
+            Finding::advice(Kind::SendFailures, says, HELP).on(name)
         }));
     }
     findings.sort_by_key(|finding| finding.severity);
