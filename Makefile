@@ -7,9 +7,9 @@ ifeq ($(HAS_CARGO),)
 $(error Rust is not installed here: get rustup and a stable toolchain, see the README)
 endif
 
-.PHONY: help demo demo-down test unit lint portable bench soak fuzz dist docs recording
+.PHONY: help demo demo-down test unit lint portable bench soak fuzz dist dist-test reproducible docs recording
 help:
-	@echo 'make demo | demo-down | test | unit | lint | portable | bench | soak | fuzz | dist | docs | recording'
+	@echo 'make demo | demo-down | test | unit | lint | portable | bench | soak | fuzz | dist | dist-test | reproducible | docs | recording'
 
 demo:
 	lab/demo up
@@ -30,7 +30,7 @@ unit:
 lint:
 	lab/deps lint
 	$(CARGO) fmt --check
-	shellcheck -x .ci/run $$(grep -lE '^#!/usr/bin/env bash|shellcheck shell' lab/* lab/bench/* fuzz/* 2>/dev/null)
+	shellcheck -x .ci/run $$(grep -lE '^#!/usr/bin/env bash|shellcheck shell' lab/* lab/bench/* lab/dist/* fuzz/* 2>/dev/null)
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	lab/deny
 
@@ -66,6 +66,18 @@ fuzz:
 	lab/deps fuzz
 	fuzz/run
 
+# The release, signed: make dist KEY=~/.ssh/id_ed25519. ARCH=x86_64 makes only that one.
+ARCH ?= x86_64 aarch64
 dist:
 	lab/deps dist
-	lab/dist
+	KEY='$(KEY)' lab/dist/run $(ARCH)
+
+# `make dist` itself, for this machine's architecture and without optimisation, and every way to tamper with what it makes.
+dist-test:
+	lab/deps dist
+	lab/dist/test
+
+# Are two builds in different directories and by different users the same bytes?
+reproducible:
+	lab/deps dist
+	lab/dist/reproducible $(ARCH)

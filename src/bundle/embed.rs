@@ -17,7 +17,7 @@ use super::open::Bundle;
 use super::section::Section;
 
 /// The bundle begins on a page, so that it can be mapped.
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 /// The last eight bytes of an executable that carries a bundle.
 const MAGIC: &[u8; 8] = b"QBUNDLE1";
 /// Bytes of the trailer: offset, length (both little endian), SHA-256 of the bundle, magic.
@@ -58,7 +58,7 @@ impl Trailer {
     }
 
     /// Reads the trailer at the end of a file of `length` bytes; `None` where there is none that fits.
-    fn read(file: &File, length: u64) -> io::Result<Option<Trailer>> {
+    pub(super) fn read(file: &File, length: u64) -> io::Result<Option<Trailer>> {
         let Some(at) = length.checked_sub(TRAILER as u64) else {
             return Ok(None);
         };
@@ -107,14 +107,14 @@ pub(super) fn carried_by_ourselves(file: &File) -> io::Result<Carried> {
     })
 }
 
-struct FoundMark {
+pub(super) struct FoundMark {
     /// Where its last byte is in the file.
-    state: u64,
+    pub state: u64,
     carries: bool,
 }
 
 /// The marks in the first `length` bytes of an executable.
-fn marks(file: &File, length: u64) -> io::Result<Vec<FoundMark>> {
+pub(super) fn marks(file: &File, length: u64) -> io::Result<Vec<FoundMark>> {
     let own = own_mark();
     let mut found = Vec::new();
     let mut chunk = vec![0; 256 * 1024];

@@ -115,6 +115,9 @@ pub enum BundleError {
     /// `embed` was given something that cannot carry a bundle.
     #[error("{} cannot embed a bundle: it is not a quorate executable", path.display())]
     NotQuorate { path: PathBuf },
+    /// Hosts were to get something that is not quorate for Linux.
+    #[error("{} is nothing that hosts could run: {why}", path.display())]
+    NotForHosts { path: PathBuf, why: String },
 }
 
 impl BundleError {
@@ -172,6 +175,7 @@ impl BundleError {
                  etcd-v{version}-linux-{arch}.tar.gz ..."
             ),
             Self::NotQuorate { .. } => "use an unmodified quorate executable".into(),
+            Self::NotForHosts { .. } => "pass the static quorate for the hosts' architecture with `--program FILE`".into(),
             Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "make it readable for the account that runs quorate (an executable must be able to read itself)".into()
             }

@@ -14,9 +14,11 @@
 //! | check every byte | [`Bundle::verify`] |
 //! | check who made it | [`signature`], [`AllowedSigners`] |
 //! | make one executable of program and bundle | [`embed()`] |
+//! | take the program without its bundle | [`Alone::read`] |
 //! | judge a release | [`known_bad()`], [`entry()`], [`advice()`] |
 
 mod allowed_signers;
+mod alone;
 mod archive;
 mod atomic;
 mod budget;
@@ -42,6 +44,7 @@ mod verify;
 mod tests;
 
 pub use allowed_signers::{AllowedSigners, BadLine, Stranger};
+pub use alone::Alone;
 pub use archive::ArchiveError;
 pub use create::{CreateOptions, Created, Progress, create};
 pub use digest::Digest;

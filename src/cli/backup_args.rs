@@ -72,9 +72,9 @@ pub struct ScheduleArgs {
     /// How long each member waits for the ones before it
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = patience)]
     pub patience: Duration,
-    /// The quorate executable for the hosts, if this one does not run there
+    /// The quorate executable for the hosts, if this one does not run there; one for each architecture (may be repeated)
     #[arg(long, value_name = "FILE")]
-    pub program: Option<PathBuf>,
+    pub program: Vec<PathBuf>,
 }
 
 fn patience(text: &str) -> Result<Duration, String> {

@@ -1,34 +1,32 @@
 //! What every host gets that backs up by itself: quorate, orders, units, and what lets it into the places.
 
-use std::io::{Cursor, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::args::ScheduleArgs;
 use super::backup_places::Reach;
+use super::backup_program::Programs;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::backup::schedule::{Orders, SshKeys};
 use crate::host::ssh::pinned;
-use crate::host::{Content, Directory, Host, HostError, HostFacts, Libc, Owner, Push, PushFile, Unpacker};
+use crate::host::{Content, Directory, Host, HostError, HostFacts, Owner, Push, PushFile, SystemFacts};
 use crate::inventory::{BackupPlace, BackupPolicy, DesiredHost, HostPath};
 use crate::ops::plan::digest;
 use crate::ops::safety::Blocked;
-use crate::ops::safety::trial::program_finds_its_library;
+use crate::ops::safety::trial::{program_finds_its_library, program_is_for_the_machine};
 use crate::pki::Recipient;
 use crate::render::{RenderedFile, SchedulePaths, render_schedule};
 use crate::report::human_bytes;
 
 /// What every host gets.
 pub(super) struct Package {
-    program: Program,
+    programs: Programs,
     recipients: Vec<String>,
     credentials: Vec<Credential>,
     inventory_sha256: String,
@@ -61,7 +59,7 @@ impl Package {
             credentials.push(Credential::new(lines.into_bytes(), |paths| &paths.known_hosts));
         }
         Ok(Self {
-            program: Program::read(args.program.as_deref())?,
+            programs: Programs::read(&args.program)?,
             recipients: recipients.iter().map(Recipient::public_line).collect(),
             credentials,
             inventory_sha256: digest(session.desired()),
@@ -70,11 +68,14 @@ impl Package {
         })
     }
 
-    /// The hosts that are too old for the program, before it is sent to any.
+    /// The hosts that are of another architecture or too old for the programs, before one is sent to any.
     pub(super) fn misfits(&self, hosts: &[&DesiredHost], facts: &[&HostFacts]) -> Vec<Blocked> {
-        let needed = self.program.libc;
+        let built_for = self.programs.built_for();
         let of_host = |(spec, facts): (&&DesiredHost, &&HostFacts)| {
-            program_finds_its_library(&spec.name, needed, facts.system.libc).err()
+            let SystemFacts { arch, libc, .. } = &facts.system;
+            program_is_for_the_machine(&spec.name, &built_for, *arch)
+                .and_then(|()| program_finds_its_library(&spec.name, self.programs.of(*arch).libc, *libc))
+                .err()
         };
         hosts.iter().zip(facts).filter_map(of_host).collect()
     }
@@ -100,13 +101,11 @@ impl Package {
             })
             .collect();
         host.prepare_places(&spec.user, &directories).await?;
-        let program = self.program.path(spec);
+        let ours = self.programs.of(facts.system.arch);
+        let program = ours.path(spec);
         let mut sent = 0;
         if !runs(host, &program).await? {
-            sent += host
-                .push(&self.program.push(spec, &program, facts), &|_, _| {})
-                .await?
-                .bytes;
+            sent += host.push(&ours.push(spec, &program, facts), &|_, _| {}).await?.bytes;
             if !runs(host, &program).await? {
                 return Err(HostError::Script {
                     node: spec.name.clone(),
@@ -250,78 +249,6 @@ fn known_hosts(policy: &BackupPolicy, file: &Path) -> Result<String, Failure> {
         }
     }
     Ok(lines)
-}
-
-/// quorate itself, for the hosts.
-struct Program {
-    sha256: String,
-    bytes: Bytes,
-    gzip: Bytes,
-    /// The C library that it needs; `None` when it is static.
-    libc: Option<Libc>,
-}
-
-impl Program {
-    fn read(file: Option<&Path>) -> Result<Self, Failure> {
-        let file = match file {
-            Some(file) => file.to_owned(),
-            None => std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
-        };
-        let unreadable = |error| {
-            Failure::new(Exit::Usage, format!("cannot read {}: {error}", file.display())).hint("pass it with --program")
-        };
-        let bytes = std::fs::read(&file).map_err(unreadable)?;
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(&bytes).map_err(unreadable)?;
-        Ok(Self {
-            sha256: hex::encode(Sha256::digest(&bytes)),
-            libc: Libc::needed_by(&bytes[..]).map_err(unreadable)?,
-            bytes: bytes.into(),
-            gzip: encoder.finish().map_err(unreadable)?.into(),
-        })
-    }
-
-    /// Named by its content: a newer one comes beside the one that may be running.
-    fn path(&self, spec: &DesiredHost) -> HostPath {
-        SchedulePaths::of(spec)
-            .programs
-            .join(&self.sha256[..16])
-            .join("quorate")
-    }
-
-    fn push(&self, spec: &DesiredHost, path: &HostPath, facts: &HostFacts) -> Push {
-        let packed = self.gzip.clone();
-        let open = move || Ok(Box::new(Cursor::new(packed.clone())) as Box<dyn Read + Send>);
-        let content = if facts.system.has(Unpacker::Gzip) {
-            Content::Stream {
-                open: Arc::new(open),
-                len: self.gzip.len() as u64,
-                unpacker: Some(Unpacker::Gzip),
-            }
-        } else {
-            Content::Plain(self.bytes.clone())
-        };
-        let directory = |path: HostPath| Directory {
-            path,
-            mode: 0o755,
-            owner: None,
-        };
-        Push {
-            directories: vec![
-                directory(SchedulePaths::of(spec).programs),
-                directory(SchedulePaths::of(spec).programs.join(&self.sha256[..16])),
-            ],
-            files: vec![PushFile {
-                path: path.clone(),
-                mode: 0o755,
-                owner: None,
-                sha256: self.sha256.clone(),
-                content,
-                keep_previous: false,
-            }],
-            ..Push::default()
-        }
-    }
 }
 
 async fn runs(host: &Host, program: &HostPath) -> Result<bool, HostError> {

@@ -7,6 +7,7 @@ mod backup;
 mod backup_args;
 mod backup_package;
 mod backup_places;
+mod backup_program;
 mod backup_run;
 mod backup_schedule;
 mod backup_trust;

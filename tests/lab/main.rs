@@ -38,6 +38,7 @@ mod moved_entries;
 mod moves;
 mod nothing_left;
 mod odd_logins;
+mod packages;
 mod pki;
 mod pki_clients;
 mod pki_company;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::fixtures::{Place, program};
 use crate::bundle::embed::{Carried, carried, carried_by_ourselves, own_mark};
-use crate::bundle::{Bundle, BundleError, Program, embed};
+use crate::bundle::{Alone, Bundle, BundleError, Program, embed};
 use crate::inventory::Arch;
 
 #[test]
@@ -105,4 +105,23 @@ fn the_running_executable_has_exactly_one_mark_and_it_is_unset() {
     let inside = embed(&own, &place.out(), &place.path().join("full")).unwrap();
     assert!(inside.is_carried());
     assert!(Bundle::embedded().unwrap().is_none());
+}
+
+#[test]
+fn hosts_get_the_program_without_the_bundle_that_it_carries() {
+    let place = Place::new();
+    place.bundle();
+    let own = std::env::current_exe().unwrap();
+    let full = place.path().join("full");
+    embed(&own, &place.out(), &full).unwrap();
+    let (alone, plain) = (Alone::read(&full).unwrap(), Alone::read(&own).unwrap());
+    assert_eq!(Some(alone.arch), Arch::of_this_machine());
+    assert!(alone.bytes == plain.bytes && plain.bytes == fs::read(&own).unwrap());
+
+    let script = place.file("script", b"#!/bin/sh\n");
+    let other = place.file("other", &program(Program::Etcd, "3.5.30", Arch::Arm64));
+    for (unfit, why) in [(&script, "not an ELF program"), (&other, "not a quorate executable")] {
+        let error = Alone::read(unfit).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
 }

@@ -1,7 +1,7 @@
 //! No member is stopped for what its etcd does not start with: etcd itself was asked beforehand (`ops/trial`).
 
 use crate::host::Libc;
-use crate::inventory::{NodeName, Version};
+use crate::inventory::{Arch, NodeName, Version};
 use crate::ops::safety::{Blocked, Rule};
 
 /// Something that keeps a release of etcd from starting.
@@ -82,6 +82,26 @@ pub fn program_finds_its_library(node: &NodeName, needed: Option<Libc>, has: Opt
     }
 }
 
+/// Whether one of the quorate executables that are there is for a host's architecture.
+///
+/// # Errors
+/// When none is. A host that does not say what it is gets a try.
+pub fn program_is_for_the_machine(node: &NodeName, built_for: &[Arch], has: Option<Arch>) -> Result<(), Blocked> {
+    match has {
+        Some(arch) if !built_for.contains(&arch) => {
+            let names: Vec<String> = built_for.iter().map(ToString::to_string).collect();
+            let names = names.join(" and ");
+            Err(Blocked::new(
+                Rule::Host,
+                format!("this quorate is built for {names}, and it is {arch}"),
+                "pass one executable for each architecture of the hosts: `--program FILE --program FILE`",
+            )
+            .on(node))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether members may be given what was tried.
 ///
 /// # Errors
@@ -152,5 +172,19 @@ mod tests {
         let refused = finds(libc("2.34"), libc("2.31")).unwrap_err();
         assert_eq!(refused.rule, Rule::Host);
         assert!(refused.to_string().contains("GLIBC_2.34"), "{refused}");
+    }
+    #[test]
+    fn a_program_is_only_sent_to_machines_that_it_is_built_for() {
+        let node = "n1".parse().unwrap();
+        let fits = |built_for: &[Arch], has| program_is_for_the_machine(&node, built_for, has);
+        assert_eq!(fits(&[Arch::Amd64], Some(Arch::Amd64)), Ok(()));
+        assert_eq!(fits(&[Arch::Amd64, Arch::Arm64], Some(Arch::Arm64)), Ok(()));
+        assert_eq!(fits(&[Arch::Amd64], None), Ok(()), "nothing is known of it");
+        let refused = fits(&[Arch::Amd64], Some(Arch::Arm64)).unwrap_err();
+        assert_eq!(refused.rule, Rule::Host);
+        assert_eq!(
+            refused.to_string(),
+            "n1: this quorate is built for amd64, and it is arm64"
+        );
     }
 }
