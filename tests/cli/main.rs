@@ -9,4 +9,5 @@ mod imports;
 mod inventories;
 mod keys;
 mod program;
+mod shared;
 mod usage;
