@@ -119,6 +119,12 @@ fn load(path: &Path) -> Result<Plan, Failure> {
         )),
         _ => Failure::new(Exit::Usage, format!("{} is not a saved plan: {e}", path.display()))
             .hint("create one with `quorate plan --out FILE`"),
+    serde_json::from_str(&text).map_err(|e| {
+        let hint = match text.contains("\"fleet_plan\"") {
+            true => "that of a fleet is applied with `quorate --fleet DIR up --plan FILE`",
+            false => "create one with `quorate plan --out FILE`",
+        };
+        Failure::new(Exit::Usage, format!("{} is not a saved plan: {e}", path.display())).hint(hint)
     })
 }
 
