@@ -12,10 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::find::Cluster;
 use super::run::Ran;
 use crate::cli::args::{Command, Global, Up};
+use crate::cli::converge::stale as stale_plan;
 use crate::cli::error::{Detail, Exit, Failure};
+use crate::cli::up::VERSION;
 use crate::ops::model::Intent;
 use crate::ops::plan::{Plan, count, within};
 use crate::report::print::tell;
+use crate::report::printable;
 
 /// How such a file is written.
 const FORMAT: u32 = 1;
@@ -24,6 +27,8 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Saved {
     fleet_plan: u32,
+    /// The version that saved it.
+    quorate: String,
     clusters: BTreeMap<String, One>,
 }
 
@@ -61,6 +66,7 @@ pub fn save(out: &Path, dir: &Path, ended: &[Ran], clashes: &[String]) -> Result
     });
     let saved = Saved {
         fleet_plan: FORMAT,
+        quorate: VERSION.to_owned(),
         clusters: clusters.collect(),
     };
     let text = serde_json::to_string_pretty(&saved).map_err(|e| Failure::unexpected("cannot write the plan", e))?;
@@ -90,7 +96,10 @@ impl Saved {
             )
         };
         let text = fs::read_to_string(path).map_err(|error| not_one(error.to_string()))?;
-        let saved: Self = serde_json::from_str(&text).map_err(|error| not_one(error.to_string()))?;
+        let saved: Self = serde_json::from_str(&text).map_err(|error| match by_another(&text) {
+            Some(other) => stale_plan(&format!("it was saved by quorate {other}, and this is {VERSION}")),
+            None => not_one(error.to_string()),
+        })?;
         if saved.fleet_plan != FORMAT {
             return Err(not_one(format!("its format is {}, not {FORMAT}", saved.fleet_plan)));
         }
@@ -189,6 +198,13 @@ impl Saved {
             }),
         }
     }
+}
+
+/// The version that saved a plan of a fleet, where that is another one than this.
+fn by_another(text: &str) -> Option<String> {
+    let read: serde_json::Value = serde_json::from_str(text).ok()?;
+    let other = read["quorate"].as_str().filter(|other| *other != VERSION)?;
+    read.get("fleet_plan").map(|_| printable(other).to_string())
 }
 
 /// Why a plan that was made now is not part of the one that was saved.
