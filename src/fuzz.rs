@@ -38,11 +38,18 @@ pub const TARGETS: &[Target] = &[
 
 fn inventory_file(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    // Half of it may be what it shares.
+    let (text, shared) = text.split_once("\n---8<---\n").unwrap_or((text, ""));
     let environment = inventory::Environment {
         home: Some(PathBuf::from("/home/operator")),
         state_dir: PathBuf::from("/home/operator/.local/state"),
         user: "operator".to_owned(),
         dir: PathBuf::from("/work"),
+        shared: vec![inventory::shared::Shared {
+            path: PathBuf::from("defaults.yml"),
+            dir: PathBuf::from("/work"),
+            text: shared.to_owned(),
+        }],
     };
     let read = inventory::parse(Path::new("inventory.yml"), text, &environment);
     let problems = match &read {

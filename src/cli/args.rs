@@ -139,6 +139,8 @@ pub enum Command {
     /// Check the inventory, the bundle and the rendered files, offline
     #[command(after_help = "Examples:\n  quorate check\n  quorate check --try\n  quorate check --hosts")]
     Check(Check),
+    /// Show every setting that counts, with --explain also which file says so; reaches no host
+    Config(Config),
     /// Show the files each host would get (no secrets)
     Render(Render),
     /// Show what `up` would do, host by host; changes nothing
@@ -335,6 +337,19 @@ pub struct Adopt {
     /// What the cluster is to be called
     #[arg(long, default_value = "etcd", value_name = "NAME")]
     pub cluster: crate::inventory::ClusterName,
+}
+
+/// `config`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "An inventory shares the settings of every `defaults.yml` beside and above it, up to the root of the repository; the\nnearest file wins, and the inventory is the nearest.\n\nExamples:\n  quorate config --explain\n  quorate config --explain etcd.config\n  quorate config etcd.version --output json"
+)]
+pub struct Config {
+    /// Only this key, and what is below it
+    pub key: Option<String>,
+    /// Also the file and line of each value, or that it is the default
+    #[arg(long)]
+    pub explain: bool,
 }
 
 /// `render`

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::error::{Exit, Failure};
 use super::session::Session;
 use crate::inventory::edit::EditError;
-use crate::inventory::{Environment, InventoryError, Loaded, parse};
+use crate::inventory::{Environment, Loaded, parse};
 
 /// A text that is to take the place of the inventory's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +36,7 @@ pub enum When {
 /// # Errors
 /// Every problem in it at once.
 pub fn read(path: &Path, text: &str) -> Result<Loaded, Failure> {
-    let environment = Environment::of_process(path).map_err(|source| InventoryError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(parse(path, text, &environment)?)
+    Ok(parse(path, text, &Environment::of_process(path)?)?)
 }
 
 /// Keeps an edit until it is time to write it.

@@ -11,7 +11,9 @@ use crate::report::{terminal_width, wrapped};
 const TOPICS: [(&str, &[&str]); 7] = [
     (
         "Set up",
-        &["init", "adopt", "check", "bundle", "trust", "render", "plan", "up"],
+        &[
+            "init", "adopt", "check", "config", "bundle", "trust", "render", "plan", "up",
+        ],
     ),
     (
         "Look",
@@ -76,8 +78,9 @@ const CHANGING: [&str; 21] = [
 ];
 
 /// Commands that reach no host.
-const OFFLINE: [&str; 28] = [
+const OFFLINE: [&str; 29] = [
     "init",
+    "config",
     "render",
     "bundle create",
     "bundle show",

@@ -468,6 +468,7 @@ fn what_is_written_is_what_was_read() {
         state_dir: "/s".into(),
         user: "me".to_owned(),
         dir: "/work".into(),
+        shared: Vec::new(),
     };
     let loaded = parse(std::path::Path::new("inventory.yml"), &text, &environment)
         .unwrap_or_else(|error| panic!("{:#?}\n{text}", error.problems()));

@@ -17,6 +17,7 @@ mod bundle_sign;
 mod bundle_trust;
 mod closed;
 mod complete;
+mod config;
 mod confirm;
 mod converge;
 mod ctl;
@@ -128,6 +129,7 @@ async fn dispatch(global: &Global, command: &Command) -> Result<Exit, Failure> {
         Command::Init(args) => offline::init(global, args),
         Command::Adopt(args) => adopt::adopt(global, args).await,
         Command::Check(args) => offline::check(global, args).await,
+        Command::Config(args) => config::config(global, args),
         Command::Render(args) => offline::render(global, args),
         Command::Plan(args) => up::plan(global, args).await,
         Command::Up(args) => up::up(global, args).await,

@@ -445,7 +445,8 @@ impl Session {
 fn warn(global: &Global, reporter: &dyn Reporter, loaded: &Loaded, shown: &[Problem]) {
     let fresh = |w: &&Problem| !shown.iter().any(|s| s.message == w.message);
     for warning in loaded.warnings.iter().filter(fresh) {
-        let text = format!("{}:{}: {}", loaded.path.display(), warning.line, warning.message);
+        let (file, line, _) = warning.place();
+        let text = format!("{}:{line}: {}", loaded.file(file).display(), warning.message);
         match global.output {
             OutputFormat::Json => tell!("warning: {text} (help: {})", warning.help),
             OutputFormat::Human => reporter.event(&Event::Warning {

@@ -117,12 +117,18 @@ fn load(path: &Path) -> Result<Plan, Failure> {
             "it was saved by quorate {}, and this is {VERSION}",
             printable(&saved.quorate)
         )),
-        _ => Failure::new(Exit::Usage, format!("{} is not a saved plan: {e}", path.display()))
-            .hint("create one with `quorate plan --out FILE`"),
+        _ => {
+            let hint = match text.contains("\"fleet_plan\"") {
+                true => "that of a fleet is applied with `quorate --fleet DIR up --plan FILE`",
+                false => "create one with `quorate plan --out FILE`",
+            };
+            Failure::new(Exit::Usage, format!("{} is not a saved plan: {e}", path.display())).hint(hint)
+        }
     })
 }
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// This program's.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A plan as it is saved: with the version that made it.
 #[derive(Serialize)]

@@ -26,6 +26,9 @@ pub struct Desired {
     /// What uses the cluster.
     #[serde(default)]
     pub clients: BTreeSet<ClientKind>,
+    /// The Kubernetes that uses it, by a name that the operators chose. It changes nothing about this cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<String>,
     /// etcd's own authentication.
     #[serde(default)]
     pub auth: AuthPolicy,
@@ -61,6 +64,7 @@ impl Desired {
     #[must_use]
     pub fn wherever_it_is(&self) -> Self {
         let mut cluster = self.clone();
+        cluster.kubernetes = None;
         cluster.pki.dir = PathBuf::new();
         cluster.pki.identities.clear();
         cluster.pki.recipients.retain(|recipient| !recipient.starts_with('/'));

@@ -1,8 +1,10 @@
 //! The inventory: the file as it is typed, every problem in it with its place, and what it means.
 //!
 //! ```text
-//! text --tree--> nodes with places --read--> raw structs as typed --resolve, checks--> Desired
+//! texts --tree, merge--> nodes with places --read--> raw structs as typed --resolve, checks--> Desired
 //! ```
+//!
+//! There is more than one text where an inventory shares settings with others ([`shared`]).
 //!
 //! Every step reports its [`Problem`]s and carries on, so that one run shows all of them. [`names`] are the checked
 //! building blocks, [`leaf`] the single values, [`desired`] is the fully resolved result that every other room works
@@ -12,6 +14,7 @@ pub mod authorization;
 pub mod clients;
 pub mod desired;
 pub mod edit;
+pub mod explain;
 pub mod import;
 pub mod init;
 pub mod leaf;
@@ -21,9 +24,11 @@ pub mod problem;
 pub mod quantity;
 pub mod raw;
 pub mod reference;
+pub mod shared;
 pub mod tree;
 
 mod checks;
+mod merge;
 mod parse;
 mod paths;
 mod place;

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceSpan};
 use serde::Serialize;
 
-/// Where something stands in the file.
+/// Where something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
+    /// In which file: 0 is the inventory, then the files of shared settings that count for it, the nearest first.
+    pub file: usize,
     /// First byte.
     pub offset: usize,
     /// Bytes.
@@ -23,6 +26,7 @@ pub struct Place {
 impl Place {
     /// The start of the file.
     pub const START: Place = Place {
+        file: 0,
         offset: 0,
         length: 0,
         line: 1,
@@ -50,6 +54,9 @@ pub enum Severity {
 /// One thing that is wrong, with its place and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
+    /// The file, where it is not the inventory itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -62,12 +69,40 @@ pub struct Problem {
     pub help: String,
     #[serde(skip)]
     labels: Vec<LabeledSpan>,
+    /// Which file, as in [`Place::file`].
+    #[serde(skip)]
+    in_file: usize,
+    /// Where the other half of it stands, in another file.
+    #[serde(skip)]
+    elsewhere: Option<Place>,
+    /// Something that has to be there is not.
+    #[serde(skip)]
+    missing: bool,
+    /// What its lines are shown from, where that is not the inventory.
+    #[serde(skip)]
+    source: Option<Source>,
 }
+
+/// A file and its text.
+#[derive(Debug, Clone)]
+struct Source(Arc<NamedSource<String>>);
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+impl Eq for Source {}
 
 impl Problem {
     /// An error at `at`.
     pub fn error(at: Place, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
+            file: None,
+            in_file: at.file,
+            elsewhere: None,
+            missing: false,
+            source: None,
             line: at.line,
             column: at.column,
             severity: Severity::Error,
@@ -85,9 +120,45 @@ impl Problem {
         }
     }
 
+    /// An error where something is missing at `at`.
+    pub fn missing(at: Place, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            missing: true,
+            ..Self::error(at, message, help)
+        }
+    }
+
+    /// The same, in the file of this number.
+    pub fn in_file(mut self, file: usize) -> Self {
+        self.in_file = file;
+        self
+    }
+
+    /// Whether something is not there that has to be.
+    pub fn is_missing(&self) -> bool {
+        self.missing
+    }
+
+    /// Which file it is in, as in [`Place::file`], and where there.
+    pub fn place(&self) -> (usize, usize, usize) {
+        (self.in_file, self.line, self.column)
+    }
+
+    /// `line 3`, with the file where that is not the inventory.
+    pub fn whereabouts(&self) -> String {
+        match &self.file {
+            None => format!("line {}", self.line),
+            Some(file) => format!("{file}, line {}", self.line),
+        }
+    }
+
     /// The same problem, which also concerns a second place: `first` is where it was right, the problem's own
     /// place is where it went wrong again.
     pub fn also(mut self, first: Place, first_text: &str, again_text: &str) -> Self {
+        if first.file != self.in_file {
+            self.elsewhere = Some(first);
+            return self;
+        }
         for label in &mut self.labels {
             label.set_label(Some(again_text.to_owned()));
         }
@@ -112,15 +183,21 @@ impl Diagnostic for Problem {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         Some(Box::new(&self.help))
     }
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.source.as_ref().map(|source| &*source.0 as &dyn miette::SourceCode)
+    }
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         Some(Box::new(self.labels.iter().cloned()))
     }
 }
 
-/// All problems of one file, together with its text, so that each can be shown in its place.
+/// All problems of an inventory and of what it shares with others, together with the texts, so that each can be shown in its
+/// place.
 #[derive(Debug)]
 pub struct Problems {
     list: Vec<Problem>,
+    /// The files that they are in.
+    files: Vec<String>,
     source: NamedSource<String>,
     /// Whether its lines can be shown.
     shown: bool,
@@ -132,18 +209,46 @@ const LONGEST_LINE: usize = 2000;
 
 impl Problems {
     /// `list` (sorted by place here) found in `text`, which is shown as `name`.
-    pub fn new(name: &str, text: &str, mut list: Vec<Problem>) -> Self {
-        list.sort_by_key(|p| (p.line, p.column));
-        let shown = text.lines().all(|line| line.len() <= LONGEST_LINE);
-        if !shown {
-            for problem in &mut list {
-                problem.message = format!("line {}, column {}: {}", problem.line, problem.column, problem.message);
+    pub fn new(name: &str, text: &str, list: Vec<Problem>) -> Self {
+        Self::of(&[(name.to_owned(), text)], list)
+    }
+
+    /// The same of several files, each with its name and its text, in the order of [`Place::file`].
+    pub fn of(files: &[(String, &str)], mut list: Vec<Problem>) -> Self {
+        list.sort_by_key(Problem::place);
+        let shown = |text: &str| text.lines().all(|line| line.len() <= LONGEST_LINE);
+        let all_shown = files.iter().all(|(_, text)| shown(text));
+        let sources: Vec<Source> = files
+            .iter()
+            .map(|(name, text)| Source(Arc::new(NamedSource::new(name, (*text).to_owned()))))
+            .collect();
+        let name = |file: usize| files.get(file).map(|(name, _)| name.clone());
+        for problem in &mut list {
+            if problem.in_file > 0 {
+                problem.file = name(problem.in_file);
+                problem.source = sources.get(problem.in_file).filter(|_| all_shown).cloned();
+            }
+            if let Some((other, at)) = problem.elsewhere.take().and_then(|at| Some((name(at.file)?, at))) {
+                problem.message = format!("{} (the other is in {other}, line {})", problem.message, at.line);
+            }
+            if !all_shown {
+                let at = problem.whereabouts();
+                problem.message = format!("{at}, column {}: {}", problem.column, problem.message);
             }
         }
+        let mut named: Vec<String> = list.iter().filter_map(|problem| name(problem.in_file)).collect();
+        named.dedup();
+        let (first, text) = files
+            .first()
+            .map_or((String::new(), ""), |(name, text)| (name.clone(), text));
+        if named.is_empty() {
+            named.push(first.clone());
+        }
         Self {
-            shown,
+            shown: all_shown,
             list,
-            source: NamedSource::new(name, text.to_owned()),
+            files: named,
+            source: NamedSource::new(first, text.to_owned()),
         }
     }
 
@@ -158,7 +263,7 @@ impl fmt::Display for Problems {
         let count = |severity| self.list.iter().filter(|p| p.severity == severity).count();
         let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        write!(f, "{}: ", self.source.name())?;
+        write!(f, "{}: ", self.files.join(" and "))?;
         match (errors, warnings) {
             (0, w) => f.write_str(&plural(w, "warning")),
             (e, 0) => f.write_str(&plural(e, "problem")),
@@ -190,6 +295,17 @@ pub enum InventoryError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// A file of shared settings cannot be used at all.
+    #[error("cannot use {}: {why}", path.display())]
+    #[diagnostic(help("{help}"))]
+    Shared {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+        /// What to do.
+        help: &'static str,
     },
     /// The file is far larger than any inventory.
     #[error("{} is not an inventory: it has more than {limit} bytes", path.display())]

@@ -95,6 +95,9 @@ pub struct RawInventory {
     /// the others need nothing.
     #[schemars(extend("default" = []))]
     pub clients: Option<OneOrMany<ClientKind>>,
+    /// A name for the Kubernetes that uses the cluster. Of several clusters with the same one (events have a cluster of their
+    /// own, say), no two are changed at the same time with `--fleet`.
+    pub kubernetes: Option<Field<Plain>>,
     /// etcd's users, with `etcd.auth: true`. A client is the user named by its certificate's common name (`quorate pki
     /// issue NAME --user USER`), or the one that it logs in as with a password.
     pub users: Option<Vec<RawUser>>,

@@ -130,7 +130,7 @@ impl<'a> Section<'a> {
         if let Some((at, wrong)) = place {
             let message = format!("`{key}` {wrong} in {}", self.what);
             self.problems
-                .push(Problem::error(at, message, format!("add `{key}: {example}`")));
+                .push(Problem::missing(at, message, format!("add `{key}: {example}`")));
         }
         self.optional(key)
     }
@@ -165,6 +165,7 @@ impl FromNode for RawInventory {
             pki: section.optional("pki"),
             ssh: section.optional("ssh"),
             clients: section.optional("clients"),
+            kubernetes: section.optional("kubernetes"),
             users: section.optional("users"),
             bundle: section.optional("bundle"),
             backup: section.optional("backup"),

@@ -34,7 +34,7 @@ silently ignores those. `quorate check --try` also starts etcd itself with the c
 configuration file of 3.4 or 3.5 would not start with that, or never compact anything.
 
 Durations are written `8h`, `30d`, `1y`, `1h30m` (a year is 365 days), sizes `8GiB`, `512MiB` or a number of bytes. A key with no value (`null`) counts as not
-set. For an editor's completion, save the schema and put
+set, whatever [shared settings](fleet.md#shared-settings) say. For an editor's completion, save the schema and put
 `# yaml-language-server: $schema=FILE` on the first line.
 
 ## From what there is already

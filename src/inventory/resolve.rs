@@ -64,6 +64,7 @@ pub fn resolve(raw: &RawInventory, env: &Environment, problems: &mut Vec<Problem
         options,
         pki,
         clients,
+        kubernetes: raw.kubernetes.as_ref().map(|name| name.value.0.clone()),
         auth,
         bundle: raw.bundle.as_ref().map(bundle).unwrap_or_default(),
         backup,
@@ -127,7 +128,7 @@ fn unknown_series(version: Version, at: Place) -> Problem {
     )
 }
 
-/// A path on this machine: `~` is the home directory, the rest is relative to the inventory.
+/// A path on this machine: `~` is the home directory, the rest is relative to the file that it stands in.
 pub(super) fn local_path(env: &Environment, path: &Field<LocalPath>, problems: &mut Vec<Problem>) -> PathBuf {
     let text = path.value.0.as_str();
     match (text.strip_prefix('~'), &env.home) {
@@ -137,7 +138,7 @@ pub(super) fn local_path(env: &Environment, path: &Field<LocalPath>, problems: &
             problems.push(Problem::error(path.at, "`~` cannot be expanded: HOME is not set", help));
             PathBuf::from(text)
         }
-        (None, _) => env.dir.join(text),
+        (None, _) => env.dir_of(path.at.file).join(text),
     }
 }
 

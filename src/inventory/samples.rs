@@ -27,6 +27,7 @@ pub fn cluster_of(version: Version, hosts: Vec<DesiredHost>) -> Desired {
         version,
         options: Default::default(),
         pki: pki_policy(),
+        kubernetes: None,
         clients: Default::default(),
         auth: Default::default(),
         bundle: Default::default(),

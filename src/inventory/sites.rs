@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::parse::without_bom;
-use super::problem::{InventoryError, Place, Problem, Problems};
+use super::problem::{InventoryError, Place, Problem};
 use super::raw::RawInventory;
 use super::read::FromNode;
-use super::tree::Node;
 use super::{Loaded, options};
 
 /// Places in section `etcd`.
@@ -21,7 +19,7 @@ pub struct Sites {
 impl Loaded {
     /// Where what etcd is told stands.
     pub fn sites(&self) -> Sites {
-        let raw = Node::parse(without_bom(&self.text)).ok();
+        let raw = self.document();
         let raw = raw.and_then(|tree| RawInventory::from_node(&tree, &mut Vec::new()));
         let etcd = raw.and_then(|raw| raw.etcd);
         let version = etcd.as_ref().and_then(|etcd| etcd.version.as_ref());
@@ -36,9 +34,8 @@ impl Loaded {
         }
     }
 
-    /// `problems` of this file as one error that shows each in its place.
+    /// `problems` of this inventory as one error that shows each in its place.
     pub fn wrong(&self, problems: Vec<Problem>) -> InventoryError {
-        let shown = self.path.display().to_string();
-        InventoryError::Invalid(Box::new(Problems::new(&shown, without_bom(&self.text), problems)))
+        InventoryError::Invalid(Box::new(self.report(problems)))
     }
 }

@@ -78,6 +78,26 @@ impl Node {
         })
     }
 
+    /// The same, said to stand in the file of this number ([`Place::file`]).
+    pub fn in_file(mut self, file: usize) -> Node {
+        self.at.file = file;
+        self.kind = match self.kind {
+            Kind::List(items) => Kind::List(items.into_iter().map(|item| item.in_file(file)).collect()),
+            Kind::Map(entries) => Kind::Map(
+                entries
+                    .into_iter()
+                    .map(|entry| Entry {
+                        key_at: Place { file, ..entry.key_at },
+                        value: entry.value.in_file(file),
+                        key: entry.key,
+                    })
+                    .collect(),
+            ),
+            single => single,
+        };
+        self
+    }
+
     /// What it is, in words, for messages.
     pub fn describe(&self) -> &'static str {
         match self.kind {
@@ -124,6 +144,7 @@ impl Node {
 fn place(location: Location) -> Place {
     let span = location.span();
     Place {
+        file: 0,
         offset: span.byte_offset().map_or(0, |o| usize::try_from(o).unwrap_or(0)),
         length: span.byte_len().map_or(0, |l| usize::try_from(l).unwrap_or(0)),
         line: usize::try_from(location.line()).unwrap_or(1).max(1),

@@ -26,6 +26,7 @@ fn cluster(version: Version, hosts: Vec<DesiredHost>) -> Desired {
             recipients: vec![],
             identities: vec![],
         },
+        kubernetes: None,
         clients: Default::default(),
         auth: Default::default(),
         bundle: Default::default(),

@@ -5,21 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// The script of a job, as a runner gives it to the shell.
-fn script(file: &str, job: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ci").join(file);
-    let text = fs::read_to_string(path).expect("an example");
-    let after = text
-        .split_once(&format!("\n  {job}:\n"))
-        .or_else(|| text.split_once(&format!("\n{job}:\n")));
-    let (_, after) = after.unwrap_or_else(|| panic!("{file} has no {job}"));
-    let (_, block) = after.split_once("|\n").expect("a script of several lines");
-    let indent = block.len() - block.trim_start().len();
-    let lines = block
-        .lines()
-        .take_while(|line| line.len() - line.trim_start().len() >= indent);
-    lines.map(|line| format!("{}\n", &line[indent..])).collect()
-}
+use crate::ci_scripts::script;
+use crate::program::Desk;
 
 /// How a script ends where quorate ends with `code`, and what it said to `gh` or `glab`.
 fn ends(script: &str, code: i32) -> (i32, String) {
@@ -71,4 +58,41 @@ fn drift_fails_the_nightly_job() {
             assert_eq!(ends(&drift, code).0, code, "{file}");
         }
     }
+}
+
+/// The hook of the example, as pre-commit runs it: split into words like a shell's, with the names of files behind them.
+fn hook(desk: &Desk, files: &[&str]) -> (i32, String) {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ci/pre-commit.yml"));
+    let read: serde_json::Value = serde_yaml::from_str(&text.expect("an example")).expect("YAML");
+    let entry = read["repos"][0]["hooks"][0]["entry"].as_str().expect("an entry");
+    let program = Path::new(env!("CARGO_BIN_EXE_quorate")).parent().expect("a directory");
+    let ended = Command::new("sh")
+        .args(["-c", &format!("{entry} \"$@\""), "sh"])
+        .args(files)
+        .current_dir(desk.path("."))
+        .env("PATH", format!("{}:/usr/bin:/bin", program.display()))
+        .output()
+        .expect("a shell");
+    let said = [ended.stdout, ended.stderr].concat();
+    (
+        ended.status.code().unwrap_or(-1),
+        String::from_utf8(said).expect("text"),
+    )
+}
+
+#[test]
+fn the_pre_commit_hook_checks_what_changed_and_what_shares_it() {
+    let desk = Desk::new();
+    for name in ["a", "b"] {
+        fs::create_dir_all(desk.path(&format!("eu/{name}"))).expect("a directory");
+        let text = format!("cluster: {name}\nhosts: [{{name: n1, address: 10.0.0.1}}]\n");
+        desk.write(&format!("eu/{name}/inventory.yml"), text);
+    }
+    desk.write("eu/defaults.yml", "etcd: {version: \"3.6.16\"}\n");
+    let (code, said) = hook(&desk, &["eu/defaults.yml", "eu/a/inventory.yml"]);
+    assert_eq!((code, said.matches("inventory  1 hosts").count()), (0, 2), "{said}");
+    desk.write("eu/defaults.yml", "etcd: {version: \"3.6.16\", clinet_port: 1}\n");
+    let (code, said) = hook(&desk, &["eu/defaults.yml"]);
+    assert!(code == 3 && said.contains("eu/defaults.yml:1:27"), "{code} {said}");
+    assert_eq!(hook(&desk, &[]).0, 0);
 }

@@ -41,8 +41,8 @@ fn what_is_for_one_cluster_is_refused_for_several() {
         &["plan", "stop"],
         &["status", "--watch"],
         &["doctor", "--for", "1s"],
-        &["plan", "--out", "plan.json"],
-        &["up", "--plan", "plan.json"],
+        &["up", "--plan", "nothing.json"],
+        &["up", "--plan", "fleet/a.yml"],
         &["up", "--limit", "n1"],
         &["backup", "create", "--out", "b.qbackup"],
         &["status", "-i", "fleet/a.yml"],
@@ -110,21 +110,26 @@ fn a_broken_inventory_hides_no_other_and_nothing_is_changed_beside_it() {
 #[test]
 fn two_inventories_that_claim_the_same_are_told_and_not_changed() {
     let desk = fleet(&[
-        ("a.yml", inventory("a", "10.0.0.1")),
-        ("b.yml", inventory("b", "10.0.0.1")),
-        ("c.yml", inventory("a", "10.0.0.3")),
+        ("a/inventory.yml", inventory("a", "10.0.0.1")),
+        ("b/inventory.yml", inventory("b", "10.0.0.1")),
+        ("c/inventory.yml", inventory("a", "10.0.0.3")),
     ]);
     assert_snapshot!(desk.run(&["--fleet", "fleet", "up", "--yes"]).whole(), @r"
     exit code 3
     --- stdout
     --- stderr
     error: nothing was changed: two inventories cannot both be meant
-      fleet/a.yml and fleet/c.yml are both the cluster `a`
-      fleet/a.yml and fleet/b.yml both claim /etc/etcd/etcd-config.yml on 10.0.0.1 and 5 other things
+      fleet/a/inventory.yml and fleet/c/inventory.yml are both the cluster `a`
+      fleet/a/inventory.yml and fleet/b/inventory.yml both claim /etc/etcd/etcd-config.yml on 10.0.0.1 and 5 other things
         help: change one of them, or move it out of the fleet
     ");
     let looked = desk.run(&["--fleet", "fleet", "backup", "list"]).code(3);
-    assert!(looked.stderr.contains("a.yml and fleet/b.yml both claim"), "{looked:?}");
+    assert!(
+        looked
+            .stderr
+            .contains("a/inventory.yml and fleet/b/inventory.yml both claim"),
+        "{looked:?}"
+    );
     assert_eq!(looked.stdout.lines().count(), 4, "{looked:?}");
 }
 

@@ -2,6 +2,8 @@
 
 mod bundles;
 mod ci;
+#[path = "../ci_scripts/mod.rs"]
+mod ci_scripts;
 mod completions;
 mod fleets;
 mod help;
@@ -9,4 +11,5 @@ mod imports;
 mod inventories;
 mod keys;
 mod program;
+mod shared;
 mod usage;

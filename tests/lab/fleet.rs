@@ -198,3 +198,70 @@ fn the_first_failure_ends_a_change_and_what_is_left_can_be_continued() {
     lab.write("fleet/twin.yml", &text.replace("cluster: a", "cluster: twin"));
     run(&lab, &["up", "--yes"]).code(3).says(&["both claim"]);
 }
+
+/// CI plans the fleet, and a person does exactly that from another checkout; what all clusters share is said once.
+#[test]
+fn a_plan_of_the_fleet_travels_and_what_is_stale_or_done_is_told_apart() {
+    let lab = fleet();
+    run(&lab, &["up", "--yes", "--parallel", "3"]).ok();
+    let before = pids(&lab);
+    // A change of what they share is one of every inventory.
+    lab.write("fleet/defaults.yml", "etcd: {config: {snapshot-count: 5000}}\n");
+    run(&lab, &["plan", "--out", "fleet.plan"])
+        .code(4)
+        .says(&["fleet.plan was not written: no plan for a, b, c"]);
+    run(&lab, &["plan", "--out", "fleet.plan", "--markdown", "--accept-outage"])
+        .code(10)
+        .says(&["saved fleet.plan: 3 clusters, 3 to be changed"]);
+    assert_eq!(pids(&lab), before, "a plan changes nothing");
+    let at_once = [
+        "--fleet",
+        "checkout",
+        "up",
+        "--plan",
+        "fleet.plan",
+        "--yes",
+        "--accept-outage",
+    ];
+    let copied = std::process::Command::new("cp")
+        .args(["-r", "fleet", "checkout"])
+        .current_dir(lab.dir())
+        .status();
+    assert!(copied.is_ok_and(|copied| copied.success()));
+    lab.quorate(&["-i", "checkout/a/inventory.yml", "up", "--plan", "fleet.plan"])
+        .code(2)
+        .says(&["--fleet DIR up --plan"]);
+
+    // Somebody is killed in the middle of the first cluster; another one has a cluster more in the checkout.
+    let mut killed = lab.hold(&at_once, "after:w1.a-1");
+    killed.kill();
+    lab.write(
+        "checkout/d/inventory.yml",
+        "cluster: d\netcd:\n  version: \"3.6.16\"\nhosts:\n  - {name: d-1, address: 10.9.9.9}\n",
+    );
+    // c's inventory has changed since: nothing more is done, not even where it has not.
+    let own = std::fs::read_to_string(lab.dir().join("checkout/c/inventory.yml")).expect("an inventory");
+    lab.write(
+        "checkout/c/inventory.yml",
+        &format!("{own}pki: {{renew_before: 40d}}\n"),
+    );
+    let middle = pids(&lab);
+    lab.quorate(&at_once).code(7).says(&["c: its inventory", "--skip c"]);
+    assert_eq!(pids(&lab), middle);
+
+    // Without it the rest follows: what is left of a, and b.
+    let rest = [&at_once[..], &["--skip", "c"]].concat();
+    lab.quorate(&rest)
+        .ok()
+        .says(&["not part of the saved plan, and not touched: d"]);
+    let after = pids(&lab);
+    assert!(after[0] != before[0] && after[1] != before[1]);
+    assert_eq!(after[2], before[2]);
+    lab.write("checkout/c/inventory.yml", &own);
+    lab.quorate(&at_once).ok();
+    let end = pids(&lab);
+    assert!(end[2] != before[2] && end[..2] == after[..2]);
+    assert_eq!(lab.quorate(&at_once).ok().stdout.matches("nothing to do").count(), 3);
+    // From the first checkout it is the same.
+    run(&lab, &["plan"]).code(0);
+}

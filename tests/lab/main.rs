@@ -9,6 +9,9 @@ mod agreed;
 mod airgap;
 mod backup;
 mod bounds;
+mod ci;
+#[path = "../ci_scripts/mod.rs"]
+mod ci_scripts;
 mod clients_firewall;
 mod clients_json;
 mod clients_kube;

@@ -34,13 +34,13 @@ const CHANGES: [&str; 14] = [
 ];
 
 /// An operator of their own: a home with an SSH key that every host lets in.
-struct Bob<'a> {
+pub struct Bob<'a> {
     lab: &'a Lab,
-    home: PathBuf,
+    pub home: PathBuf,
 }
 
 impl<'a> Bob<'a> {
-    fn of(lab: &'a Lab) -> Self {
+    pub fn of(lab: &'a Lab) -> Self {
         let home = lab.dir().join("bob");
         fs::create_dir_all(home.join(".ssh")).unwrap();
         let key = home.join(".ssh/id_ed25519");

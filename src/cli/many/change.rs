@@ -11,9 +11,10 @@ use super::find::{Cluster, Clusters};
 use super::part::{Part, Shared};
 use super::rows::worst;
 use super::run::{self, Ran};
+use super::saved::Saved;
 use super::show::{progress, tell_failure};
 use super::waves::Turns;
-use crate::cli::args::{Command, Global, OutputFormat};
+use crate::cli::args::{Command, Global, OutputFormat, Up};
 use crate::cli::error::{Detail, Exit, Failure};
 use crate::cli::{confirm, interrupt, show as show_plan};
 use crate::inventory::ClusterName;
@@ -32,12 +33,24 @@ pub async fn change(
     command: &Command,
 ) -> Result<Exit, Failure> {
     let clusters = all_whole(global, clusters)?;
+    let saved = match command {
+        Command::Up(Up { plan: Some(file), .. }) => Some(Saved::load(file)?),
+        _ => None,
+    };
+    let (clusters, of_saved) = match &saved {
+        Some(saved) => (saved.only(global, clusters)?, Some(saved.command()?)),
+        None => (clusters, None),
+    };
+    let command = of_saved.as_ref().unwrap_or(command);
     interrupt::cancels(shared.stop.clone());
     let plans = match command {
         // It changes no cluster, and makes no plan.
         Command::Backup(_) => clusters.iter().map(|_| None).collect(),
         _ => plans(global, shared, &clusters, command).await?,
     };
+    if let Some(saved) = &saved {
+        saved.still_holds(&clusters, &plans)?;
+    }
     let due: Vec<usize> = (0..clusters.len())
         .filter(|at| is_due(command, plans[*at].as_ref()))
         .collect();

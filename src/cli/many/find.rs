@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::cli::error::{Exit, Failure};
+use crate::inventory::shared::DEFAULTS;
 use crate::inventory::{self, Connection, Desired, DesiredHost, Jump, ServiceManager};
 use crate::ops::plan::count;
 
@@ -33,6 +34,8 @@ pub struct Cluster {
     pub path: PathBuf,
     /// The machines that its members are on.
     pub machines: BTreeSet<String>,
+    /// The Kubernetes that it serves, where the inventory says.
+    pub kubernetes: Option<String>,
     /// What it has for itself there: a machine, and a port, a unit or a path.
     claims: BTreeSet<(String, String)>,
 }
@@ -81,7 +84,7 @@ fn walk(dir: &Path, depth: usize, found: &mut Clusters) {
         let hidden = name.to_string_lossy().starts_with('.');
         match entry.file_type() {
             Ok(kind) if kind.is_dir() && !hidden => walk(&path, depth + 1, found),
-            Ok(kind) if kind.is_file() && !hidden && is_yaml(&path) => match beginning(&path) {
+            Ok(kind) if kind.is_file() && !hidden && is_yaml(&path) && name != DEFAULTS => match beginning(&path) {
                 Ok(text) if is_inventory(&text) => found.take(path, &text),
                 Ok(_) => {}
                 Err(error) => found.unreadable(&path, &error),
@@ -102,11 +105,12 @@ fn beginning(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// An inventory has these keys at the beginning of a line: `cluster`, or, where that is forgotten or mistyped, both others that
-/// are required.
+/// An inventory has `cluster` at the beginning of a line, or, where that is forgotten or mistyped, `hosts` and another key of
+/// inventories: which one there is depends on what is shared.
 fn is_inventory(text: &str) -> bool {
     let has = |key: &str| top_level(text, key).is_some();
-    has("cluster") || (has("etcd") && has("hosts"))
+    let other = ["etcd", "pki", "ssh", "bundle", "backup", "kubernetes"];
+    has("cluster") || (has("hosts") && other.into_iter().any(has))
 }
 
 /// What stands behind a key at the beginning of a line.
@@ -220,7 +224,9 @@ impl Cluster {
             name: desired.cluster.to_string(),
             path,
             machines: BTreeSet::new(),
-            claims: BTreeSet::new(),
+            kubernetes: desired.kubernetes.clone(),
+            // A CA is of one cluster: its key is sealed with the cluster's name.
+            claims: BTreeSet::from([("this machine".to_owned(), desired.pki.dir.display().to_string())]),
         };
         for host in desired.hosts.values() {
             let machine = machine(host);
@@ -238,13 +244,15 @@ impl Cluster {
             name: name.to_owned(),
             path: PathBuf::from(name).join("inventory.yml"),
             machines: BTreeSet::new(),
+            kubernetes: None,
             claims: BTreeSet::new(),
         }
     }
 
-    /// Whether both have members on one machine.
+    /// Whether both have members on one machine, or serve one Kubernetes: its API servers would lose a member of each.
     pub fn shares_with(&self, other: &Self) -> bool {
-        !self.machines.is_disjoint(&other.machines)
+        let kubernetes = self.kubernetes.is_some() && self.kubernetes == other.kubernetes;
+        kubernetes || !self.machines.is_disjoint(&other.machines)
     }
 }
 
@@ -342,7 +350,7 @@ mod tests {
 
     #[test]
     fn two_clusters_may_share_a_machine_but_nothing_on_it() {
-        let elsewhere = "  client_port: 2479\n  peer_port: 2480\n  service: etcd-b\n  paths: {config: /etc/b/b.yml, pki: /etc/b/pki, data: /srv/b}\n";
+        let elsewhere = "  client_port: 2479\n  peer_port: 2480\n  service: etcd-b\n  paths: {config: /etc/b/b.yml, pki: /etc/b/pki, data: /srv/b}\npki: {dir: pki-b}\n";
         let clashes = |two: &str| {
             let dir = tree(&[("a.yml", &cluster("a", "", AT_ONE)), ("b.yml", two)]);
             let found = find(dir.path()).unwrap();
@@ -363,12 +371,20 @@ mod tests {
             )
         );
         let (shares, said) = clashes(&cluster("b", "", AT_ONE));
-        assert!(shares && said.ends_with("and 5 other things"), "{said}");
+        assert!(shares && said.ends_with("and 6 other things"), "{said}");
         let (_, said) = clashes(&cluster("a", elsewhere, AT_ONE));
         assert_eq!(said, "a.yml and b.yml are both the cluster `a`");
         // The same address behind another bastion is another machine; another address may be the same one.
         let far = "  - {name: n1, address: 10.0.0.1, ssh: {jump: [bastion-b]}}\n";
-        assert_eq!(clashes(&cluster("b", "", far)), (false, String::new()));
+        let (shares, said) = clashes(&cluster("b", "", far));
+        assert!(
+            !shares && said.ends_with("both claim pki on this machine"),
+            "one CA for both: {said}"
+        );
+        assert_eq!(
+            clashes(&cluster("b", "pki: {dir: pki-b}\n", far)),
+            (false, String::new())
+        );
         let near = "  - {name: n1, address: 10.0.9.9, ssh: {host: 10.0.0.1, port: 22}}\n";
         assert!(clashes(&cluster("b", elsewhere, near)).0);
     }

@@ -12,6 +12,7 @@
 //! | `show` | the answers on standard output |
 //! | `waves` | whose turn it is |
 //! | `change` | all plans shown, agreed to once, and done |
+//! | `saved` | plans of a fleet in a file |
 //! | `report`, `page` | the report, as HTML and Markdown |
 
 pub mod args;
@@ -22,6 +23,7 @@ pub mod part;
 pub mod report;
 mod rows;
 mod run;
+mod saved;
 mod screen;
 mod show;
 mod waves;
@@ -61,8 +63,8 @@ pub async fn many(global: &Global, dir: &Path, command: &Command, named: bool) -
     let shared = Shared::new(global);
     match kind {
         Kind::Report(args) => report::of_fleet(global, &shared, clusters, args).await,
-        Kind::Look => show::look(global, &shared, clusters, command).await,
-        Kind::Change if global.dry_run => show::look(global, &shared, clusters, command).await,
+        Kind::Look => show::look(global, &shared, clusters, command, dir).await,
+        Kind::Change if global.dry_run => show::look(global, &shared, clusters, command, dir).await,
         Kind::Change => change::change(global, &shared, clusters, command).await,
     }
 }
@@ -75,11 +77,6 @@ fn kind(command: &Command) -> Result<Kind<'_>, Failure> {
     match command {
         Command::Status(args) if args.watch => refused("`--watch`", "pass -i FILE instead of --fleet"),
         Command::Doctor(args) if args.window.is_some() => refused("`doctor --for`", "pass -i FILE instead of --fleet"),
-        Command::Plan(args) if args.out.is_some() => refused(
-            "a saved plan",
-            "save one for each inventory, with -i FILE instead of --fleet",
-        ),
-        Command::Up(args) if args.plan.is_some() => refused("a saved plan", "pass -i FILE instead of --fleet"),
         Command::Backup(BackupCommand::Create(args)) if args.out.is_some() => refused(
             "`--out`",
             "omit it: each backup goes to backups/ beside its inventory; `--to` copies all to one place",

@@ -175,7 +175,7 @@ fn failures(ran: &Ran) -> Vec<(String, String)> {
             .map(|detail| (detail.message.clone(), detail.hint.clone())),
     );
     let problems = failure.spans.iter().flat_map(|error| error.problems());
-    said.extend(problems.map(|p| (format!("line {}: {}", p.line, p.message), p.help.clone())));
+    said.extend(problems.map(|p| (format!("{}: {}", p.whereabouts(), p.message), p.help.clone())));
     said
 }
 

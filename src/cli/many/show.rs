@@ -1,5 +1,6 @@
 //! What was found about a fleet: a line as each cluster answers, then one table, then what is wrong, the worst first.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use super::find::Clusters;
 use super::part::{Answer, Shared};
 use super::rows::{no_answer, rows, sort, worst};
 use super::run::{self, Ran};
+use super::saved;
 use crate::cli::args::{Command, Global, OutputFormat, PlanArgs};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::{doctor, show as show_plan, show_markdown, status};
@@ -18,13 +20,19 @@ use crate::report::{Paint, one_line, printable, terminal_width};
 /// `status`, `health`, `doctor`, `plan`, `backup list`.
 ///
 /// # Errors
-/// None: what happens to a cluster is told with it.
+/// When a plan cannot be saved; what happens to a cluster is told with it.
 pub async fn look(
     global: &Global,
     shared: &Arc<Shared>,
     clusters: Clusters,
     command: &Command,
+    dir: &Path,
 ) -> Result<Exit, Failure> {
+    let of_each = each(command);
+    let (command, out) = match (&of_each, command) {
+        (Some(of_each), Command::Plan(PlanArgs { out, .. })) => (of_each, out.as_deref()),
+        _ => (command, None),
+    };
     let clashes = clusters.clashes();
     let json = global.output == OutputFormat::Json;
     let mut progress = progress(shared, &clusters);
@@ -41,13 +49,34 @@ pub async fn look(
             true => as_markdown(&ended),
             false => as_text(&ended, global.verbose > 0),
         }
+    }
+    let saved = match out {
+        Some(out) => saved::save(out, dir, &ended, &clashes),
+        None => Ok(()),
+    };
+    if !json {
         ended.into_iter().for_each(tell_failure);
     }
     for clash in &clashes {
         tell!("warning: {clash} (help: no command changes this fleet until one of them is changed)");
         exit = worst([exit, Exit::Inventory]);
     }
-    Ok(exit)
+    saved.map(|()| exit).map_err(|failure| Failure {
+        exit: worst([exit, failure.exit]),
+        ..failure
+    })
+}
+
+/// What each cluster is planned by where all plans are saved together, in one file.
+fn each(command: &Command) -> Option<Command> {
+    match command {
+        Command::Plan(args) if args.out.is_some() => Some(Command::Plan(PlanArgs {
+            of: None,
+            out: None,
+            ..*args
+        })),
+        _ => None,
+    }
 }
 
 /// Says how far it is: a line for each answer, on standard error.

@@ -1,5 +1,5 @@
 //! Which cluster of a fleet has its turn: canaries first and alone, then as many as were asked for, never two that share a
-//! machine. Pure.
+//! machine or serve one Kubernetes. Pure.
 
 use super::find::Cluster;
 
@@ -63,7 +63,7 @@ impl Turns {
         }
         let at_once = match self.at_once {
             1 => "one at a time".to_owned(),
-            n => format!("{n} at a time, never two that share a host"),
+            n => format!("{n} at a time, never two that share a host or a Kubernetes"),
         };
         format!("order: first {first}, then {at_once}: {}", names(&self.others))
     }
@@ -130,6 +130,23 @@ mod tests {
     }
 
     #[test]
+    fn two_that_serve_one_kubernetes_never_have_their_turn_together() {
+        let mut clusters = clusters(&["a", "b", "c", "d", "e"]);
+        for (at, kubernetes) in [(1, "prod"), (2, "prod"), (3, "stage")] {
+            clusters[at].kubernetes = Some(kubernetes.to_owned());
+        }
+        let turns = Turns::of(&clusters, &[0, 1, 2, 3, 4], &[], 3);
+        let together = played(&clusters, &turns);
+        assert_eq!(together[1], BTreeSet::from([1, 3, 4]));
+        assert!(
+            together.iter().all(|set| !(set.contains(&1) && set.contains(&2))),
+            "{together:?}"
+        );
+        let all: BTreeSet<usize> = together.into_iter().flatten().collect();
+        assert_eq!(all.len(), 5, "everybody has a turn");
+    }
+
+    #[test]
     fn the_first_one_is_the_canary_where_none_is_named() {
         let clusters = clusters(&["a", "b", "c"]);
         let turns = Turns::of(&clusters, &[1, 2], &[], 1);
@@ -138,7 +155,7 @@ mod tests {
         let turns = Turns::of(&clusters, &[1, 2], &["c0"], 4);
         assert_eq!(
             turns.told(&clusters),
-            "order: first c1, then 4 at a time, never two that share a host: c2",
+            "order: first c1, then 4 at a time, never two that share a host or a Kubernetes: c2",
             "the canary has nothing to do"
         );
     }

@@ -320,6 +320,35 @@ pub fn insert_ssh_host(text: &str, item: &Item, host: &str) -> Option<String> {
     Some(format!("{}{insert}{}", text.get(..at)?, text.get(at..)?))
 }
 
+/// `text` with `etcd.version`, which it does not have: first in the section, or in a new one behind the cluster's name.
+pub fn insert_version(text: &str, tree: &Node, version: &str) -> Option<String> {
+    let (newline, version) = (newline_of(text), scalar(version));
+    let (at, insert) = match tree.get("etcd") {
+        Some(etcd) => {
+            let Kind::Map(entries) = &etcd.value.kind else {
+                return None;
+            };
+            let first = entries.first()?.key_at.offset;
+            let lead = &text[line_start(text, first)..first];
+            let behind = match lead.trim().is_empty() {
+                true => format!("{newline}{lead}"),
+                false => ", ".to_owned(),
+            };
+            (first, format!("version: {version}{behind}"))
+        }
+        None => {
+            let name = tree.get("cluster")?.value.at.offset;
+            let end = text[name..].find('\n').map(|end| name + end + 1);
+            let gap = if end.is_some() { "" } else { newline };
+            (
+                end.unwrap_or(text.len()),
+                format!("{gap}etcd:{newline}  version: {version}{newline}"),
+            )
+        }
+    };
+    Some(format!("{}{insert}{}", text.get(..at)?, text.get(at..)?))
+}
+
 /// A name or address as a YAML scalar: plain where every YAML reader takes it for text, else quoted.
 pub fn scalar(value: &str) -> String {
     const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];

@@ -140,17 +140,22 @@ pub fn replace_host(text: &str, old: &NodeName, new: &HostEntry) -> Result<Strin
     prove(edited, &wanted, "replace a host")
 }
 
-/// Sets `etcd.version`.
+/// Sets `etcd.version`. Where it is shared with other inventories, this one gets its own.
 ///
 /// # Errors
 /// When the text cannot be edited.
 pub fn set_version(text: &str, version: Version) -> Result<String, EditError> {
     let tree = read_tree(text)?;
-    let entry = tree.get("etcd").and_then(|etcd| etcd.value.get("version"));
-    let entry = entry.ok_or_else(|| EditError::Unreadable("it has no `etcd.version`".to_owned()))?;
     let mut wanted = tree.to_json();
+    if !wanted.is_object() || !(wanted["etcd"].is_object() || wanted["etcd"].is_null()) {
+        return Err(EditError::Unreadable("it has no section `etcd`".to_owned()));
+    }
     wanted["etcd"]["version"] = json!(version.to_string());
-    let edited = layout::replace_scalar(text, entry.value.at, &version.to_string());
+    let entry = tree.get("etcd").and_then(|etcd| etcd.value.get("version"));
+    let edited = match entry {
+        Some(entry) => layout::replace_scalar(text, entry.value.at, &version.to_string()),
+        None => layout::insert_version(text, &tree, &version.to_string()),
+    };
     prove(edited, &wanted, "set the version")
 }
 

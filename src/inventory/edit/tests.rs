@@ -227,3 +227,33 @@ fn what_cannot_be_edited_for_sure_is_left_alone() {
     let removed = remove_host(flow_over_lines, &name("a"));
     assert_eq!(removed, Err(EditError::Layout { edit: "remove a host" }));
 }
+
+#[test]
+fn a_version_that_was_shared_becomes_the_inventorys_own() {
+    let set = |text: &str| set_version(text, "3.6.16".parse().unwrap());
+    let hosts = "hosts: [{name: a, address: 10.0.0.1}]\n";
+    for (text, lines) in [
+        (format!("cluster: a  # ours\n{hosts}"), "+etcd:\n+  version: 3.6.16\n"),
+        (
+            format!("{hosts}cluster: a"),
+            "-cluster: a\n+cluster: a\n+etcd:\n+  version: 3.6.16\n",
+        ),
+        (
+            format!("cluster: a\netcd:\n    # quick\n    config: {{}}\n{hosts}"),
+            "+    version: 3.6.16\n",
+        ),
+        (
+            format!("cluster: a\netcd: {{user: e}}\n{hosts}"),
+            "-etcd: {user: e}\n+etcd: {version: 3.6.16, user: e}\n",
+        ),
+    ] {
+        assert_eq!(diff(&text, &set(&text).unwrap()), lines, "{text}");
+    }
+    for text in [
+        format!("cluster: a\netcd: {{}}\n{hosts}"),
+        "{cluster: a, hosts: []}\n".to_owned(),
+    ] {
+        assert!(matches!(set(&text), Err(EditError::Layout { .. })), "{text}");
+    }
+    assert!(matches!(set("[]\n"), Err(EditError::Unreadable(_))));
+}

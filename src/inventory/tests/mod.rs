@@ -4,6 +4,7 @@ mod backups;
 mod clients;
 mod examples;
 mod mistakes;
+mod shared;
 mod traps;
 mod users;
 
@@ -17,6 +18,7 @@ fn environment() -> Environment {
         state_dir: PathBuf::from("/home/me/.local/state"),
         user: "me".to_owned(),
         dir: PathBuf::from("/work/infra"),
+        shared: Vec::new(),
     }
 }
 
