@@ -235,6 +235,20 @@ impl Vault {
         Ok(authority)
     }
 
+    /// The CA that what members show has to come from: the one that signs, or signed before its key was gone.
+    ///
+    /// # Errors
+    /// As [`Vault::authority`].
+    pub async fn signing_ca(&self) -> Result<Certificate, StoreError> {
+        if !self.is_keyless() {
+            return Ok(self.authority().await?.certificate().clone());
+        }
+        let first = self.dir.trusted()?.into_iter().next();
+        first.ok_or_else(|| StoreError::Missing {
+            dir: self.dir.path().to_owned(),
+        })
+    }
+
     /// The operator's identity towards etcd: common name `root`, so that it goes on working when etcd's own
     /// authentication is switched on; valid for this run only, in memory only.
     ///
