@@ -38,7 +38,7 @@ pub struct About {
 }
 
 /// Streams the snapshot of the member behind `client` into the new file `path`; `progress` is told bytes so far and in
-/// all. It is signed by `signer`. The file appears only when all of it is there, checked against the checksum that etcd sends, and on disk.
+/// all. It is signed by `signer`, where there is one. The file appears only when all of it is there, checked against the checksum that etcd sends, and on disk.
 ///
 /// # Errors
 /// When the member breaks off, its checksum does not hold, or the file cannot be sealed or written. Nothing is left
@@ -47,7 +47,7 @@ pub async fn take(
     client: &EtcdClient,
     about: About,
     seal: Seal,
-    signer: Signer,
+    signer: Option<Signer>,
     path: &Path,
     progress: &(dyn Fn(u64, Option<u64>) + Send + Sync),
 ) -> Result<Manifest, BackupError> {
@@ -58,7 +58,7 @@ pub async fn take(
     };
     let mut manifest = begin(client, about, &seal).await.map_err(failed)?;
     let stream = client.snapshot().await.map_err(failed)?;
-    let writer = BackupWriter::begin(path, seal, Some(signer));
+    let writer = BackupWriter::begin(path, seal, signer);
     // The hash is asked for once the snapshot has begun: whatever is compacted in between is then compacted in the
     // hash, too, and a restored copy can be brought to the same state to compare.
     let (copied, hash) = tokio::join!(copy(stream, &writer, progress), client.hash_kv(manifest.revision));

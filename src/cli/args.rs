@@ -325,15 +325,21 @@ fn parse_host(text: &str) -> Result<(NodeName, Address), String> {
 /// `adopt`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Looks at what runs, not at files. Nothing is written when something cannot be taken over; every reason is said at once.\nWrites the inventory, pki/ with the CA (its key sealed to you), and a note beside the data of each member.\nThe first restart is the next `quorate up`: one member at a time, followers first.\n\nExample:\n  quorate adopt --cluster prod-a --ca-key ca.key --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13"
+    after_help = "Looks at what runs, not at files. Nothing is written when something cannot be taken over; every reason is said at once.\nWrites the inventory, pki/ with the CA (its key sealed to you), and a note beside the data of each member.\nThe first restart is the next `quorate up`: one member at a time, followers first.\nWithout the CA's key: pass --client-cert and --client-key, and replace the CA after that with `quorate pki rotate-ca`.\n\nExample:\n  quorate adopt --cluster prod-a --ca-key ca.key --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13"
 )]
 pub struct Adopt {
     /// A host by the name of its member, and its address (may be repeated; all members of the cluster)
     #[arg(long = "host", value_name = "NAME=ADDRESS", value_parser = parse_host, required = true)]
     pub hosts: Vec<(NodeName, Address)>,
     /// The private key of the CA that signed the certificates of members and clients
-    #[arg(long, value_name = "FILE")]
-    pub ca_key: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "client_cert")]
+    pub ca_key: Option<PathBuf>,
+    /// Where nobody has that key: a client certificate of the CA, to ask the members with
+    #[arg(long, value_name = "FILE", requires = "client_key", conflicts_with = "ca_key")]
+    pub client_cert: Option<PathBuf>,
+    /// The key of that client certificate
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
     /// What the cluster is to be called
     #[arg(long, default_value = "etcd", value_name = "NAME")]
     pub cluster: crate::inventory::ClusterName,
@@ -587,6 +593,9 @@ pub enum PkiCommand {
         /// The CA key has leaked: do not wait until clients have new certificates
         #[arg(long)]
         compromised: bool,
+        /// After `adopt`: every client trusts both CAs and has a certificate of the new one
+        #[arg(long)]
+        clients_ready: bool,
     },
     /// Issue a client certificate and record it in issued.yml
     #[command(

@@ -297,7 +297,7 @@ async fn snapshot(
     let scratch = Path::new(&orders.scratch);
     let path = new_file(scratch, &about.cluster, about.taken_at, REASON, &seal);
     let client = client(&orders.url, tls)?;
-    let manifest = take(&client, about, seal, signer(tls)?, &path, &|_, _| {}).await?;
+    let manifest = take(&client, about, seal, Some(signer(tls)?), &path, &|_, _| {}).await?;
     // A backup that nobody would count is found now, and not when it is needed.
     match Source::open(&path)?.standing(trust, Timestamp::now()) {
         Standing::Unsigned(doubt) => Err(Failure::new(

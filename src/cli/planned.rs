@@ -59,6 +59,9 @@ pub enum Planned {
         /// The CA key has leaked: do not wait until clients have new certificates
         #[arg(long)]
         compromised: bool,
+        /// After `adopt`: every client trusts both CAs and has a certificate of the new one
+        #[arg(long)]
+        clients_ready: bool,
     },
 }
 
@@ -81,7 +84,13 @@ impl From<Planned> for Command {
             Planned::Compact { keep } => Command::Compact { keep },
             Planned::Disarm => Command::Alarm(AlarmCommand::Disarm),
             Planned::Renew => Command::Pki(PkiCommand::Renew),
-            Planned::RotateCa { compromised } => Command::Pki(PkiCommand::RotateCa { compromised }),
+            Planned::RotateCa {
+                compromised,
+                clients_ready,
+            } => Command::Pki(PkiCommand::RotateCa {
+                compromised,
+                clients_ready,
+            }),
         }
     }
 }

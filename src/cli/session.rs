@@ -39,6 +39,8 @@ pub struct Session {
     pub begun: Instant,
     /// `upgrade` or `downgrade` was typed ([`Policy::way_chosen`]).
     pub way_chosen: bool,
+    /// `--clients-ready` ([`Policy::clients_ready`]).
+    pub clients_ready: bool,
     /// What follows the plan that is made now and can only be planned after it, a sentence each: said where a plan is only
     /// shown.
     pub later: Vec<String>,
@@ -112,6 +114,7 @@ impl Session {
             reporter,
             begun: Instant::now(),
             way_chosen: false,
+            clients_ready: false,
             later: Vec::new(),
             draft: Default::default(),
             phases: Default::default(),
@@ -146,6 +149,7 @@ impl Session {
             accept_data_loss: self.global.accept_data_loss,
             no_snapshot: self.global.no_snapshot,
             way_chosen: self.way_chosen,
+            clients_ready: self.clients_ready,
         }
     }
 
@@ -385,6 +389,7 @@ impl Session {
             next_ca: vault.next_ca()?,
             clients: vault.clients()?,
             crl: vault.crl_digest()?,
+            keyless: vault.is_keyless(),
         })
     }
 

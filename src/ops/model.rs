@@ -396,6 +396,9 @@ pub struct Policy {
     /// `upgrade` or `downgrade` was typed: members that are between two minor releases go the way that it says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub way_chosen: bool,
+    /// `--clients-ready`: those that quorate issued no certificate to have one of the new CA, and trust it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clients_ready: bool,
 }
 
 /// What the planner works with besides the inventory and the observation: read from the operator's disk beforehand.
@@ -414,6 +417,9 @@ pub struct Supplies {
     /// SHA-256 (hex) of the revocation list, while it holds all that is revoked.
     #[serde(default)]
     pub crl: Option<String>,
+    /// The CA's key is nowhere: the cluster was taken over without it, and nothing can be issued until the next CA signs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keyless: bool,
 }
 
 /// A change of the CA, as the operator's `pki` directory tells it.
@@ -425,6 +431,9 @@ pub struct NextCa {
     pub new: String,
     /// SHA-256 of the CA that goes.
     pub old: String,
+    /// Clients have certificates of the CA that goes which quorate knows nothing of: the cluster was taken over with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub issued_elsewhere: bool,
 }
 
 /// The inventory's host that a member belongs to.

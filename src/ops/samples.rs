@@ -205,6 +205,7 @@ pub fn supplies() -> Supplies {
         next_ca: None,
         clients: Vec::new(),
         crl: None,
+        keyless: false,
     }
 }
 
@@ -254,4 +255,5 @@ pub const ACCEPTED: Policy = Policy {
     accept_data_loss: true,
     no_snapshot: false,
     way_chosen: false,
+    clients_ready: false,
 };

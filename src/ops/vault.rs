@@ -104,13 +104,20 @@ impl Vault {
         Ok(Some(bundle_pem(&self.dir.trusted()?)))
     }
 
+    /// Whether nothing can be issued until the next CA signs: the cluster was taken over without the CA's key.
+    pub fn is_keyless(&self) -> bool {
+        self.dir.is_keyless()
+    }
+
     /// The change of the CA that is under way, if one is.
     ///
     /// # Errors
     /// When a file of it cannot be read.
     pub fn next_ca(&self) -> Result<Option<NextCa>, StoreError> {
         let rotation = self.dir.rotation()?;
+        let taken_over = self.dir.taken_over()?;
         Ok(rotation.map(|rotation| NextCa {
+            issued_elsewhere: taken_over.as_ref() == Some(&rotation.old),
             stage: rotation.stage,
             new: rotation.new.facts().sha256.clone(),
             old: rotation.old.facts().sha256.clone(),
@@ -228,6 +235,20 @@ impl Vault {
         Ok(authority)
     }
 
+    /// The CA that what members show has to come from: the one that signs, or signed before its key was gone.
+    ///
+    /// # Errors
+    /// As [`Vault::authority`].
+    pub async fn signing_ca(&self) -> Result<Certificate, StoreError> {
+        if !self.is_keyless() {
+            return Ok(self.authority().await?.certificate().clone());
+        }
+        let first = self.dir.trusted()?.into_iter().next();
+        first.ok_or_else(|| StoreError::Missing {
+            dir: self.dir.path().to_owned(),
+        })
+    }
+
     /// The operator's identity towards etcd: common name `root`, so that it goes on working when etcd's own
     /// authentication is switched on; valid for this run only, in memory only.
     ///
@@ -240,30 +261,55 @@ impl Vault {
         {
             return Ok(identity.clone());
         }
-        let authority = self.authority().await?;
-        let spec = operator_spec(self.policy.key_type);
-        // Whoever watches for days gets another in time.
-        let half_of_it = Timestamp::now() + spec.validity / 2;
-        let issued = authority
-            .issue(&spec, Timestamp::now())
-            .map_err(|e| self.dir.cannot_use(e))?;
+        let (cert_pem, key, until) = match self.is_keyless() {
+            true => {
+                let (borrowed, until) = self.borrowed().await?;
+                (borrowed.cert_pem, borrowed.key, until)
+            }
+            false => {
+                let authority = self.authority().await?;
+                let spec = operator_spec(self.policy.key_type);
+                let issued = authority
+                    .issue(&spec, Timestamp::now())
+                    .map_err(|e| self.dir.cannot_use(e))?;
+                // Whoever watches for days gets another in time.
+                (issued.cert_pem, issued.key, Timestamp::now() + spec.validity / 2)
+            }
+        };
         let identity = ClientTls {
             ca_pem: bundle_pem(&self.dir.trusted()?),
-            cert_pem: issued.cert_pem.clone(),
-            key_pem: issued.key.expose_pem().to_owned().into(),
+            cert_pem,
+            key_pem: key.expose_pem().to_owned().into(),
         };
-        *slot = Some((identity.clone(), half_of_it));
+        *slot = Some((identity.clone(), until));
         Ok(identity)
     }
 
-    /// What the operator signs one backup with, made now and in memory only.
+    /// What members are asked with where the CA's key is not here, and until when.
+    async fn borrowed(&self) -> Result<(crate::pki::Viewer, Timestamp), StoreError> {
+        let (dir, identities, ask) = (self.dir.clone(), self.identities.clone(), self.ask.clone());
+        let opening =
+            tokio::task::spawn_blocking(move || dir.borrowed(&identities, &mut |path| ask(path), Timestamp::now()));
+        match opening.await {
+            Ok(opened) => opened,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// What the operator signs one backup with, made now and in memory only; `None` where there is nothing to make it with.
     ///
     /// # Errors
     /// As [`Vault::authority`].
-    pub async fn signer(&self) -> Result<Signer, StepError> {
+    pub async fn signer(&self) -> Result<Option<Signer>, StepError> {
+        if self.is_keyless() {
+            return Ok(None);
+        }
         let authority = self.authority().await?;
         let issued = authority.issue(&signer_spec(self.policy.key_type), Timestamp::now())?;
-        Signer::new(&issued.cert_pem, &issued.key).map_err(|error| StepError::new(crate::report::chain(&error)))
+        let signer = Signer::new(&issued.cert_pem, &issued.key);
+        signer
+            .map(Some)
+            .map_err(|error| StepError::new(crate::report::chain(&error)))
     }
 
     /// Who may have signed this cluster's backups: members and operators of the CA, and of those before it. No key is
@@ -392,6 +438,24 @@ impl Vault {
         });
         match taking.await {
             Ok(taken) => Ok(taken.map(drop)?),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// Takes in a CA that something else made without its key: members are asked with a client's certificate of it and its
+    /// key, which are sealed to the operators at once.
+    ///
+    /// # Errors
+    /// When nobody could open them, or a file cannot be written.
+    pub async fn borrow(&self, ca: &Certificate, cert_pem: String, key: SecretPem) -> Result<(), StepError> {
+        let recipients = self.recipients()?;
+        let (dir, identities, ask) = (self.dir.clone(), self.identities.clone(), self.ask.clone());
+        let ca = ca.clone();
+        let borrowing = tokio::task::spawn_blocking(move || {
+            dir.borrow(&ca, &cert_pem, &key, &recipients, &identities, &mut |path| ask(path))
+        });
+        match borrowing.await {
+            Ok(borrowed) => Ok(borrowed?),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }

@@ -6,7 +6,8 @@
 //! the next in three turns ([`rotation`]); [`issued`] remembers what clients got, [`crl`] takes it back; [`viewers`] are
 //! operators who only look, [`passwords`] those of etcd's users that need one; [`external`]
 //! puts a company's CA above it. [`signing`] signs what has to be told from forgeries later, [`retired`]
-//! remembers the CAs that such signatures may come from.
+//! remembers the CAs that such signatures may come from, [`taken_over`] is a CA that something else made.
+//!
 //! The clock is always handed in.
 
 pub mod audit;
@@ -29,6 +30,7 @@ pub mod signing;
 pub mod spec;
 pub mod ssh_key;
 pub mod store;
+pub mod taken_over;
 pub mod throwaway;
 mod trial;
 pub mod viewers;

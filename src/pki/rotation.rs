@@ -141,12 +141,15 @@ impl PkiDir {
         let Some(Rotation { old, .. }) = rotation else {
             return Err(StoreError::NotRotating { dir: self.dir.clone() });
         };
-        if let Some(now) = after {
+        // Whose key was never here has signed none of them.
+        let never_ours = self.borrowed_path().exists();
+        if let Some(now) = after.filter(|_| !never_ours) {
             self.remember(&old, now)?;
         }
         let mut trusted = self.trusted()?;
         trusted.retain(|ca| *ca != old);
         self.write_trusted(&trusted)?;
+        self.forget_taken_over(&old)?;
         let path = self.next_path();
         fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })
     }

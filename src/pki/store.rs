@@ -10,6 +10,7 @@
 //! | `issued.yml` | what was issued to clients, see [`super::issued`] | 0644 |
 //! | `crl.der` | what of it was revoked, see [`super::crl`] | 0644 |
 //! | `passwords/USER.age` | the password of one of etcd's users, sealed, see [`super::passwords`] | 0644 |
+//! | `taken-over.crt`, `borrowed.age` | a CA that something else made, see [`super::taken_over`] | 0644 |
 //! | `viewers/NAME.age` | a certificate and its key to look with, see [`super::viewers`] | 0644 |
 //! | `ca-request.csr`, `ca-request.key.age` | a request that waits for a company's CA, see [`super::external`] | 0644 |
 //! | `ca-chain.crt` | the certificates above an intermediate CA, see [`super::external`] | 0644 |
@@ -77,6 +78,12 @@ pub enum StoreError {
     /// `ca.crt` is there, its key is not.
     #[error("this needs the CA key, and there is no ca.key.age beside {}", path.display())]
     NoKey { path: PathBuf },
+    /// The CA was taken over without its key.
+    #[error("this needs the key of the CA in {}, and the cluster was taken over without it", path.display())]
+    Keyless { path: PathBuf },
+    /// What members are asked with instead of that key has expired.
+    #[error("the client certificate in {}, which this cluster was taken over with, expired at {at}", path.display())]
+    BorrowedEnded { path: PathBuf, at: Timestamp },
     /// The key lies there in the clear.
     #[error("{} is not sealed", path.display())]
     PlainKey { path: PathBuf },
@@ -165,6 +172,12 @@ impl StoreError {
             }
             StoreError::NoKey { .. } => {
                 "restore ca.key.age from version control, or put the CA's key there as ca.key and run `quorate pki seal`"
+            }
+            StoreError::Keyless { .. } => {
+                "replace that CA first: `quorate up`, then `quorate pki rotate-ca`; the new CA's key is yours"
+            }
+            StoreError::BorrowedEnded { .. } => {
+                "move the inventory and the pki directory away, and run `quorate adopt` again with a client certificate that is valid"
             }
             StoreError::PlainKey { .. } => "run `quorate pki seal`: it seals the key to the operators and removes it",
             StoreError::Certificates { source, .. } => return source.hint(),
@@ -409,6 +422,7 @@ impl PkiDir {
 
     pub(super) fn without_sealed_key(&self, has_certificate: bool) -> StoreError {
         match (self.plain_path().exists(), has_certificate) {
+            (false, true) if self.is_keyless() => StoreError::Keyless { path: self.cert_path() },
             (true, _) => StoreError::PlainKey {
                 path: self.plain_path(),
             },

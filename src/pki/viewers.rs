@@ -54,11 +54,7 @@ impl PkiDir {
              commit.\n# valid until: {}\n",
             self.cluster, issued.facts.not_after
         );
-        let key = issued.key.expose_pem();
-        // Sized beforehand: a string that grows leaves copies of the key behind that nothing wipes.
-        let mut plain = Zeroizing::new(String::with_capacity(issued.cert_pem.len() + key.len()));
-        plain.push_str(&issued.cert_pem);
-        plain.push_str(key);
+        let plain = pair_text(&issued.cert_pem, &issued.key);
         self.write_sealed(path, &what, plain.as_bytes(), recipients)
     }
 
@@ -89,7 +85,7 @@ impl PkiDir {
         let issued = self.issued()?;
         let (mut found, mut until) = (Viewers::default(), Timestamp::MIN);
         for path in self.sealed_in(ROOM)? {
-            let Some((viewer, certificate)) = self.open_viewer(&path, identities, ask)? else {
+            let Some((viewer, certificate)) = self.open_pair(&path, identities, ask)? else {
                 continue;
             };
             let facts = certificate.facts();
@@ -115,8 +111,8 @@ impl PkiDir {
         Ok(found)
     }
 
-    /// `None` when it is sealed to others.
-    fn open_viewer(
+    /// A certificate with its key that was sealed; `None` when it is sealed to others.
+    pub(super) fn open_pair(
         &self,
         path: &Path,
         identities: &[PathBuf],
@@ -150,6 +146,19 @@ impl PkiDir {
     fn viewer_path(&self, name: &str) -> PathBuf {
         self.path().join(ROOM).join(format!("{name}.age"))
     }
+}
+
+/// A certificate and its key as one text.
+pub(super) fn pair_text(cert_pem: &str, key: &SecretPem) -> Zeroizing<String> {
+    let key = key.expose_pem();
+    // Sized beforehand: a string that grows leaves copies of the key behind that nothing wipes.
+    let mut plain = Zeroizing::new(String::with_capacity(cert_pem.len() + 1 + key.len()));
+    plain.push_str(cert_pem);
+    if !cert_pem.ends_with('\n') {
+        plain.push('\n');
+    }
+    plain.push_str(key);
+    plain
 }
 
 #[cfg(test)]

@@ -231,6 +231,7 @@ pub fn case(dice: &mut Dice) -> Case {
         no_snapshot: false,
         // What moves members between minors here is `upgrade` or `downgrade`; plain `up` is in the scenes.
         way_chosen: true,
+        clients_ready: false,
     };
     Case {
         world,

@@ -65,6 +65,7 @@ impl Keys {
             stage,
             new: sha256(new),
             old: sha256(old),
+            issued_elsewhere: false,
         })
     }
 

@@ -105,12 +105,14 @@ const STRICT: Policy = Policy {
     accept_data_loss: false,
     no_snapshot: false,
     way_chosen: false,
+    clients_ready: false,
 };
 const OUTAGE: Policy = Policy {
     accept_outage: true,
     accept_data_loss: false,
     no_snapshot: false,
     way_chosen: false,
+    clients_ready: false,
 };
 
 /// The rule, after a look that the refusal says `text` and names a way out.

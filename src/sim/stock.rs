@@ -57,6 +57,7 @@ pub fn supplies(keys: Option<Keys>) -> Supplies {
         next_ca: keys.and_then(Keys::next_ca),
         clients: Vec::new(),
         crl: None,
+        keyless: false,
     }
 }
 

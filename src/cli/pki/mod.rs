@@ -20,11 +20,18 @@ use crate::ops::model::Intent;
 /// # Errors
 /// See the exit codes.
 pub async fn pki(global: &Global, command: &PkiCommand) -> Result<Exit, Failure> {
-    let session = Session::open(global)?;
+    let mut session = Session::open(global)?;
+    session.clients_ready = matches!(
+        command,
+        PkiCommand::RotateCa {
+            clients_ready: true,
+            ..
+        }
+    );
     match command {
         PkiCommand::Show => show::show(&session).await,
         PkiCommand::Renew => renew(&session).await,
-        PkiCommand::RotateCa { compromised } => rotate_ca(&session, *compromised).await,
+        PkiCommand::RotateCa { compromised, .. } => rotate_ca(&session, *compromised).await,
         PkiCommand::Issue(args) => issue::issue(&session, args).await,
         PkiCommand::Viewer(args) => viewer::viewer(&session, args).await,
         PkiCommand::Revoke { name } => issue::revoke(&session, name).await,

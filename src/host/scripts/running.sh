@@ -47,7 +47,7 @@ its_files() {
 }
 
 its_unit() {
-    systemctl show -p Id -p LoadState -p FragmentPath -p DropInPaths -p ExecStartPre -p ExecStart -p User -p NeedDaemonReload \
+    systemctl show -p Id -p LoadState -p FragmentPath -p DropInPaths -p ExecStartPre -p ExecStart -p User -p EnvironmentFiles -p NeedDaemonReload \
         "$1" || :
 }
 

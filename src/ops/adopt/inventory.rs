@@ -136,6 +136,12 @@ pub fn text(cluster: &ClusterName, version: Version, members: &[Member]) -> Stri
         if let Some(wal) = &member.wal {
             let _ = writeln!(text, "      wal: {wal}");
         }
+        if member.fills("/etc/etcd/") {
+            let _ = writeln!(
+                text,
+                "      config: /etc/quorate/etcd-config.yml  # what installed it has its own files in /etc/etcd\n      pki: /etc/quorate/pki"
+            );
+        }
     }
     text
 }

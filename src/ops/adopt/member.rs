@@ -38,12 +38,24 @@ pub struct Member {
     pub user: UserName,
     /// The file with the CA that clients are checked against, and the one for peers.
     pub trusted: [String; 2],
+    /// The files with its certificate for clients and that key, and those for peers.
+    pub pairs: [[String; 2]; 2],
+    /// The files that its options come from: its configuration, or those that its unit has variables from.
+    pub read: Vec<String>,
     /// Options that the inventory keeps.
     pub options: Options,
     /// Where its options come from, for people.
     pub source: String,
     /// What somebody should know.
     pub notes: Vec<String>,
+}
+
+impl Member {
+    /// Whether what installed it keeps files of its own in this directory, which quorate then leaves alone.
+    pub fn fills(&self, dir: &str) -> bool {
+        let own = self.pairs.iter().flatten().chain(&self.trusted).chain(&self.read);
+        own.into_iter().any(|path| path.starts_with(dir))
+    }
 }
 
 /// Options that say what only a first start looks at, or that quorate writes from other keys.
@@ -229,7 +241,11 @@ impl Found<'_> {
             return Err(hurdles);
         }
         let trusted = ["trusted-ca-file", "peer-trusted-ca-file"].map(|name| self.text(name).to_owned());
+        let pairs = [["cert-file", "key-file"], ["peer-cert-file", "peer-key-file"]]
+            .map(|pair| pair.map(|name| self.text(name).to_owned()));
         Ok(Member {
+            read: self.read(),
+            pairs,
             name: self.name.clone(),
             reached_at: self.reached_at.clone(),
             listen: listens.addresses(&peer.0),
@@ -485,6 +501,21 @@ impl Found<'_> {
         let name = id.strip_suffix(".service").unwrap_or(id);
         name.parse()
             .map_err(|error| self.hurdle(format!("its unit is called `{id}`: {error}"), "rename the unit"))
+    }
+
+    /// As systemd shows them: `/etc/etcd.env (ignore_errors=no)`, one a line.
+    fn read(&self) -> Vec<String> {
+        let files = self
+            .process
+            .unit
+            .get("EnvironmentFiles")
+            .map(String::as_str)
+            .unwrap_or_default();
+        let variables = files
+            .split_whitespace()
+            .filter(|word| word.starts_with('/'))
+            .map(str::to_owned);
+        config_file(self.process).into_iter().chain(variables).collect()
     }
 
     fn notes(&self) -> Vec<String> {

@@ -7,7 +7,7 @@ use crate::ops::check::{Verdict, runs_current};
 use crate::ops::plan::moves::former_addresses;
 use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
 use crate::ops::safety::place::account_of;
-use crate::ops::safety::trust::rotation_under_way;
+use crate::ops::safety::trust::{cannot_issue, keeps_its_certificates, rotation_under_way};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
 use crate::render::{
@@ -230,6 +230,17 @@ pub(super) fn certificates(
                 due.push(format!("{ca_path} contains a different CA"));
             }
         }
+    }
+    if situation.supplies.keyless && facts.data.state == crate::host::DataState::Bootstrapped {
+        let ca = trusted.first().filter(|_| due.is_empty());
+        let kept = ca.map(|ca| keeps_its_certificates(&host.paths.pki, facts, ca, situation.observed.at));
+        return match kept.unwrap_or_else(|| Err(cannot_issue(due.join("; ")))) {
+            Ok(()) => Ok(due),
+            Err(refusal) => Err(refusal.on(&host.name)),
+        };
+    }
+    if situation.supplies.keyless {
+        return Err(cannot_issue("it needs certificates".into()).on(&host.name));
     }
     if let Some(account) = account_of(host, facts).filter(|account| *account != host.user.as_str()) {
         due.push(format!(

@@ -16,7 +16,7 @@ use crate::ops::rest::RestNote;
 use crate::ops::safety::bootstrap::{Marker, data_belongs};
 use crate::ops::safety::leader::takes_back;
 use crate::ops::safety::quorum::Strength;
-use crate::ops::safety::trust::{HostTrust, may_sign_with};
+use crate::ops::safety::trust::{HostTrust, cannot_issue, may_sign_with};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::Certificate;
 
@@ -120,6 +120,9 @@ pub(super) fn signer(situation: Situation<'_>) -> Result<Certificate, Vec<Blocke
             "`quorate up` creates one with the cluster",
         ));
     };
+    if situation.supplies.keyless {
+        return Err(vec![cannot_issue("certificates are to be renewed".into())]);
+    }
     let signer = Certificate::from_pem(pem).map_err(|e| refuse(format!("ca.crt: {e}"), &e.hint()))?;
     let end = signer.facts().not_after;
     if situation.observed.at >= end {

@@ -25,7 +25,7 @@ use crate::ops::model::{Membership, host_of, label};
 use crate::ops::safety::bootstrap::data_belongs;
 use crate::ops::safety::quorum::{Strength, may_stop};
 use crate::ops::safety::rest::nobody_rests;
-use crate::ops::safety::trust::{HostTrust, clients_are_ready, may_sign_with, trusts, waiting};
+use crate::ops::safety::trust::{HostTrust, clients_are_ready, may_sign_with, runs_with_our_files, trusts, waiting};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{Certificate, Stage, host_bundle};
 use crate::render::{RenderedFile, unified_diff};
@@ -83,6 +83,9 @@ impl<'a> Scene<'a> {
         blocked.extend(membership.and_then(|_| nobody_rests(situation.desired, &situation.observed.hosts).err()));
         let foreign = members(situation).filter_map(|(host, facts)| data_belongs(situation.desired, host, facts).err());
         blocked.extend(foreign);
+        blocked.extend(
+            members(situation).filter_map(|(host, facts)| Some(runs_with_our_files(facts).err()?.on(&host.name))),
+        );
         if !blocked.is_empty() {
             return Err(blocked);
         }
@@ -119,6 +122,12 @@ impl<'a> Scene<'a> {
     fn somebody_trusts_others(&self) -> bool {
         let ours = self.cas.iter().map(|ca| ca.facts().sha256.clone()).collect();
         self.hosts.iter().any(|place| !trusts(&place.trust, &ours).holds())
+    }
+
+    /// Whether something else issued certificates of the CA that goes.
+    fn strangers(&self) -> bool {
+        let next = self.situation.supplies.next_ca.as_ref();
+        next.is_some_and(|next| next.issued_elsewhere)
     }
 
     fn waiting_clients(&self, new: &str) -> Vec<String> {
@@ -235,7 +244,8 @@ impl<'a> Scene<'a> {
             accepted?;
         }
         if !self.compromised && !self.situation.policy.accept_outage {
-            clients_are_ready(new, &self.situation.supplies.clients).map_err(|refusal| vec![refusal])?;
+            let strangers = self.strangers() && !self.situation.policy.clients_ready;
+            clients_are_ready(new, &self.situation.supplies.clients, strangers).map_err(|refusal| vec![refusal])?;
         }
         let steps = due.iter().map(|place| {
             self.hosts

@@ -8,6 +8,7 @@ const CONSENT: Policy = Policy {
     accept_data_loss: true,
     no_snapshot: false,
     way_chosen: false,
+    clients_ready: false,
 };
 
 fn note(seen: &Observed) -> RestNote {

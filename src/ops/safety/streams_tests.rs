@@ -8,6 +8,7 @@ const STRICT: Policy = Policy {
     accept_data_loss: false,
     no_snapshot: false,
     way_chosen: false,
+    clients_ready: false,
 };
 
 /// Three members that are well, with these streams from each to the others.

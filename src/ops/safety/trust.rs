@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::host::HostFacts;
 use crate::inventory::{HostPath, NodeName};
 use crate::ops::check::Verdict;
@@ -110,12 +112,22 @@ pub fn may_sign_with(ca: &str, members: &BTreeMap<NodeName, HostTrust>) -> Resul
 }
 
 /// May members show certificates of the CA `new`? Clients cannot be inspected: each that is known must have been
-/// given one of `new` first, which comes with a `ca.crt` that trusts both.
+/// given one of `new` first, which comes with a `ca.crt` that trusts both. Those that something else issued certificates to
+/// (`strangers`) are not known at all: only the operator can say that they are ready.
 ///
 /// # Errors
 /// One refusal that names them.
-pub fn clients_are_ready(new: &str, clients: &[IssuedRecord]) -> Result<(), Blocked> {
+pub fn clients_are_ready(new: &str, clients: &[IssuedRecord], strangers: bool) -> Result<(), Blocked> {
     let waiting = waiting(new, clients);
+    if waiting.is_empty() && strangers {
+        return Err(Blocked::new(
+            Rule::Certificates,
+            "clients from before `quorate adopt` trust the old CA alone, and quorate does not know them",
+            "every member trusts both CAs now: give each client ca.crt from the pki directory and a certificate of the new CA \
+             (`quorate pki issue NAME --out DIR`), restart it where it reads them only once, then run \
+             `quorate pki rotate-ca --clients-ready`",
+        ));
+    }
     if waiting.is_empty() {
         return Ok(());
     }
@@ -134,6 +146,60 @@ pub fn clients_are_ready(new: &str, clients: &[IssuedRecord]) -> Result<(), Bloc
 pub fn waiting(new: &str, clients: &[IssuedRecord]) -> Vec<String> {
     let old = clients.iter().filter(|client| client.issuer != new);
     old.map(|client| client.name.clone()).collect()
+}
+
+/// May a member keep the certificates that it has? Asked where none can be issued, because the CA's key is not here: both must
+/// be there with their keys, from that CA, and valid.
+///
+/// # Errors
+/// What is wrong with the first of them.
+pub fn keeps_its_certificates(
+    pki: &HostPath,
+    facts: &HostFacts,
+    ca: &Certificate,
+    now: Timestamp,
+) -> Result<(), Blocked> {
+    let one = |name: &str| -> Result<(), String> {
+        let (path, key) = (pki.join(&format!("{name}.crt")), pki.join(&format!("{name}.key")));
+        if !facts.files.contains_key(&key) {
+            return Err(format!("{key} is missing"));
+        }
+        let text = facts.files.get(&path).and_then(|file| file.content.as_deref());
+        let leaf = Certificate::from_pem(text.ok_or(format!("{path} is missing"))?);
+        let leaf = leaf.map_err(|error| format!("{path}: {error}"))?;
+        if !leaf.is_issued_by(ca) {
+            return Err(format!("{path} is not from the CA in ca.crt"));
+        }
+        match now < leaf.facts().not_after {
+            true => Ok(()),
+            false => Err(format!("{path} expired at {}", leaf.facts().not_after)),
+        }
+    };
+    ["server", "peer"].into_iter().try_for_each(one).map_err(cannot_issue)
+}
+
+/// The refusal of what needs a certificate that nobody here can issue.
+pub fn cannot_issue(why: String) -> Blocked {
+    Blocked::new(
+        Rule::Certificates,
+        format!("{why}, and no certificate can be issued: the cluster was taken over without the key of its CA"),
+        "replace that CA first: `quorate up` with the hosts that it has, then `quorate pki rotate-ca`",
+    )
+}
+
+/// Does a member run with the files that quorate installs? What something else started knows nothing of quorate's `ca.crt`.
+///
+/// # Errors
+/// When it has not had its turn since the cluster was taken over.
+pub fn runs_with_our_files(facts: &HostFacts) -> Result<(), Blocked> {
+    match facts.service.pid.is_some() && facts.service.running_version.is_none() {
+        false => Ok(()),
+        true => Err(Blocked::new(
+            Rule::Certificates,
+            "it still runs as before `quorate adopt`, with the CA file of then",
+            "`quorate up` first: it restarts every member with its new files",
+        )),
+    }
 }
 
 /// The refusal of everything that would meddle with a rotation that is under way.
@@ -213,8 +279,11 @@ mod tests {
             not_after: "2027-01-01T00:00:00Z".parse().unwrap(),
             revoked: None,
         };
-        assert_eq!(clients_are_ready("new", &[client("prometheus", "new")]), Ok(()));
-        let refused = clients_are_ready("new", &[client("prometheus", "new"), client("apiserver", "old")]).unwrap_err();
+        assert_eq!(clients_are_ready("new", &[client("prometheus", "new")], false), Ok(()));
+        let strangers = clients_are_ready("new", &[client("prometheus", "new")], true).unwrap_err();
+        assert!(strangers.hint.contains("--clients-ready"), "{}", strangers.hint);
+        let both = [client("prometheus", "new"), client("apiserver", "old")];
+        let refused = clients_are_ready("new", &both, true).unwrap_err();
         assert!(refused.reason.ends_with(": apiserver"), "{}", refused.reason);
         assert!(refused.hint.contains("pki issue"));
     }

@@ -79,8 +79,12 @@ impl Vault {
         if let Some(known) = slot.as_ref() {
             return Ok(known.clone());
         }
-        let closed = match self.authority().await {
-            Ok(_) => return self.operator().await.map(Viewer::Certified),
+        let opened = match self.is_keyless() {
+            true => self.operator().await.map(drop),
+            false => self.authority().await.map(drop),
+        };
+        let closed = match opened {
+            Ok(()) => return self.operator().await.map(Viewer::Certified),
             Err(closed) if closed.is_for_others() => closed,
             Err(error) => return Err(error),
         };
@@ -113,7 +117,11 @@ impl Vault {
         if self.dir.status()?.is_empty() {
             return Ok(());
         }
-        match self.authority().await {
+        let opened = match self.is_keyless() {
+            true => self.operator().await.map(drop),
+            false => self.authority().await.map(drop),
+        };
+        match opened {
             Err(closed) if closed.is_for_others() => Err(closed),
             _ => Ok(()),
         }

@@ -32,7 +32,7 @@ impl RealWorld {
         let specs = nodes.iter().map(|n| self.spec(n)).collect::<Result<Vec<_>, _>>()?;
         // The CA that signs now must do alone: what is shown has to hold when another one in ca.crt is dropped.
         let strict = ClientTls {
-            ca_pem: self.vault.authority().await?.certificate().to_pem(),
+            ca_pem: self.vault.signing_ca().await?.to_pem(),
             ..self.tls().await?
         };
         try_join_all(specs.iter().map(|spec| ports(&self.fleet, spec, &strict))).await?;

@@ -38,6 +38,9 @@ pub struct World {
     /// The operator's `ca.crt`, the one that signs first; and how far a rotation has come there.
     pub trusted: Vec<Certificate>,
     pub stage: Option<Stage>,
+    /// The cluster was taken over without the old CA's key; with it, and with clients that are not known here.
+    pub keyless: bool,
+    pub issued_elsewhere: bool,
     /// What each running process was started with: the CAs that it really trusts.
     pub loaded: BTreeMap<NodeName, Vec<Certificate>>,
     pub restarts: usize,
@@ -66,6 +69,8 @@ impl World {
             at: now(),
             trusted: vec![old.certificate().clone()],
             stage: None,
+            keyless: false,
+            issued_elsewhere: false,
             loaded: BTreeMap::new(),
             restarts: 0,
             desired,
@@ -114,9 +119,11 @@ impl World {
                 stage,
                 new: sha(self.new.certificate()),
                 old: sha(self.old.certificate()),
+                issued_elsewhere: self.issued_elsewhere,
             }),
             clients: self.clients.clone(),
             crl: None,
+            keyless: self.keyless,
         }
     }
 

@@ -230,3 +230,48 @@ fn once_it_has_ended_there_is_nothing_left_to_do() {
     assert!(world.plan(&rotate(false, false)).unwrap().is_empty());
     assert_eq!(world.stage, None);
 }
+
+/// A cluster that something else made: nobody here knows its clients, and members that had no turn yet read none of our files.
+#[test]
+fn clients_of_a_ca_that_was_taken_over_are_waited_for_until_the_operator_says_that_they_are_ready() {
+    let mut world = at(Stage::Reissue);
+    world.issued_elsewhere = true;
+    let refused = world.plan(&rotate(false, false)).unwrap_err();
+    assert!(reasons(&refused).contains("--clients-ready"), "{refused:?}");
+    assert!(
+        world.plan(&rotate(true, false)).is_ok(),
+        "its key leaked: nobody is waited for"
+    );
+    world.policy.clients_ready = true;
+    assert!(world.plan(&rotate(false, false)).is_ok());
+
+    let mut world = World::healthy(3);
+    world.facts("etcd-2").service.running_version = None;
+    let refused = world.plan(&rotate(false, true)).unwrap_err();
+    let said = reasons(&refused);
+    assert!(said.contains("etcd-2") && said.contains("`quorate up` first"), "{said}");
+}
+
+#[test]
+fn without_the_cas_key_members_keep_what_they_have_and_nothing_is_issued() {
+    let mut world = World::healthy(3);
+    world.keyless = true;
+    let renewed = world.plan(&Intent::RotateLeaves { limit: Vec::new() }).unwrap_err();
+    assert!(
+        reasons(&renewed).contains("no certificate can be issued"),
+        "{renewed:?}"
+    );
+    let begun = world.plan(&rotate(false, true)).unwrap();
+    assert_eq!(
+        turns(&begun),
+        [AuthorityTurn::Prepare],
+        "which needs no key of the old one"
+    );
+    let key = world.desired.hosts[&"etcd-2".parse::<NodeName>().unwrap()]
+        .paths
+        .pki
+        .join("peer.key");
+    world.facts("etcd-2").files.remove(&key);
+    let refused = world.plan(&rotate(false, true)).unwrap_err();
+    assert!(reasons(&refused).contains("peer.key is missing"), "{refused:?}");
+}

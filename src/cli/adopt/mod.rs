@@ -1,13 +1,13 @@
 //! `adopt`: a cluster that something else made, taken over while it runs. Nothing is restarted and nothing of what runs is
 //! changed: the first roll is the operator's next `up`.
 
+mod authority;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
-use futures::future::join_all;
-use zeroize::Zeroizing;
-
+use self::authority::{Kept, Way, certificates, keep, take_in, the_ca};
 use super::args::{Adopt, Global};
 use super::error::{Detail, Exit, Failure};
 use super::interrupt::unless;
@@ -26,9 +26,9 @@ use crate::ops::exec::StepError;
 use crate::ops::model::{Fact, Membership, why_and_help};
 use crate::ops::safety::adopt::may_note;
 use crate::ops::safety::bootstrap::Marker;
-use crate::pki::{Certificate, SecretPem, bundle_pem};
 use crate::report::print::tell_all;
 use crate::report::quiet;
+use futures::future::join_all;
 
 /// Looks at the members, takes the CA in, writes the inventory that describes them and notes on each host whose data it has.
 ///
@@ -36,6 +36,7 @@ use crate::report::quiet;
 /// Everything that cannot be taken over, at once; see the exit codes.
 pub async fn adopt(global: &Global, args: &Adopt) -> Result<Exit, Failure> {
     not_there_yet(&global.inventory)?;
+    let way = Way::typed(args)?;
     let first = provisional(&args.cluster, USUAL, &args.hosts);
     let mut session = Session::of(global, draft::read(&global.inventory, &first)?)?;
     for host in session.desired().hosts.values() {
@@ -43,7 +44,11 @@ pub async fn adopt(global: &Global, args: &Adopt) -> Result<Exit, Failure> {
     }
     let members = session.phase("look", members(&session, args)).await?;
     let ca = session.phase("read the CA", the_ca(&session, &members)).await?;
-    take_in(&session, &args.ca_key, &ca).await?;
+    let kept = match way.is_keyless() {
+        true => certificates(&session, &members, &ca).await?,
+        false => Vec::new(),
+    };
+    take_in(&session, &way, &ca).await?;
 
     session.read_as(&to_ask_with(&args.cluster, USUAL, &members))?;
     let (membership, version) = session.phase("ask etcd", asked(&session, &members)).await?;
@@ -60,12 +65,12 @@ pub async fn adopt(global: &Global, args: &Adopt) -> Result<Exit, Failure> {
             ),
         )
         .await?;
-    let noted = session.phase("note", note(&session, &membership)).await;
+    let noted = session.phase("note", prepare_hosts(&session, &membership, kept)).await;
     held.release().await;
     noted?;
     write(&global.inventory, &inventory)?;
     companions(&global.inventory)?;
-    next(&session, &members);
+    next(&session, &members, &way);
     let summary = format!("{} is taken over; nothing was restarted", args.cluster);
     session.finish(true, members.len(), summary);
     Ok(Exit::Done)
@@ -125,73 +130,6 @@ async fn contents(
         .collect())
 }
 
-/// The one CA that every member checks clients and peers against.
-async fn the_ca(session: &Session, members: &[Member]) -> Result<Certificate, Failure> {
-    let mut found: Option<Certificate> = None;
-    let mut hurdles = Vec::new();
-    for member in members {
-        let paths = member.trusted.iter().filter_map(|path| path.parse().ok()).collect();
-        let texts = contents(session, &member.name, paths).await?;
-        for path in &member.trusted {
-            let bundle = texts.get(path).map(|text| Certificate::bundle_from_pem(text));
-            let ca = match bundle {
-                Some(Ok(bundle)) if bundle.len() == 1 => bundle.into_iter().next(),
-                Some(Ok(bundle)) => {
-                    hurdles.push(Hurdle::on(
-                        &member.name,
-                        format!("{path} has {} CA certificates", bundle.len()),
-                        "leave the one that signed the certificates of members and clients, and restart the members one by one",
-                    ));
-                    continue;
-                }
-                Some(Err(error)) => {
-                    hurdles.push(Hurdle::on(&member.name, format!("{path}: {error}"), "correct it"));
-                    continue;
-                }
-                None => {
-                    hurdles.push(Hurdle::on(&member.name, format!("{path} is not there"), "restore it"));
-                    continue;
-                }
-            };
-            match (&found, ca) {
-                (Some(one), Some(ca)) if *one != ca => hurdles.push(Hurdle::on(
-                    &member.name,
-                    format!("{path} has another CA than the first member's for clients"),
-                    "quorate has one CA for clients and peers: have the members trust one, and restart them one by one",
-                )),
-                (None, ca) => found = ca,
-                _ => {}
-            }
-        }
-    }
-    clear(hurdles)?;
-    found.ok_or_else(|| Failure::new(Exit::Blocked, "no CA was found").hint("see `trusted-ca-file` of the members"))
-}
-
-/// Seals the CA's key to the operators, beside its certificate. What an earlier run has taken in stays.
-async fn take_in(session: &Session, key: &Path, ca: &Certificate) -> Result<(), Failure> {
-    let vault = session.vault();
-    let status = vault.dir().status()?;
-    if !status.is_empty() {
-        return match vault.dir().trusted()?.as_slice() {
-            [one] if one == ca => Ok(()),
-            _ => Err(Failure::new(
-                Exit::Usage,
-                format!("{} already has another CA", vault.dir().path().display()),
-            )
-            .hint("run this in an empty directory, or move that one away")),
-        };
-    }
-    let text = std::fs::read_to_string(key).map(Zeroizing::new).map_err(|error| {
-        Failure::new(Exit::Usage, format!("cannot read {}: {error}", key.display()))
-            .hint("pass the private key of the members' CA with --ca-key FILE")
-    })?;
-    vault
-        .take_in(&bundle_pem(std::slice::from_ref(ca)), SecretPem::new(text))
-        .await?;
-    Ok(())
-}
-
 /// What etcd itself says: all of its members are here and healthy, and nobody needs a password.
 async fn asked(session: &Session, members: &[Member]) -> Result<(Membership, Version), Failure> {
     let (fleet, vault) = (session.fleet(), session.vault());
@@ -203,7 +141,7 @@ async fn asked(session: &Session, members: &[Member]) -> Result<(Membership, Ver
             let (why, help) = why_and_help(&why);
             return Err(
                 Failure::new(Exit::Blocked, format!("the cluster could not be read: {why}")).hint(help.unwrap_or(
-                    "the hosts must have the members of one healthy cluster, and --ca-key the key of their CA",
+                    "the hosts must have the members of one healthy cluster, and the key or certificate that was passed must be from their CA",
                 )),
             );
         }
@@ -259,6 +197,25 @@ fn agree(session: &Session, members: &[Member], membership: &Membership, invento
     }
 }
 
+/// What is written on the hosts, none of which the processes there read.
+async fn prepare_hosts(session: &Session, membership: &Membership, kept: Kept) -> Result<(), Failure> {
+    let keeping = kept.into_iter().map(|(name, files)| async move {
+        let spec = session.spec(&name)?;
+        let what = "keep its certificates";
+        let step = format!("{what} {name}");
+        session
+            .step(&step, Some(&name), what, async {
+                Ok(keep(session, spec, files).await?)
+            })
+            .await
+    });
+    join_all(keeping)
+        .await
+        .into_iter()
+        .collect::<Result<Vec<()>, Failure>>()?;
+    note(session, membership).await
+}
+
 /// Whose data it is, beside the data of each member: from then on quorate takes it for its own.
 async fn note(session: &Session, membership: &Membership) -> Result<(), Failure> {
     let noting = session.desired().hosts.values().map(|spec| {
@@ -290,7 +247,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// What is left to the operator.
-fn next(session: &Session, members: &[Member]) {
+fn next(session: &Session, members: &[Member], way: &Way<'_>) {
     session.note("`quorate plan -v` shows what changes; `quorate up` restarts the members one by one, followers first, each with its new files");
     session.note("until then every member runs as before, and starts as before when its host reboots");
     let cas: std::collections::BTreeSet<&str> = members
@@ -298,11 +255,20 @@ fn next(session: &Session, members: &[Member]) {
         .flat_map(|m| m.trusted.iter().map(String::as_str))
         .collect();
     let cas = cas.into_iter().collect::<Vec<_>>().join(", ");
+    let turn_off = "turn off what installed the cluster (Ansible, puppet, packages): it would put its own files back";
+    if way.is_keyless() {
+        session.note(
+            "members keep the certificates that they have, and none can be issued: replace the CA with `quorate pki rotate-ca` once \
+             `quorate up` is done; it stops before clients are affected, and says what they need",
+        );
+        session.note(turn_off);
+        return;
+    }
     session.note(&format!(
         "the CA's key was in the clear until now: delete its copies (beside {cas} on the hosts, and the file passed with --ca-key), and replace the CA \
          with `quorate pki rotate-ca` once `quorate up` is done"
     ));
-    session.note("turn off what installed the cluster (Ansible, puppet, packages): it would put its own files back");
+    session.note(turn_off);
 }
 
 /// Every hurdle at once.
