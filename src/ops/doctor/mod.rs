@@ -19,6 +19,7 @@ mod members;
 mod tests;
 
 pub use hosts::does_not_run;
+pub use latency::{ENOUGH, ENOUGH_PROBES};
 
 use std::collections::BTreeMap;
 
