@@ -131,9 +131,23 @@ pub(super) fn recommended(version: Version) -> Option<Version> {
     floors.filter(|floor| floor.series() == version.series()).max()
 }
 
+/// Whether etcd's project still fixes the series of `version`.
+pub fn gets_fixes(version: Version) -> bool {
+    version.series() > (3, 4)
+}
+
+/// The next release worth going to from `version`, in a word: the patch release that published fixes call for, else the next
+/// minor series up to the one that is proposed to newcomers.
+pub fn upgrade(version: Version) -> Option<String> {
+    if let Some(patch) = recommended(version).filter(|patch| version < *patch) {
+        return Some(patch.to_string());
+    }
+    (version.series() < USUAL.series()).then(|| format!("{}.{}", version.major, version.minor + 1))
+}
+
 /// What an operator who runs `version` should know: it is at its end of life, or below the recommended patch release.
 pub fn advice(version: Version) -> Option<String> {
-    if version.series() <= (3, 4) {
+    if !gets_fixes(version) {
         return Some(format!(
             "etcd {version} belongs to a series that no longer gets fixes: plan the upgrade to 3.5"
         ));
@@ -188,6 +202,16 @@ mod tests {
         assert!(recent.contains("3.5.33") && !recent.contains("CVE"), "{recent}");
         assert!(recent.contains("before 3.6, 3.5.32 or later is better"), "{recent}");
         assert!(advice(version("3.6.13")).unwrap().contains("3.6.14"));
+        for (runs, next) in [
+            ("3.4.23", Some("3.5")),
+            ("3.5.30", Some("3.5.33")),
+            ("3.5.33", Some("3.6")),
+            ("3.6.13", Some("3.6.14")),
+            ("3.6.16", None),
+            ("3.7.3", None),
+        ] {
+            assert_eq!(upgrade(version(runs)).as_deref(), next, "{runs}");
+        }
         for current in ["3.5.33", "3.5.35", "3.6.14", "3.6.16", "3.7.3"] {
             assert_eq!(advice(version(current)), None, "{current}");
         }

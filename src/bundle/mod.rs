@@ -51,7 +51,7 @@ pub use digest::Digest;
 pub use embed::embed;
 pub use error::BundleError;
 pub use find::Found;
-pub use known_bad::{Entry, KnownBad, USUAL, advice, before_the_next_minor, entry, known_bad};
+pub use known_bad::{Entry, KnownBad, USUAL, advice, before_the_next_minor, entry, gets_fixes, known_bad, upgrade};
 pub use manifest::{Manifest, PackedFile, Program, ProgramFile, Release};
 pub use open::Bundle;
 pub use packing::Packing;

@@ -11,7 +11,7 @@ use super::args::{Global, OutputFormat};
 use super::error::{Exit, Failure};
 use super::many::part::Answer;
 use super::session::Session;
-use super::{pki, status};
+use super::{pki, status, vitals};
 use crate::etcd::{ClientTls, Metrics};
 use crate::inventory::{Desired, DesiredHost, NodeName};
 use crate::ops::doctor::{Examined, Finding, Kind, Severity, Topic, does_not_run, examine, sorted};
@@ -72,7 +72,7 @@ pub async fn doctor(global: &Global) -> Result<Exit, Failure> {
     let mut findings = examine(&Examined {
         desired: session.desired(),
         seen: &seen,
-        metrics: members.metrics,
+        metrics: members.metrics.clone(),
         causes,
         hashes,
         backups,
@@ -80,7 +80,9 @@ pub async fn doctor(global: &Global) -> Result<Exit, Failure> {
     findings.extend(members.ports);
     findings.extend(certificates(&session, &seen)?);
     if let Some(part) = &session.global.part {
-        part.answer(Answer::Glance(Box::new(status::glance(session.desired(), &seen))));
+        let mut glance = status::glance(session.desired(), &seen);
+        glance.vitals = Some(vitals::vitals(&session, &seen, &members.metrics, &glance).await);
+        part.answer(Answer::Glance(Box::new(glance)));
     }
     tell(&session, sorted(findings), last_backup)
 }

@@ -75,6 +75,7 @@ mod upgrade;
 mod upkeep;
 mod users;
 mod users_args;
+mod vitals;
 mod watch;
 
 use std::process::ExitCode;

@@ -13,10 +13,11 @@ use super::closed;
 use super::error::{Exit, Failure};
 use super::many::part::Answer;
 use super::session::Session;
-use super::{sight, watch};
+use super::vitals::Vitals;
+use super::{sight, vitals, watch};
 use crate::backup::schedule::{Outlook, outlook};
 use crate::etcd::{ClientTls, MemberStatus};
-use crate::host::{DataState, HostFacts, ServiceState};
+use crate::host::{DataState, HostFacts, LockHolder, ServiceState};
 use crate::inventory::{Desired, DesiredHost, MemberId, NodeName};
 use crate::ops::check::why_unhealthy;
 use crate::ops::fleet::Fleet;
@@ -59,6 +60,9 @@ pub struct Glance {
     pub quota: Option<u64>,
     /// Who holds the lock: the run of an operator that changes something now.
     pub locked_by: Option<String>,
+    /// The command line of that run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_command: Option<String>,
     /// Active alarms, `NOSPACE etcd-1`.
     pub alarms: Vec<String>,
     /// What keeps it from being healthy, in sentences.
@@ -75,6 +79,9 @@ pub struct Glance {
     pub stopped: Option<RestNote>,
     /// Scheduled backups; `None` when the inventory wants none. What is wrong with them makes nobody unhealthy.
     pub backups: Option<Outlook>,
+    /// What a fleet's row tells besides; `None` where one cluster is looked at.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub vitals: Option<Vitals>,
 }
 
 /// One member, or a host that should be one.
@@ -131,7 +138,12 @@ pub async fn status(global: &Global, args: &Status) -> Result<Exit, Failure> {
         Some(display) => watch::look(&session, &display).await?,
         None => session.look(&session.fleet(), &session.vault()).await?,
     };
-    let glance = glance(session.desired(), &seen);
+    let mut glance = glance(session.desired(), &seen);
+    if session.global.part.is_some() {
+        let viewer = session.vault().viewer().await?;
+        let metrics = vitals::measured(&session, &session.fleet(), &seen, viewer.tls()).await;
+        glance.vitals = Some(vitals::vitals(&session, &seen, &metrics, &glance).await);
+    }
     let exit = Exit::of_health(glance.healthy);
     print(&session, glance)?;
     Ok(exit)
@@ -343,7 +355,8 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
         voters: strength.map(|strength| strength.voters),
         can_lose: strength.map(Strength::can_lose),
         quota: membership.and_then(|m| smallest_quota(desired, m)),
-        locked_by: locked_by(seen),
+        locked_by: holder(seen).map(|holder| format!("{} since {}", holder.who, holder.since)),
+        lock_command: holder(seen).map(|holder| holder.doing.clone()),
         alarms,
         problems,
         unknown,
@@ -351,6 +364,7 @@ pub(super) fn glance(desired: &Desired, seen: &Observed) -> Glance {
         downgrade: membership.and_then(told).map(|(says, help)| format!("{says}; {help}")),
         stopped: stopped.filter(|_| membership.is_none()),
         backups: backups(desired, seen),
+        vitals: None,
     };
     glance.healthy = glance.verdict();
     glance
@@ -361,11 +375,10 @@ fn smallest_quota(desired: &Desired, membership: &Membership) -> Option<u64> {
     asked.filter_map(|status| quota_of(status, quota(desired))).min()
 }
 
-fn locked_by(seen: &Observed) -> Option<String> {
+/// Who changes the cluster now.
+fn holder(seen: &Observed) -> Option<&LockHolder> {
     let mut holders = seen.hosts.values().filter_map(|facts| facts.known()?.lock.as_ref());
-    holders
-        .find(|holder| holder.alive)
-        .map(|holder| format!("{} since {}", holder.who, holder.since))
+    holders.find(|holder| holder.alive)
 }
 
 /// What helps against the dark.

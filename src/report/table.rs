@@ -79,6 +79,8 @@ pub struct Table {
     spare: Vec<&'static str>,
     prose: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
+    /// The row that is chosen, where one of them is.
+    chosen: Option<usize>,
 }
 
 impl Table {
@@ -90,6 +92,7 @@ impl Table {
             spare: Vec::new(),
             prose: Vec::new(),
             rows: Vec::new(),
+            chosen: None,
         }
     }
 
@@ -115,6 +118,19 @@ impl Table {
         self
     }
 
+    /// Puts a mark before this row, and room for it before the others.
+    #[must_use]
+    pub fn choose(mut self, at: usize) -> Self {
+        self.chosen = Some(at);
+        for (row, cells) in self.rows.iter_mut().enumerate() {
+            if let Some(cell) = cells.first_mut() {
+                let mark = if row == at { "> " } else { "  " };
+                cell.text.insert_str(0, mark);
+            }
+        }
+        self
+    }
+
     /// Adds a row, one cell per column.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
@@ -127,12 +143,22 @@ impl Table {
         let Some(width) = width else {
             return self.columns(&shown, None, colour);
         };
+        let fits = |shown: &[usize]| self.least(shown) <= usize::from(width);
+        let mut gone = Vec::new();
         let mut spare = self.spare.iter();
-        while self.least(&shown) > usize::from(width) {
+        while !fits(&shown) {
             let Some(next) = spare.next() else {
                 return self.blocks(width, colour);
             };
-            shown.retain(|at| self.header[*at] != *next);
+            gone.extend(shown.extract_if(.., |at| self.header[*at] == *next));
+        }
+        // A wide column made others go that have room without it.
+        for at in gone.into_iter().rev() {
+            let place = shown.partition_point(|other| *other < at);
+            shown.insert(place, at);
+            if !fits(&shown) {
+                shown.remove(place);
+            }
         }
         self.columns(&shown, Some(width), colour)
     }
@@ -157,7 +183,8 @@ impl Table {
                 false => texts.map(columns_of).max().unwrap_or(0),
             }
         };
-        shown.iter().map(of).sum::<usize>() + GAP * shown.len().saturating_sub(1)
+        let mark = if self.chosen.is_some() { 2 } else { 0 };
+        shown.iter().map(of).sum::<usize>() + GAP * shown.len().saturating_sub(1) + mark
     }
 
     fn columns(&self, shown: &[usize], width: Option<u16>, colour: bool) -> String {
@@ -172,7 +199,10 @@ impl Table {
                 .set_width(width),
             None => table.set_content_arrangement(ContentArrangement::Disabled),
         };
-        let header = shown.iter().map(|at| self.header[*at]);
+        let header = shown.iter().enumerate().map(|(place, at)| match (place, self.chosen) {
+            (0, Some(_)) => format!("  {}", self.header[*at]),
+            _ => self.header[*at].to_owned(),
+        });
         table.set_header(header.map(|name| comfy_table::Cell::new(name.to_uppercase()).add_attribute(Attribute::Bold)));
         for row in &self.rows {
             table.add_row(shown.iter().filter_map(|at| row.get(*at)).map(styled));

@@ -39,7 +39,7 @@ fn what_is_for_one_cluster_is_refused_for_several() {
         &["backup", "verify"],
         &["backup", "schedule"],
         &["plan", "stop"],
-        &["status", "--watch"],
+        &["status", "--watch", "--canary", "a"],
         &["doctor", "--for", "1s"],
         &["up", "--plan", "nothing.json"],
         &["up", "--plan", "fleet/a.yml"],

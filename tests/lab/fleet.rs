@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Lab, Outcome, current};
+use crate::harness::{Lab, Outcome, Terminal, current};
 
 /// `a` and `b` on n1, `c` on n2.
 fn fleet() -> Lab {
@@ -153,7 +153,7 @@ fn the_first_failure_ends_a_change_and_what_is_left_can_be_continued() {
     assert_eq!(after[1..], before[1..], "nothing else was touched");
     let table = run(&lab, &["status"]).stdout;
     let row = table.lines().find(|line| line.starts_with("b ")).expect("a row");
-    assert!(row.contains(" since "), "who holds the lock\n{table}");
+    assert!(row.contains("restart by "), "who holds the lock\n{table}");
 
     other.go_on();
     other.wait().ok();
@@ -264,4 +264,65 @@ fn a_plan_of_the_fleet_travels_and_what_is_stale_or_done_is_told_apart() {
     assert_eq!(lab.quorate(&at_once).ok().stdout.matches("nothing to do").count(), 3);
     // From the first checkout it is the same.
     run(&lab, &["plan"]).code(0);
+}
+
+/// Into the fleet, a cluster and a member, while somebody restarts that cluster, and out again by each way there is.
+#[test]
+fn whoever_watches_a_fleet_follows_what_others_do_and_gets_the_terminal_back() {
+    let lab = fleet();
+    run(&lab, &["up", "--yes", "--parallel", "3"]).ok();
+    let status = by_cluster(&run(&lab, &["status", "--output", "json"]).ok());
+    for (name, glance) in &status {
+        assert_eq!(glance["drift_steps"], json!(0), "{name}: {glance}");
+        assert_eq!(glance["not_told"], json!([]), "{name}: {glance}");
+        assert_eq!(glance["releases"][0]["version"], json!(current()), "{name}: {glance}");
+    }
+    // Another setting: the hosts are not as the inventory says.
+    let text = std::fs::read_to_string(lab.dir().join("fleet/b/inventory.yml")).expect("an inventory");
+    lab.write(
+        "fleet/b/inventory.yml",
+        &text.replace("hosts:", "  config: {snapshot-count: 5000}\nhosts:"),
+    );
+    let status = by_cluster(&run(&lab, &["status", "--output", "json"]).ok());
+    assert!(status["b"]["drift_steps"].as_u64() > Some(0), "{}", status["b"]);
+
+    let mut terminal = Terminal::sized(&lab, 80, 24, "--fleet fleet status --watch");
+    terminal.sees(&["3 clusters, 3 healthy", "> b", "step", "Enter opens"]);
+    terminal.types("\r");
+    terminal.sees(&["b healthy", "> b-1", "from its inventory", "Esc goes back"]);
+    let theirs = ["-i", "fleet/b/inventory.yml", "up", "--yes", "--accept-outage"];
+    let other = lab.hold(&theirs, "after:w1.b-1");
+    terminal.sees(&["in progress: `quorate -i fleet/b/inventory.yml up", "up by "]);
+    other.go_on();
+    other.wait().ok();
+    terminal.sees(&["up has ended: the lock is free"]);
+    terminal.types("\r");
+    terminal.sees(&["b-1, member of b", "raft index"]);
+    terminal.types("\x1b");
+    terminal.sees(&["> b-1"]);
+    terminal.types("\x7f");
+    terminal.sees(&["3 clusters"]);
+    lab.host("n2").cut();
+    terminal.sees(&["UNKNOWN"]);
+    lab.host("n2").mend();
+    terminal.types("q");
+    let (code, shown) = terminal.ends();
+    given_back(&shown);
+    assert_eq!(code, Some(0), "{shown}");
+
+    let mut terminal = Terminal::sized(&lab, 40, 15, "--fleet fleet status --watch");
+    terminal.sees(&["3 clusters", "q quits"]);
+    terminal.types("\x03");
+    let (code, shown) = terminal.ends();
+    given_back(&shown);
+    assert_eq!(code, Some(130), "{shown}");
+}
+
+/// The screen of before, the cursor, and the modes in which a shell reads lines.
+#[track_caller]
+fn given_back(shown: &str) {
+    let (_, after) = shown.rsplit_once("\x1b[?25h\x1b[?1049l").expect(shown);
+    for mode in [" icanon", " echo ", " isig"] {
+        assert!(after.contains(mode), "{mode}: {after}");
+    }
 }

@@ -13,6 +13,7 @@
 //! | `waves` | whose turn it is |
 //! | `change` | all plans shown, agreed to once, and done |
 //! | `saved` | plans of a fleet in a file |
+//! | `watch` | all of them on the whole screen, again and again |
 //! | `report`, `page` | the report, as HTML and Markdown |
 
 pub mod args;
@@ -23,9 +24,12 @@ pub mod part;
 pub mod report;
 mod rows;
 mod run;
+#[cfg(test)]
+mod samples;
 mod saved;
 mod screen;
 mod show;
+mod watch;
 mod waves;
 
 use std::path::Path;
@@ -37,6 +41,7 @@ use part::Shared;
 /// What a fleet can be asked.
 enum Kind<'a> {
     Look,
+    Watch,
     Report(&'a args::Report),
     Change,
 }
@@ -50,7 +55,7 @@ pub async fn many(global: &Global, dir: &Path, command: &Command, named: bool) -
     let kind = kind(command)?;
     only_for_one(global, named)?;
     let clusters = find::find(dir)?.without(&global.fleet.skip)?;
-    if let (Kind::Look | Kind::Report(_), Some(_)) = (&kind, global.fleet.canary.first()) {
+    if let (Kind::Look | Kind::Watch | Kind::Report(_), Some(_)) = (&kind, global.fleet.canary.first()) {
         return Err(Failure::new(
             Exit::Usage,
             "`--canary` is changed first, and this command changes nothing",
@@ -62,6 +67,7 @@ pub async fn many(global: &Global, dir: &Path, command: &Command, named: bool) -
     }
     let shared = Shared::new(global);
     match kind {
+        Kind::Watch => watch::watch(global, clusters).await,
         Kind::Report(args) => report::of_fleet(global, &shared, clusters, args).await,
         Kind::Look => show::look(global, &shared, clusters, command, dir).await,
         Kind::Change if global.dry_run => show::look(global, &shared, clusters, command, dir).await,
@@ -75,7 +81,7 @@ fn kind(command: &Command) -> Result<Kind<'_>, Failure> {
         Err(Failure::new(Exit::Usage, format!("{what} is for one cluster")).hint(instead.to_owned()))
     };
     match command {
-        Command::Status(args) if args.watch => refused("`--watch`", "pass -i FILE instead of --fleet"),
+        Command::Status(args) if args.watch => Ok(Kind::Watch),
         Command::Doctor(args) if args.window.is_some() => refused("`doctor --for`", "pass -i FILE instead of --fleet"),
         Command::Backup(BackupCommand::Create(args)) if args.out.is_some() => refused(
             "`--out`",

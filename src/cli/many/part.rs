@@ -51,7 +51,16 @@ pub struct Shared {
 impl Shared {
     /// For a run with these flags.
     pub fn new(global: &Global) -> Arc<Self> {
-        let screen = Arc::new(Screen::default());
+        Self::with(global, Screen::default())
+    }
+
+    /// For a run that draws on the whole screen.
+    pub fn below(global: &Global, above: Arc<dyn Reporter>) -> Arc<Self> {
+        Self::with(global, Screen::below(above))
+    }
+
+    fn with(global: &Global, screen: Screen) -> Arc<Self> {
+        let screen = Arc::new(screen);
         let asks: Arc<dyn Reporter> = screen.clone();
         Arc::new(Self {
             secrets: secrets(global, &asks),

@@ -5,10 +5,9 @@ use jiff::Timestamp;
 
 use super::part::Answer;
 use super::run::Ran;
-use crate::bundle::known_bad;
 use crate::cli::error::Exit;
 use crate::cli::status::Glance;
-use crate::inventory::Version;
+use crate::cli::vitals::{Release, Slowest, Vitals, releases};
 use crate::ops::doctor::Severity;
 use crate::ops::plan::{Action, Plan, Risk, count};
 use crate::report::{Cell, Table, Tone, human_bytes, one_line};
@@ -25,8 +24,14 @@ pub struct Rows {
     pub rows: Vec<Vec<Field>>,
 }
 
+/// A WAL should be written within this time, in seconds (etcd FAQ).
+const SLOW_FSYNC: f64 = 0.010;
+
 /// Columns that go first where the terminal is narrow.
-const SPARE: [&str; 6] = ["VERSION", "RISK", "MEMBERS", "LOCK", "DB", "BACKUP"];
+const SPARE: [&str; 15] = [
+    "DB", "RTT", "MEMBERS", "VERSION", "RISK", "FSYNC", "BACKUP", "DRIFT", "LOCK", "CERT", "QUOTA", "ALARMS",
+    "RESTARTS", "ADVICE", "PROBLEMS",
+];
 
 /// How bad an end is: 0 is well. What is known to be broken comes before what is not known.
 pub fn badness(exit: Exit) -> u8 {
@@ -52,26 +57,34 @@ pub fn worst(ends: impl IntoIterator<Item = Exit>) -> Exit {
     ends.into_iter().max_by_key(|exit| badness(*exit)).unwrap_or(Exit::Done)
 }
 
-/// The worst first; among equals the one that survives fewest failures, then the fullest database, then the certificate that
-/// ends first, then by name.
+/// The worst first.
 pub fn sort(clusters: &mut [Ran]) {
-    clusters.sort_by_cached_key(|ran| {
-        let glance = ran.glance();
-        let survives = glance.map_or(0, |glance| glance.can_lose.map_or(0, |n| n + 1));
-        let full = glance.and_then(percent_of_quota).unwrap_or(0);
-        let ends = glance.and_then(certificate_days).unwrap_or(i64::MAX);
-        (
-            u8::MAX - badness(ran.exit),
-            survives,
-            u64::MAX - full,
-            ends,
-            ran.name.clone(),
-        )
-    });
+    clusters.sort_by_cached_key(place);
+}
+
+/// Where a cluster stands: the worst exit first; among equals one that runs a release that loses data, the one that survives
+/// fewest failures, then the fullest database, then the certificate that ends first, then the furthest from its inventory, then
+/// by name.
+pub fn place(ran: &Ran) -> (u8, bool, usize, u64, i64, usize, String) {
+    let glance = ran.glance();
+    let survives = glance.map_or(0, |glance| glance.can_lose.map_or(0, |n| n + 1));
+    let full = glance.and_then(percent_of_quota).unwrap_or(0);
+    let ends = glance.and_then(certificate_days).unwrap_or(i64::MAX);
+    let loses_data = glance.is_some_and(|glance| releases(glance).iter().any(|release| release.loses_data));
+    let vitals = glance.and_then(|glance| glance.vitals.as_ref());
+    (
+        u8::MAX - badness(ran.exit),
+        !loses_data,
+        survives,
+        u64::MAX - full,
+        ends,
+        usize::MAX - vitals.and_then(|vitals| vitals.drift_steps).unwrap_or(0),
+        ran.name.clone(),
+    )
 }
 
 /// A row a cluster, with the columns that these answers have.
-pub fn rows(clusters: &[Ran], now: Timestamp) -> Rows {
+pub fn rows(clusters: &[&Ran], now: Timestamp) -> Rows {
     let answers = || clusters.iter().flat_map(|ran| &ran.answers);
     let header: &[&'static str] = if answers().any(|a| matches!(a, Answer::Plan(_))) {
         &["CLUSTER", "PLAN", "RESTARTS", "RISK"]
@@ -79,7 +92,8 @@ pub fn rows(clusters: &[Ran], now: Timestamp) -> Rows {
         &["CLUSTER", "BACKUPS", "NEWEST", "AGE", "SIZE"]
     } else if answers().any(|a| matches!(a, Answer::Glance(_))) {
         &[
-            "CLUSTER", "HEALTH", "SURVIVES", "MEMBERS", "VERSION", "DB", "QUOTA", "ALARMS", "BACKUP", "CERT", "LOCK",
+            "CLUSTER", "HEALTH", "SURVIVES", "MEMBERS", "VERSION", "DB", "QUOTA", "ALARMS", "FSYNC", "RTT", "BACKUP",
+            "CERT", "DRIFT", "LOCK",
         ]
     } else {
         &["CLUSTER", "RESULT"]
@@ -107,7 +121,7 @@ impl Rows {
     pub fn table(&self) -> Table {
         let mut table = Table::new(self.header.iter().copied())
             .right([
-                "SURVIVES", "DB", "QUOTA", "CERT", "PROBLEMS", "ADVICE", "RESTARTS", "SIZE",
+                "SURVIVES", "DB", "QUOTA", "CERT", "PROBLEMS", "ADVICE", "RESTARTS", "SIZE", "FSYNC", "RTT",
             ])
             .spare(SPARE);
         for row in &self.rows {
@@ -193,15 +207,14 @@ fn of_glance(glance: &Glance, now: Timestamp) -> Vec<Field> {
         (None, _) => plain("-"),
     };
     let size = glance.members.iter().filter_map(|m| m.db_size).max();
-    let full = percent_of_quota(glance);
-    let ends = certificate_days(glance);
+    let vitals = glance.vitals.as_ref();
     vec![
         health,
         survives,
         plain(&format!("{healthy}/{}", glance.members.len())),
         versions(glance),
         plain(&or_dash(size.map(human_bytes))),
-        match full {
+        match percent_of_quota(glance) {
             Some(full) if full > 80 => (format!("{full}%"), Tone::Bad),
             full => plain(&or_dash(full.map(|full| format!("{full}%")))),
         },
@@ -209,40 +222,110 @@ fn of_glance(glance: &Glance, now: Timestamp) -> Vec<Field> {
             true => plain("-"),
             false => (glance.alarms.join(", "), Tone::Bad),
         },
-        match &glance.backups {
-            None => plain("no schedule"),
-            Some(backups) if backups.last_success.is_none() => ("never".to_owned(), Tone::Bad),
-            Some(backups) => {
-                let (text, _) = age(backups.last_success, now);
-                (
-                    text,
-                    if backups.findings.is_empty() {
-                        Tone::Plain
-                    } else {
-                        Tone::Warn
-                    },
-                )
-            }
-        },
-        match ends {
+        slowest(
+            vitals.and_then(|vitals| vitals.slowest_fsync.as_ref()),
+            Some(SLOW_FSYNC),
+        ),
+        slowest(vitals.and_then(|vitals| vitals.slowest_round_trip.as_ref()), None),
+        backup(glance, now),
+        match certificate_days(glance) {
             Some(days) if days < 0 => (format!("{days}d"), Tone::Bad),
             days => plain(&or_dash(days.map(|days| format!("{days}d")))),
         },
-        plain(glance.locked_by.as_deref().unwrap_or("-")),
+        drift(vitals),
+        lock(glance),
     ]
 }
 
+fn slowest(slowest: Option<&Slowest>, limit: Option<f64>) -> Field {
+    let Some(slowest) = slowest else { return plain("-") };
+    let slow = limit.is_some_and(|limit| slowest.p99_seconds >= limit);
+    (millis(slowest.p99_seconds), if slow { Tone::Warn } else { Tone::Plain })
+}
+
+/// `0.4ms`, `12ms`.
+pub fn millis(seconds: f64) -> String {
+    match seconds * 1000.0 {
+        small if small < 10.0 => format!("{small:.1}ms"),
+        large => format!("{large:.0}ms"),
+    }
+}
+
+/// The newest that counts, scheduled or not; whether the schedule is kept is its tone.
+fn backup(glance: &Glance, now: Timestamp) -> Field {
+    let scheduled = glance.backups.as_ref();
+    let newest = glance.vitals.as_ref().and_then(|vitals| vitals.newest_backup);
+    let newest = newest.or(scheduled.and_then(|backups| backups.last_success));
+    match (newest, scheduled) {
+        (None, None) => plain("none"),
+        (None, Some(_)) => ("never".to_owned(), Tone::Bad),
+        (Some(_), scheduled) => {
+            let late = scheduled.is_some_and(|backups| !backups.findings.is_empty());
+            (age(newest, now).0, if late { Tone::Warn } else { Tone::Plain })
+        }
+    }
+}
+
+fn drift(vitals: Option<&Vitals>) -> Field {
+    let Some(vitals) = vitals else { return plain("-") };
+    match vitals.drift_steps {
+        None => ("unknown".to_owned(), Tone::Warn),
+        Some(0) => plain("none"),
+        Some(steps) => (count(steps, "step"), Tone::Warn),
+    }
+}
+
+/// Who changes it: the command, and by whom.
+fn lock(glance: &Glance) -> Field {
+    let Some(by) = &glance.locked_by else { return plain("-") };
+    // Since when is told where there is room for it.
+    let by = by.split(" since ").next().unwrap_or(by);
+    match &glance.lock_command {
+        Some(command) => (format!("{} by {by}", command_in_short(command)), Tone::Warn),
+        None => (one_line(by), Tone::Warn),
+    }
+}
+
+/// The command without its flags, as it came from another operator's machine: `upgrade`.
+pub fn command_in_short(line: &str) -> String {
+    let mut words = line.split_whitespace().skip_while(|word| *word == "quorate").peekable();
+    while let Some(word) = words.next() {
+        let takes_a_value = matches!(
+            word,
+            "-i" | "--inventory" | "--fleet" | "--bundle" | "--skip" | "--canary" | "-o"
+        ) || matches!(word, "--output" | "--parallel" | "--limit");
+        match word.starts_with('-') {
+            true if takes_a_value => drop(words.next()),
+            true => {}
+            false => return word.to_owned(),
+        }
+    }
+    "a command".to_owned()
+}
+
 fn versions(glance: &Glance) -> Field {
-    let mut versions: Vec<&str> = glance.members.iter().filter_map(|m| m.version.as_deref()).collect();
-    versions.sort_unstable();
-    versions.dedup();
-    let bad = versions
-        .iter()
-        .any(|v| v.parse::<Version>().is_ok_and(|v| known_bad(v).is_some()));
-    match (versions.is_empty(), bad) {
-        (true, _) => plain("-"),
-        (_, true) => (format!("{} (loses data)", versions.join(", ")), Tone::Bad),
-        _ => plain(&versions.join(", ")),
+    let releases = releases(glance);
+    let told: Vec<String> = releases.iter().map(of_release).collect();
+    let loses_data = releases.iter().any(|release| release.loses_data);
+    let old = releases.iter().any(|release| !release.supported);
+    let tone = match (loses_data, old) {
+        (true, _) => Tone::Bad,
+        (_, true) => Tone::Warn,
+        _ => Tone::Plain,
+    };
+    match told.is_empty() {
+        true => plain("-"),
+        false => (told.join(", "), tone),
+    }
+}
+
+fn of_release(release: &Release) -> String {
+    let version = release.version;
+    match (release.loses_data, release.supported, &release.upgrade) {
+        (true, ..) => format!("{version} (loses data)"),
+        (_, false, _) => format!("{version} (no fixes)"),
+        (_, _, Some(next)) => format!("{version} (to {next})"),
+        _ => version.to_string(),
     }
 }
 
@@ -298,67 +381,41 @@ fn or_dash(text: Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::error::Failure;
-    use crate::cli::status::glance;
-    use crate::ops::model::Fact;
-    use crate::ops::samples;
-
-    fn ran(name: &str, exit: Exit, change: impl FnOnce(&mut Glance)) -> Ran {
-        let desired = samples::desired(3);
-        let mut world = samples::observed(&desired);
-        world.cluster = Fact::Known(samples::membership(&desired));
-        let mut seen = glance(&desired, &world);
-        change(&mut seen);
-        Ran {
-            name: name.to_owned(),
-            path: name.into(),
-            exit,
-            answers: vec![Answer::Glance(Box::new(seen))],
-            failure: None,
-            finished: None,
-            warnings: Vec::new(),
-            seconds: 0.0,
-        }
-    }
+    use crate::cli::many::samples::all_kinds;
 
     #[test]
     fn the_worst_comes_first_and_one_that_does_not_answer_has_its_row() {
-        let mut clusters = vec![
-            ran("well", Exit::Done, |_| {}),
-            ran("full", Exit::Done, |glance| glance.quota = Some(22 << 20)),
-            ran("dark", Exit::Unreachable, |glance| {
-                glance.healthy = None;
-                glance.can_lose = None;
-            }),
-            ran("hurt", Exit::Unhealthy, |glance| {
-                glance.healthy = Some(false);
-                glance.can_lose = Some(0);
-            }),
-            ran("lost", Exit::Unhealthy, |glance| {
-                glance.healthy = Some(false);
-                glance.can_lose = None;
-            }),
-            Ran {
-                answers: Vec::new(),
-                failure: Some(Failure::new(Exit::Inventory, "broken")),
-                ..ran("typo", Exit::Inventory, |_| {})
-            },
-        ];
+        let mut clusters = all_kinds();
         sort(&mut clusters);
         let names: Vec<&str> = clusters.iter().map(|ran| ran.name.as_str()).collect();
-        assert_eq!(names, ["lost", "hurt", "typo", "dark", "full", "well"]);
+        assert_eq!(names, ["lost", "hurt", "typo", "dark", "old", "full", "busy", "well"]);
         assert_eq!(worst(clusters.iter().map(|ran| ran.exit)), Exit::Unhealthy);
-        let rows = rows(&clusters, "2026-01-01T00:00:00Z".parse().unwrap());
+        let all: Vec<&Ran> = clusters.iter().collect();
+        let rows = rows(&all, "2026-01-01T00:00:00Z".parse().unwrap());
         assert!(rows.rows.iter().all(|row| row.len() == rows.header.len()));
-        insta::assert_snapshot!(rows.table().render(None, false), @r"
-        CLUSTER  HEALTH             SURVIVES  MEMBERS  VERSION        DB  QUOTA  ALARMS  BACKUP       CERT  LOCK
-        lost     NOT healthy               -  3/3      3.5.30   20.0 MiB     0%  -       no schedule     -  -
-        hurt     NOT healthy               0  3/3      3.5.30   20.0 MiB     0%  -       no schedule     -  -
-        typo     INVALID inventory         -  -        -               -      -  -       -               -  -
-        dark     UNKNOWN                   -  3/3      3.5.30   20.0 MiB     0%  -       no schedule     -  -
-        full     healthy                   1  3/3      3.5.30   20.0 MiB    90%  -       no schedule     -  -
-        well     healthy                   1  3/3      3.5.30   20.0 MiB     0%  -       no schedule     -  -
-        ");
+        insta::assert_snapshot!("one_line_a_cluster", rows.table().render(None, false));
+    }
+
+    #[test]
+    fn columns_go_one_by_one_and_a_terminal_of_forty_shows_who_is_unwell() {
+        let mut clusters = all_kinds();
+        sort(&mut clusters);
+        let all: Vec<&Ran> = clusters.iter().collect();
+        let table = rows(&all, "2026-01-01T00:00:00Z".parse().unwrap()).table();
+        insta::assert_snapshot!("eighty_columns", table.render(Some(80), false));
+        insta::assert_snapshot!("forty_columns", table.render(Some(40), false));
+    }
+
+    #[test]
+    fn a_command_of_another_operator_is_its_name() {
+        for (line, name) in [
+            ("quorate -i eu/a.yml upgrade --to 3.6.16", "upgrade"),
+            ("quorate --fleet clusters --parallel 4 --yes restart", "restart"),
+            ("quorate", "a command"),
+            ("", "a command"),
+        ] {
+            assert_eq!(command_in_short(line), name);
+        }
     }
 
     #[test]

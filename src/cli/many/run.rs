@@ -20,7 +20,7 @@ use crate::report::Event;
 const LONGEST_LOOK: Duration = Duration::from_secs(300);
 
 /// Clusters that are looked at at the same time, where nothing else was asked for.
-const LOOKS: u16 = 8;
+pub const LOOKS: u16 = 8;
 
 /// How it ended for one cluster.
 #[derive(Debug)]
@@ -153,7 +153,8 @@ pub async fn look(
     ended
 }
 
-async fn within(global: &Global, shared: &Arc<Shared>, cluster: &Cluster, command: &Command) -> Ran {
+/// Runs a command that only looks for one cluster, which has its time.
+pub async fn within(global: &Global, shared: &Arc<Shared>, cluster: &Cluster, command: &Command) -> Ran {
     let part = Part::looking(shared, &cluster.name);
     let look = one(global, cluster, part, command);
     match tokio::time::timeout(LONGEST_LOOK, look).await {

@@ -2,14 +2,21 @@
 //! asked.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::report::print::tell;
 use crate::report::{Event, Reporter};
 
+/// Lines that came while the whole screen was drawn on, and are told afterwards; older ones are of no use any more.
+const KEPT: usize = 20;
+
 /// Where lines go.
-#[derive(Debug, Default)]
-pub struct Screen(Mutex<Held>);
+#[derive(Default)]
+pub struct Screen {
+    held: Mutex<Held>,
+    /// What is drawn on the terminal meanwhile, where something is.
+    above: Option<Arc<dyn Reporter>>,
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -18,13 +25,38 @@ struct Held {
 }
 
 impl Screen {
+    /// One that is drawn on: lines wait for [`Screen::end`].
+    pub fn below(above: Arc<dyn Reporter>) -> Self {
+        Self {
+            held: Mutex::default(),
+            above: Some(above),
+        }
+    }
+
     /// Shows a line, now or once nobody is asked anything any more.
     pub fn line(&self, text: String) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match held.questions {
-            0 => tell!("{text}"),
-            _ => held.lines.push(text),
+        let mut held = self.held();
+        match (held.questions, &self.above) {
+            (0, None) => tell!("{text}"),
+            (_, None) => held.lines.push(text),
+            // A cluster is looked at again and again, and says the same each time.
+            (_, Some(_)) if held.lines.contains(&text) => {}
+            (_, Some(_)) => {
+                if held.lines.len() == KEPT {
+                    held.lines.remove(0);
+                }
+                held.lines.push(text);
+            }
         }
+    }
+
+    /// Nothing is drawn any more: shows what was held back.
+    pub fn end(&self) {
+        self.held().lines.drain(..).for_each(|line| tell!("{line}"));
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -33,12 +65,20 @@ impl Reporter for Screen {
     fn event(&self, _: &Event) {}
 
     fn pause(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).questions += 1;
+        self.held().questions += 1;
+        if let Some(above) = &self.above {
+            above.pause();
+        }
     }
 
     fn resume(&self) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
         held.questions = held.questions.saturating_sub(1);
+        match (&self.above, held.questions) {
+            (Some(above), 0) => return above.resume(),
+            (Some(_), _) => return,
+            (None, _) => {}
+        }
         if held.questions == 0 {
             held.lines.drain(..).for_each(|line| tell!("{line}"));
         }
@@ -90,8 +130,8 @@ mod tests {
         label.write_all(b"one\n\ntw").unwrap();
         label.write_all(b"o\nthr").unwrap();
         screen.resume();
-        assert_eq!(screen.0.lock().unwrap().lines, ["a: one", "a: two"]);
+        assert_eq!(screen.held().lines, ["a: one", "a: two"]);
         screen.resume();
-        assert!(screen.0.lock().unwrap().lines.is_empty(), "shown by now");
+        assert!(screen.held().lines.is_empty(), "shown by now");
     }
 }

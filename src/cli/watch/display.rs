@@ -2,7 +2,8 @@
 //! happens, it is given back as it was.
 
 use std::io::{Write, stderr, stdin, stdout};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
@@ -13,6 +14,26 @@ use crate::report::{Event, Lines, Reporter, wrapped};
 
 /// Events that came meanwhile and are told afterwards; older ones are of no use any more.
 const KEPT: usize = 20;
+
+/// Shows the cursor, and the screen that was there before.
+const CLOSE: &str = "\x1b[?25h\x1b[?1049l";
+
+/// Whether the whole screen is drawn on now.
+static ON_SCREEN: AtomicBool = AtomicBool::new(false);
+
+/// What a panic says goes to the screen that stays, not to the one that is gone right afterwards.
+fn a_panic_is_seen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if ON_SCREEN.swap(false, Ordering::Relaxed) {
+                let _ = stdout().write_all(CLOSE.as_bytes()).and_then(|()| stdout().flush());
+            }
+            usual(panic);
+        }));
+    });
+}
 
 /// The terminal, and what is on it.
 pub struct Display {
@@ -51,14 +72,18 @@ impl Display {
         }
     }
 
-    /// Shows these lines, made for so many columns.
-    pub fn draw(&self, lines: impl FnOnce(usize) -> Vec<String>) {
+    /// Shows these lines, made for so many columns and rows.
+    pub fn draw(&self, lines: impl FnOnce(usize, usize) -> Vec<String>) {
         let mut state = self.state();
         if state.lent || state.ended {
             return;
         }
         if !state.entered {
             self.enter(&mut state);
+        } else if self.whole_screen && !ON_SCREEN.load(Ordering::Relaxed) {
+            // Something panicked that goes on without its task, and said so on the screen of before.
+            state.shown.clear();
+            self.open_screen();
         }
         let size = tcgetwinsize(stdout()).map_or((80, 24), |size| (size.ws_col.max(20), size.ws_row.max(4)));
         if size != state.size && !state.shown.is_empty() {
@@ -71,7 +96,7 @@ impl Display {
         state.size = size;
         // The last column stays free, because some terminals wrap when it is written, and so does the last line.
         let (width, height) = (usize::from(size.0) - 1, usize::from(size.1) - 1);
-        let all = lines(width);
+        let all = lines(width, height);
         let text: Vec<String> = all
             .iter()
             .flat_map(|line| {
@@ -118,6 +143,12 @@ impl Display {
                 state.modes = Some((modes, restored));
             }
         }
+        self.open_screen();
+    }
+
+    fn open_screen(&self) {
+        a_panic_is_seen();
+        ON_SCREEN.store(true, Ordering::Relaxed);
         self.write("\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J");
     }
 
@@ -126,7 +157,10 @@ impl Display {
             return;
         }
         match self.whole_screen {
-            true => self.write("\x1b[?25h\x1b[?1049l"),
+            true => {
+                ON_SCREEN.store(false, Ordering::Relaxed);
+                self.write(CLOSE);
+            }
             false => self.write(&change(&state.shown, &[])),
         }
         state.shown.clear();

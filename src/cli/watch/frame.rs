@@ -10,10 +10,10 @@ use super::aged;
 use crate::cli::status::{Glance, health_cell, members_table, remarks, verdict};
 use crate::inventory::{Desired, NodeName};
 use crate::ops::observe::{Board, Moment, Seen};
-use crate::report::{Cell, Paint, Tone, columns_of, human_seconds};
+use crate::report::{Cell, Paint, Table, Tone, columns_of, human_seconds};
 
 /// Keys that end it: q, Q, Ctrl-D.
-pub(super) const QUIT: [u8; 3] = [b'q', b'Q', 4];
+pub(in crate::cli) const QUIT: [u8; 3] = [b'q', b'Q', 4];
 
 /// Younger answers have no age worth reading.
 const NOW: Duration = Duration::from_millis(2_500);
@@ -49,7 +49,7 @@ fn lines(desired: &Desired, board: &Board, now: Moment, paint: Paint, width: usi
 }
 
 /// One text at the left, one at the right, where there is room for both.
-fn beside(left: &str, right: &str, width: usize) -> String {
+pub(in crate::cli) fn beside(left: &str, right: &str, width: usize) -> String {
     match width.checked_sub(columns_of(left) + columns_of(right) + 2) {
         Some(_) if right.is_empty() => left.to_owned(),
         Some(room) => format!("{left}{}  {right}", " ".repeat(room)),
@@ -58,7 +58,7 @@ fn beside(left: &str, right: &str, width: usize) -> String {
 }
 
 /// Hosts that have not answered the first time.
-fn asking(board: &Board, glance: &Glance, now: Moment) -> Vec<String> {
+pub(in crate::cli) fn asking(board: &Board, glance: &Glance, now: Moment) -> Vec<String> {
     let names = glance.members.iter().map(|member| &member.name);
     names
         .filter(|name| seen(board, name, now) == Some(Seen::Asking))
@@ -67,12 +67,18 @@ fn asking(board: &Board, glance: &Glance, now: Moment) -> Vec<String> {
 }
 
 /// `None` for a member that is no host of the inventory.
-fn seen(board: &Board, name: &str, now: Moment) -> Option<Seen> {
+pub(in crate::cli) fn seen(board: &Board, name: &str, now: Moment) -> Option<Seen> {
     let name: NodeName = name.parse().ok()?;
     board.knows(&name).then(|| board.seen(&name, now))
 }
 
 fn table(glance: &Glance, board: &Board, now: Moment, paint: Paint, width: usize) -> String {
+    let table = rows(glance, board, now);
+    table.render(u16::try_from(width).ok(), paint.colour)
+}
+
+/// A row for each member, with the age of its answer.
+pub(in crate::cli) fn rows(glance: &Glance, board: &Board, now: Moment) -> Table {
     let table = members_table(glance, "ANSWERED", |member| {
         let seen = seen(board, &member.name, now);
         let health = match seen {
@@ -81,11 +87,11 @@ fn table(glance: &Glance, board: &Board, now: Moment, paint: Paint, width: usize
         };
         (health, age(seen))
     });
-    table.spare(GO).render(u16::try_from(width).ok(), paint.colour)
+    table.spare(GO)
 }
 
 /// How old is what the line says.
-fn age(seen: Option<Seen>) -> Cell {
+pub(in crate::cli) fn age(seen: Option<Seen>) -> Cell {
     let seconds = |since: Duration| match since.as_secs() {
         seconds @ 0..=99 => format!("{seconds} s"),
         _ => human_seconds(since.as_secs_f64()),
@@ -113,13 +119,13 @@ type GistOfMember = (String, Option<bool>, bool, bool, Option<String>);
 
 /// What makes one glance another for whoever reads a list of changes: neither ages nor what grows with every write.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Gist {
+pub(in crate::cli) struct Gist {
     verdict: (Option<bool>, Option<usize>, Option<usize>, Option<String>),
     says: Vec<String>,
     members: Vec<GistOfMember>,
 }
 
-pub(super) fn gist(glance: &Glance) -> Gist {
+pub(in crate::cli) fn gist(glance: &Glance) -> Gist {
     let says = glance.problems.iter().chain(&glance.unknown).chain(&glance.alarms);
     let says = says.chain(&glance.downgrade);
     let backups = glance.backups.iter().flat_map(|backups| &backups.findings);

@@ -25,7 +25,7 @@ pub(super) fn change(old: &[String], new: &[String]) -> String {
 }
 
 /// The first `width` columns of a line; colours (`ESC [ ... m`) take no room and are ended.
-pub(super) fn clip(line: &str, width: usize) -> String {
+pub(in crate::cli) fn clip(line: &str, width: usize) -> String {
     let mut out = String::with_capacity(line.len());
     let (mut columns, mut coloured) = (0, false);
     let mut rest = line.chars();

@@ -1,9 +1,9 @@
 //! `status` while hosts still answer, and `status --watch`: each host is asked on its own, and shown with the age of what it
 //! said. One that stops answering delays nobody.
 
-mod display;
-mod frame;
-mod lines;
+pub(super) mod display;
+pub(super) mod frame;
+pub(super) mod lines;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use self::display::Display;
@@ -38,7 +39,8 @@ const CADENCE: Duration = Duration::from_secs(1);
 /// How often everything is looked at instead of the service alone: files, certificates, data.
 const EVERYTHING_EVERY: Duration = Duration::from_secs(30);
 
-/// The same of a host whose member is down: it may be stopped on purpose, or have been moved, which files tell.
+/// The same of a host whose member is down, or that somebody is changing: it may be stopped on purpose, or have been moved,
+/// which files tell.
 const DOWN_EVERY: Duration = Duration::from_secs(3);
 
 /// How often ages and the clock move on.
@@ -48,7 +50,7 @@ const TICK: Duration = Duration::from_millis(200);
 const WORTH_SHOWING: Duration = Duration::from_millis(400);
 
 /// Whether there is a screen to draw on: both streams lead to a terminal that can move its cursor.
-fn has_screen(global: &Global) -> bool {
+pub(super) fn has_screen(global: &Global) -> bool {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
     global.part.is_none() && global.output == OutputFormat::Human && terminal && !dumb
@@ -101,7 +103,7 @@ pub async fn look(session: &Session, display: &Display) -> Result<Observed, Fail
             _ = tick.tick() => {}
         }
         if Instant::now() >= shown_from {
-            display.draw(|width| frame::waiting(desired, &board, now(), Paint::from_env(true), width));
+            display.draw(|width, _| frame::waiting(desired, &board, now(), Paint::from_env(true), width));
         }
     }
     display.leave();
@@ -114,41 +116,29 @@ pub async fn look(session: &Session, display: &Display) -> Result<Observed, Fail
 /// When the CA cannot be opened.
 pub async fn watch(global: &Global) -> Result<Exit, Failure> {
     let (session, display) = open(global, true)?;
-    let (fleet, vault) = (session.fleet(), session.vault());
     let desired = session.desired();
-    let mut board = Board::new(desired, vault.viewer().await?.blindness());
-    let (tell, mut told) = unbounded_channel();
-    let listen = Arc::new(AtomicBool::new(false));
-    for spec in desired.hosts.values() {
-        let round = Rounds {
-            fleet: fleet.clone(),
-            vault: vault.clone(),
-            spec: spec.clone(),
-            listen: listen.clone(),
-        };
-        tokio::spawn(round.forever(tell.clone()));
-    }
+    let mut eyes = Eyes::on(&session).await?;
     let mut endings = Endings::listen()?;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut printer = Printer::default();
     loop {
         tokio::select! {
-            Some((name, heard, begun)) = told.recv() => board.hear(&name, heard, begun),
+            () = eyes.next() => {}
             _ = tick.tick() => {}
             () = endings.next() => return Ok(Exit::Interrupted),
         }
         let now = now();
-        listen.store(board.in_the_dark(now), Ordering::Relaxed);
+        let board = eyes.board(now);
         match &display {
             Some(display) => {
-                display.draw(|width| frame::watching(desired, &board, now, Paint::from_env(true), width));
+                display.draw(|width, _| frame::watching(desired, board, now, Paint::from_env(true), width));
                 if display.keys().iter().any(|key| frame::QUIT.contains(key)) {
                     return Ok(Exit::Done);
                 }
             }
             // Where that fails, nobody reads any more.
-            None if board.complete(now) && printer.print_changes(&session, &board, now).is_err() => {
+            None if board.complete(now) && printer.print_changes(&session, board, now).is_err() => {
                 return Ok(Exit::Done);
             }
             None => {}
@@ -156,8 +146,60 @@ pub async fn watch(global: &Global) -> Result<Exit, Failure> {
     }
 }
 
+/// All hosts of a cluster, each asked at its own pace for as long as this lives.
+pub(super) struct Eyes {
+    board: Board,
+    told: UnboundedReceiver<(NodeName, Heard, Moment)>,
+    listen: Arc<AtomicBool>,
+    /// Ended when this is dropped.
+    _rounds: JoinSet<()>,
+}
+
+impl Eyes {
+    /// Begins to ask.
+    ///
+    /// # Errors
+    /// When the CA cannot be opened.
+    pub(super) async fn on(session: &Session) -> Result<Self, Failure> {
+        let (fleet, vault) = (session.fleet(), session.vault());
+        let desired = session.desired();
+        let board = Board::new(desired, vault.viewer().await?.blindness());
+        let (tell, told) = unbounded_channel();
+        let listen = Arc::new(AtomicBool::new(false));
+        let mut rounds = JoinSet::new();
+        for spec in desired.hosts.values() {
+            let round = Rounds {
+                fleet: fleet.clone(),
+                vault: vault.clone(),
+                spec: spec.clone(),
+                listen: listen.clone(),
+            };
+            rounds.spawn(round.forever(tell.clone()));
+        }
+        Ok(Self {
+            board,
+            told,
+            listen,
+            _rounds: rounds,
+        })
+    }
+
+    /// Waits for the next answer and takes it in.
+    pub(super) async fn next(&mut self) {
+        if let Some((name, heard, begun)) = self.told.recv().await {
+            self.board.hear(&name, heard, begun);
+        }
+    }
+
+    /// What is known by now; the leader is asked for more while somebody is in the dark.
+    pub(super) fn board(&self, now: Moment) -> &Board {
+        self.listen.store(self.board.in_the_dark(now), Ordering::Relaxed);
+        &self.board
+    }
+}
+
 /// This moment.
-fn now() -> Moment {
+pub(super) fn now() -> Moment {
     #[cfg(target_os = "linux")]
     let clock = ClockId::Boottime;
     #[cfg(not(target_os = "linux"))]
@@ -228,7 +270,8 @@ fn runs(facts: &HostFacts) -> bool {
 
 /// How long the files that were seen count.
 fn patience(facts: &HostFacts) -> Duration {
-    match runs(facts) {
+    let changed_by_somebody = facts.lock.as_ref().is_some_and(|holder| holder.alive);
+    match runs(facts) && !changed_by_somebody {
         true => EVERYTHING_EVERY,
         false => DOWN_EVERY,
     }
@@ -264,7 +307,7 @@ impl Printer {
 }
 
 /// What is known at this moment, with the age of each part.
-fn aged(desired: &Desired, board: &Board, now: Moment) -> Glance {
+pub(super) fn aged(desired: &Desired, board: &Board, now: Moment) -> Glance {
     let mut glance = glance(desired, &board.observed(now));
     for member in &mut glance.members {
         let seen = member.name.parse().ok().map(|name| board.seen(&name, now));

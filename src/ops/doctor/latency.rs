@@ -6,7 +6,7 @@ use crate::inventory::DesiredHost;
 use crate::ops::model::{Fact, label};
 
 /// Fewer measurements say nothing about the slowest hundredth.
-const ENOUGH: u64 = 200;
+pub const ENOUGH: u64 = 200;
 
 /// What the slowest of a hundred may take.
 struct Limit {
@@ -30,7 +30,7 @@ const BACKEND_COMMIT: Limit = Limit {
 
 /// Two probers for each peer record a value every 30 s (`statusMonitoringInterval`, server/etcdserver/api/rafthttp): five
 /// minutes' worth.
-const ENOUGH_PROBES: u64 = 20;
+pub const ENOUGH_PROBES: u64 = 20;
 
 /// The election timeout should be at least this many round trips (etcd's tuning guide); it is 1000 ms unless configured.
 const ROUND_TRIPS: f64 = 10.0;

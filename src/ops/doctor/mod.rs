@@ -22,6 +22,7 @@ mod tests;
 
 pub use hosts::does_not_run;
 pub use kind::Kind;
+pub use latency::{ENOUGH, ENOUGH_PROBES};
 
 use std::collections::BTreeMap;
 

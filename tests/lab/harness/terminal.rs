@@ -18,25 +18,44 @@ pub struct Terminal<'a> {
     lab: &'a Lab,
     child: Child,
     keys: ChildStdin,
+    /// How much of what was shown has been looked at.
+    seen: usize,
 }
 
 impl<'a> Terminal<'a> {
     /// Starts it.
     #[track_caller]
     pub fn of(lab: &'a Lab, arguments: &str) -> Self {
+        Self::starts(lab, &format!("{PROGRAM} {arguments}"), "dumb")
+    }
+
+    /// The same on one of so many columns and rows, which can move its cursor.
+    #[track_caller]
+    pub fn sized(lab: &'a Lab, columns: u16, rows: u16, arguments: &str) -> Self {
+        let line = format!("stty cols {columns} rows {rows}; {PROGRAM} {arguments}; code=$?; stty -a; exit $code");
+        Self::starts(lab, &line, "xterm")
+    }
+
+    #[track_caller]
+    fn starts(lab: &'a Lab, line: &str, kind: &str) -> Self {
         let shown = File::create(lab.dir().join("shown")).expect("a file");
         let mut command: Command = lab.as_operator("script");
         command
             .args(["--quiet", "--flush", "--return", "--command"])
-            .arg(format!("{PROGRAM} {arguments}"))
+            .arg(line)
             .arg("/dev/null")
             .env("QUORATE_BUNDLE", bundle())
-            .env("TERM", "dumb")
+            .env("TERM", kind)
             .stdin(Stdio::piped())
             .stdout(shown);
         let mut child = command.spawn().expect("script(1)");
         let keys = child.stdin.take().expect("a pipe");
-        Self { lab, child, keys }
+        Self {
+            lab,
+            child,
+            keys,
+            seen: 0,
+        }
     }
 
     /// What has been on the screen so far.
@@ -50,6 +69,17 @@ impl<'a> Terminal<'a> {
         wait_until("the question", Duration::from_secs(60), || {
             self.shown().matches(ASKED).count() >= nth
         });
+    }
+
+    /// Waits until all of this has been written since the last `sees`; the screen is what was written last in each place.
+    #[track_caller]
+    pub fn sees(&mut self, texts: &[&str]) {
+        let since = self.seen;
+        wait_until(&format!("{texts:?}"), Duration::from_secs(60), || {
+            let shown = self.shown();
+            texts.iter().all(|text| shown[since..].contains(text))
+        });
+        self.seen = self.shown().len();
     }
 
     /// Types.
