@@ -20,7 +20,7 @@ use crate::ops::exec::real::RealWorld;
 use crate::ops::exec::{RunError, World, run};
 use crate::ops::fleet::Fleet;
 use crate::ops::flow::{self, Ended, Stale, Surroundings};
-use crate::ops::model::{Fact, Intent, Observed, Supplies};
+use crate::ops::model::{Fact, Intent, Observed, Policy, Supplies};
 use crate::ops::observe::{observe_clients, observe_logins, observe_replays};
 use crate::ops::plan::{Plan, count, plan};
 use crate::ops::rest::RestNote;
@@ -93,8 +93,13 @@ impl Parts {
     ///
     /// # Errors
     /// Every reason not to begin.
-    pub fn draft(&self, session: &Session, intent: &Intent, seen: &Observed) -> Result<Plan, Failure> {
-        Ok(flow::draft(&Change { session, parts: self }, intent, seen)?)
+    pub fn draft(&self, session: &Session, intent: &Intent, seen: &Observed, policy: Policy) -> Result<Plan, Failure> {
+        let change = Change {
+            session,
+            parts: self,
+            policy,
+        };
+        Ok(flow::draft(&change, intent, seen)?)
     }
 
     /// Makes the plan for what was seen. One who only looks is shown it without etcd's users and roles, which etcd tells to
@@ -102,9 +107,9 @@ impl Parts {
     ///
     /// # Errors
     /// Every reason not to begin.
-    fn plan(&self, session: &Session, intent: &Intent, seen: &Observed) -> Result<Plan, Failure> {
+    fn plan(&self, session: &Session, intent: &Intent, seen: &Observed, policy: Policy) -> Result<Plan, Failure> {
         let supplies: Supplies = session.supplies(self.bundle.as_ref(), &self.vault)?;
-        let (desired, policy) = (session.desired(), session.policy());
+        let desired = session.desired();
         if !(self.vault.only_looks() && matches!(seen.auth, Fact::Unknown(_)) && seen.cluster.known().is_some()) {
             return Ok(plan(intent, desired, seen, policy, &supplies)?);
         }
@@ -147,7 +152,11 @@ pub async fn bring_about(
     saved: Option<&Plan>,
 ) -> Result<usize, Failure> {
     session.may_change().await?;
-    let change = Change { session, parts: &parts };
+    let change = Change {
+        session,
+        parts: &parts,
+        policy: session.policy(),
+    };
     Ok(flow::bring_about(&change, intent, saved).await?)
 }
 
@@ -155,6 +164,7 @@ pub async fn bring_about(
 struct Change<'a> {
     session: &'a Session,
     parts: &'a Parts,
+    policy: Policy,
 }
 
 #[async_trait]
@@ -167,7 +177,7 @@ impl Surroundings for Change<'_> {
     }
 
     fn plan(&self, intent: &Intent, seen: &Observed) -> Result<Plan, Failure> {
-        self.parts.plan(self.session, intent, seen)
+        self.parts.plan(self.session, intent, seen, self.policy)
     }
 
     async fn before(&self, plan: &mut Plan, seen: &Observed) -> Result<(), Failure> {

@@ -29,7 +29,7 @@ pub async fn plan(global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
     let parts = Parts::of(&session)?;
     let intent = converge(global, args.prune);
     let seen = parts.look(&session, &intent).await?;
-    let mut plan = parts.draft(&session, &intent, &seen)?;
+    let mut plan = parts.draft(&session, &intent, &seen, session.policy())?;
     let exit = dry_run::shown(&session, &parts, &mut plan, &seen, args.markdown).await?;
     if let Some(out) = &args.out {
         save(&plan, out)?;

@@ -18,7 +18,7 @@ use crate::inventory::{Desired, NodeName, Version};
 use crate::ops::doctor::{ENOUGH, ENOUGH_PROBES};
 use crate::ops::fleet::Fleet;
 use crate::ops::inspect;
-use crate::ops::model::{Fact, Intent, Observed, label};
+use crate::ops::model::{Fact, Intent, Observed, Policy, label};
 use crate::ops::observe::observe_logins;
 use crate::report::chain;
 
@@ -193,6 +193,11 @@ async fn drift(session: &Session, seen: &Observed) -> Result<usize, String> {
         prune: false,
         limit: Vec::new(),
     };
-    let plan = parts.draft(session, &intent, &seen).map_err(said)?;
+    // How far it is, and not whether it may be done: a cluster of one cannot be changed without an outage.
+    let policy = Policy {
+        accept_outage: true,
+        ..session.policy()
+    };
+    let plan = parts.draft(session, &intent, &seen, policy).map_err(said)?;
     Ok(plan.steps().count())
 }
