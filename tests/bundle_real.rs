@@ -2,7 +2,7 @@
 //!
 //! `QUORATE_ETCD_DIR` names a directory with one directory for each version, as `lab/fetch-etcd` makes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -48,12 +48,41 @@ fn packages_and_programs_become_a_bundle_whose_programs_run_and_name_their_versi
         bundle.versions().into_keys().collect::<Vec<_>>(),
         by_version.into_keys().collect::<Vec<_>>()
     );
+    let list = bundle.sbom().unwrap();
     for version in bundle.versions().into_keys() {
         let etcd = place.path().join(format!("etcd-{version}"));
         bundle.extract(version, arch, Program::Etcd, &etcd).unwrap();
         let said = Command::new(&etcd).arg("--version").output().unwrap().stdout;
-        assert!(String::from_utf8_lossy(&said).starts_with(&format!("etcd Version: {version}\n")));
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.starts_with(&format!("etcd Version: {version}\n")));
+        // What is linked into it, with the Go that it names itself.
+        let go = said
+            .lines()
+            .find_map(|line| line.strip_prefix("Go Version: go"))
+            .unwrap();
+        let linked = modules_of(&list, &format!("etcd/{version}/{arch}/etcd"));
+        assert!(linked.contains(&format!("pkg:golang/std@{go}")), "{linked:?}");
+        let bbolt = |module: &String| module.starts_with("pkg:golang/go.etcd.io/bbolt@v");
+        assert!(linked.len() > 30 && linked.iter().any(bbolt), "{linked:?}");
     }
+}
+
+/// What a CycloneDX list says that one of its programs depends on; all of that is listed.
+fn modules_of(list: &serde_json::Value, program: &str) -> Vec<String> {
+    let named: BTreeSet<&str> = list["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|component| component["bom-ref"].as_str())
+        .collect();
+    let needs = list["dependencies"].as_array().unwrap().iter();
+    let needs = needs.filter(|needs| needs["ref"] == program);
+    let modules: Vec<String> = needs
+        .flat_map(|needs| needs["dependsOn"].as_array().unwrap())
+        .map(|module| module.as_str().unwrap().to_owned())
+        .collect();
+    assert!(named.contains(program) && modules.iter().all(|module| named.contains(module.as_str())));
+    modules
 }
 
 /// A directory with a bundle of one real release, SSH keys, and an inventory.

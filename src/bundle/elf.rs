@@ -139,8 +139,8 @@ impl<'a> Elf<'a> {
         Ok(found)
     }
 
-    /// What Go's linker wrote about the build: lines of `path`, `mod`, `dep`, `build`, separated by tabs.
-    pub(super) fn build_info(&self) -> Result<Option<String>, String> {
+    /// What Go's linker wrote about the build.
+    pub(super) fn build(&self) -> Result<Option<Build>, String> {
         for bytes in self.variables()? {
             let mut starts = (0..bytes.len()).step_by(8);
             let Some(start) = starts.find(|at| bytes[*at..].starts_with(BUILD_INFO)) else {
@@ -148,18 +148,34 @@ impl<'a> Elf<'a> {
             };
             let info = &bytes[start..];
             // Byte 15 is a set of flags; 2: two strings with their lengths follow (Go 1.18), else two pointers to them.
-            let modules = if info.get(15).is_some_and(|flags| flags & 2 != 0) {
-                inline_strings(info).map(|(_, modules)| modules.to_vec())
+            let strings = if info.get(15).is_some_and(|flags| flags & 2 != 0) {
+                inline_strings(info).map(|(version, modules)| (version.to_vec(), modules.to_vec()))
             } else {
-                let pointer = info.get(24..32).map(|bytes| self.word(bytes));
-                pointer.and_then(|address| self.string(&self.memory(address, 16)?))
+                let pointed = |at: usize| {
+                    let address = info.get(at..at + 8).map(|bytes| self.word(bytes))?;
+                    self.string(&self.memory(address, 16)?)
+                };
+                pointed(24).map(|modules| (pointed(16).unwrap_or_default(), modules))
             };
             // The list stands between two marks of 16 bytes.
-            let text = modules.and_then(|m| m.get(16..m.len().checked_sub(16)?).map(<[u8]>::to_vec));
-            return Ok(text.map(|text| String::from_utf8_lossy(&text).into_owned()));
+            return Ok(strings.and_then(|(version, modules)| {
+                let list = modules.get(16..modules.len().checked_sub(16)?)?;
+                Some(Build {
+                    go: String::from_utf8_lossy(&version).into_owned(),
+                    modules: String::from_utf8_lossy(list).into_owned(),
+                })
+            }));
         }
         Ok(None)
     }
+}
+
+/// What Go's linker wrote about the build of a program.
+pub(super) struct Build {
+    /// Go's version, as in `go1.24.5`.
+    pub go: String,
+    /// Lines of `path`, `mod`, `dep`, `=>` and `build`, with tabs between their fields.
+    pub modules: String,
 }
 
 /// The Go version and the module list, each with its length before it.

@@ -25,7 +25,7 @@ pub(super) struct Identity {
 /// a stripped program. Where several variables look like a version, the module list that Go's linker leaves decides.
 pub(super) fn identify(file: &File, program: Program) -> Result<Identity, String> {
     let elf = Elf::read(file)?;
-    let info = elf.build_info()?.unwrap_or_default();
+    let info = elf.build()?.map(|build| build.modules).unwrap_or_default();
     if let Some(other) = built_as(&info).filter(|built| *built != program) {
         return Err(format!("it is {other}"));
     }

@@ -12,6 +12,7 @@
 //! | push a program | [`Bundle::open_packed`], [`Bundle::open_program`] |
 //! | run a program here | [`Bundle::extract`] |
 //! | check every byte | [`Bundle::verify`] |
+//! | list what is inside its programs | [`Bundle::sbom`] |
 //! | check who made it | [`signature`], [`AllowedSigners`] |
 //! | make one executable of program and bundle | [`embed()`] |
 //! | take the program without its bundle | [`Alone::read`] |
@@ -35,6 +36,7 @@ mod layout;
 mod manifest;
 mod open;
 mod packing;
+mod sbom;
 mod section;
 pub mod signature;
 mod source;

@@ -541,6 +541,14 @@ pub enum BundleCommand {
         #[arg(long)]
         manifest: bool,
     },
+    /// List what is inside the programs of a bundle: modules, versions and checksums, as CycloneDX (JSON)
+    #[command(
+        after_help = "The list is read from the programs themselves, where Go's linker wrote it. It has no licences: they are not there.\n\nExample:\n  quorate bundle sbom etcd.qbundle >etcd.cdx.json"
+    )]
+    Sbom {
+        /// The bundle [default: see --bundle]
+        file: Option<PathBuf>,
+    },
     /// Sign a bundle with an SSH key: BUNDLE.sig beside it
     #[command(
         after_help = "The signature is one of `ssh-keygen -Y` over the bundle's manifest, for the namespace `quorate-bundle`.\n\nExamples:\n  quorate bundle sign etcd.qbundle                                 the only key of the agent\n  quorate bundle sign etcd.qbundle --key ~/.ssh/id_ed25519.pub     that key of the agent\n  quorate bundle sign etcd.qbundle --key ~/.ssh/release_ed25519    a key file\n\nWithout quorate:\n  quorate bundle show --manifest etcd.qbundle | ssh-keygen -Y sign -n quorate-bundle -f KEY - >etcd.qbundle.sig"

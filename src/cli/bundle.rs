@@ -1,4 +1,4 @@
-//! `bundle create`, `show`, `verify`, `embed`; `sign` is in `bundle_sign.rs`.
+//! `bundle create`, `show`, `sbom`, `verify`, `embed`; `sign` is in `bundle_sign.rs`.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,17 @@ pub fn show(global: &Global, file: Option<&Path>, manifest: bool) -> Result<Exit
         say!("SHA-256 {}", bundle.digest());
     }
     print(global, bundle.manifest(), bundle.path(), bundle.size())?;
+    Ok(Exit::Done)
+}
+
+/// `bundle sbom`.
+///
+/// # Errors
+/// When there is no readable bundle, or a program in it has no list.
+pub fn sbom(global: &Global, file: Option<&Path>) -> Result<Exit, Failure> {
+    let list = find(global, file)?.sbom()?;
+    let text = serde_json::to_string_pretty(&list).map_err(|e| Failure::unexpected("cannot write JSON", e))?;
+    data(&text);
     Ok(Exit::Done)
 }
 

@@ -78,11 +78,12 @@ const CHANGING: [&str; 21] = [
 ];
 
 /// Commands that reach no host.
-const OFFLINE: [&str; 29] = [
+const OFFLINE: [&str; 30] = [
     "init",
     "config",
     "render",
     "bundle create",
+    "bundle sbom",
     "bundle show",
     "bundle verify",
     "bundle embed",

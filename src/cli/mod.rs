@@ -156,6 +156,7 @@ async fn dispatch(global: &Global, command: &Command) -> Result<Exit, Failure> {
         },
         Command::Bundle(BundleCommand::Create { out, sources }) => bundle::create(global, out, sources),
         Command::Bundle(BundleCommand::Show { file, manifest }) => bundle::show(global, file.as_deref(), *manifest),
+        Command::Bundle(BundleCommand::Sbom { file }) => bundle::sbom(global, file.as_deref()),
         Command::Bundle(BundleCommand::Sign { file, key }) => {
             bundle_sign::sign(global, file.as_deref(), key.as_deref()).await
         }
