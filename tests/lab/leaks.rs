@@ -192,12 +192,14 @@ fn while_every_command_runs_no_secret_leaves_its_file() {
     run(&["man", "--out", "man"], 0);
     run(&["bundle", "create", "--out", "own.qbundle", binaries], 0);
     run(&["bundle", "show", "own.qbundle"], 0);
+    run(&["bundle", "sbom", "own.qbundle"], 0);
     run(&["bundle", "sign", "own.qbundle", "--key", "home/.ssh/id_ed25519"], 0);
     run(&["bundle", "verify", "own.qbundle"], 0);
     run(&["bundle", "embed", "--bundle", "own.qbundle", "--into", "embedded"], 0);
     fs::remove_file(lab.dir().join("embedded")).unwrap();
     run(&["trust", "--yes"], 0);
     run(&["check"], 0);
+    run(&["config", "--explain"], 0);
     run(&["render", "--out", "rendered"], 0);
     run(&["plan", "--output", "json", "--out", "plan.json"], 10);
     run(&["up", "--yes", "-v", "--output", "json"], 0);
