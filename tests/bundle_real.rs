@@ -62,8 +62,10 @@ fn packages_and_programs_become_a_bundle_whose_programs_run_and_name_their_versi
             .unwrap();
         let linked = modules_of(&list, &format!("etcd/{version}/{arch}/etcd"));
         assert!(linked.contains(&format!("pkg:golang/std@{go}")), "{linked:?}");
+        // Debian builds 3.4 without modules.
         let bbolt = |module: &String| module.starts_with("pkg:golang/go.etcd.io/bbolt@v");
-        assert!(linked.len() > 30 && linked.iter().any(bbolt), "{linked:?}");
+        let listed = linked.len() > 30 && linked.iter().any(bbolt);
+        assert!(listed || version < Version::new(3, 5, 0), "{linked:?}");
     }
 }
 
