@@ -204,9 +204,7 @@ async fn prepare_hosts(session: &Session, membership: &Membership, kept: Kept) -
         let what = "keep its certificates";
         let step = format!("{what} {name}");
         session
-            .step(&step, Some(&name), what, async {
-                Ok(keep(session, spec, files).await?)
-            })
+            .step(&step, Some(&name), what, async { keep(session, spec, files).await })
             .await
     });
     join_all(keeping)
