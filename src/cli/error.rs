@@ -33,6 +33,24 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every one, by number.
+    #[cfg(test)]
+    pub const ALL: [Self; 13] = [
+        Self::Done,
+        Self::Unexpected,
+        Self::Usage,
+        Self::Inventory,
+        Self::Blocked,
+        Self::Unreachable,
+        Self::StepFailed,
+        Self::Stale,
+        Self::Locked,
+        Self::Bundle,
+        Self::Changes,
+        Self::Unhealthy,
+        Self::Interrupted,
+    ];
+
     /// Of a look: well, known not to be, or unknown because hosts could not be inspected.
     pub fn of_health(healthy: Option<bool>) -> Self {
         match healthy {

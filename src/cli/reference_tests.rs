@@ -35,7 +35,7 @@ fn the_committed_reference_is_what_the_program_has() {
 #[test]
 fn the_help_names_every_exit_code() {
     let help = help::command().get_after_help().expect("examples").to_string();
-    for exit in EXITS {
+    for exit in Exit::ALL {
         let code = exit as u8;
         let numbers = help.split_whitespace().any(|word| word == code.to_string());
         assert!(numbers, "{code} is missing:\n{help}");
@@ -74,22 +74,6 @@ fn every_finding_has_an_id_of_its_own_in_the_order_of_topics() {
     }
 }
 
-const EXITS: [Exit; 13] = [
-    Exit::Done,
-    Exit::Unexpected,
-    Exit::Usage,
-    Exit::Inventory,
-    Exit::Blocked,
-    Exit::Unreachable,
-    Exit::StepFailed,
-    Exit::Stale,
-    Exit::Locked,
-    Exit::Bundle,
-    Exit::Changes,
-    Exit::Unhealthy,
-    Exit::Interrupted,
-];
-
 /// A new one does not compile without its row here.
 fn means(exit: Exit) -> &'static str {
     match exit {
@@ -123,7 +107,7 @@ fn exit_codes() -> String {
         "# Exit codes\n\n{GENERATED} The codes are an interface: [stability](../stability.md).\n\n\
          With `--fleet` it is [the worst of all clusters](../fleet.md#looking).\n\n| code | meaning |\n|---|---|\n"
     );
-    for exit in EXITS {
+    for exit in Exit::ALL {
         writeln!(text, "| {} | {} |", exit as u8, means(exit)).unwrap();
     }
     text

@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(dirs(&outside.join("repo/link/inventory.yml")), expected);
         // Without a repository: as far as nobody else may write.
         fs::remove_dir(outside.join("repo/.git")).unwrap();
-        assert_eq!(dirs(&a.join("inventory.yml"))[3..], [outside.clone()]);
+        assert_eq!(&dirs(&a.join("inventory.yml"))[3..], std::slice::from_ref(&outside));
         fs::set_permissions(&outside, fs::Permissions::from_mode(0o777)).unwrap();
         assert_eq!(dirs(&a.join("inventory.yml")), expected);
     }

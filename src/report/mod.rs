@@ -47,7 +47,8 @@ pub use lines::Lines;
 pub use recorder::Recorder;
 pub use table::{Cell, Table, Tone, terminal_width};
 pub use text::{
-    Paint, columns_of, human_bytes, human_seconds, indented, one_line, printable, printable_lines, wrapped,
+    Paint, columns_of, human_bytes, human_millis, human_seconds, indented, one_line, printable, printable_lines,
+    wrapped,
 };
 pub use tty::Tty;
 

@@ -23,6 +23,14 @@ pub fn human_bytes(n: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// Milliseconds of a latency, without their unit: `0.4`, `12`.
+pub fn human_millis(seconds: f64) -> String {
+    match seconds * 1000.0 {
+        small if small < 10.0 => format!("{small:.1}"),
+        large => format!("{large:.0}"),
+    }
+}
+
 /// A duration as `0.3 s`, `42 s`, `3 min 20 s`, `2 h 5 min`.
 pub fn human_seconds(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;

@@ -68,7 +68,7 @@ pub fn html(ended: &[Ran], clashes: &[String], now: Timestamp) -> String {
             clashes.iter().map(|clash| tag("li", "bad", [text(clash)])),
         ));
     }
-    add(table(&rows(&ended.iter().collect::<Vec<_>>(), now)));
+    add(table(&rows(ended, now)));
     for ran in ended {
         add(tag("h2", "", [text(&ran.name)]));
         for html in cluster(ran) {
@@ -216,7 +216,7 @@ pub fn markdown(ended: &[Ran], clashes: &[String], now: Timestamp) -> String {
     for clash in clashes {
         let _ = writeln!(page, "- **{}**", plain(clash));
     }
-    page += &markdown_table(&rows(&ended.iter().collect::<Vec<_>>(), now));
+    page += &markdown_table(&rows(ended, now));
     for ran in ended {
         let _ = write!(page, "\n## {}\n\n", plain(&ran.name));
         if let Some(glance) = ran.glance() {

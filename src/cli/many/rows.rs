@@ -8,9 +8,9 @@ use super::run::Ran;
 use crate::cli::error::Exit;
 use crate::cli::status::Glance;
 use crate::cli::vitals::{Release, Slowest, Vitals, releases};
-use crate::ops::doctor::Severity;
+use crate::ops::doctor::{Severity, WAL_FSYNC};
 use crate::ops::plan::{Action, Plan, Risk, count};
-use crate::report::{Cell, Table, Tone, human_bytes, one_line};
+use crate::report::{Cell, Table, Tone, human_bytes, human_millis, one_line};
 
 /// A value in a row, and what it means.
 pub type Field = (String, Tone);
@@ -23,9 +23,6 @@ pub struct Rows {
     /// The rows.
     pub rows: Vec<Vec<Field>>,
 }
-
-/// A WAL should be written within this time, in seconds (etcd FAQ).
-const SLOW_FSYNC: f64 = 0.010;
 
 /// Columns that go first where the terminal is narrow.
 const SPARE: [&str; 15] = [
@@ -84,7 +81,8 @@ pub fn place(ran: &Ran) -> (u8, bool, usize, u64, i64, usize, String) {
 }
 
 /// A row a cluster, with the columns that these answers have.
-pub fn rows(clusters: &[&Ran], now: Timestamp) -> Rows {
+pub fn rows<'a>(clusters: impl IntoIterator<Item = &'a Ran>, now: Timestamp) -> Rows {
+    let clusters: Vec<&Ran> = clusters.into_iter().collect();
     let answers = || clusters.iter().flat_map(|ran| &ran.answers);
     let header: &[&'static str] = if answers().any(|a| matches!(a, Answer::Plan(_))) {
         &["CLUSTER", "PLAN", "RESTARTS", "RISK"]
@@ -222,10 +220,7 @@ fn of_glance(glance: &Glance, now: Timestamp) -> Vec<Field> {
             true => plain("-"),
             false => (glance.alarms.join(", "), Tone::Bad),
         },
-        slowest(
-            vitals.and_then(|vitals| vitals.slowest_fsync.as_ref()),
-            Some(SLOW_FSYNC),
-        ),
+        slowest(vitals.and_then(|vitals| vitals.slowest_fsync.as_ref()), Some(WAL_FSYNC)),
         slowest(vitals.and_then(|vitals| vitals.slowest_round_trip.as_ref()), None),
         backup(glance, now),
         match certificate_days(glance) {
@@ -245,10 +240,7 @@ fn slowest(slowest: Option<&Slowest>, limit: Option<f64>) -> Field {
 
 /// `0.4ms`, `12ms`.
 pub fn millis(seconds: f64) -> String {
-    match seconds * 1000.0 {
-        small if small < 10.0 => format!("{small:.1}ms"),
-        large => format!("{large:.0}ms"),
-    }
+    format!("{}ms", human_millis(seconds))
 }
 
 /// The newest that counts, scheduled or not; whether the schedule is kept is its tone.
@@ -390,8 +382,7 @@ mod tests {
         let names: Vec<&str> = clusters.iter().map(|ran| ran.name.as_str()).collect();
         assert_eq!(names, ["lost", "hurt", "typo", "dark", "old", "full", "busy", "well"]);
         assert_eq!(worst(clusters.iter().map(|ran| ran.exit)), Exit::Unhealthy);
-        let all: Vec<&Ran> = clusters.iter().collect();
-        let rows = rows(&all, "2026-01-01T00:00:00Z".parse().unwrap());
+        let rows = rows(&clusters, "2026-01-01T00:00:00Z".parse().unwrap());
         assert!(rows.rows.iter().all(|row| row.len() == rows.header.len()));
         insta::assert_snapshot!("one_line_a_cluster", rows.table().render(None, false));
     }
@@ -400,8 +391,7 @@ mod tests {
     fn columns_go_one_by_one_and_a_terminal_of_forty_shows_who_is_unwell() {
         let mut clusters = all_kinds();
         sort(&mut clusters);
-        let all: Vec<&Ran> = clusters.iter().collect();
-        let table = rows(&all, "2026-01-01T00:00:00Z".parse().unwrap()).table();
+        let table = rows(&clusters, "2026-01-01T00:00:00Z".parse().unwrap()).table();
         insta::assert_snapshot!("eighty_columns", table.render(Some(80), false));
         insta::assert_snapshot!("forty_columns", table.render(Some(40), false));
     }
@@ -421,22 +411,7 @@ mod tests {
     #[test]
     fn every_end_has_its_place_in_the_order() {
         let worst_first = [130, 1, 6, 11, 4, 8, 7, 9, 3, 2, 5, 10, 0];
-        let ends = [
-            Exit::Done,
-            Exit::Unexpected,
-            Exit::Usage,
-            Exit::Inventory,
-            Exit::Blocked,
-            Exit::Unreachable,
-            Exit::StepFailed,
-            Exit::Stale,
-            Exit::Locked,
-            Exit::Bundle,
-            Exit::Changes,
-            Exit::Unhealthy,
-            Exit::Interrupted,
-        ];
-        let mut ordered = ends.to_vec();
+        let mut ordered = Exit::ALL.to_vec();
         ordered.sort_by_key(|exit| std::cmp::Reverse(badness(*exit)));
         let codes: Vec<u8> = ordered.iter().map(|exit| *exit as u8).collect();
         assert_eq!(codes, worst_first, "docs/fleet.md says so");

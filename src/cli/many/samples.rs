@@ -7,6 +7,7 @@ use crate::cli::status::{Glance, glance};
 use crate::cli::vitals::{Slowest, Vitals, releases};
 use crate::ops::model::Fact;
 use crate::ops::samples;
+use crate::report::columns_of;
 
 /// What `status` sees of a cluster of three members that is well.
 pub fn well(name: &str) -> Glance {
@@ -87,4 +88,14 @@ pub fn all_kinds() -> Vec<Ran> {
         }),
         failed("typo", Exit::Inventory, "the inventory has 2 problems"),
     ]
+}
+
+/// Lines of a screen as text, of which none is too wide or one too many.
+pub fn on_screen(lines: Vec<String>, width: usize, height: usize) -> String {
+    assert!(lines.len() <= height, "{} lines of {height}: {lines:#?}", lines.len());
+    assert!(
+        lines.iter().all(|line| columns_of(line) <= width),
+        "{width}: {lines:#?}"
+    );
+    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
 }

@@ -109,7 +109,7 @@ fn in_short(ran: &Ran) -> String {
 }
 
 fn as_text(ended: &[Ran], with_diffs: bool) {
-    let table = rows(&ended.iter().collect::<Vec<_>>(), Timestamp::now()).table();
+    let table = rows(ended, Timestamp::now()).table();
     say_all!("{}\n", table.render(terminal_width(), true));
     let (paint, width) = (Paint::from_env(true), terminal_width().map_or(usize::MAX, usize::from));
     for ran in ended {

@@ -1,7 +1,5 @@
 //! What is wrong is said where it is wrong, all of it at once, with a way out.
 
-use miette::{GraphicalReportHandler, GraphicalTheme};
-
 use super::*;
 
 const FIVE_MISTAKES: &str = "\
@@ -38,12 +36,7 @@ fn five_mistakes_are_five_problems_in_one_run() {
 #[test]
 fn the_report_underlines_each_of_them() {
     let error = read(FIVE_MISTAKES).unwrap_err();
-    let mut shown = String::new();
-    GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
-        .with_width(100)
-        .render_report(&mut shown, &error)
-        .unwrap();
-    insta::assert_snapshot!(shown);
+    insta::assert_snapshot!(drawn(&error));
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod users;
 
 use std::path::{Path, PathBuf};
 
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
 use super::*;
 
 fn environment() -> Environment {
@@ -42,6 +44,16 @@ fn mistakes(text: &str) -> Vec<String> {
         .iter()
         .map(|p| format!("{}:{} {}", p.line, p.column, p.message))
         .collect()
+}
+
+/// Its problems as a person without colours sees them.
+fn drawn(error: &InventoryError) -> String {
+    let mut shown = String::new();
+    GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
+        .with_width(100)
+        .render_report(&mut shown, error)
+        .unwrap();
+    shown
 }
 
 /// A usable inventory around `hosts`, flow entries without the dash.

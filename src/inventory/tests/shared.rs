@@ -1,7 +1,5 @@
 //! Settings that several inventories share: what wins, what each file is told, and what is relative to what.
 
-use miette::{GraphicalReportHandler, GraphicalTheme};
-
 use super::super::shared::Shared;
 use super::*;
 
@@ -164,12 +162,7 @@ hosts:
 ";
     let shared = "etcd:\n  version: \"3.6.16\"\n  peer_port: 4001\n  peer_port: 4002\n  metrics_adress: 10.0.0.1\n";
     let error = loaded(own, &[("infra", shared)]).unwrap_err();
-    let mut shown = String::new();
-    GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
-        .with_width(100)
-        .render_report(&mut shown, &error)
-        .unwrap();
-    insta::assert_snapshot!(shown);
+    insta::assert_snapshot!(drawn(&error));
     let json = serde_json::to_value(error.problems()).unwrap();
     assert_eq!(
         (json[0].get("file"), &json[2]["file"]),

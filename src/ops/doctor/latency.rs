@@ -4,9 +4,15 @@ use super::{Examined, Finding, Kind, Severity};
 use crate::etcd::Latency;
 use crate::inventory::DesiredHost;
 use crate::ops::model::{Fact, label};
+use crate::report::human_millis;
 
 /// Fewer measurements say nothing about the slowest hundredth.
 pub const ENOUGH: u64 = 200;
+
+/// What 99 of 100 WAL syncs should not exceed, seconds (etcd FAQ, "What does the warning 'apply entries took too long' mean").
+pub const WAL_FSYNC: f64 = 0.010;
+/// The same for a commit of the database (the same FAQ).
+pub const BACKEND_COMMIT: f64 = 0.025;
 
 /// What the slowest of a hundred may take.
 struct Limit {
@@ -17,14 +23,14 @@ struct Limit {
     bad: f64,
 }
 
-const WAL_FSYNC: Limit = Limit {
+const WAL: Limit = Limit {
     what: "writing to the WAL",
-    good: 0.010,
+    good: WAL_FSYNC,
     bad: 0.5,
 };
-const BACKEND_COMMIT: Limit = Limit {
+const COMMIT: Limit = Limit {
     what: "a commit of the database",
-    good: 0.025,
+    good: BACKEND_COMMIT,
     bad: 0.25,
 };
 
@@ -39,8 +45,8 @@ const ELECTION_TIMEOUT_MS: u64 = 1000;
 pub(super) fn findings(examined: &Examined<'_>) -> Vec<Finding> {
     let mut findings = unmeasured(examined);
     for (host, metrics) in examined.measured() {
-        findings.extend(disk(host, &WAL_FSYNC, metrics.wal_fsync));
-        findings.extend(disk(host, &BACKEND_COMMIT, metrics.backend_commit));
+        findings.extend(disk(host, &WAL, metrics.wal_fsync));
+        findings.extend(disk(host, &COMMIT, metrics.backend_commit));
     }
     findings.extend(network(examined));
     findings
@@ -66,8 +72,8 @@ fn disk(host: &DesiredHost, limit: &Limit, measured: Option<Latency>) -> Option<
     let says = format!(
         "{} takes up to {} ms (99 of 100), and should take less than {} ms",
         limit.what,
-        millis(seconds),
-        millis(limit.good)
+        human_millis(seconds),
+        human_millis(limit.good)
     );
     let help = "give etcd a local SSD with nothing else on it, or put its WAL on one (`paths.wal`)";
     let severity = match seconds {
@@ -100,7 +106,7 @@ fn network(examined: &Examined<'_>) -> Vec<Finding> {
             let says = format!(
                 "a round trip to {} takes up to {} ms (99 of 100), too long for an election timeout of {timeout_ms} ms",
                 label(examined.desired, member),
-                millis(latency.p99_seconds)
+                human_millis(latency.p99_seconds)
             );
             let help = format!(
                 "set `election-timeout: {needed:.0}` or more and `heartbeat-interval: {:.0}` in `etcd.config`, the same on \
@@ -111,11 +117,4 @@ fn network(examined: &Examined<'_>) -> Vec<Finding> {
         }
     }
     findings
-}
-
-fn millis(seconds: f64) -> String {
-    match seconds * 1000.0 {
-        small if small < 10.0 => format!("{small:.1}"),
-        large => format!("{large:.0}"),
-    }
 }

@@ -22,7 +22,7 @@ mod tests;
 
 pub use hosts::does_not_run;
 pub use kind::Kind;
-pub use latency::{ENOUGH, ENOUGH_PROBES};
+pub use latency::{BACKEND_COMMIT, ENOUGH, ENOUGH_PROBES, WAL_FSYNC};
 
 use std::collections::BTreeMap;
 

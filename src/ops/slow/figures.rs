@@ -9,6 +9,7 @@ use super::{HostWindow, Keys, Sightings, SlowRequest, Window};
 use crate::etcd::{Span, Spread};
 use crate::host::{Pressure, Waited};
 use crate::inventory::{Desired, NodeName};
+use crate::ops::doctor::{BACKEND_COMMIT, WAL_FSYNC};
 use crate::ops::model::{Fact, why_and_help};
 
 /// The figures of one window.
@@ -248,11 +249,8 @@ fn of_etcd(span: &Span, seconds: f64) -> MemberFigures {
         measured: true,
         leader: span.gauges().is_leader == Some(true),
         restarted: span.restarted,
-        wal_fsync: measured("etcd_disk_wal_fsync_duration_seconds", super::local::WAL_FSYNC),
-        backend_commit: measured(
-            "etcd_disk_backend_commit_duration_seconds",
-            super::local::BACKEND_COMMIT,
-        ),
+        wal_fsync: measured("etcd_disk_wal_fsync_duration_seconds", WAL_FSYNC),
+        backend_commit: measured("etcd_disk_backend_commit_duration_seconds", BACKEND_COMMIT),
         apply: measured("etcd_server_apply_duration_seconds", super::local::APPLY),
         leader_changes: grew("etcd_server_leader_changes_seen_total"),
         heartbeats_late: grew("etcd_server_heartbeat_send_failures_total"),

@@ -2,12 +2,8 @@
 
 use super::{Culprit, Figures, Measured, MemberFigures, percent, time};
 use crate::inventory::NodeName;
-use crate::ops::doctor::Kind;
+use crate::ops::doctor::{BACKEND_COMMIT, Kind, WAL_FSYNC};
 
-/// What 99 of 100 WAL syncs should not exceed, seconds (etcd FAQ, "What does the warning 'apply entries took too long' mean").
-pub(super) const WAL_FSYNC: f64 = 0.010;
-/// The same for a commit of the database (the same FAQ).
-pub(super) const BACKEND_COMMIT: f64 = 0.025;
 /// From here on etcd itself calls an apply slow (`warning-apply-duration`, server/embed/config.go).
 pub(super) const APPLY: f64 = 0.1;
 

@@ -44,6 +44,14 @@ impl Host {
         script(&self.lab, &["exec", &self.name, "sh", "-c", text])
     }
 
+    /// Nothing of a backup schedule is there, nor of what it would write.
+    #[track_caller]
+    pub fn assert_has_no_schedule(&self) {
+        let left =
+            self.sh("ls -d /srv/backups /etc/etcd/etcd-backup /etc/systemd/system/etcd-backup.* 2>/dev/null || :");
+        assert_eq!(left, "", "nothing was touched");
+    }
+
     /// Carries an executable to the host, past its network.
     #[track_caller]
     pub fn carry(&self, from: &Path, to: &str) {

@@ -199,11 +199,8 @@ impl Board {
 
     fn table(&self, order: &[usize], chosen: usize, now: Moment, paint: Paint, width: usize) -> Vec<String> {
         let entries: Vec<&Entry> = order.iter().map(|at| &self.entries[*at]).collect();
-        let answers: Vec<&Ran> = entries
-            .iter()
-            .filter_map(|entry| Some(&entry.answer.as_ref()?.0))
-            .collect();
-        let mut told = rows(&answers, now.clock);
+        let answers = entries.iter().filter_map(|entry| Some(&entry.answer.as_ref()?.0));
+        let mut told = rows(answers, now.clock);
         let mut rows = std::mem::take(&mut told.rows).into_iter();
         let columns = told.header.len();
         for entry in &entries {

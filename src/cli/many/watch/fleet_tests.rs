@@ -3,7 +3,7 @@
 use super::*;
 use crate::cli::error::Failure;
 use crate::cli::many::find::{Broken, Cluster};
-use crate::cli::many::samples::{all_kinds, ran};
+use crate::cli::many::samples::{all_kinds, on_screen, ran};
 
 fn at(seconds: u64) -> Moment {
     let noon: jiff::Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
@@ -39,13 +39,7 @@ fn board() -> Board {
 }
 
 fn screen(board: &Board, width: usize, height: usize) -> String {
-    let lines = board.lines(at(7), Paint::PLAIN, width, height);
-    assert!(lines.len() <= height, "{} lines of {height}: {lines:#?}", lines.len());
-    assert!(
-        lines.iter().all(|line| columns_of(line) <= width),
-        "{width}: {lines:#?}"
-    );
-    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+    on_screen(board.lines(at(7), Paint::PLAIN, width, height), width, height)
 }
 
 /// A terminal's last column and last line stay free.

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::cli::many::samples::well;
+use crate::cli::many::samples::{on_screen, well};
 use crate::ops::observe::Heard;
 use crate::ops::samples::{desired, name, observed};
-use crate::report::columns_of;
 
 fn now() -> Moment {
     Moment {
@@ -45,14 +44,7 @@ fn screens(width: usize, height: usize) -> [String; 2] {
         cluster.lines(1, now(), Paint::PLAIN, width, height),
         cluster.member(&glance.members[1], facts, now(), Paint::PLAIN, width, height),
     ];
-    all.map(|lines| {
-        assert!(lines.len() <= height, "{} of {height}: {lines:#?}", lines.len());
-        assert!(
-            lines.iter().all(|line| columns_of(line) <= width),
-            "{width}: {lines:#?}"
-        );
-        lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
-    })
+    all.map(|lines| on_screen(lines, width, height))
 }
 
 #[test]
