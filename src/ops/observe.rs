@@ -24,6 +24,7 @@ pub use self::board::{Board, FRESH, Moment, Seen};
 use self::clients::look_at_clients;
 pub use self::clients::observe_clients;
 pub use self::hear::{Heard, Question, conclude, hear};
+pub use self::lost::{Missed, back_again};
 pub use self::notes::{observe_answers, observe_notes};
 use self::replays::look_at_replays;
 pub use self::replays::observe_replays;

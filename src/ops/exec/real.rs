@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::{StepError, World};
 use crate::backup::Unlocked;
@@ -33,7 +34,7 @@ use crate::ops::check::Look;
 use crate::ops::fleet::Fleet;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Membership, Observed, host_of};
-use crate::ops::observe::{look_again, observe};
+use crate::ops::observe::{Missed, back_again, look_again, observe};
 use crate::ops::plan::{Action, Step, Target};
 use crate::ops::sight::Sight;
 use crate::ops::vault::Vault;
@@ -50,6 +51,8 @@ pub struct RealWorld {
     /// What is restored from, for a restore.
     backup: Option<Unlocked>,
     seen: Mutex<Observed>,
+    /// Hosts that were lost in mid-run.
+    missed: Mutex<Missed>,
     /// Who is being started; the others wait.
     turns: Mutex<()>,
 }
@@ -62,6 +65,7 @@ impl RealWorld {
             vault,
             bundle,
             backup: None,
+            missed: Mutex::new(Missed::of(&seen.hosts)),
             seen: Mutex::new(seen),
             turns: Mutex::default(),
         }
@@ -156,7 +160,9 @@ impl RealWorld {
 #[async_trait]
 impl World for RealWorld {
     async fn look(&self, look: &Look) -> Observed {
-        let before = self.seen.lock().await.clone();
+        let mut before = self.seen.lock().await.clone();
+        let due = self.missed.lock().await.due(&before.hosts, Instant::now());
+        before.hosts.extend(back_again(&self.fleet, &due).await);
         let seen = look_again(&self.fleet, self.viewer().await.as_ref(), &before, look).await;
         *self.seen.lock().await = seen.clone();
         seen
