@@ -291,19 +291,34 @@ impl Printer {
             return Ok(());
         }
         self.last = Some(gist);
-        let mut out = anstream::stdout().lock();
         let at = now.clock;
-        let said = match session.json() {
-            true => inert_json(&serde_json::to_string(&frame::Dated { at, glance: &glance })?) + "\n",
-            false => {
-                let at = at.strftime("%Y-%m-%d %H:%M:%SZ");
-                let text = text(&glance, Paint::from_env(true), terminal_width());
-                inert(&format!("{at}\n{text}"))
-            }
-        };
-        out.write_all(said.as_bytes())?;
-        out.flush()
+        print_change(match session.json() {
+            true => Change::Object(serde_json::to_string(&frame::Dated { at, glance: &glance })?),
+            false => Change::Block(at, text(&glance, Paint::from_env(true), terminal_width())),
+        })
     }
+}
+
+/// What is printed of a change where there is no screen.
+pub(super) enum Change {
+    /// JSON, without a line's end.
+    Object(String),
+    /// Text, and when it was like that.
+    Block(Timestamp, String),
+}
+
+/// Prints it at once; what hosts have said in it steers no terminal.
+///
+/// # Errors
+/// When nobody reads any more.
+pub(super) fn print_change(change: Change) -> std::io::Result<()> {
+    let said = match change {
+        Change::Object(object) => inert_json(&object) + "\n",
+        Change::Block(at, text) => inert(&format!("{}\n{text}", at.strftime("%Y-%m-%d %H:%M:%SZ"))),
+    };
+    let mut out = anstream::stdout().lock();
+    out.write_all(said.as_bytes())?;
+    out.flush()
 }
 
 /// What is known at this moment, with the age of each part.

@@ -17,7 +17,6 @@ mod news;
 
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,10 +39,9 @@ use crate::cli::session::Session;
 use crate::cli::status::{Glance, text};
 use crate::cli::watch::display::Display;
 use crate::cli::watch::frame::{Gist, gist};
-use crate::cli::watch::{Eyes, aged, has_screen, now};
+use crate::cli::watch::{Change, Eyes, aged, has_screen, now, print_change};
 use crate::ops::model::Fact;
 use crate::ops::observe::Moment;
-use crate::report::print::{inert, inert_json};
 use crate::report::{Paint, terminal_width};
 
 /// How often keys are read, and ages move on.
@@ -293,24 +291,21 @@ impl Printer {
             return Ok(());
         }
         self.last.insert(ran.path.clone(), gist);
-        let mut out = anstream::stdout().lock();
-        let said = match global.output {
+        print_change(match global.output {
             OutputFormat::Json => {
                 let mut object = ran.object();
                 object["at"] = serde_json::json!(now.clock);
-                inert_json(&object.to_string()) + "\n"
+                Change::Object(object.to_string())
             }
             OutputFormat::Human => {
-                let (at, paint) = (now.clock.strftime("%Y-%m-%d %H:%M:%SZ"), Paint::from_env(true));
+                let paint = Paint::from_env(true);
                 let told = match (&ran.failure, ran.glance()) {
                     (Some(failure), _) => format!("{}: {}", ran.name, failure.text(paint, usize::MAX)),
                     (None, Some(glance)) => text(glance, paint, terminal_width()),
                     (None, None) => String::new(),
                 };
-                inert(&format!("{at}\n{told}"))
+                Change::Block(now.clock, told)
             }
-        };
-        out.write_all(said.as_bytes())?;
-        out.flush()
+        })
     }
 }
