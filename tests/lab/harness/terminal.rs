@@ -32,7 +32,9 @@ impl<'a> Terminal<'a> {
     /// The same on one of so many columns and rows, which can move its cursor.
     #[track_caller]
     pub fn sized(lab: &'a Lab, columns: u16, rows: u16, arguments: &str) -> Self {
-        let line = format!("stty cols {columns} rows {rows}; {PROGRAM} {arguments}; code=$?; stty -a; exit $code");
+        // Ctrl-C goes to the shell as well: without the trap it ends before it tells how the terminal was left.
+        let line =
+            format!("trap : INT; stty cols {columns} rows {rows}; {PROGRAM} {arguments}; code=$?; stty -a; exit $code");
         Self::starts(lab, &line, "xterm")
     }
 
@@ -46,6 +48,7 @@ impl<'a> Terminal<'a> {
             .arg("/dev/null")
             .env("QUORATE_BUNDLE", bundle())
             .env("TERM", kind)
+            .env("SHELL", "/bin/sh")
             .stdin(Stdio::piped())
             .stdout(shown);
         let mut child = command.spawn().expect("script(1)");
