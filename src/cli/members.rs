@@ -75,27 +75,27 @@ pub async fn add(global: &Global, args: &AddNode) -> Result<Exit, Failure> {
 /// See the exit codes.
 pub async fn remove(global: &Global, args: &RemoveNode) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
-    session.spec(&args.node)?;
-    // Worked out first: an inventory that cannot be edited is no surprise for afterwards.
-    let text = &session.loaded.text;
-    let after = edit::remove_host(text, &args.node)?;
-    draft::read(&session.loaded.path, &after)?;
-    draft::keep(&session, text, after, When::Done);
+    // A member that the inventory does not list leaves as well.
+    let listed = session.desired().hosts.contains_key(&args.node);
+    if listed {
+        // Worked out first: an inventory that cannot be edited is no surprise for afterwards.
+        let text = &session.loaded.text;
+        let after = edit::remove_host(text, &args.node)?;
+        draft::read(&session.loaded.path, &after)?;
+        draft::keep(&session, text, after, When::Done);
+    }
     let intent = Intent::Remove {
         node: args.node.clone(),
         wipe: args.wipe,
     };
     let changed = bring_about(&session, Parts::of(&session)?, &intent, None).await?;
-    draft::done(&session)?;
-    session.finish(
-        true,
-        changed,
-        format!(
-            "{} has left {} and was removed from the inventory",
-            args.node,
-            session.desired().cluster
-        ),
-    );
+    let left = format!("{} has left {}", args.node, session.desired().cluster);
+    if listed {
+        draft::done(&session)?;
+        session.finish(true, changed, format!("{left} and was removed from the inventory"));
+    } else {
+        session.finish(true, changed, format!("{left}; it was not in the inventory"));
+    }
     Ok(Exit::Done)
 }
 

@@ -50,13 +50,15 @@ impl LastResort {
     }
 
     /// A member that is down has another one take its place.
-    pub fn replace() -> Self {
-        Self::then(", or replace it (`quorate replace-node`)")
-    }
-
-    /// The same, of a member by its name.
     pub fn replace_by_another(name: impl Display) -> Self {
         Self::then(format!(", or replace it (`quorate replace-node {name} NEW`)"))
+    }
+
+    /// One of several that are down leaves, so that the others can be replaced.
+    pub fn leaves(name: impl Display) -> Self {
+        Self::then(format!(
+            "; if it is gone for good, `quorate remove-node {name}`: another one can be added when all that are left are well"
+        ))
     }
 
     /// One that lost its data.

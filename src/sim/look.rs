@@ -58,7 +58,8 @@ impl World {
 
     fn look_at_cluster(&self, desired: &Desired, hosts: &BTreeMap<NodeName, Fact<HostFacts>>) -> Fact<Membership> {
         if self.keys.is_none() {
-            let why = format!("{NO_WAY_TO_ASK}: there is no CA yet to talk to etcd with");
+            let why =
+                format!("{NO_WAY_TO_ASK}: there is no CA in the pki directory\nput it there, from version control");
             return nothing_answers(hosts, &why);
         }
         let asked: Vec<(&DesiredHost, &SimHost)> = desired

@@ -27,6 +27,7 @@
 //! | `chaos` | random worlds, intents and faults |
 //! | `decay` | full databases and lost majorities, and what is asked for then |
 //! | `scenes` | small worlds that a reader can hold in their head |
+//! | `hints` | what a person does who is refused, word by word |
 //! | `ladder` | every way from an older release to a newer one |
 //! | `lint_rules` | each rule of the lint, broken on purpose |
 //! | `arbitrary` | observations that no world could give |
@@ -43,6 +44,7 @@ mod dice;
 mod downgrade;
 pub mod drive;
 mod flow_tests;
+mod hints;
 pub mod host;
 mod ladder;
 mod lint_rules;

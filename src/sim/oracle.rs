@@ -193,6 +193,7 @@ impl Oracle {
         let known_complete = world
             .hosts
             .values()
+            .filter(|h| self.inventory.contains(&h.spec.name))
             .any(|h| h.marker.as_ref().is_some_and(|m| m.contains("\"complete\":true")));
         if again && known_complete {
             self.say(format!(

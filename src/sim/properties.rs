@@ -19,7 +19,7 @@ use crate::ops::plan::{Plan, plan};
 use crate::ops::safety::Blocked;
 
 /// Runs a property in many worlds, on every processor.
-fn in_every_world(worlds: u64, property: fn(u64) -> Result<(), String>) {
+pub(super) fn in_every_world(worlds: u64, property: fn(u64) -> Result<(), String>) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("QUORATE_SEED") {
         let case = case(&mut Dice::new(seed));
@@ -74,7 +74,7 @@ const A_WHILE: u64 = 8_000;
 /// A broken rule breaks many worlds: so many are collected by each thread.
 const MOST_FAILURES: usize = 10;
 
-fn first_line(text: &str) -> &str {
+pub(super) fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
@@ -356,7 +356,7 @@ fn safe(case: &Case, after: &Aftermath) -> Result<(), String> {
 }
 
 /// What was asked for; an order to restore is long, and the same in every world.
-fn asked(intent: &Intent) -> String {
+pub(super) fn asked(intent: &Intent) -> String {
     match intent {
         Intent::Restore(order) => format!("Restore {{ without: {:?} }}", order.without),
         Intent::Recover(order) => format!("Recover {{ from: {:?}, without: {:?} }}", order.from, order.without),
@@ -389,7 +389,7 @@ fn steps_of(round: usize, plan: &Plan) -> String {
 }
 
 /// The steps of every round, and what was said.
-fn story(after: &Aftermath) -> String {
+pub(super) fn story(after: &Aftermath) -> String {
     let mut text = String::new();
     for (round, plan) in after.plans.iter().enumerate() {
         text.push_str(&steps_of(round + 1, plan));
@@ -484,7 +484,7 @@ fn named_by(hint: &str, desired: &Desired) -> Option<Intent> {
 }
 
 /// A world in a few lines.
-fn summary(world: &World) -> BTreeMap<String, String> {
+pub(super) fn summary(world: &World) -> BTreeMap<String, String> {
     let hosts = world
         .hosts
         .values()
@@ -539,7 +539,7 @@ fn difference(got: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>)
 }
 
 /// What lasts: files, data, units and members; not times, ids and logs.
-fn digest(world: &World, desired: &Desired) -> BTreeMap<String, String> {
+pub(super) fn digest(world: &World, desired: &Desired) -> BTreeMap<String, String> {
     let mut digest = BTreeMap::new();
     for host in desired.hosts.keys().map(|node| &world.hosts[node]) {
         // What a config says to a first start, and who chose a setting, differs by when it was written.

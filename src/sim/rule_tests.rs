@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::drive::Outcome;
 use super::host::{Data, Disk, SimHost};
 use super::papers::{Keys, Papers, papers};
-use super::scenes::{Scene, UP, restart_of};
+use super::scenes::{Scene, UP, note, restart_of};
 use super::stock::{self, V3_4, V3_5, V3_6, V3_7};
 use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
@@ -13,6 +14,7 @@ use crate::inventory::{ClusterId, Desired, HostPath, MemberId, PeerUrl, Version}
 use crate::ops::check::Check;
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Intent, Membership, Observed, Policy};
 use crate::ops::plan::{Action, Plan, Step, Target, plan};
+use crate::ops::rest::Purpose;
 use crate::ops::safety::bootstrap::{
     Ground, Marker, answers_for_us, data_belongs, may_bootstrap, one_cluster, one_cluster_answers, same_as_running,
 };
@@ -334,6 +336,56 @@ fn nobody_is_pruned_beside_a_join_that_the_run_does_not_finish() {
     assert_eq!(prune(Vec::new()).err(), None);
     let refusals = prune(vec![stock::host(2).name]).unwrap_err();
     assert_eq!(refusals[0].rule, Rule::NotSettled, "{refusals:?}");
+}
+
+/// Two of five are lost: one leaves while the other is still down, or neither could ever.
+#[test]
+fn of_several_members_that_are_lost_one_after_the_other_leaves() {
+    let remove = |n: usize| Intent::Remove {
+        node: stock::host(n).name,
+        wipe: false,
+    };
+    let lost = || Scene::healthy(5).dead(4).wiped(5).a_moment_later();
+    for gone in [4, 5] {
+        let after = lost().asked(remove(gone)).run();
+        assert!(matches!(after.outcome, Outcome::Done), "{:?}", after.outcome);
+        assert!(after.violations.is_empty(), "{:?}", after.violations);
+    }
+    // One that is well carries its part, and stays while others are down.
+    let refusals = lost().asked(remove(3)).plan().unwrap_err();
+    assert_eq!(refusals[0].rule, Rule::NotSettled, "{refusals:?}");
+    let hint = &refusals[0].hint;
+    assert!(hint.contains("`quorate remove-node etcd-"), "{hint}");
+}
+
+/// One that nobody can look after any more: by its name, with the others in the inventory.
+#[test]
+fn a_member_that_the_inventory_does_not_list_is_removed_by_its_name() {
+    let remove = Intent::Remove {
+        node: stock::host(3).name,
+        wipe: true,
+    };
+    let scene = || Scene::healthy(3).stopped(3).a_moment_later().inventory_of(2);
+    let plan = scene().asked(remove.clone()).plan().unwrap();
+    let removed = |step: &Step| matches!(&step.action, Action::RemoveMember { name, .. } if name == "etcd-3");
+    assert!(plan.steps().any(removed), "{plan:#?}");
+    // Its data are not quorate's.
+    assert!(
+        !plan
+            .steps()
+            .any(|step| matches!(step.action, Action::Wipe | Action::SetAside))
+    );
+    assert!(matches!(scene().asked(remove).run().outcome, Outcome::Done));
+    // What waits for it says so.
+    let add = scene().inventory_of(2).asked(Intent::Maintain {
+        node: stock::host(2).name,
+        note: note(Purpose::Maintenance),
+    });
+    let refusals = add.plan().unwrap_err();
+    assert!(
+        refusals[0].hint.contains("not in the inventory: etcd-3"),
+        "{refusals:?}"
+    );
 }
 
 /// Whatever else the cluster has: nobody could look after it.

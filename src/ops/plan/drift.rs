@@ -7,7 +7,7 @@ use crate::ops::check::{Verdict, runs_current};
 use crate::ops::plan::moves::former_addresses;
 use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
 use crate::ops::safety::place::account_of;
-use crate::ops::safety::trust::{cannot_issue, keeps_its_certificates, rotation_under_way};
+use crate::ops::safety::trust::{cannot_issue, keeps_its_certificates, not_ours, rotation_under_way};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
 use crate::render::{
@@ -196,6 +196,18 @@ fn files(
     Ok(changes)
 }
 
+/// Whether the member of another host has all of these CAs in its ca.crt.
+fn another_trusts(situation: Situation<'_>, host: &DesiredHost, cas: &[Certificate]) -> bool {
+    let mut others = super::bootstrap::known_hosts(situation)
+        .filter(|(other, facts)| other.name != host.name && facts.data.state == crate::host::DataState::Bootstrapped);
+    others.any(|(other, facts)| {
+        let file = facts.files.get(&other.paths.pki.join("ca.crt"));
+        let text = file.and_then(|file| file.content.as_deref()).unwrap_or_default();
+        let there = Certificate::bundle_from_pem(text).unwrap_or_default();
+        cas.iter().all(|ca| there.iter().any(|c| c.der() == ca.der()))
+    })
+}
+
 /// Why the host needs new certificates, in sentences; empty when it does not.
 pub(super) fn certificates(
     situation: Situation<'_>,
@@ -222,7 +234,7 @@ pub(super) fn certificates(
                 return Err(Blocked::new(
                     Rule::Certificates,
                     format!("{ca_path} does not trust the CA in the inventory's pki directory"),
-                    "to change the CA, use `quorate pki rotate-ca`; replacing it in one step would disconnect the members from each other",
+                    not_ours(another_trusts(situation, host, &trusted)),
                 )
                 .on(&host.name));
             }

@@ -22,6 +22,9 @@ use crate::ops::sight::cannot_tell;
 /// Plans `remove-node`.
 pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> Result<Draft, Vec<Blocked>> {
     let membership = living(situation)?;
+    if !situation.desired.hosts.contains_key(node) {
+        return remove_outsider(situation, membership, node);
+    }
     let host = known_name(situation, node)?;
     stays_in_sight(situation, membership, host).map_err(|refusal| vec![refusal])?;
     let mut draft = Draft::new(Some(Strength::of(membership)));
@@ -31,6 +34,18 @@ pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> R
         take_off(situation, membership, member, &mut draft);
     }
     retire(situation, host, wipe, &mut draft).map_err(|refusal| vec![refusal])?;
+    Ok(draft)
+}
+
+/// Plans `remove-node` for a member that the inventory does not list.
+fn remove_outsider(situation: Situation<'_>, membership: &Membership, name: &NodeName) -> Result<Draft, Vec<Blocked>> {
+    let outside = |m: &&Member| m.name == name.as_str() && host_of(situation.desired, m).is_none();
+    let Some(member) = membership.members.iter().find(outside) else {
+        return known_name(situation, name).map(|_| Draft::new(None));
+    };
+    let mut draft = Draft::new(Some(Strength::of(membership)));
+    strike_off(situation, membership, member, &BTreeSet::new(), &mut draft)
+        .map_err(|refusal| vec![refusal.on(name)])?;
     Ok(draft)
 }
 
@@ -75,7 +90,14 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
                 Blocked::new(
                     Rule::NotSettled,
                     "it is healthy, and only members that are gone for good can be replaced",
-                    format!("to move a healthy member: `quorate add-node {new}`, then `quorate remove-node {old}`"),
+                    match old == new {
+                        true => format!(
+                            "nothing has to be done about it; what else is wrong with {old}, `quorate status` shows"
+                        ),
+                        false => format!(
+                            "to move a healthy member: `quorate add-node {new}`, then `quorate remove-node {old}`"
+                        ),
+                    },
                 )
                 .on(old),
             );
@@ -136,7 +158,7 @@ pub(super) fn replace(situation: Situation<'_>, old: &NodeName, new: &NodeName) 
 /// Members that the inventory does not list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strays {
-    /// Those that are down: off the list first, because nobody is restarted or added beside them.
+    /// Those that are down, and learners: off the list first, because nobody is restarted or added beside them.
     Down,
     /// Those that are well: off the list last, because until then they carry their part.
     Well,
@@ -160,7 +182,7 @@ pub(super) fn prune(
         .members
         .iter()
         .filter(|m| host_of(situation.desired, m).is_none())
-        .filter(|m| membership.healthy(m.id) == (strays == Strays::Well));
+        .filter(|m| (membership.healthy(m.id) && !m.learner) == (strays == Strays::Well));
     for member in concerned {
         let name = label(situation.desired, member);
         if !asked {
@@ -170,15 +192,28 @@ pub(super) fn prune(
             ));
             continue;
         }
-        may_remove_once(&left, member.id, situation.policy, cured).map_err(|refusal| vec![refusal])?;
-        snapshot_first(situation, format!("before-remove-{name}"), None, draft);
-        take_off(situation, &left, member, draft);
+        strike_off(situation, &left, member, cured, draft).map_err(|refusal| vec![refusal])?;
         left = without(&left, Some(member));
-        draft.notes.push(format!(
-            "{name} is not in the inventory, so its process and data are left as they are"
-        ));
     }
     Ok(left)
+}
+
+/// Takes a member off the list whose host quorate does not know.
+fn strike_off(
+    situation: Situation<'_>,
+    membership: &Membership,
+    member: &Member,
+    cured: &BTreeSet<MemberId>,
+    draft: &mut Draft,
+) -> Result<(), Blocked> {
+    let name = label(situation.desired, member);
+    may_remove_once(membership, member.id, situation.policy, cured)?;
+    snapshot_first(situation, format!("before-remove-{name}"), None, draft);
+    take_off(situation, membership, member, draft);
+    draft.notes.push(format!(
+        "{name} is not in the inventory, so its process and data are left as they are"
+    ));
+    Ok(())
 }
 
 /// Hands leadership over from a member to the voter that is furthest ahead.
@@ -311,7 +346,7 @@ pub(super) fn blank(facts: &HostFacts) -> HostFacts {
     blank
 }
 
-fn known_name<'a>(situation: Situation<'a>, node: &NodeName) -> Result<&'a DesiredHost, Vec<Blocked>> {
+pub(super) fn known_name<'a>(situation: Situation<'a>, node: &NodeName) -> Result<&'a DesiredHost, Vec<Blocked>> {
     situation.desired.hosts.get(node).ok_or_else(|| {
         vec![Blocked::new(
             Rule::Inventory,

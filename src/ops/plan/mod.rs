@@ -49,6 +49,7 @@ use crate::ops::safety::bootstrap::{answers_for_us, one_cluster};
 use crate::ops::safety::marks::are_known;
 use crate::ops::safety::rest::{bring_back, not_at_its_end, not_stopped, notes_are_readable};
 use crate::ops::safety::restore::no_restore_under_way;
+use crate::ops::safety::whose::by_their_hosts;
 use crate::ops::safety::{Blocked, Rule};
 use crate::ops::sight::Sight;
 
@@ -96,8 +97,10 @@ pub fn plan(
         supplies,
     };
     let sight = Sight::but_for(desired, observed, intent.left_out());
-    made(intent, situation)
-        .map_err(|blocked| bring_back(desired, observed, intent.brings_back(), sight.complete(blocked)))
+    made(intent, situation).map_err(|blocked| {
+        let told = by_their_hosts(desired, observed, sight.complete(blocked));
+        bring_back(desired, observed, intent.brings_back(), told)
+    })
 }
 
 fn made(intent: &Intent, situation: Situation<'_>) -> Result<Plan, Vec<Blocked>> {

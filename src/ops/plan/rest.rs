@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::bootstrap::{certificates_hold, cold_start, enough, initial_new, known_hosts, members_among};
 use super::converge::{runs, unreachable};
 use super::drift::drift;
+use super::leave::known_name;
 use super::startable::{lacks, shut_out, would_stay_down};
 use super::waves::{Draft, Effect, on, step};
 use super::{Action, HostChange, Risk, Situation, Step, Target, living, roll, way_up};
@@ -71,6 +72,7 @@ pub(super) fn end(situation: Situation<'_>, node: &NodeName) -> Result<Draft, Ve
         return Ok(draft);
     }
     comes_up(situation, host, facts).map_err(|refusal| vec![refusal])?;
+    where_it_was(situation, host).map_err(|refusal| vec![refusal])?;
     // The others have to let it in, the leader above all.
     certificates_hold(situation, |_| true)?;
     others_let_in(situation)?;
@@ -116,6 +118,29 @@ pub(super) fn end(situation: Situation<'_>, node: &NodeName) -> Result<Draft, Ve
     let forget = noted.then(|| forget(host));
     draft.wave("end the maintenance", Effect::None, forget.into_iter().collect());
     Ok(draft)
+}
+
+/// Is the member still looked for where the cluster has it? While it is down it cannot move.
+fn where_it_was(situation: Situation<'_>, host: &DesiredHost) -> Result<(), Blocked> {
+    let elsewhere = situation.membership().and_then(|membership| {
+        let named = membership
+            .members
+            .iter()
+            .find(|member| member.name == host.name.as_str());
+        named.filter(|_| membership.of(host).is_none())
+    });
+    let Some(url) = elsewhere.and_then(|member| member.peer_urls.first()) else {
+        return Ok(());
+    };
+    Err(Blocked::new(
+        Rule::Inventory,
+        format!("the cluster has it at {url}, but the inventory has it at {}", host.peer_url()),
+        format!(
+            "put `address` and `peer_port` back and run `quorate maintain {} --done`; `quorate up` moves it when it runs",
+            host.name
+        ),
+    )
+    .on(&host.name))
 }
 
 /// Plans `stop`: the followers together, the leader last, so that nobody is elected meanwhile.
@@ -271,6 +296,7 @@ pub(super) fn left_alone(host: &DesiredHost, why: impl std::fmt::Display) -> Str
 const CAUGHT_UP: u64 = 100;
 
 fn inspected<'a>(situation: Situation<'a>, node: &NodeName) -> Result<(&'a DesiredHost, &'a HostFacts), Vec<Blocked>> {
+    known_name(situation, node)?;
     let unseen = unreachable(situation, &|name| name == node);
     known_hosts(situation)
         .find(|(host, _)| host.name == *node)
@@ -288,7 +314,7 @@ fn may_rest<'a>(
         return Err(Blocked::new(
             Rule::Inventory,
             "it is not a member of the cluster, so there is nothing to stop",
-            format!("see `quorate ok-to-stop {}`", host.name),
+            "its machine can be stopped as it is; `quorate up` makes it a member",
         )
         .on(&host.name));
     };

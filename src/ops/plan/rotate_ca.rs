@@ -200,7 +200,7 @@ impl<'a> Scene<'a> {
                     "{} has been added but is not a voter yet",
                     label(self.situation.desired, m)
                 );
-                Blocked::new(Rule::NotSettled, reason, "finish that change first: `quorate up`")
+                Blocked::new(Rule::NotSettled, reason, "finish that change first: `quorate up`").because_of([m])
             });
         let mut blocked: Vec<Blocked> = unfinished.collect();
         blocked.extend(known_hosts(self.situation).filter_map(|(host, facts)| {

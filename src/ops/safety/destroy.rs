@@ -44,8 +44,8 @@ pub fn may_destroy(
                 }
             }
             _ if excluded => blocked.extend(is_heard(desired, observed, &host.name)),
-            Some(Fact::Unknown(why)) => blocked.push(out_of_reach(host, why)),
-            Some(Fact::Absent) | None => blocked.push(out_of_reach(host, "it was not inspected")),
+            Some(Fact::Unknown(why)) => blocked.push(out_of_reach(host, why, some_are_there)),
+            Some(Fact::Absent) | None => blocked.push(out_of_reach(host, "it was not inspected", some_are_there)),
         }
     }
     blocked.extend(others_would_continue(desired, observed));
@@ -102,16 +102,19 @@ fn last_backup(
     }
 }
 
-fn out_of_reach(host: &DesiredHost, why: &str) -> Blocked {
+fn out_of_reach(host: &DesiredHost, why: &str, some_are_there: bool) -> Blocked {
     let (why, help) = why_and_help(why);
+    let help = help.unwrap_or(MEND);
     Blocked::new(
         Rule::Unreachable,
         format!("it cannot be inspected ({why}), so its member may run, or start again when the host comes back"),
-        format!(
-            "{}; to exclude it, pass --without {}: run `quorate destroy` again when it is back",
-            help.unwrap_or(MEND),
-            host.name
-        ),
+        match some_are_there {
+            true => format!(
+                "{help}; to exclude it, pass --without {}: run `quorate destroy` again when it is back",
+                host.name
+            ),
+            false => format!("{help}; at least one host has to be there"),
+        },
     )
     .on(&host.name)
 }

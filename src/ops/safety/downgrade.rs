@@ -135,7 +135,8 @@ fn everybody_is_well(membership: &Membership) -> Result<(), Blocked> {
                 why_unhealthy(membership, sick.id)
             ),
             as_it_is(sick),
-        ));
+        )
+        .because_of([sick]));
     }
     match membership.members.iter().find(|m| m.learner) {
         None => Ok(()),
@@ -143,7 +144,8 @@ fn everybody_is_well(membership: &Membership) -> Result<(), Blocked> {
             Rule::NotSettled,
             format!("{} is a learner that has not been promoted yet", name(learner)),
             "finish that change first (`quorate up`, with the previous version in the inventory)",
-        )),
+        )
+        .because_of([learner])),
     }
 }
 

@@ -119,8 +119,11 @@ pub fn takes_back(membership: &Membership, id: MemberId, cured: &BTreeSet<Member
             "the cluster is led by {} ({}), which does not answer: a stopped member may not be able to reconnect to it",
             silent.name, silent.id
         ),
-        "remove a leader that is not in the inventory with `quorate up --prune`; bring any other back first (`quorate up`, `quorate logs \
-         NAME`)",
+        format!(
+            "bring {0} back first (`quorate up --limit {0}`, `quorate logs {0}`)",
+            silent.name
+        ),
     )
-    .or(LastResort::replace()))
+    .or(LastResort::replace_by_another(&silent.name))
+    .because_of([silent]))
 }

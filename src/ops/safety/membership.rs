@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::bootstrap::Marker;
 use super::quorum::{Strength, quorum, without_quorum};
-use super::{Blocked, Rule};
+use super::{Blocked, Rule, name};
 use crate::etcd::Member;
 use crate::inventory::{MemberId, PeerUrl};
 use crate::ops::last_resort::LastResort;
@@ -106,7 +106,12 @@ pub fn may_remove_once(
             "to move it, add the new host first (`quorate add-node`)",
         ));
     }
-    settled(membership, Some(id), cured)?;
+    match membership.health(id) {
+        // It carries nothing: the list without it needs no more votes than the list with it, whoever else is down. etcd says
+        // the same (server.go, `mayRemoveMember`).
+        Health::Sick => nobody_else_is_joining(membership, id)?,
+        _ => settled(membership, Some(id), cured)?,
+    }
     let stays = |m: &&Member| m.id != id && (membership.healthy(m.id) || cured.contains(&m.id));
     let left = Strength {
         voters: now.voters - 1,
@@ -171,6 +176,13 @@ pub fn left_by_a_join(membership: &Membership, url: &PeerUrl, marker: Option<&Ma
     unfinished && may_wipe(membership, url).is_ok()
 }
 
+/// No change of another member is under way.
+fn nobody_else_is_joining(membership: &Membership, id: MemberId) -> Result<(), Blocked> {
+    from_a_quorum(membership)?;
+    let mut others = membership.members.iter().filter(|member| member.id != id);
+    others.try_for_each(finished)
+}
+
 /// No change is under way and everybody (but the one concerned) is healthy.
 fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSet<MemberId>) -> Result<(), Blocked> {
     from_a_quorum(membership)?;
@@ -178,17 +190,18 @@ fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSe
     for member in others.filter(|m| !cured.contains(&m.id)) {
         finished(member)?;
         if !membership.healthy(member.id) {
-            let name = &member.name;
+            let who = name(member);
             let so = "members are added or removed only while all others are healthy";
             if let Some(refusal) = cannot_tell(membership, std::iter::once(member), so) {
                 return Err(refusal);
             }
             return Err(Blocked::new(
                 Rule::NotSettled,
-                format!("{name} is not healthy"),
-                format!("bring it back first (`quorate up`, `quorate logs {name}`)"),
+                format!("{who} is not healthy"),
+                format!("bring it back first (`quorate up --limit {who}`, `quorate logs {who}`)"),
             )
-            .or(LastResort::replace_by_another(name)));
+            .or(LastResort::leaves(who))
+            .because_of([member]));
         }
     }
     Ok(())
@@ -219,17 +232,17 @@ fn finished(member: &Member) -> Result<(), Blocked> {
     let what = match (member.started(), member.learner) {
         (true, false) => return Ok(()),
         (true, true) => format!("{} is a learner that has not been promoted yet", member.name),
-        (false, _) => format!(
-            "member {} ({}) was added but has never started",
-            member.id,
-            urls(member)
-        ),
+        (false, _) => format!("{} ({}) was added but has never started", name(member), urls(member)),
     };
     Err(Blocked::new(
         Rule::NotSettled,
         what,
-        "finish that change first: `quorate up`, or remove it with `quorate remove-node`",
-    ))
+        format!(
+            "finish that change first: `quorate up`, or remove it with `quorate remove-node {}`",
+            name(member)
+        ),
+    )
+    .because_of([member]))
 }
 
 fn urls(member: &Member) -> String {

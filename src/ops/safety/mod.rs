@@ -50,11 +50,12 @@ pub mod trust;
 pub mod upkeep;
 pub mod version;
 pub mod way_up;
+pub mod whose;
 
 use serde::{Deserialize, Serialize};
 
 use crate::etcd::Member;
-use crate::inventory::NodeName;
+use crate::inventory::{MemberId, NodeName};
 use crate::ops::last_resort::LastResort;
 
 /// Which rule said no.
@@ -121,6 +122,9 @@ pub struct Blocked {
     /// What else could be done, where no host was left in the dark ([`crate::ops::sight::Sight::complete`]).
     #[serde(skip)]
     pub(crate) last: Option<LastResort>,
+    /// Members that are in the way: what is to be done about one depends on whether the inventory lists it ([`whose`]).
+    #[serde(skip)]
+    pub(crate) waits_for: Vec<MemberId>,
 }
 
 impl Blocked {
@@ -131,7 +135,14 @@ impl Blocked {
             reason: reason.into(),
             hint: hint.into(),
             last: None,
+            waits_for: Vec::new(),
         }
+    }
+
+    /// Said because of these members.
+    pub(crate) fn because_of<'a>(mut self, members: impl IntoIterator<Item = &'a Member>) -> Self {
+        self.waits_for = members.into_iter().map(|member| member.id).collect();
+        self
     }
 
     /// With a way out that gives up what is there.

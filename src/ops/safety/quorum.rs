@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::leader::takes_back;
-use super::{Blocked, Rule};
+use super::{Blocked, Rule, name};
+use crate::etcd::Member;
 use crate::inventory::MemberId;
 use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Membership, Policy};
@@ -93,10 +94,9 @@ pub fn may_stop_once(
     let after = if healthy(id) { now.one_down() } else { now };
     if after.has_quorum() {
         let not_well = membership.members.iter().filter(|m| m.id != id && !healthy(m.id));
-        let sick: Vec<String> = not_well
+        let sick: Vec<&Member> = not_well
             .clone()
             .filter(|m| membership.health(m.id) == Health::Sick)
-            .map(|m| if m.started() { m.name.clone() } else { m.id.to_string() })
             .collect();
         let dark = cannot_tell(membership, not_well, "stopping this one might leave no spare member");
         if sick.is_empty() && dark.is_none() {
@@ -108,15 +108,18 @@ pub fn may_stop_once(
         if let Some(refusal) = dark.filter(|_| sick.is_empty()) {
             return Err(refusal);
         }
+        let names: Vec<String> = sick.iter().map(|member| name(member)).collect();
+        let first = names.first().map_or("NAME", String::as_str);
         return Err(Blocked::new(
             Rule::NotSettled,
             format!(
                 "stopping it while {} is not healthy would leave no spare member",
-                sick.join(", ")
+                names.join(", ")
             ),
-            "bring that member back first (`quorate up`, `quorate logs NAME`)",
+            format!("bring {first} back first (`quorate up --limit {first}`, `quorate logs {first}`)"),
         )
-        .or(LastResort::replace()));
+        .or(LastResort::replace_by_another(first))
+        .because_of(sick));
     }
     if policy.accept_outage {
         return takes_back(membership, id, cured);

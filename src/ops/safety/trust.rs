@@ -93,18 +93,39 @@ pub fn leaves_from(host: &HostTrust, ca: &str) -> Verdict {
     }
 }
 
+/// What to do about a host whose ca.crt lacks the CA of the inventory. `others` have it: then that host is the one that is
+/// wrong, and else the inventory.
+pub fn not_ours(others: bool) -> String {
+    match others {
+        true => "other members trust it: put the inventory's ca.crt in the place of the host's, then `quorate up`",
+        false => {
+            "put ca.crt and ca.key.age of the members' CA back into the inventory's pki directory, from version control; if the host's is the \
+             wrong one, put the inventory's ca.crt in the place of the host's. To change a CA, use `quorate pki rotate-ca`"
+        }
+    }
+    .to_owned()
+}
+
 /// May members get certificates that this CA signed? Only when every one of them accepts it already.
 ///
 /// # Errors
 /// Every member that does not.
 pub fn may_sign_with(ca: &str, members: &BTreeMap<NodeName, HostTrust>) -> Result<(), Vec<Blocked>> {
-    let refusal = |node| {
-        let way = "change a CA only with `quorate pki rotate-ca`: continue the rotation if one is in progress, otherwise restore ca.crt \
-                   and ca.key.age of the members' CA from version control";
-        Blocked::new(Rule::Certificates, "it does not trust the CA that signs now", way).on(node)
+    let in_sight = || members.values().any(|trust| trust.trusted.contains(ca));
+    let refusal = |(node, trust): (&NodeName, &HostTrust)| {
+        let (why, way) = match trust.trusted.contains(ca) {
+            true => (
+                "it was started before its ca.crt had the CA that signs now",
+                format!(
+                    "continue the change of the CA if one is in progress (`quorate pki rotate-ca`); otherwise `quorate restart --limit {node}`"
+                ),
+            ),
+            false => ("it does not trust the CA that signs now", not_ours(in_sight())),
+        };
+        Blocked::new(Rule::Certificates, why, way).on(node)
     };
     let strangers = members.iter().filter(|(_, trust)| !trust.accepts(ca));
-    let refused: Vec<_> = strangers.map(|(node, _)| refusal(node)).collect();
+    let refused: Vec<_> = strangers.map(refusal).collect();
     match refused.is_empty() {
         true => Ok(()),
         false => Err(refused),

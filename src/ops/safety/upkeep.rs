@@ -127,14 +127,16 @@ pub fn may_defragment(membership: &Membership, id: MemberId) -> Result<(), Block
                 name(member)
             ),
             "bring it back first (`quorate up`)",
-        ));
+        )
+        .because_of([member]));
     }
     if let Some(member) = membership.members.iter().find(|m| m.learner) {
         return Err(Blocked::new(
             Rule::NotSettled,
             format!("{} is a learner that has not been promoted yet", name(member)),
             "finish that change first (`quorate up`)",
-        ));
+        )
+        .because_of([member]));
     }
     if membership.alarms.iter().any(|alarm| alarm.kind == AlarmKind::Corrupt) {
         let (hint, last) = way_out(AlarmKind::Corrupt);
@@ -176,7 +178,8 @@ pub fn has_room(membership: &Membership, configured: u64) -> Result<(), Blocked>
                 Rule::Unknown,
                 format!("{} does not report the size of its database", name(member)),
                 "bring it back first (`quorate up`)",
-            ));
+            )
+            .because_of([member]));
         }
         let share = share_of_quota(membership, member, configured);
         if share >= ROOM_QUOTA {
@@ -205,7 +208,8 @@ pub fn may_disarm(desired: &Desired, membership: &Membership) -> Result<(), Bloc
             Rule::NotSettled,
             format!("{} does not answer, so its database would stay full", name(member)),
             "bring it back first (`quorate up`)",
-        ));
+        )
+        .because_of([member]));
     }
     let nospace = membership.alarms.iter().any(|alarm| alarm.kind == AlarmKind::Nospace);
     let mut strangers = membership.voters().filter(|m| host_of(desired, m).is_none());

@@ -91,7 +91,8 @@ pub fn may_open(membership: &Membership, cured: &BTreeSet<MemberId>) -> Result<(
                      again",
                     name(member)
                 ),
-            ));
+            )
+            .because_of([member]));
         }
         let runs = membership.status_of(member.id).map(|status| status.version);
         if let Some(version) = runs.filter(|version| version.series() < FIRST_TO_OPEN) {
