@@ -7,9 +7,9 @@ ifeq ($(HAS_CARGO),)
 $(error Rust is not installed here: get rustup and a stable toolchain, see the README)
 endif
 
-.PHONY: help demo demo-down test unit lint portable bench soak fuzz dist dist-test reproducible docs recording
+.PHONY: help demo demo-down test unit lint portable arm64 bench soak fuzz dist dist-test reproducible docs recording
 help:
-	@echo 'make demo | demo-down | test | unit | lint | portable | bench | soak | fuzz | dist | dist-test | reproducible | docs | recording'
+	@echo 'make demo | demo-down | test | unit | lint | portable | arm64 | bench | soak | fuzz | dist | dist-test | reproducible | docs | recording'
 
 demo:
 	lab/demo up
@@ -47,6 +47,11 @@ recording:
 portable:
 	lab/portable
 
+# A cluster on real hosts of which one is an arm64 machine, with etcd for it: emulated, and built for this alone.
+arm64:
+	lab/deps test
+	lab/test --run-ignored all -E 'binary(lab) & test(/^arm64::/)'
+
 bench:
 	lab/deps bench
 	lab/bench/run
@@ -59,7 +64,7 @@ soak:
 	QUORATE_WORLDS=$(WORLDS) $(CARGO) test --locked --release --lib sim::properties -- --nocapture
 	lab/deps test
 	QUORATE_SOAK=1 QUORATE_STATIC="$$(lab/build)" \
-		lab/test --run-ignored all -E 'binary(lab) & test(/^(crash|kinds|matrix|releases|clients_kube|clients_monitoring)::/)'
+		lab/test --run-ignored all -E 'binary(lab) & test(/^(arm64|crash|kinds|matrix|releases|clients_kube|clients_monitoring)::/)'
 
 # Coverage-guided, on the stable toolchain, each parser of foreign bytes for FUZZ_SECONDS (60) or FUZZ_RUNS inputs: fuzz/run.
 fuzz:
@@ -77,7 +82,7 @@ dist-test:
 	lab/deps dist
 	lab/dist/test
 
-# Are two builds in different directories and by different users the same bytes?
+# Are two builds in different directories and by different users the same bytes? PROFILE=draft is what .ci/run has the time for.
 reproducible:
 	lab/deps dist
 	lab/dist/reproducible $(ARCH)

@@ -51,11 +51,18 @@ host_make() {
 
 # host_boot HOST: powers it on; returns at once (see host_wait).
 host_boot() {
-    local host=$1 cgroup
+    local host=$1 cgroup users=()
     cgroup=$(host_cgroup "$host")
     if host_running "$host"; then say "$host is running already"; return; fi
     mkdir -p "$cgroup"
     net_mend "$host"
+    # A list of emulators goes with a user namespace, and to that one the host's network is somebody else's: it could not open port 22.
+    if [ -e "$DATA/$host/root/etc/emulators" ]; then
+        unshare --user --map-root-user --mount mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc ||
+            die "this kernel has one list of emulators for all (6.7 has one for each user namespace): no host of another architecture"
+        users=(--private-users=identity)
+        ip netns exec "$(port_ns "$host")" sysctl -qw net.ipv4.ip_unprivileged_port_start=0
+    fi
     # The namespace is entered before nspawn starts: with its own --network-namespace-path, /sys/class/net in the host
     # would show this machine's interfaces. Every descriptor goes to the log, or the caller's pipes would stay open.
     # Journals are not linked: nothing of a host's belongs in this machine's /var/log, and a machine that is a container
@@ -65,7 +72,7 @@ host_boot() {
         exec setsid nsenter --net="/run/netns/$(port_ns "$host")" \
             env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn -q -D "$DATA/$host/root" --machine="$LAB-$host" \
             --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off \
-            --capability=CAP_NET_ADMIN -b
+            --capability=CAP_NET_ADMIN "${users[@]}" -b
     ) </dev/null >>"$STATE/$host/console.log" 2>&1 9>&- &
     echo $! >"$STATE/$host/nspawn.pid"
     disown

@@ -295,7 +295,7 @@ fn write(
 ) -> Result<u64, BundleError> {
     let json = manifest.to_json().map_err(|error| BundleError::Manifest {
         path: out.to_owned(),
-        why: error.to_string(),
+        why: error.to_string().into(),
     })?;
     let (places, size) = layout::places(manifest, json.len() as u64);
     (options.progress)(Progress::Writing { out, size });

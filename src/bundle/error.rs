@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::archive::ArchiveError;
 use super::digest::Digest;
 use super::known_bad::{KnownBad, USUAL, recommended};
-use super::manifest::Program;
+use super::manifest::{ManifestError, Program};
 use crate::inventory::{Arch, Version};
 
 /// Why a bundle could not be made, opened or used. [`BundleError::hint`] says what to do.
@@ -90,7 +90,7 @@ pub enum BundleError {
     Truncated { path: PathBuf, expected: u64, found: u64 },
     /// The manifest is not what this program reads.
     #[error("{}: manifest.json cannot be used: {why}", path.display())]
-    Manifest { path: PathBuf, why: String },
+    Manifest { path: PathBuf, why: ManifestError },
     /// The content is not what the manifest says.
     #[error("{} is damaged: {}", path.display(), problems.join("; "))]
     Damaged { path: PathBuf, problems: Vec<String> },
@@ -162,7 +162,8 @@ impl BundleError {
                       etcd-v3.6.16-linux-amd64.tar.gz"
                     .into(),
             },
-            Self::Truncated { .. } | Self::Damaged { .. } | Self::Manifest { .. } => {
+            Self::Manifest { why, .. } => why.hint(),
+            Self::Truncated { .. } | Self::Damaged { .. } => {
                 "copy or create the bundle again; `quorate bundle verify` checks every byte".into()
             }
             Self::PayloadCutOff { .. } => {

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use super::known_bad::USUAL;
 use super::packing::Packing;
 use crate::inventory::{Arch, Version};
 
@@ -119,9 +120,39 @@ impl ProgramFile {
     }
 }
 
+/// Why `manifest.json` is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is another quorate's: older or newer.
+    #[error("it has format {0}, but this quorate reads format {FORMAT}")]
+    Format(u32),
+    /// One sentence.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl ManifestError {
+    /// What to do about it.
+    pub(super) fn hint(&self) -> String {
+        match self {
+            Self::Format(format) if *format > FORMAT => "use the quorate that made it, or a newer one".into(),
+            Self::Format(_) => format!(
+                "create it again with this quorate: quorate bundle create --out etcd.qbundle etcd-v{USUAL}-linux-amd64.tar.gz"
+            ),
+            Self::Other(_) => "copy or create the bundle again; `quorate bundle verify` checks every byte".into(),
+        }
+    }
+}
+
+impl From<String> for ManifestError {
+    fn from(sentence: String) -> Self {
+        Self::Other(sentence)
+    }
+}
+
 impl Manifest {
-    /// Reads and checks `manifest.json`; the error is one sentence.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Manifest, String> {
+    /// Reads and checks `manifest.json`.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
         /// Read first, so that a newer format is named as such and not by whichever key it added.
         #[derive(Deserialize)]
         struct Head {
@@ -129,16 +160,13 @@ impl Manifest {
         }
         let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if head.format != FORMAT {
-            return Err(format!(
-                "it has format {}, but this quorate reads format {FORMAT}; use the quorate that made it, or a newer one",
-                head.format
-            ));
+            return Err(ManifestError::Format(head.format));
         }
         let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         manifest.check()?;
         // One manifest has one spelling: a repeated key or a digest in capitals is somebody else's work.
         if manifest.to_json().ok().as_deref() != Some(bytes) {
-            return Err("it is not in the canonical form that quorate writes".into());
+            return Err("it is not in the canonical form that quorate writes".to_owned().into());
         }
         Ok(manifest)
     }
@@ -200,7 +228,7 @@ mod tests {
 
     fn parse(value: &serde_json::Value) -> Result<Manifest, String> {
         let manifest: Manifest = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
-        Manifest::parse(&manifest.to_json().unwrap())
+        Manifest::parse(&manifest.to_json().unwrap()).map_err(|error| error.to_string())
     }
 
     fn refusal(change: impl FnOnce(&mut serde_json::Value)) -> String {
@@ -218,13 +246,14 @@ mod tests {
     #[test]
     fn a_newer_format_is_named_before_its_unknown_keys() {
         let newer = br#"{"format": 3, "signature": "x"}"#;
-        assert!(Manifest::parse(newer).unwrap_err().contains("format 3"));
+        assert!(matches!(Manifest::parse(newer), Err(ManifestError::Format(3))));
     }
 
     #[test]
     fn another_spelling_of_the_same_manifest_is_refused() {
         let other = manifest().to_string();
-        assert!(Manifest::parse(other.as_bytes()).unwrap_err().contains("canonical"));
+        let refused = Manifest::parse(other.as_bytes()).unwrap_err();
+        assert!(refused.to_string().contains("canonical"), "{refused}");
     }
 
     #[test]

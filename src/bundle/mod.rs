@@ -89,7 +89,7 @@ pub(crate) fn fuzz_sources(path: &std::path::Path) {
 /// The manifest of a bundle, or why it is none, for `crate::cli::formats_tests`.
 #[cfg(test)]
 pub(crate) fn manifest_in(bytes: &[u8]) -> Result<Manifest, String> {
-    Manifest::parse(bytes)
+    Manifest::parse(bytes).map_err(|error| error.to_string())
 }
 
 /// The manifest of a bundle, for `crate::fuzz`.

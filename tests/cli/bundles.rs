@@ -47,6 +47,50 @@ fn an_empty_file_and_another_file_are_no_bundles() {
     "#);
 }
 
+/// A bundle is a tar that begins with its manifest, which is all that is read of another quorate's.
+fn bundle_of(desk: &Desk, name: &str, manifest: &str) {
+    let mut tar = tar::Builder::new(std::fs::File::create(desk.path(name)).unwrap());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(manifest.len() as u64);
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    tar.append_data(&mut header, "manifest.json", manifest.as_bytes())
+        .unwrap();
+    tar.finish().unwrap();
+}
+
+#[test]
+fn a_bundle_of_an_older_or_a_newer_quorate_says_which_one_reads_it() {
+    let desk = Desk::with(INVENTORY);
+    bundle_of(&desk, "etcd.qbundle", include_str!("../formats/bundle-1.json"));
+    assert_snapshot!(desk.run(&["bundle", "verify", "etcd.qbundle"]).whole(), @r#"
+    exit code 9
+    --- stdout
+    --- stderr
+    error: etcd.qbundle: manifest.json cannot be used: it has format 1, but this quorate reads format 2
+    help: create it again with this quorate: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
+    "#);
+    assert_snapshot!(desk.run(&["up", "--yes"]).whole(), @r#"
+    exit code 9
+    --- stdout
+    --- stderr
+    error: ./etcd.qbundle: manifest.json cannot be used: it has format 1, but this quorate reads format 2
+    help: create it again with this quorate: quorate bundle create --out etcd.qbundle etcd-v3.6.16-linux-amd64.tar.gz
+    "#);
+    let newer = r#"{"format": 3, "created_by": "quorate 9.0.0", "releases": {"new": "shape"}}"#;
+    bundle_of(&desk, "etcd.qbundle", newer);
+    assert_snapshot!(desk.run(&["bundle", "verify", "etcd.qbundle"]).whole(), @r#"
+    exit code 9
+    --- stdout
+    --- stderr
+    error: etcd.qbundle: manifest.json cannot be used: it has format 3, but this quorate reads format 2
+    help: use the quorate that made it, or a newer one
+    "#);
+}
+
 #[test]
 fn two_bundles_beside_the_inventory_ask_which() {
     let desk = Desk::with(INVENTORY);

@@ -7,6 +7,7 @@ mod adopt;
 mod afar;
 mod agreed;
 mod airgap;
+mod arm64;
 mod backup;
 mod bounds;
 mod ci;
