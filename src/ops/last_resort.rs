@@ -54,13 +54,6 @@ impl LastResort {
         Self::then(format!(", or replace it (`quorate replace-node {name} NEW`)"))
     }
 
-    /// One of several that are down leaves, so that the others can be replaced.
-    pub fn leaves(name: impl Display) -> Self {
-        Self::then(format!(
-            "; if it is gone for good, `quorate remove-node {name}`: another one can be added when all that are left are well"
-        ))
-    }
-
     /// One that lost its data.
     pub fn joins_afresh(name: impl Display) -> Self {
         Self::then(format!(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::drive::Outcome;
 use super::host::{Data, Disk, SimHost};
 use super::papers::{Keys, Papers, papers};
-use super::scenes::{Scene, UP, note, restart_of};
+use super::scenes::{Scene, UP, restart_of};
 use super::stock::{self, V3_4, V3_5, V3_6, V3_7};
 use super::world::World;
 use crate::etcd::{Header, Member, MemberStatus};
@@ -14,7 +14,6 @@ use crate::inventory::{ClusterId, Desired, HostPath, MemberId, PeerUrl, Version}
 use crate::ops::check::Check;
 use crate::ops::model::{DIFFERENT_CLUSTERS, Fact, Intent, Membership, Observed, Policy};
 use crate::ops::plan::{Action, Plan, Step, Target, plan};
-use crate::ops::rest::Purpose;
 use crate::ops::safety::bootstrap::{
     Ground, Marker, answers_for_us, data_belongs, may_bootstrap, one_cluster, one_cluster_answers, same_as_running,
 };
@@ -377,11 +376,11 @@ fn a_member_that_the_inventory_does_not_list_is_removed_by_its_name() {
     );
     assert!(matches!(scene().asked(remove).run().outcome, Outcome::Done));
     // What waits for it says so.
-    let add = scene().inventory_of(2).asked(Intent::Maintain {
+    let another = Intent::Remove {
         node: stock::host(2).name,
-        note: note(Purpose::Maintenance),
-    });
-    let refusals = add.plan().unwrap_err();
+        wipe: false,
+    };
+    let refusals = scene().asked(another).plan().unwrap_err();
     assert!(
         refusals[0].hint.contains("not in the inventory: etcd-3"),
         "{refusals:?}"

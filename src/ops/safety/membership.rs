@@ -198,9 +198,11 @@ fn settled(membership: &Membership, concerned: Option<MemberId>, cured: &BTreeSe
             return Err(Blocked::new(
                 Rule::NotSettled,
                 format!("{who} is not healthy"),
-                format!("bring it back first (`quorate up --limit {who}`, `quorate logs {who}`)"),
+                format!(
+                    "bring it back first (`quorate up --limit {who}`, `quorate logs {who}`); if it is gone for good, `quorate remove-node {who}`: \
+                     another one can be added when all that are left are well"
+                ),
             )
-            .or(LastResort::leaves(who))
             .because_of([member]));
         }
     }
