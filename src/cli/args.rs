@@ -52,15 +52,19 @@ Exit codes:
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The inventory
+    /// The inventory; several, or a pattern in quotes, are a fleet (may be repeated)
     #[arg(
+        id = "inventory",
         short,
-        long,
+        long = "inventory",
         global = true,
         env = "QUORATE_INVENTORY",
         default_value = "inventory.yml",
         value_name = "FILE"
     )]
+    pub inventories: Vec<PathBuf>,
+    /// The one that the command runs for.
+    #[arg(skip)]
     pub inventory: PathBuf,
     /// The bundle of etcd releases [default: the one inside this program, else *.qbundle beside the inventory]
     #[arg(long, global = true, env = "QUORATE_BUNDLE", value_name = "FILE")]

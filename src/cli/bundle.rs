@@ -17,7 +17,7 @@ use crate::report::{Cell, Event, Table, human_bytes, terminal_width};
 /// # Errors
 /// A source that cannot be used; nothing is written then.
 pub fn create(global: &Global, out: &Path, sources: &[PathBuf]) -> Result<Exit, Failure> {
-    let reporter = reporter_for(global);
+    let reporter = reporter_for(global, None);
     let progress = |progress: Progress<'_>| {
         let text = match progress {
             Progress::Reading { source } => format!("reading {}", source.display()),

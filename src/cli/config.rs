@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::args::{Config, Global};
 use super::error::{Exit, Failure};
+use super::many::part::Answer;
 use super::session::Session;
 use crate::inventory::explain::{Setting, explain};
 use crate::inventory::leaf::nearest;
@@ -23,16 +24,56 @@ pub fn config(global: &Global, args: &Config) -> Result<Exit, Failure> {
     let files: Vec<String> = (0..=session.loaded.shared.len())
         .map(|file| session.loaded.file(file).display().to_string())
         .collect();
+    let answer = Settings { files, settings };
+    if let Some(part) = &session.global.part {
+        part.answer(Answer::Settings(answer));
+        return Ok(Exit::Done);
+    }
     if session.json() {
-        data(&json!({"cluster": session.desired().cluster, "files": files, "settings": settings}).to_string());
+        let mut object = answer.object();
+        object["cluster"] = json!(session.desired().cluster);
+        data(&object.to_string());
         return Ok(Exit::Done);
     }
     if args.explain {
-        say!("read: {}", files.join(", "));
+        say!("read: {}", answer.files.join(", "));
         say_all!("\n");
     }
-    say_all!("{}\n", table(&settings, args.explain).render(terminal_width(), true));
+    let mut table = table(&[], args.explain);
+    answer
+        .settings
+        .iter()
+        .for_each(|setting| table.row(row(setting, args.explain)));
+    say_all!("{}\n", table.render(terminal_width(), true));
     Ok(Exit::Done)
+}
+
+/// What counts for one cluster.
+#[derive(Debug)]
+pub struct Settings {
+    /// The inventory, and what it shares with others.
+    files: Vec<String>,
+    settings: Vec<Setting>,
+}
+
+impl Settings {
+    /// As JSON.
+    pub fn object(&self) -> Value {
+        json!({"files": self.files, "settings": self.settings})
+    }
+}
+
+/// One table of several clusters, by name.
+pub fn of_several<'a>(clusters: impl Iterator<Item = (&'a str, &'a Settings)>, origins: bool) -> Table {
+    let mut table = table(&["CLUSTER"], origins);
+    for (name, settings) in clusters {
+        for setting in &settings.settings {
+            let mut cells = vec![Cell::new(name)];
+            cells.extend(row(setting, origins));
+            table.row(cells);
+        }
+    }
+    table
 }
 
 /// A key, or everything below it.
@@ -51,22 +92,24 @@ fn of(settings: Vec<Setting>, key: &str) -> Result<Vec<Setting>, Failure> {
     })
 }
 
-fn table(settings: &[Setting], origins: bool) -> Table {
-    let mut table = match origins {
-        true => Table::new(["KEY", "VALUE", "FROM"]).prose(["VALUE"]),
-        false => Table::new(["KEY", "VALUE"]).prose(["VALUE"]),
+fn table(first: &[&'static str], origins: bool) -> Table {
+    let columns: &[&'static str] = if origins {
+        &["KEY", "VALUE", "FROM"]
+    } else {
+        &["KEY", "VALUE"]
     };
-    for setting in settings {
-        let mut cells = vec![Cell::new(&setting.key), Cell::new(text(&setting.value))];
-        if origins {
-            cells.push(match &setting.origin {
-                Some(origin) => Cell::new(format!("{}:{}", origin.file.display(), origin.line)),
-                None => Cell::new("default").tone(Tone::Dim),
-            });
-        }
-        table.row(cells);
+    Table::new(first.iter().chain(columns).copied()).prose(["VALUE"])
+}
+
+fn row(setting: &Setting, origins: bool) -> Vec<Cell> {
+    let mut cells = vec![Cell::new(&setting.key), Cell::new(text(&setting.value))];
+    if origins {
+        cells.push(match &setting.origin {
+            Some(origin) => Cell::new(format!("{}:{}", origin.file.display(), origin.line)),
+            None => Cell::new("default").tone(Tone::Dim),
+        });
     }
-    table
+    cells
 }
 
 fn text(value: &Value) -> String {

@@ -1,5 +1,6 @@
 //! The edge where errors become text and an exit code. Printed once, with the chain and what to do.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::bundle::BundleError;
@@ -10,7 +11,7 @@ use crate::ops::model::NO_WAY_TO_ASK;
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::StoreError;
 use crate::report::print::{data, tell_all};
-use crate::report::{Paint, chain, print, printable_lines, terminal_width, wrapped};
+use crate::report::{Paint, chain, now, print, printable_lines, terminal_width, wrapped};
 
 /// The exit codes, explained in `docs/reference/exit-codes.md`: part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub struct Failure {
     pub message: String,
     /// Every single problem, when there are several.
     pub details: Vec<Detail>,
+    /// The safety rules that said no.
+    pub rules: BTreeSet<Rule>,
     /// What to do.
     pub hint: Option<String>,
     /// An error with source spans, printed by miette instead of the rest.
@@ -92,6 +95,7 @@ impl Failure {
             exit,
             message: message.to_string(),
             details: Vec::new(),
+            rules: BTreeSet::new(),
             hint: None,
             spans: None,
         }
@@ -129,10 +133,30 @@ impl Failure {
     /// The last object of a command that failed.
     pub(super) fn object(&self, seconds: f64) -> serde_json::Value {
         let problems = self.spans.as_ref().map(|e| e.problems().to_vec()).unwrap_or_default();
-        serde_json::json!({
-            "event": "finished", "ok": false, "seconds": seconds, "exit_code": self.exit as u8,
+        let mut object = serde_json::json!({
+            "event": "finished", "at": now(), "ok": false, "seconds": seconds, "exit_code": self.exit as u8,
             "error": self.message, "hint": self.hint, "details": self.details, "problems": problems,
-        })
+        });
+        if !self.rules.is_empty() {
+            object["rules"] = serde_json::json!(self.rules);
+        }
+        object
+    }
+
+    /// All of it but the hints in one line, for a place where there is no more room: which rules said no, and why.
+    pub fn in_a_line(&self) -> String {
+        let rules = self.rules.iter().filter_map(|rule| serde_json::to_value(rule).ok());
+        let rules: Vec<String> = rules.filter_map(|rule| Some(format!("`{}`", rule.as_str()?))).collect();
+        let details = self.details.iter().map(|detail| match &detail.node {
+            Some(node) => format!("{node}: {}", detail.message),
+            None => detail.message.clone(),
+        });
+        let details: Vec<String> = details.collect();
+        match (rules.is_empty(), details.is_empty()) {
+            (_, true) => self.message.clone(),
+            (true, false) => format!("{}: {}", self.message, details.join("; ")),
+            (false, false) => format!("refused by {}: {}", rules.join(", "), details.join("; ")),
+        }
     }
 
     /// Prints it as text.
@@ -194,6 +218,7 @@ impl From<Vec<Blocked>> for Failure {
         } else {
             Self::new(Exit::Blocked, "nothing was changed: it would not be safe")
         };
+        let rules = blocked.iter().map(|b| b.rule).collect();
         let details = blocked
             .into_iter()
             .map(|b| Detail {
@@ -202,7 +227,11 @@ impl From<Vec<Blocked>> for Failure {
                 hint: b.hint,
             })
             .collect();
-        Self { details, ..failure }
+        Self {
+            details,
+            rules,
+            ..failure
+        }
     }
 }
 

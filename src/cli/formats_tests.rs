@@ -1,6 +1,12 @@
 //! What lies on disks outlives the version that wrote it: every format that there has been is read, or refused with the reason
 //! (`docs/stability.md`). The files are in `tests/formats`.
 
+use std::path::{Path, PathBuf};
+
+use super::args::Command;
+use super::error::Exit;
+use super::many::report::history::History;
+use super::many::saved::Saved;
 use crate::backup::{self, BackupError};
 use crate::bundle;
 use crate::host::{self, HostFacts};
@@ -121,6 +127,28 @@ fn a_lock_is_held_whoever_wrote_its_holder() {
         ("unknown", true),
         "held all the same"
     );
+}
+
+fn format(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(name)
+}
+
+/// One that another version cannot read is stale: it is for minutes, not for years.
+#[test]
+fn a_saved_plan_of_a_fleet_is_read_or_stale() {
+    let saved = Saved::load(&format("fleet-plan-1.json")).expect("format 1");
+    assert!(matches!(saved.command(), Ok(Command::Up(up)) if !up.prune));
+    let refused = Saved::load(&format("fleet-plan-from-the-future.json")).expect_err("format 2");
+    assert_eq!(refused.exit, Exit::Stale, "{refused:?}");
+    assert!(refused.message.contains("saved by quorate 9.0.0"), "{refused:?}");
+}
+
+#[test]
+fn past_reports_are_read_or_refused_by_their_number() {
+    let history = History::parse(file!("report-history-1.json")).expect("format 1");
+    assert_eq!(history.of("prod-a").len(), 3);
+    let refused = History::parse(file!("report-history-from-the-future.json")).expect_err("format 2");
+    assert_eq!(refused, "it has format 2, but this quorate reads format 1");
 }
 
 #[test]

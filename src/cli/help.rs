@@ -5,6 +5,7 @@ use std::fmt::Write;
 use clap::{Arg, Command, CommandFactory, Id};
 
 use super::args::Cli;
+use super::repeated::REPEATED;
 use crate::report::{terminal_width, wrapped};
 
 /// The commands by what an operator is about to do.
@@ -115,7 +116,9 @@ const OFFLINE: [&str; 30] = [
 const WHOLE: [&str; 3] = ["stop", "start", "pki rotate-ca"];
 
 /// Commands that can be run for every cluster of a fleet.
-const OF_SEVERAL: [&str; 14] = [
+const OF_SEVERAL: [&str; 16] = [
+    "check",
+    "config",
     "status",
     "health",
     "doctor",
@@ -157,6 +160,10 @@ pub fn command() -> Command {
         let path = below.get_name().to_owned();
         arranged(below, &path, &global)
     });
+    let command = command.mut_args(|arg| match is_repeated(&arg) {
+        true => arg.global(false),
+        false => arg,
+    });
     let template = format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{list}\n{{all-args}}{{after-help}}");
     command
         .override_usage("quorate [OPTIONS] <COMMAND>")
@@ -183,10 +190,14 @@ fn by_topic(command: &Command, width: usize) -> String {
 
 /// Hides below each command the global flags that it does not heed: one that a command has already does not come from above.
 fn arranged(command: Command, path: &str, global: &[Arg]) -> Command {
-    let command = match command.is_subcommand_required_set() || !command.has_subcommands() {
-        true => command,
+    let command = match (command.has_subcommands(), command.is_subcommand_required_set()) {
+        (false, _) => command,
         // It means something by itself, too.
-        false => hidden(command, path, global),
+        (true, false) => hidden(command, path, global),
+        (true, true) => {
+            let repeated = global.iter().filter(|arg| is_repeated(arg));
+            command.args(repeated.map(|arg| arg.clone().global(false)))
+        }
     };
     if command.has_subcommands() {
         return command.mut_subcommands(|below| {
@@ -199,7 +210,7 @@ fn arranged(command: Command, path: &str, global: &[Arg]) -> Command {
 
 fn hidden(command: Command, path: &str, global: &[Arg]) -> Command {
     let own: Vec<Id> = command.get_arguments().map(|arg| arg.get_id().clone()).collect();
-    let unheeded = global.iter().filter(|arg| {
+    let unheeded = |arg: &Arg| {
         let id = arg.get_id().as_str();
         let changes = match path.strip_prefix("plan ") {
             // It is a dry run already.
@@ -213,9 +224,18 @@ fn hidden(command: Command, path: &str, global: &[Arg]) -> Command {
                 .any(|whole| path == *whole || path.strip_prefix("plan ") == Some(whole));
         let several = if id == "canary" { &IN_TURN[..] } else { &OF_SEVERAL };
         let fleets = OF_FLEETS.contains(&id) && !several.contains(&path);
-        (changes || hosts || whole || fleets) && !own.contains(arg.get_id())
-    });
-    command.args(unheeded.map(|arg| arg.clone().hide(true)))
+        changes || hosts || whole || fleets
+    };
+    let below = global.iter().filter(|arg| !own.contains(arg.get_id()));
+    command.args(below.filter_map(|arg| match (unheeded(arg), is_repeated(arg)) {
+        (hide, true) => Some(arg.clone().global(false).hide(hide)),
+        (true, false) => Some(arg.clone().hide(true)),
+        (false, false) => None,
+    }))
+}
+
+fn is_repeated(arg: &Arg) -> bool {
+    REPEATED.contains(&arg.get_id().as_str())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod backup_verify;
 mod bundle;
 mod bundle_sign;
 mod bundle_trust;
+mod check;
 mod closed;
 mod complete;
 mod config;
@@ -54,6 +55,7 @@ mod probe;
 mod recover;
 #[cfg(test)]
 mod reference_tests;
+mod repeated;
 mod rest;
 mod restore;
 mod scratch;
@@ -80,16 +82,21 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::parser::ValueSource;
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, FromArgMatches};
 
 use args::{BundleCommand, Cli, Command, Global, OutputFormat, PlanArgs};
 use error::{Exit, Failure};
 
+use crate::report::print::tell;
+
 /// Parses the command line, does what it asks, prints what went wrong once, and gives the exit code.
 pub async fn main() -> ExitCode {
-    let matches = help::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = help::command()
+        .try_get_matches()
+        .unwrap_or_else(|error| refused(&error));
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    repeated::gather(&mut cli.global, &matches);
     let json = cli.global.output == OutputFormat::Json;
     let begun = std::time::Instant::now();
     let exit = match begin(&cli, &matches).await {
@@ -103,13 +110,23 @@ pub async fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
+/// Ends with what clap says. Where a shell has made files of a pattern, the second one stands where a command should.
+fn refused(error: &clap::Error) -> ! {
+    let word = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) if word.ends_with(".yml") || word.ends_with(".yaml") => word,
+        _ => error.exit(),
+    };
+    // There is nobody to tell where that cannot be written.
+    let _ = error.print();
+    tell!("help: `{word}` is an inventory: put a pattern in quotes, `-i 'clusters/*/inventory.yml'`, or repeat -i");
+    std::process::exit(Exit::Usage as i32)
+}
+
 /// For one cluster, or for those of a fleet.
 async fn begin(cli: &Cli, typed: &ArgMatches) -> Result<Exit, Failure> {
-    match &cli.global.fleet.dir {
-        Some(dir) => {
-            let named = typed.value_source("inventory") == Some(ValueSource::CommandLine);
-            many::many(&cli.global, dir, &cli.command, named).await
-        }
+    let named: Vec<std::path::PathBuf> = repeated::all(typed, "inventory");
+    match many::meant(&cli.global, !named.is_empty())? {
+        Some(clusters) => many::many(&cli.global, &clusters, &cli.command).await,
         None => {
             cli.global.fleet.only_with_a_fleet()?;
             dispatch(&cli.global, &cli.command).await
@@ -129,7 +146,7 @@ async fn dispatch(global: &Global, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Init(args) => offline::init(global, args),
         Command::Adopt(args) => adopt::adopt(global, args).await,
-        Command::Check(args) => offline::check(global, args).await,
+        Command::Check(args) => check::check(global, args).await,
         Command::Config(args) => config::config(global, args),
         Command::Render(args) => offline::render(global, args),
         Command::Plan(args) => up::plan(global, args).await,

@@ -1,19 +1,18 @@
-//! Commands that change no host: `init`, `check`, `render`, `schema`, `man`.
+//! Commands that change no host: `init`, `render`, `schema`, `man`.
 
 use std::path::Path;
 
 use clap::CommandFactory;
-use serde_json::json;
 
-use super::args::{Check, Cli, Global, Init, Render};
+use super::args::{Cli, Global, Init, Render};
 use super::error::{Exit, Failure};
 use super::session::Session;
-use super::{draft, import, new_hosts, trial};
-use crate::bundle::{Bundle, USUAL, advice, known_bad};
-use crate::inventory::{self, Problem};
-use crate::ops::plan::{count, initial_new};
+use super::{draft, import};
+use crate::bundle::{Bundle, USUAL, known_bad};
+use crate::inventory;
+use crate::ops::plan::initial_new;
 use crate::render::render_host;
-use crate::report::print::{data, say, say_all};
+use crate::report::print::{say, say_all};
 
 /// `init`: a commented inventory, never over an existing one.
 ///
@@ -89,130 +88,6 @@ fn beside(base: &Path, name: &str, text: &str) -> Result<bool, Failure> {
     };
     written.map_err(|e| Failure::unexpected(&format!("cannot write {}", path.display()), e))?;
     Ok(true)
-}
-
-/// `check`: the inventory, the bundle, the rendered files and the CA, without touching a host.
-///
-/// # Errors
-/// The first kind of problem that keeps `up` from working.
-pub async fn check(global: &Global, args: &Check) -> Result<Exit, Failure> {
-    let session = Session::open(global)?;
-    let desired = session.desired();
-    let bundle = match args.ask_etcd {
-        true => Some(session.bundle()?),
-        false => session.bundle_if_any()?,
-    };
-    let report = bundle.as_ref().map(Bundle::verify).transpose()?;
-    let version = desired.version;
-    if let Some(bad) = known_bad(version) {
-        return Err(Failure::new(
-            Exit::Blocked,
-            format!("etcd {version} must not be used: {}", bad.reason),
-        )
-        .hint(format!("use {} or later", bad.fixed_in)));
-    }
-    if let Some(bundle) = bundle.as_ref().filter(|b| !b.versions().contains_key(&version)) {
-        let have: Vec<String> = bundle.versions().keys().map(ToString::to_string).collect();
-        return Err(Failure::new(
-            Exit::Bundle,
-            format!("the bundle has no etcd {version}, it has {}", have.join(", ")),
-        )
-        .hint("create a bundle that has it with `quorate bundle create`, or change `etcd.version`"));
-    }
-    for host in desired.hosts.values() {
-        render_host(desired, host, &initial_new(desired))
-            .map_err(|e| Failure::new(Exit::Inventory, format!("{}: {e}", host.name)).hint(e.hint()))?;
-    }
-    session.recipients()?;
-    let trial = match (args.ask_etcd, &bundle) {
-        (true, Some(bundle)) => Some(etcd_starts(&session, bundle).await?),
-        _ => None,
-    };
-    let hosts = match args.hosts {
-        true => Some(new_hosts::will_do(&session, bundle.as_ref()).await?),
-        false => None,
-    };
-    let ca = session.vault().dir().status()?;
-    let ca_text = match ca.trusted.first() {
-        None => "no CA yet: `quorate up` creates it".to_owned(),
-        Some(cert) => format!(
-            "CA valid for {} more days, its key sealed to {}",
-            cert.days_left(jiff::Timestamp::now()),
-            ca.recipients.join(", ")
-        ),
-    };
-    if session.json() {
-        let checked = json!({
-            "event": "finished",
-            "ok": true,
-            "seconds": session.begun.elapsed().as_secs_f64(),
-            "hosts": desired.hosts.len(),
-            "etcd": version,
-            "bundle_checked": report.is_some(),
-            "hosts_checked": hosts.is_some(),
-            "ca_days_left": ca.trusted.first().map(|cert| cert.days_left(jiff::Timestamp::now())),
-            "trial": trial,
-            "advice": advice(version).map(|advice| advice.to_string()),
-        });
-        data(&checked.to_string());
-        return Ok(Exit::Done);
-    }
-    say!("inventory  {} hosts, etcd {version}", desired.hosts.len());
-    match (&bundle, &report) {
-        (Some(bundle), Some(report)) => say!(
-            "bundle     {} of {} releases, every byte checked",
-            count(report.programs, "program"),
-            bundle.versions().len()
-        ),
-        _ => say!("bundle     NOT CHECKED: there is none here; `up` needs one that has etcd {version}"),
-    }
-    say!("files      rendered for every host");
-    say!("pki        {ca_text}");
-    if let Some(tried) = trial {
-        say!("trial      {tried}");
-    }
-    if let Some(hosts) = hosts {
-        say!("hosts      {hosts}");
-    }
-    if let Some(advice) = advice(version) {
-        say!("note       {advice}");
-    }
-    Ok(Exit::Done)
-}
-
-/// Whether etcd starts with what the hosts would get; every option that keeps it from it, in its place.
-async fn etcd_starts(session: &Session, bundle: &Bundle) -> Result<String, Failure> {
-    let answers = trial::offline(session, bundle).await?;
-    let sites = session.loaded.sites();
-    let mut problems = Vec::new();
-    for (trial, fault) in answers
-        .trials
-        .iter()
-        .flat_map(|trial| trial.faults.iter().map(move |fault| (trial, fault)))
-    {
-        let mut at = fault.options.iter().filter_map(|option| sites.options.get(option));
-        let first = at.next().copied().unwrap_or(sites.version);
-        let mut problem = Problem::error(first, fault.says(trial.version), fault.help());
-        for other in at {
-            problem = problem.also(*other, "together with this", "this");
-        }
-        problems.push(problem);
-    }
-    if !problems.is_empty() {
-        return Err(session.loaded.wrong(problems).into());
-    }
-    if let Some(why) = answers.untried.first() {
-        return Err(
-            Failure::new(Exit::Bundle, why).hint("`quorate plan` runs this trial on a host when this machine cannot")
-        );
-    }
-    let hosts: usize = answers.trials.iter().map(|trial| trial.nodes.len()).sum();
-    Ok(format!(
-        "etcd {} starts with the configuration of {} ({})",
-        session.desired().version,
-        count(hosts, "host"),
-        count(answers.trials.len(), "configuration")
-    ))
 }
 
 /// `render`: the files as they would land, printed or written below a directory.

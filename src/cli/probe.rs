@@ -1,10 +1,14 @@
 //! `--probe`: what writers see of a change, measured while it is made.
 
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
 use super::converge::Parts;
 use super::session::Session;
-use crate::etcd::{EtcdClient, ProbeFindings, ProbeSettings, WriteProbe};
+use crate::etcd::{EtcdClient, Gap, ProbeFindings, ProbeSettings, WriteProbe};
 use crate::ops::model::Observed;
-use crate::report::ProbeReport;
+use crate::report::{Event, ProbeGap, ProbeReport};
 
 /// Writes per second: gaps are measured to a hundredth of a second, and a small disk does not notice.
 const RATE: u32 = 100;
@@ -36,7 +40,12 @@ pub async fn start(session: &Session, parts: &Parts, seen: &Observed) -> Option<
 /// Reads back, deletes the key, and keeps the findings for the end of the command (or shows them at once, when the
 /// change has failed).
 pub async fn finish(session: &Session, probe: WriteProbe, went_well: bool) {
-    match probe.finish().await {
+    let began = probe.began();
+    let finished = probe.finish().await;
+    if let Ok(findings) = &finished {
+        session.reporter.event(&event(began, findings));
+    }
+    match finished {
         Ok(findings) if went_well => session.probed(report(&findings)),
         Ok(f) => session.note(
             &format!(
@@ -55,6 +64,31 @@ pub async fn finish(session: &Session, probe: WriteProbe, went_well: bool) {
     }
 }
 
+/// All that it saw, and when, for those who look back.
+fn event(began: Timestamp, findings: &ProbeFindings) -> Event {
+    let gap = |gap: &Gap| {
+        Some(ProbeGap {
+            at: began.checked_add(SignedDuration::try_from(gap.from).ok()?).ok()?,
+            ms: millis(gap.length),
+        })
+    };
+    Event::ProbeFinished {
+        began,
+        seconds: findings.length.as_secs_f64(),
+        acks: findings.acks,
+        failed_attempts: findings.failed_attempts,
+        lost: findings.lost,
+        elections: findings.elections,
+        gaps: findings.gaps.iter().filter_map(gap).collect(),
+        writes: findings.writes.clone(),
+        writes_seconds: findings.every.as_secs_f64(),
+    }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Two probes of one command as one.
 pub fn together(a: &ProbeReport, b: &ProbeReport) -> ProbeReport {
     ProbeReport {
@@ -70,7 +104,7 @@ fn report(findings: &ProbeFindings) -> ProbeReport {
     ProbeReport {
         acks: findings.acks,
         failed_attempts: findings.failed_attempts,
-        longest_gap_ms: u64::try_from(findings.longest_gap.as_millis()).unwrap_or(u64::MAX),
+        longest_gap_ms: millis(findings.longest_gap),
         lost: findings.lost,
         elections: findings.elections,
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::error::Exit;
 use super::help;
+use super::repeated::REPEATED;
 use crate::ops::doctor::Kind;
 use crate::report::Event;
 
@@ -113,11 +114,15 @@ fn exit_codes() -> String {
     text
 }
 
+fn is_global(arg: &Arg) -> bool {
+    arg.is_global_set() || REPEATED.contains(&arg.get_id().as_str())
+}
+
 fn events() -> String {
     let mut text = format!(
         "# Events\n\n{GENERATED} With `--output json`, a command that changes something prints them as they happen, one object \
-         a line, told apart by `event`. Events and fields may be added; none is removed or changes its meaning within a major \
-         version.\n"
+         a line, told apart by `event`. Each has the time (`at`, RFC 3339 in UTC) and, where one is known, the `cluster`. Events \
+         and fields may be added; none is removed or changes its meaning within a major version.\n"
     );
     let schema = schemars::schema_for!(Event).to_value();
     for event in schema["oneOf"].as_array().expect("a choice of events") {
@@ -153,7 +158,7 @@ fn commands() -> String {
         described(&mut text, below, "quorate");
     }
     text.push_str("\n## Global options\n\nBefore or after the command, wherever they mean something to it.\n");
-    let global = command.get_arguments().filter(|arg| arg.is_global_set());
+    let global = command.get_arguments().filter(|arg| is_global(arg));
     options(&mut text, global);
     text
 }
@@ -168,7 +173,7 @@ fn described(text: &mut String, command: &Command, above: &str) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     write!(text, "\n## {typed}\n\n{about}.\n").unwrap();
     let places: Vec<String> = command.get_positionals().map(|arg| arg.to_string()).collect();
-    let own = |arg: &&Arg| !arg.is_hide_set() && arg.get_id() != "help" && !arg.is_global_set();
+    let own = |arg: &&Arg| !arg.is_hide_set() && arg.get_id() != "help" && !is_global(arg);
     if !command.is_subcommand_required_set() {
         let places = match places.is_empty() {
             true => String::new(),

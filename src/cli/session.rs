@@ -76,7 +76,7 @@ impl Session {
     /// # Errors
     /// Every problem in it at once; `--limit` names that it does not know.
     pub fn open(global: &Global) -> Result<Self, Failure> {
-        Self::open_with(global, reporter_for(global))
+        Self::of(global, inventory::load(&global.inventory)?)
     }
 
     /// The same; events go to `reporter`.
@@ -95,7 +95,8 @@ impl Session {
     /// When `--limit` names a host that it does not know.
     pub fn of(global: &Global, loaded: Loaded) -> Result<Self, Failure> {
         scratch::clear_dead();
-        Self::with(global, reporter_for(global), loaded)
+        let reporter = reporter_for(global, Some(&loaded.desired));
+        Self::with(global, reporter, loaded)
     }
 
     fn with(global: &Global, reporter: Arc<dyn Reporter>, loaded: Loaded) -> Result<Self, Failure> {
@@ -495,8 +496,8 @@ fn known<'a>(desired: &'a Desired, name: &NodeName) -> Result<&'a DesiredHost, F
     })
 }
 
-/// Where events go for these flags.
-pub fn reporter_for(global: &Global) -> Arc<dyn Reporter> {
+/// Where events go for these flags, of a run for this cluster.
+pub fn reporter_for(global: &Global, cluster: Option<&Desired>) -> Arc<dyn Reporter> {
     if let Some(part) = &global.part {
         return part.reporter();
     }
@@ -504,7 +505,8 @@ pub fn reporter_for(global: &Global) -> Arc<dyn Reporter> {
         OutputFormat::Human => OutputMode::Human,
         OutputFormat::Json => OutputMode::Json,
     };
-    reporter(mode, std::io::stderr().is_terminal())
+    let cluster = cluster.map(|desired| desired.cluster.to_string());
+    reporter(mode, std::io::stderr().is_terminal(), cluster)
 }
 
 /// Where passwords come from: the terminal, unless a flag names another place. A host that asks at its login is only

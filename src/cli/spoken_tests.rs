@@ -179,9 +179,15 @@ fn every_command_of_the_pipelines_is_taken() {
     assert_eq!(
         seen,
         [
+            "github-fleet.yml: --fleet clusters check",
+            "github-fleet.yml: --fleet clusters plan --markdown",
+            "github-fleet.yml: --fleet clusters plan --markdown --out fleet.plan",
             "github.yml: check",
             "github.yml: plan --markdown",
             "github.yml: plan --markdown --out etcd.plan.json",
+            "gitlab-fleet.yml: --fleet clusters check",
+            "gitlab-fleet.yml: --fleet clusters plan --markdown",
+            "gitlab-fleet.yml: --fleet clusters plan --markdown --out fleet.plan",
             "gitlab.yml: check",
             "gitlab.yml: plan --markdown",
             "gitlab.yml: plan --markdown --out etcd.plan.json",

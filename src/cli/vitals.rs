@@ -178,7 +178,7 @@ fn newest_backup(session: &Session, seen: &Observed) -> Result<Option<Timestamp>
 
 /// How many steps `up` would take.
 async fn drift(session: &Session, seen: &Observed) -> Result<usize, String> {
-    let said = |failure: super::error::Failure| failure.message;
+    let said = |failure: super::error::Failure| failure.in_a_line();
     let parts = Parts {
         fleet: session.fleet(),
         vault: session.vault(),

@@ -52,7 +52,7 @@ pub use crate::inventory::{Access, Permission};
 pub use probe::{PortSecurity, port_security};
 pub use replay::{Replay, Segment};
 pub use snapshot::{LARGEST_SNAPSHOT, SnapshotChecksum, SnapshotStream};
-pub use tally::ProbeFindings;
+pub use tally::{Gap, ProbeFindings};
 pub use tls::{ClientTls, Endpoint};
 pub use wal::RaftLog;
 pub use writer::{ProbeSettings, WriteProbe};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Header, KeyValue};
 
 /// What the probe found out, once its last write was read back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeFindings {
     /// Acknowledged writes.
     pub acks: u64,
@@ -17,7 +17,34 @@ pub struct ProbeFindings {
     pub lost: u64,
     /// How often the raft term was seen to rise.
     pub elections: u64,
+    /// How long it wrote.
+    pub length: Duration,
+    /// The longest gaps, in order.
+    pub gaps: Vec<Gap>,
+    /// Acknowledged writes in each interval of `every`.
+    pub writes: Vec<u32>,
+    /// How long such an interval is.
+    pub every: Duration,
 }
+
+/// A time without an acknowledgement. Times are since the probe's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// When it began.
+    pub from: Duration,
+    /// How long it was.
+    pub length: Duration,
+}
+
+/// What is shorter is a slow write, and no gap.
+const SHORTEST_GAP: Duration = Duration::from_millis(100);
+
+/// More gaps are not kept: the shortest goes.
+const MOST_GAPS: usize = 100;
+
+/// How finely writes are counted at first; it gets coarser as time goes by, so that no more than [`MOST_INTERVALS`] are kept.
+const INTERVAL: Duration = Duration::from_millis(250);
+const MOST_INTERVALS: usize = 240;
 
 /// Counts while the probe runs. Times are since its start.
 #[derive(Debug, Default)]
@@ -29,12 +56,17 @@ pub(super) struct Tally {
     last_revision: i64,
     term: Option<u64>,
     elections: u64,
+    gaps: Vec<Gap>,
+    writes: Vec<u32>,
+    /// How often the intervals were doubled.
+    doubled: u32,
 }
 
 impl Tally {
     pub fn ack(&mut self, at: Duration, header: &Header) {
         self.acks += 1;
         self.gap_until(at);
+        self.count(at);
         self.last_revision = self.last_revision.max(header.revision);
         let known = *self.term.get_or_insert(header.raft_term);
         if header.raft_term > known {
@@ -60,11 +92,44 @@ impl Tally {
             longest_gap: self.longest_gap,
             lost: missing.max(newest_is_gone),
             elections: self.elections,
+            length: end,
+            every: self.every(),
+            gaps: self.gaps,
+            writes: self.writes,
         }
     }
 
+    fn every(&self) -> Duration {
+        INTERVAL * 2u32.pow(self.doubled)
+    }
+
+    fn count(&mut self, at: Duration) {
+        let mut index = at.as_millis() / self.every().as_millis();
+        while index >= MOST_INTERVALS as u128 {
+            self.writes = self.writes.chunks(2).map(|pair| pair.iter().sum()).collect();
+            self.doubled += 1;
+            index = at.as_millis() / self.every().as_millis();
+        }
+        let index = index as usize;
+        if self.writes.len() <= index {
+            self.writes.resize(index + 1, 0);
+        }
+        self.writes[index] += 1;
+    }
+
     fn gap_until(&mut self, at: Duration) {
-        self.longest_gap = self.longest_gap.max(at.saturating_sub(self.last_ack));
+        let length = at.saturating_sub(self.last_ack);
+        self.longest_gap = self.longest_gap.max(length);
+        if length >= SHORTEST_GAP {
+            self.gaps.push(Gap {
+                from: self.last_ack,
+                length,
+            });
+            let shortest = (0..self.gaps.len()).min_by_key(|at| self.gaps[*at].length);
+            if let (true, Some(shortest)) = (self.gaps.len() > MOST_GAPS, shortest) {
+                self.gaps.remove(shortest);
+            }
+        }
         self.last_ack = self.last_ack.max(at);
     }
 }
@@ -114,7 +179,14 @@ mod tests {
                 failed_attempts: 1,
                 longest_gap: 400 * MS,
                 lost: 0,
-                elections: 1
+                elections: 1,
+                length: 430 * MS,
+                gaps: vec![Gap {
+                    from: 25 * MS,
+                    length: 400 * MS
+                }],
+                writes: vec![2, 1],
+                every: 250 * MS,
             }
         );
     }
@@ -138,6 +210,27 @@ mod tests {
     #[test]
     fn an_outage_that_lasts_until_the_end_is_a_gap_too() {
         assert_eq!(tally().close(2000 * MS, Some(&stored(3, 7))).longest_gap, 1575 * MS);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_long_run_is_bounded_and_has_the_longest_gaps() {
+        let mut tally = Tally::default();
+        let mut at = Duration::ZERO;
+        for number in 0..10_000u32 {
+            at += if number % 20 == 0 {
+                100 * MS + MS * number
+            } else {
+                10 * MS
+            };
+            tally.ack(at, &header(i64::from(number), 2));
+        }
+        let findings = tally.close(at, Some(&stored(10_000, 9_999)));
+        assert_eq!(findings.gaps.len(), MOST_GAPS);
+        assert!(findings.gaps.is_sorted_by_key(|gap| gap.from), "in order");
+        assert!(findings.gaps.iter().all(|gap| gap.length > 8000 * MS), "the longest");
+        assert!((MOST_INTERVALS / 2..=MOST_INTERVALS).contains(&findings.writes.len()));
+        assert_eq!(findings.writes.iter().sum::<u32>(), 10_000, "every write is counted");
+        assert!(findings.every * findings.writes.len() as u32 >= at);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -41,6 +42,7 @@ pub struct WriteProbe {
     settings: ProbeSettings,
     lease: LeaseId,
     started: Instant,
+    began: Timestamp,
 }
 
 impl WriteProbe {
@@ -56,7 +58,7 @@ impl WriteProbe {
             .await?
             .value;
         let (stop, stopped) = watch::channel(false);
-        let started = Instant::now();
+        let (started, began) = (Instant::now(), Timestamp::now());
         let writer = Writer {
             endpoints: endpoints.clone(),
             key: settings.key.clone(),
@@ -72,7 +74,13 @@ impl WriteProbe {
             settings,
             lease,
             started,
+            began,
         })
+    }
+
+    /// When it began to write.
+    pub fn began(&self) -> Timestamp {
+        self.began
     }
 
     /// Stops, reads back, and deletes the key.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::inventory::NodeName;
 
-/// One thing that happened. With `--output json` each is one line, tagged by `event`.
+/// One thing that happened. With `--output json` each is one line, tagged by `event`, with the time (`at`) and the `cluster`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -95,6 +96,28 @@ pub enum Event {
         /// may stand between the cause and the end. Sinks leave traces out and show 20.
         journal: Vec<String>,
     },
+    /// A write probe ended (`--probe`): what it saw, and when. A run with several parts has one for each.
+    ProbeFinished {
+        /// When it began to write.
+        #[cfg_attr(test, schemars(with = "String"))]
+        began: Timestamp,
+        /// How long it wrote.
+        seconds: f64,
+        /// Acknowledged writes.
+        acks: u64,
+        /// Attempts that failed or timed out.
+        failed_attempts: u64,
+        /// Acknowledged writes that could not be read back.
+        lost: u64,
+        /// Leader changes seen.
+        elections: u64,
+        /// Times of at least 100 ms without an acknowledged write (`at`, `ms`), the longest 100 of them, in order.
+        gaps: Vec<ProbeGap>,
+        /// Acknowledged writes in each interval since it began.
+        writes: Vec<u32>,
+        /// How long such an interval is.
+        writes_seconds: f64,
+    },
     /// Something worth knowing that needs no action now.
     Note {
         /// The text.
@@ -146,6 +169,17 @@ pub struct ProbeReport {
     pub lost: u64,
     /// Leader changes seen.
     pub elections: u64,
+}
+
+/// A time without an acknowledged write.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ProbeGap {
+    /// When it began.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub at: Timestamp,
+    /// How long it was, milliseconds.
+    pub ms: u64,
 }
 
 /// Where events go.

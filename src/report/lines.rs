@@ -80,6 +80,8 @@ impl<W: Write> State<W> {
             }
             // A log has a line when a step begins, and one when it ends.
             Event::StepProgress { .. } | Event::StepWaiting { .. } => return None,
+            // For those who look back; the summary says what matters now.
+            Event::ProbeFinished { .. } => return None,
             Event::StepFinished {
                 step,
                 node,

@@ -166,6 +166,7 @@ impl Live {
                 );
                 lines
             }
+            Event::ProbeFinished { .. } => Vec::new(),
             Event::Finished { .. } => {
                 self.phase = None;
                 self.rows.clear();

@@ -42,7 +42,7 @@ use std::sync::Arc;
 pub use chain::chain;
 pub use event::*;
 pub use journal::{Cause, DataLoss, likely_cause};
-pub use json::JsonLines;
+pub use json::{JsonLines, now};
 pub use lines::Lines;
 pub use recorder::Recorder;
 pub use table::{Cell, Table, Tone, terminal_width};
@@ -61,11 +61,12 @@ pub enum OutputMode {
     Json,
 }
 
-/// The sink for this run: live on a terminal that can do it, plain lines elsewhere.
-pub fn reporter(output: OutputMode, stderr_is_tty: bool) -> Arc<dyn Reporter> {
+/// The sink for this run, which is about this cluster where one is known: live on a terminal that can do it, plain lines
+/// elsewhere.
+pub fn reporter(output: OutputMode, stderr_is_tty: bool, cluster: Option<String>) -> Arc<dyn Reporter> {
     let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
     match output {
-        OutputMode::Json => Arc::new(JsonLines::new(stdout())),
+        OutputMode::Json => Arc::new(JsonLines::new(stdout(), cluster)),
         OutputMode::Human if stderr_is_tty && !dumb => Arc::new(Tty::on_stderr(Paint::from_env(true))),
         OutputMode::Human => Arc::new(Lines::new(stderr())),
     }

@@ -8,6 +8,8 @@ use std::process::Command;
 use crate::ci_scripts::script;
 use crate::program::Desk;
 
+const FILES: [&str; 4] = ["github.yml", "gitlab.yml", "github-fleet.yml", "gitlab-fleet.yml"];
+
 /// How a script ends where quorate ends with `code`, and what it said to `gh` or `glab`.
 fn ends(script: &str, code: i32) -> (i32, String) {
     let room = tempfile::tempdir().expect("a directory");
@@ -37,7 +39,7 @@ fn ends(script: &str, code: i32) -> (i32, String) {
 
 #[test]
 fn a_plan_is_posted_whether_there_are_changes_or_not_and_an_error_is_one() {
-    for file in ["github.yml", "gitlab.yml"] {
+    for file in FILES {
         let plan = script(file, "plan");
         for code in [0, 10] {
             let (ended, told) = ends(&plan, code);
@@ -52,7 +54,7 @@ fn a_plan_is_posted_whether_there_are_changes_or_not_and_an_error_is_one() {
 
 #[test]
 fn drift_fails_the_nightly_job() {
-    for file in ["github.yml", "gitlab.yml"] {
+    for file in FILES {
         let drift = script(file, "drift");
         for code in [0, 5, 10] {
             assert_eq!(ends(&drift, code).0, code, "{file}");

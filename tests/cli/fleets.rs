@@ -48,6 +48,8 @@ fn what_is_for_one_cluster_is_refused_for_several() {
         &["status", "-i", "fleet/a.yml"],
         &["status", "--skip", "b"],
         &["up", "--canary", "b"],
+        &["check", "--try"],
+        &["report", "--out", "out", "--events", "nowhere.jsonl"],
         &["status", "--canary", "a"],
     ] {
         let typed = [&["--fleet", "fleet"], arguments].concat();
@@ -149,5 +151,107 @@ fn a_report_of_names_that_are_markup_has_no_markup_of_theirs() {
     assert!(
         markdown.contains("&lt;script&gt;") && !outside.contains('<'),
         "{markdown}"
+    );
+}
+
+/// The inventories of a hundred clusters.
+fn hundred() -> Desk {
+    let files: Vec<(String, String)> = (0..100)
+        .map(|n| {
+            (
+                format!("c{n:02}/inventory.yml"),
+                inventory(&format!("c{n:02}"), &format!("10.0.0.{}", n + 1)),
+            )
+        })
+        .collect();
+    let files: Vec<(&str, String)> = files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+    fleet(&files)
+}
+
+#[test]
+fn what_is_broken_among_a_hundred_is_told_all_at_once_and_hides_no_other() {
+    let desk = hundred();
+    let all = desk.run(&["--fleet", "fleet", "check"]).code(0);
+    assert_eq!(
+        all.stdout.lines().filter(|line| line.contains("  valid ")).count(),
+        100,
+        "{all:?}"
+    );
+    desk.write(
+        "fleet/c17/inventory.yml",
+        inventory("c17", "10.0.0.18").replace("etcd:", "ectd:"),
+    );
+    desk.write("fleet/c42/inventory.yml", inventory("c42", "10.0.0.3"));
+    desk.write("fleet/c99/inventory.yml", "cluster: {\n");
+    let said = desk.run(&["--fleet", "fleet", "check"]).code(3);
+    let worst: Vec<&str> = said.stdout.lines().skip(1).take(2).map(|line| &line[..3]).collect();
+    assert_eq!(worst, ["c17", "{  "], "{said:?}");
+    for told in [
+        "[fleet/c17/inventory.yml:2:1]",
+        "did you mean `etcd`?",
+        "fleet/c99/inventory.yml:1:",
+        "fleet/c02/inventory.yml and fleet/c42/inventory.yml both claim",
+    ] {
+        assert!(said.stderr.contains(told), "{told}: {said:?}");
+    }
+    assert_eq!(said.stdout.matches("  valid ").count(), 98, "{said:?}");
+    let json = desk.run(&["--fleet", "fleet", "check", "--output", "json"]).code(3);
+    assert_eq!(objects(&json).len(), 100);
+}
+
+#[test]
+fn a_fleet_is_also_a_pattern_or_several_inventories() {
+    let desk = hundred();
+    let rows = |arguments: &[&str]| {
+        let said = desk.run(arguments).code(0);
+        said.stdout
+            .lines()
+            .skip(1)
+            .map(|line| line[..3].to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&["-i", "fleet/c0?/*.yml", "backup", "list"]).len(), 10);
+    let two = ["c03", "c07"];
+    assert_eq!(
+        rows(&[
+            "-i",
+            "fleet/c03/inventory.yml",
+            "-i",
+            "fleet/c07/inventory.yml",
+            "check"
+        ]),
+        two
+    );
+    assert_eq!(
+        rows(&[
+            "-i",
+            "fleet/c03/inventory.yml",
+            "check",
+            "-i",
+            "fleet/c07/inventory.yml"
+        ]),
+        two
+    );
+    let skipped = ["-i", "fleet/c0[1-4]/*", "--skip", "c01", "check", "--skip", "c02"];
+    assert_eq!(rows(&skipped), ["c03", "c04"], "wherever a flag stands");
+    desk.run(&["-i", "fleet/d*/inventory.yml", "check"]).code(2);
+    let expanded = desk
+        .run(&["-i", "fleet/c01/inventory.yml", "fleet/c02/inventory.yml", "check"])
+        .code(2);
+    assert!(expanded.stderr.contains("put a pattern in quotes"), "{expanded:?}");
+    desk.run(&["-i", "fleet/c0*/*.yml", "members"]).code(2);
+    desk.run(&["-i", "a.yml", "-i", "b.yml", "init", "--host", "n1=10.0.0.1"])
+        .code(2);
+    let settings = desk
+        .run(&["-i", "fleet/c0[12]/*", "config", "--explain", "etcd.version"])
+        .code(0);
+    let lines: Vec<&str> = settings.stdout.lines().map(str::trim_end).collect();
+    assert_eq!(
+        lines,
+        [
+            "CLUSTER  KEY           VALUE   FROM",
+            "c01      etcd.version  3.6.16  fleet/c01/inventory.yml:3",
+            "c02      etcd.version  3.6.16  fleet/c02/inventory.yml:3",
+        ]
     );
 }

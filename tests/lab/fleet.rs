@@ -285,9 +285,21 @@ fn whoever_watches_a_fleet_follows_what_others_do_and_gets_the_terminal_back() {
     );
     let status = by_cluster(&run(&lab, &["status", "--output", "json"]).ok());
     assert!(status["b"]["drift_steps"].as_u64() > Some(0), "{}", status["b"]);
+    // A plan that is refused: the rule, and why.
+    let own = std::fs::read_to_string(lab.dir().join("fleet/c/inventory.yml")).expect("an inventory");
+    lab.write("fleet/c/inventory.yml", &own.replace(&current(), "3.4.23"));
+    let refused = by_cluster(&run(&lab, &["--skip", "a", "status", "--skip", "b", "--output", "json"]).ok());
+    let why = refused["c"]["not_told"][0].as_str().expect("a sentence");
+    assert!(
+        refused["c"]["drift_steps"].is_null() && why.contains("refused by `"),
+        "{why}"
+    );
+    lab.write("fleet/c/inventory.yml", &own);
 
     let mut terminal = Terminal::sized(&lab, 80, 24, "--fleet fleet status --watch");
     terminal.sees(&["3 clusters, 3 healthy", "> b", "step", "Enter opens"]);
+    // Seen once the way leads back: whoever waits for a host need not be watched.
+    lab.host("n2").cut();
     terminal.types("\r");
     terminal.sees(&["b healthy", "> b-1", "from its inventory", "Esc goes back"]);
     let theirs = ["-i", "fleet/b/inventory.yml", "up", "--yes", "--accept-outage"];
@@ -301,9 +313,7 @@ fn whoever_watches_a_fleet_follows_what_others_do_and_gets_the_terminal_back() {
     terminal.types("\x1b");
     terminal.sees(&["> b-1"]);
     terminal.types("\x7f");
-    terminal.sees(&["3 clusters"]);
-    lab.host("n2").cut();
-    terminal.sees(&["UNKNOWN"]);
+    terminal.sees(&["3 clusters", "UNKNOWN"]);
     lab.host("n2").mend();
     terminal.types("q");
     let (code, shown) = terminal.ends();

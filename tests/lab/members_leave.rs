@@ -38,6 +38,31 @@ fn a_rolling_restart_loses_nothing_and_the_leader_goes_last() {
             .is_empty(),
         "no key stays behind"
     );
+    told_by_a_report(&lab, &done.stdout, &order);
+}
+
+/// The timeline of a change, and from the second report on what past ones said.
+fn told_by_a_report(lab: &Lab, events: &str, members: &[String]) {
+    lab.write("restart.jsonl", events);
+    let report = ["report", "--out", "out", "--events", "restart.jsonl"];
+    for _ in 0..2 {
+        let said = lab.quorate(&report);
+        assert!(said.stdout.contains("wrote out/index.html"), "{said}");
+    }
+    let read = |name: &str| std::fs::read_to_string(lab.dir().join("out").join(name)).expect("a report");
+    let (page, text) = (read("index.html"), read("report.md"));
+    assert!(
+        page.contains("<svg class=\"timeline\"") && page.contains("<figure class=\"chart\">"),
+        "{page}"
+    );
+    assert!(
+        text.contains("largest database: ") && text.contains("in 2 reports"),
+        "{text}"
+    );
+    assert!(text.contains("writes: ") && text.contains(" 0 lost"), "{text}");
+    let rows: Vec<&str> = text.lines().filter(|line| line.contains("| restart etcd |")).collect();
+    let order: Vec<&str> = rows.iter().filter_map(|row| row.split(" | ").nth(1)).collect();
+    assert_eq!(order, members, "{text}");
 }
 
 /// etcd itself would wait for them, for seconds and with its data long closed.

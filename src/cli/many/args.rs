@@ -40,10 +40,13 @@ impl FleetArgs {
 /// `report`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Changes nothing. The exit code is that of `doctor`: 11 where there is a problem; the files are written all the same.\n\nExamples:\n  quorate report --out report\n  quorate --fleet clusters report --out /var/www/etcd"
+    after_help = "Changes nothing. The exit code is that of `doctor`: 11 where there is a problem; the files are written all the same.\nhistory.json keeps some figures of past reports: give each directory to one inventory or fleet.\n\nExamples:\n  quorate report --out report\n  quorate --fleet clusters report --out /var/www/etcd\n  quorate restart --yes --probe --output json > restart.jsonl; quorate report --out report --events restart.jsonl"
 )]
 pub struct Report {
-    /// Write index.html and report.md into this directory
+    /// Write index.html, report.md and history.json into this directory
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Also draw the timeline of a change: what it printed with --output json (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    pub events: Vec<PathBuf>,
 }

@@ -64,8 +64,7 @@ pub fn find(dir: &Path) -> Result<Clusters, Failure> {
     }
     let mut found = Clusters::default();
     walk(dir, 0, &mut found);
-    found.whole.sort_by(|a, b| a.path.cmp(&b.path));
-    found.broken.sort_by(|a, b| a.path.cmp(&b.path));
+    let found = found.by_path();
     if found.whole.is_empty() && found.broken.is_empty() {
         return Err(unusable(format!("there is no inventory below {}", dir.display())));
     }
@@ -120,6 +119,19 @@ fn top_level<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 }
 
 impl Clusters {
+    /// Takes a file that is one whatever is in it.
+    pub fn named(&mut self, path: PathBuf) {
+        let text = beginning(&path).unwrap_or_default();
+        self.take(path, &text);
+    }
+
+    /// In the order in which they have their turns.
+    pub fn by_path(mut self) -> Self {
+        self.whole.sort_by(|a, b| a.path.cmp(&b.path));
+        self.broken.sort_by(|a, b| a.path.cmp(&b.path));
+        self
+    }
+
     fn take(&mut self, path: PathBuf, text: &str) {
         match inventory::load(&path) {
             Ok(loaded) => self.whole.push(Cluster::of(&loaded.desired, path)),

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::screen::{Label, Screen};
 use crate::cli::args::{Global, OutputFormat};
 use crate::cli::backup::Backups;
+use crate::cli::check::Checked;
+use crate::cli::config::Settings;
 use crate::cli::doctor::Examination;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::session::{permits, secrets};
@@ -31,6 +33,10 @@ pub enum Answer {
     Plan(Box<Plan>),
     /// `backup list`.
     Backups(Backups),
+    /// `check`.
+    Checked(Box<Checked>),
+    /// `config`.
+    Settings(Settings),
 }
 
 /// More of them are not kept of one cluster.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::part::Answer;
 use super::run::Ran;
+use crate::cli::check::Checked;
 use crate::cli::error::Exit;
 use crate::cli::status::Glance;
 use crate::cli::vitals::{Release, Slowest, Vitals, releases};
@@ -88,6 +89,8 @@ pub fn rows<'a>(clusters: impl IntoIterator<Item = &'a Ran>, now: Timestamp) -> 
         &["CLUSTER", "PLAN", "RESTARTS", "RISK"]
     } else if answers().any(|a| matches!(a, Answer::Backups(_))) {
         &["CLUSTER", "BACKUPS", "NEWEST", "AGE", "SIZE"]
+    } else if answers().any(|a| matches!(a, Answer::Checked(_))) {
+        &["CLUSTER", "INVENTORY", "HOSTS", "ETCD", "BUNDLE", "CA"]
     } else if answers().any(|a| matches!(a, Answer::Glance(_))) {
         &[
             "CLUSTER", "HEALTH", "SURVIVES", "MEMBERS", "VERSION", "DB", "QUOTA", "ALARMS", "FSYNC", "RTT", "BACKUP",
@@ -119,7 +122,8 @@ impl Rows {
     pub fn table(&self) -> Table {
         let mut table = Table::new(self.header.iter().copied())
             .right([
-                "SURVIVES", "DB", "QUOTA", "CERT", "PROBLEMS", "ADVICE", "RESTARTS", "SIZE", "FSYNC", "RTT",
+                "SURVIVES", "DB", "QUOTA", "CERT", "PROBLEMS", "ADVICE", "RESTARTS", "SIZE", "FSYNC", "RTT", "HOSTS",
+                "CA",
             ])
             .spare(SPARE);
         for row in &self.rows {
@@ -152,7 +156,8 @@ fn fields(ran: &Ran, examined: bool, now: Timestamp) -> Vec<Field> {
                     plain(&or_dash(backups.newest_bytes.map(human_bytes))),
                 ];
             }
-            Answer::Examination(_) => {}
+            Answer::Checked(checked) => row = of_check(checked),
+            Answer::Settings(_) | Answer::Examination(_) => {}
         }
     }
     let found = ran.answers.iter().find_map(|answer| match answer {
@@ -351,6 +356,23 @@ fn of_plan(plan: &Plan) -> Vec<Field> {
         (count(plan.steps().count(), "step"), Tone::Warn),
         plain(&restarts.to_string()),
         (risk.to_owned(), tone),
+    ]
+}
+
+fn of_check(checked: &Checked) -> Vec<Field> {
+    vec![
+        ("valid".to_owned(), Tone::Good),
+        plain(&checked.hosts.to_string()),
+        plain(&checked.etcd.to_string()),
+        match checked.bundle_checked {
+            true => ("checked".to_owned(), Tone::Good),
+            false => ("NOT CHECKED".to_owned(), Tone::Warn),
+        },
+        plain(
+            &checked
+                .ca_days_left
+                .map_or("none yet".to_owned(), |days| format!("{days}d")),
+        ),
     ]
 }
 

@@ -67,6 +67,8 @@ impl Ran {
             Answer::Examination(found) => serde_json::to_value(found).unwrap_or_default(),
             Answer::Plan(plan) => plan_json(plan).unwrap_or_default(),
             Answer::Backups(backups) => backups.object(),
+            Answer::Checked(checked) => serde_json::to_value(checked).unwrap_or_default(),
+            Answer::Settings(settings) => settings.object(),
         });
         let finished = || {
             self.finished

@@ -12,7 +12,7 @@ use super::run::{self, Ran};
 use super::saved;
 use crate::cli::args::{Command, Global, OutputFormat, PlanArgs};
 use crate::cli::error::{Exit, Failure};
-use crate::cli::{doctor, show as show_plan, show_markdown, status};
+use crate::cli::{config, doctor, show as show_plan, show_markdown, status};
 use crate::ops::plan::count;
 use crate::report::print::{data, say_all, tell, tell_all};
 use crate::report::{Paint, one_line, printable, terminal_width};
@@ -45,9 +45,10 @@ pub async fn look(
     if !json {
         let markdown = matches!(command, Command::Plan(PlanArgs { markdown: true, .. }));
         sort(&mut ended);
-        match markdown {
-            true => as_markdown(&ended),
-            false => as_text(&ended, global.verbose > 0),
+        match command {
+            _ if markdown => as_markdown(&ended),
+            Command::Config(args) => settings(&ended, args.explain),
+            _ => as_text(&ended, global.verbose > 0),
         }
     }
     let saved = match out {
@@ -104,6 +105,8 @@ fn in_short(ran: &Ran) -> String {
         Some(Answer::Plan(plan)) if plan.is_empty() => "up to date".to_owned(),
         Some(Answer::Plan(plan)) => count(plan.steps().count(), "step"),
         Some(Answer::Backups(backups)) => count(backups.counting(), "backup"),
+        Some(Answer::Checked(_)) => "nothing wrong with it".to_owned(),
+        Some(Answer::Settings(_)) => "read".to_owned(),
         None => "nothing to do".to_owned(),
     }
 }
@@ -115,6 +118,17 @@ fn as_text(ended: &[Ran], with_diffs: bool) {
     for ran in ended {
         say_all!("{}", closer(ran, paint, width, with_diffs));
     }
+}
+
+/// What counts for each, in one table: `config etcd.version` shows who runs what.
+fn settings(ended: &[Ran], origins: bool) {
+    let read = ended.iter().flat_map(|ran| {
+        ran.answers.iter().filter_map(|answer| match answer {
+            Answer::Settings(settings) => Some((ran.name.as_str(), settings)),
+            _ => None,
+        })
+    });
+    say_all!("{}\n", config::of_several(read, origins).render(terminal_width(), true));
 }
 
 /// Whom the next lines are about, and what the commands in them are to be passed.

@@ -22,7 +22,7 @@ use self::display::Display;
 use super::args::{Global, OutputFormat};
 use super::error::{Exit, Failure};
 use super::interrupt::Endings;
-use super::session::{Session, reporter_for};
+use super::session::Session;
 use super::status::{Glance, glance, text};
 use crate::host::HostFacts;
 use crate::inventory::{Desired, DesiredHost, NodeName};
@@ -62,7 +62,7 @@ pub(super) fn has_screen(global: &Global) -> bool {
 /// As [`Session::open`].
 pub fn open(global: &Global, watching: bool) -> Result<(Session, Option<Arc<Display>>), Failure> {
     if !has_screen(global) {
-        return Ok((Session::open_with(global, reporter_for(global))?, None));
+        return Ok((Session::open(global)?, None));
     }
     let display = Arc::new(match watching {
         true => Display::whole_screen(),

@@ -7,7 +7,6 @@ use super::quorum::{Strength, quorum, without_quorum};
 use super::{Blocked, Rule, name};
 use crate::etcd::Member;
 use crate::inventory::{MemberId, PeerUrl};
-use crate::ops::last_resort::LastResort;
 use crate::ops::model::{Membership, Policy};
 use crate::ops::sight::{Health, cannot_tell};
 
