@@ -82,7 +82,7 @@ dist-test:
 	lab/deps dist
 	lab/dist/test
 
-# Are two builds in different directories and by different users the same bytes? PROFILE=draft is what .ci/run has the time for.
+# Are two builds in different directories and by different users the same bytes? PROFILE=draft is quicker.
 reproducible:
 	lab/deps dist
 	lab/dist/reproducible $(ARCH)
