@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Dial, Stream};
 
@@ -30,25 +30,26 @@ impl Way {
 
     /// Waits for `call`; `None` when it takes longer than `limit`, the opening of the way not counted.
     pub(super) async fn within<T>(&self, limit: Duration, call: impl Future<Output = T>) -> Option<T> {
-        tokio::pin!(call);
+        tokio::select! {
+            biased;
+            done = call => Some(done),
+            () = self.used_up(limit) => None,
+        }
+    }
+
+    /// Apart from the call, so that it is compiled once and not for each kind of call.
+    async fn used_up(&self, limit: Duration) {
         let mut opening = self.0.subscribe();
         let mut left = limit;
         for _ in 0..TRIES {
             let since = Instant::now();
-            tokio::select! {
-                biased;
-                done = &mut call => return Some(done),
-                _ = opening.wait_for(|streams| *streams > 0) => {}
-                () = sleep(left) => return None,
+            if timeout(left, opening.wait_for(|streams| *streams > 0)).await.is_err() {
+                return;
             }
             left = left.saturating_sub(since.elapsed());
-            tokio::select! {
-                biased;
-                done = &mut call => return Some(done),
-                _ = opening.wait_for(|streams| *streams == 0) => {}
-            }
+            let _ = opening.wait_for(|streams| *streams == 0).await;
         }
-        tokio::time::timeout(left, call).await.ok()
+        sleep(left).await;
     }
 }
 
