@@ -16,6 +16,7 @@ pub use super::users_args::{LoginReader, UsersCommand, UsersFiles, UsersPassword
 use crate::clients::firewall::Network;
 use crate::clients::kube::Consumer;
 use crate::inventory::{Address, NodeName, Version};
+use crate::ops::adopt::names::provisional;
 use crate::ops::doctor::Kind;
 
 /// Deploy and operate etcd clusters over SSH.
@@ -326,15 +327,25 @@ fn parse_host(text: &str) -> Result<(NodeName, Address), String> {
     ))
 }
 
+/// A host that gets its name once it was looked at.
+fn parse_from(text: &str) -> Result<(NodeName, Address), String> {
+    let address: Address = text.parse().map_err(|e| format!("{e}"))?;
+    let name = provisional(&address).map_err(|_| "this name is too long for a host: pass its IP address")?;
+    Ok((name, address))
+}
+
 /// `adopt`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Looks at what runs, not at files. Nothing is written when something cannot be taken over; every reason is said at once.\nWrites the inventory, pki/ with the CA (its key sealed to you), and a note beside the data of each member.\nThe first restart is the next `quorate up`: one member at a time, followers first.\nWithout the CA's key: pass --client-cert and --client-key, and replace the CA after that with `quorate pki rotate-ca`.\n\nExample:\n  quorate adopt --cluster prod-a --ca-key ca.key --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13"
+    after_help = "Looks at what runs, not at files. Nothing is written when something cannot be taken over; every reason is said at once.\nWrites the inventory, pki/ with the CA (its key sealed to you), and a note beside the data of each member.\nThe first restart is the next `quorate up`: one member at a time, followers first.\nWithout the CA's key: pass --client-cert and --client-key, and replace the CA after that with `quorate pki rotate-ca`.\n\nExamples:\n  quorate adopt --cluster prod-a --ca-key ca.key --from 10.0.0.11 10.0.0.12 10.0.0.13\n  quorate adopt --cluster prod-a --ca-key ca.key --host etcd-1=10.0.0.11 --host etcd-2=10.0.0.12 --host etcd-3=10.0.0.13"
 )]
 pub struct Adopt {
     /// A host by the name of its member, and its address (may be repeated; all members of the cluster)
-    #[arg(long = "host", value_name = "NAME=ADDRESS", value_parser = parse_host, required = true)]
+    #[arg(long = "host", value_name = "NAME=ADDRESS", value_parser = parse_host, required_unless_present = "from")]
     pub hosts: Vec<(NodeName, Address)>,
+    /// The hosts of all members, each called as its member, or as it calls itself where that is `default`
+    #[arg(long, value_name = "HOST", num_args = 1.., value_parser = parse_from, conflicts_with = "hosts")]
+    pub from: Vec<(NodeName, Address)>,
     /// The private key of the CA that signed the certificates of members and clients
     #[arg(long, value_name = "FILE", required_unless_present = "client_cert")]
     pub ca_key: Option<PathBuf>,

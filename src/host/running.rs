@@ -37,6 +37,8 @@ pub struct RunningEtcd {
 /// What runs on one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Running {
+    /// What the host calls itself.
+    pub host: String,
     /// Processes called etcd.
     pub etcd: Vec<RunningEtcd>,
     /// Names of programs with an etcd of their own inside.
@@ -58,6 +60,7 @@ impl Host {
 fn parse(text: &str) -> Result<Running, String> {
     let answer = Answer::read(text)?;
     let mut running = Running {
+        host: answer.all("host").next().unwrap_or_default().to_owned(),
         others: answer
             .all("other")
             .filter_map(|line| Some(line.split_once(' ')?.1.to_owned()))
@@ -108,7 +111,7 @@ mod tests {
     fn what_a_process_says_may_hold_anything() {
         let packed = |text: &str| STANDARD.encode(text);
         let text = format!(
-            "etcd 7 110 etcd 4242\narguments 7 {}\nenvironment 7 {}\ngroups 7 {}\nunit 7 {}\nopened 7 /data/member/snap/db\n\
+            "host box.example\netcd 7 110 etcd 4242\narguments 7 {}\nenvironment 7 {}\ngroups 7 {}\nunit 7 {}\nopened 7 /data/member/snap/db\n\
              owner 7 etcd\nother 9 k3s-server\ndone\n",
             packed("etcd\0--name\0a b\0--x=done\n\0"),
             packed("ETCD_NAME=n1\nETCD_X=a=b\n"),
@@ -122,7 +125,10 @@ mod tests {
         assert_eq!(etcd.environment["ETCD_X"], "a=b");
         assert_eq!(etcd.unit["Id"], "etcd.service");
         assert_eq!((etcd.opened.len(), etcd.owner.as_deref()), (1, Some("etcd")));
-        assert_eq!(running.others, ["k3s-server"]);
+        assert_eq!(
+            (running.host.as_str(), running.others),
+            ("box.example", vec!["k3s-server".to_owned()])
+        );
         assert!(parse(text.trim_end_matches("done\n")).is_err(), "cut off");
     }
 }

@@ -60,6 +60,8 @@ pub struct Cluster {
     dir: TempDir,
     options: Vec<String>,
     client_auth: bool,
+    /// What members talk to clients, and to each other.
+    schemes: (&'static [&'static str], &'static str),
     running: Vec<Option<Child>>,
 }
 
@@ -85,6 +87,7 @@ impl Cluster {
             network: own_network(),
             dir: TempDir::new().unwrap(),
             client_auth: true,
+            schemes: (&["https"], "https"),
             options: options.iter().map(ToString::to_string).collect(),
             running: (0..8).map(|_| None).collect(),
         }
@@ -100,6 +103,11 @@ impl Cluster {
         self.client_auth = false;
     }
 
+    /// Members that are started from now on talk these to clients, and that to each other.
+    pub fn speak(&mut self, to_clients: &'static [&'static str], to_peers: &'static str) {
+        self.schemes = (to_clients, to_peers);
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -110,7 +118,7 @@ impl Cluster {
     }
 
     pub fn peer_url(&self, member: u8) -> PeerUrl {
-        PeerUrl(format!("https://{}:2380", self.address(member)))
+        PeerUrl(format!("{}://{}:2380", self.schemes.1, self.address(member)))
     }
 
     /// Starts a member that knows of `all`.
@@ -122,7 +130,9 @@ impl Cluster {
         std::fs::write(&key, leaf.key).unwrap();
         std::fs::write(&ca, &self.ca.pem).unwrap();
         let initial: Vec<String> = all.iter().map(|n| format!("m{n}={}", self.peer_url(*n).0)).collect();
-        let client_url = format!("https://{}:2379", self.address(member));
+        let to_clients = self.schemes.0.iter();
+        let client_urls = to_clients.map(|scheme| format!("{scheme}://{}:2379", self.address(member)));
+        let client_urls = client_urls.collect::<Vec<_>>().join(",");
         let mut command = Command::new(binary(self.version));
         command
             .env_clear()
@@ -134,8 +144,8 @@ impl Cluster {
             .arg(self.path(&name))
             .args(["--listen-peer-urls", &self.peer_url(member).0])
             .args(["--initial-advertise-peer-urls", &self.peer_url(member).0])
-            .args(["--listen-client-urls", &client_url])
-            .args(["--advertise-client-urls", &client_url])
+            .args(["--listen-client-urls", &client_urls])
+            .args(["--advertise-client-urls", &client_urls])
             .args([
                 "--initial-cluster",
                 &initial.join(","),

@@ -11,5 +11,6 @@ mod members;
 mod options;
 mod ports;
 mod probe;
+mod to_tls;
 mod trials;
 mod trouble;

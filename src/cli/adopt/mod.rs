@@ -17,11 +17,11 @@ use super::{confirm, draft, lock, trust};
 use crate::bundle::USUAL;
 use crate::host::FactsQuery;
 use crate::host::running::Running;
-use crate::inventory::{HostPath, NodeName, Version};
-use crate::ops::adopt::Hurdle;
+use crate::inventory::{Address, HostPath, NodeName, Version};
+use crate::ops::adopt::hands::files_read;
 use crate::ops::adopt::inventory::{all_of, provisional, text, to_ask_with, together};
-use crate::ops::adopt::member::{Member, member};
-use crate::ops::adopt::options::config_file;
+use crate::ops::adopt::member::{Member, member, restarted_since};
+use crate::ops::adopt::{Hurdle, names};
 use crate::ops::exec::StepError;
 use crate::ops::model::{Fact, Membership, why_and_help};
 use crate::ops::safety::adopt::may_note;
@@ -37,12 +37,18 @@ use futures::future::join_all;
 pub async fn adopt(global: &Global, args: &Adopt) -> Result<Exit, Failure> {
     not_there_yet(&global.inventory)?;
     let way = Way::typed(args)?;
-    let first = provisional(&args.cluster, USUAL, &args.hosts);
+    let given = [args.hosts.as_slice(), &args.from].concat();
+    let first = provisional(&args.cluster, USUAL, &given);
     let mut session = Session::of(global, draft::read(&global.inventory, &first)?)?;
     for host in session.desired().hosts.values() {
         trust::trust_host(&session, host).await?;
     }
-    let members = session.phase("look", members(&session, args)).await?;
+    let hosts = match args.from.is_empty() {
+        true => given,
+        false => session.phase("find the names", named(&session, given)).await?,
+    };
+    session.read_as(&provisional(&args.cluster, USUAL, &hosts))?;
+    let members = session.phase("look", members(&session, &hosts)).await?;
     let ca = session.phase("read the CA", the_ca(&session, &members)).await?;
     let kept = match way.is_keyless() {
         true => certificates(&session, &members, &ca).await?,
@@ -65,7 +71,9 @@ pub async fn adopt(global: &Global, args: &Adopt) -> Result<Exit, Failure> {
             ),
         )
         .await?;
-    let noted = session.phase("note", prepare_hosts(&session, &membership, kept)).await;
+    let noted = session
+        .phase("note", prepare_hosts(&session, &members, &membership, kept))
+        .await;
     held.release().await;
     noted?;
     write(&global.inventory, &inventory)?;
@@ -84,12 +92,35 @@ fn not_there_yet(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// What was seen of a host: its processes, and the files that they have options from.
+type Seen = (Running, BTreeMap<String, String>);
+
+async fn look_at_all(session: &Session, hosts: &[(NodeName, Address)]) -> Result<Vec<Seen>, Failure> {
+    let looking = hosts.iter().map(|(name, _)| look(session, name));
+    join_all(looking).await.into_iter().collect()
+}
+
+/// The hosts by the names that their members have.
+async fn named(session: &Session, given: Vec<(NodeName, Address)>) -> Result<Vec<(NodeName, Address)>, Failure> {
+    let seen = look_at_all(session, &given).await?;
+    let each = given
+        .iter()
+        .zip(&seen)
+        .map(|((at, _), (running, texts))| (at, running, texts));
+    match names::of_all(&each.collect::<Vec<_>>()) {
+        Ok(names) => Ok(names
+            .into_iter()
+            .zip(given.into_iter().map(|(_, address)| address))
+            .collect()),
+        Err(hurdles) => Err(refusal(hurdles)),
+    }
+}
+
 /// What runs on each host, as members of one inventory.
-async fn members(session: &Session, args: &Adopt) -> Result<Vec<Member>, Failure> {
-    let looking = args.hosts.iter().map(|(name, _)| look(session, name));
-    let seen: Result<Vec<_>, Failure> = join_all(looking).await.into_iter().collect();
+async fn members(session: &Session, hosts: &[(NodeName, Address)]) -> Result<Vec<Member>, Failure> {
+    let seen = look_at_all(session, hosts).await?;
     let (mut members, mut hurdles) = (Vec::new(), Vec::new());
-    for ((name, address), (running, texts)) in args.hosts.iter().zip(seen?) {
+    for ((name, address), (running, texts)) in hosts.iter().zip(seen) {
         match member(name, address, &running, &texts) {
             Ok(member) => members.push(member),
             Err(found) => hurdles.extend(found),
@@ -100,17 +131,16 @@ async fn members(session: &Session, args: &Adopt) -> Result<Vec<Member>, Failure
     Ok(members)
 }
 
-/// The processes on a host, and the configuration files that they name.
-async fn look(session: &Session, name: &NodeName) -> Result<(Running, BTreeMap<String, String>), Failure> {
+async fn look(session: &Session, name: &NodeName) -> Result<Seen, Failure> {
     let host = session.fleet().host(session.spec(name)?).await?;
     let running = host.running_etcd().await?;
-    let named: Vec<HostPath> = running
+    let read: Vec<HostPath> = running
         .etcd
         .iter()
-        .filter_map(config_file)
+        .flat_map(files_read)
         .filter_map(|path| path.parse().ok())
         .collect();
-    let texts = contents(session, name, named).await?;
+    let texts = contents(session, name, read).await?;
     Ok((running, texts))
 }
 
@@ -198,7 +228,13 @@ fn agree(session: &Session, members: &[Member], membership: &Membership, invento
 }
 
 /// What is written on the hosts, none of which the processes there read.
-async fn prepare_hosts(session: &Session, membership: &Membership, kept: Kept) -> Result<(), Failure> {
+async fn prepare_hosts(
+    session: &Session,
+    members: &[Member],
+    membership: &Membership,
+    kept: Kept,
+) -> Result<(), Failure> {
+    still_the_same(session, members).await?;
     let keeping = kept.into_iter().map(|(name, files)| async move {
         let spec = session.spec(&name)?;
         let what = "keep its certificates";
@@ -212,6 +248,17 @@ async fn prepare_hosts(session: &Session, membership: &Membership, kept: Kept) -
         .into_iter()
         .collect::<Result<Vec<()>, Failure>>()?;
     note(session, membership).await
+}
+
+/// Nothing was restarted since it was described.
+async fn still_the_same(session: &Session, members: &[Member]) -> Result<(), Failure> {
+    let looking = members.iter().map(|member| look(session, &member.name));
+    let seen: Result<Vec<Seen>, Failure> = join_all(looking).await.into_iter().collect();
+    let each = members.iter().zip(seen?);
+    clear(
+        each.filter_map(|(member, (running, _))| restarted_since(member, &running))
+            .collect(),
+    )
 }
 
 /// Whose data it is, beside the data of each member: from then on quorate takes it for its own.
@@ -271,19 +318,23 @@ fn next(session: &Session, members: &[Member], way: &Way<'_>) {
 
 /// Every hurdle at once.
 fn clear(hurdles: Vec<Hurdle>) -> Result<(), Failure> {
-    if hurdles.is_empty() {
-        return Ok(());
+    match hurdles.is_empty() {
+        true => Ok(()),
+        false => Err(refusal(hurdles)),
     }
+}
+
+fn refusal(hurdles: Vec<Hurdle>) -> Failure {
     let details = hurdles.into_iter().map(|hurdle| Detail {
         node: hurdle.node.map(|node| node.to_string()),
         message: hurdle.what,
         hint: hurdle.help,
     });
-    Err(Failure {
+    Failure {
         details: details.collect(),
         ..Failure::new(
             Exit::Blocked,
             "this cluster cannot be taken over as it is; nothing was changed",
         )
-    })
+    }
 }

@@ -39,6 +39,8 @@ pub struct Push {
     pub directories: Vec<Directory>,
     /// Plain files.
     pub files: Vec<PushFile>,
+    /// Files that go again, once all else is in place: what an earlier push put where nothing was.
+    pub absent: Vec<HostPath>,
     /// Sets of files that change in one step.
     pub generations: Vec<Generation>,
     /// An etcd binary of this push that must tell its version on the host before anything is replaced.

@@ -48,6 +48,7 @@ pub(super) fn of(push: &Push, unit: &str, manager: ServiceManager) -> Vec<Order>
         orders.push(Order::line(format!("prove {binary}")));
     }
     orders.extend(push.remember.iter().map(|dir| Order::line(format!("remember {dir}"))));
+    orders.extend(push.absent.iter().map(|path| Order::line(format!("absent {path}"))));
     if manager == ServiceManager::Systemd {
         match push.enable {
             // Both make systemd read its files again.

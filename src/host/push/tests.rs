@@ -127,6 +127,22 @@ async fn what_is_packed_is_unpacked_there() {
 }
 
 #[tokio::test]
+async fn what_was_not_there_before_goes_again() {
+    let bed = Testbed::new();
+    let etc = bed.path("etc");
+    for name in ["unit", "other"] {
+        bed.write(&etc.join(name), "new");
+    }
+    let push = Push {
+        files: vec![file(etc.join("config"), 0o644, b"old")],
+        absent: vec![etc.join("unit"), etc.join("never")],
+        ..Push::default()
+    };
+    bed.host().push(&push, &quiet).await.unwrap();
+    assert_eq!(bed.names(&etc), ["config", "other"]);
+}
+
+#[tokio::test]
 async fn one_tampered_file_and_nothing_is_replaced() {
     let bed = Testbed::new();
     let etc = bed.path("etc");

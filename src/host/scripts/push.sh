@@ -348,6 +348,13 @@ remember() {
     unset IFS
 }
 
+# absent PATH: removes what an earlier push put where nothing was.
+absent() {
+    rooted "${1%/*}"
+    clear_away "$1" || fail "cannot remove $1"
+    linked="$linked ${1%/*}"
+}
+
 # prune DIR KEEP: removes all but the newest KEEP generations, and never the current one.
 prune() {
     rooted "$1"
@@ -378,7 +385,7 @@ while :; do
     copy) copy "$one" "$two" "$three" "$four" "$five" ;;
     gauge) gauge "$one" ;;
     prove) prove "$one" ;;
-    link | prune | remember | systemctl) after="$after$order $one $two$newline" ;;
+    absent | link | prune | remember | systemctl) after="$after$order $one $two$newline" ;;
     end) break ;;
     *) fail "the transfer is damaged" ;;
     esac
@@ -389,6 +396,7 @@ write_notes
 while read -r order one two; do
     if [ "$order" != link ]; then links_last; fi
     case $order in
+    absent) absent "$one" ;;
     link) link "$one" "$two" ;;
     prune) prune "$one" "$two" ;;
     remember) remember "$one" ;;

@@ -1,5 +1,6 @@
 # What runs as etcd on this host, whoever started it: from the processes themselves, not from files that may have changed
 # since. Changes nothing. One `key PID value` per line; values that may hold anything are base64.
+#   host NAME                    what the host calls itself
 #   etcd PID UID USER STARTED    a process called etcd, and when it started (clock ticks since boot)
 #   arguments|environment|unit|groups PID BASE64
 #   opened PID PATH              its database, and its write-ahead log
@@ -66,6 +67,9 @@ one_etcd() {
     its_files "$1"
 }
 
+host=
+{ read -r host </proc/sys/kernel/hostname; } 2>/dev/null || :
+echo "host $host"
 set +f
 for process in /proc/[0-9]*; do
     set -f

@@ -45,11 +45,7 @@ pub fn all_of(members: &[Member], listed: &[Listed]) -> Vec<Hurdle> {
     let mut hurdles = Vec::new();
     for member in members {
         match of(member) {
-            None => hurdles.push(Hurdle::on(
-                &member.name,
-                format!("the member list has no member at {}", url(member)),
-                "all hosts must have members of one cluster: take over each cluster with an inventory of its own",
-            )),
+            None => hurdles.push(nowhere(member, &url(member), listed)),
             Some(l) if l.peer_urls.len() > 1 => hurdles.push(Hurdle::on(
                 &member.name,
                 format!(
@@ -79,10 +75,31 @@ pub fn all_of(members: &[Member], listed: &[Listed]) -> Vec<Hurdle> {
         };
         hurdles.push(Hurdle::of_all(
             format!("the cluster has another member, {name} at {}", urls.join(", ")),
-            "pass its host with --host NAME=ADDRESS as well, or remove the member from the cluster first",
+            "pass its host as well (--from, or --host NAME=ADDRESS), or remove the member from the cluster first",
         ));
     }
     hurdles
+}
+
+/// A member that the list does not have where it says that it is.
+fn nowhere(member: &Member, url: &str, listed: &[Listed]) -> Hurdle {
+    let what = format!("the member list has no member at {url}");
+    match listed.iter().find(|l| l.name == member.name.as_str()) {
+        Some(l) => {
+            let urls: Vec<&str> = l.peer_urls.iter().map(|u| u.0.as_str()).collect();
+            let urls = urls.join(",");
+            let help = format!(
+                "set `initial-advertise-peer-urls` to what the list has for {}, {urls}, and restart it",
+                l.name
+            );
+            Hurdle::on(&member.name, what, help)
+        }
+        None => Hurdle::on(
+            &member.name,
+            what,
+            "all hosts must have members of one cluster: take over each cluster with an inventory of its own",
+        ),
+    }
 }
 
 /// The inventory's text.
@@ -203,3 +220,7 @@ pub fn provisional(cluster: &ClusterName, version: Version, hosts: &[(NodeName, 
     }
     text
 }
+
+#[cfg(test)]
+#[path = "inventory_tests.rs"]
+mod tests;

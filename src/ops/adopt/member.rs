@@ -6,16 +6,21 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::Hurdle;
-use super::hands::{in_other_hands, only_one};
-use super::options::{Options, config_file, is_known, options_of};
+use super::hands::{files_read, in_other_hands, next_start, only_one};
+use super::kept::{kept, logs_elsewhere, refused};
+use super::listens::Listens;
+use super::names::{called_otherwise, renamed};
+use super::options::{Options, config_file, options_of};
 use crate::host::running::{Running, RunningEtcd};
-use crate::inventory::{Address, HostPath, NodeName, ServiceName, UserName, listens_by_default};
+use crate::inventory::{Address, HostPath, NodeName, ServiceName, UserName};
 
 /// A member that can be taken over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     /// Its name, and its host's.
     pub name: NodeName,
+    /// Its process, and when that was started: another one may have been started with other options.
+    pub process: (u32, u64),
     /// Where SSH connects to.
     pub reached_at: Address,
     /// What its peer URL names.
@@ -58,89 +63,7 @@ impl Member {
     }
 }
 
-/// Options that say what only a first start looks at, or that quorate writes from other keys.
-const WRITTEN_ANEW: [&str; 24] = [
-    "name",
-    "data-dir",
-    "wal-dir",
-    "config-file",
-    "listen-client-urls",
-    "listen-peer-urls",
-    "listen-metrics-urls",
-    "advertise-client-urls",
-    "initial-advertise-peer-urls",
-    "initial-cluster",
-    "initial-cluster-state",
-    "initial-cluster-token",
-    "discovery",
-    "discovery-srv",
-    "discovery-srv-name",
-    "discovery-fallback",
-    "discovery-proxy",
-    "cert-file",
-    "key-file",
-    "trusted-ca-file",
-    "peer-cert-file",
-    "peer-key-file",
-    "peer-trusted-ca-file",
-    "proxy",
-];
-
-/// What cannot be taken over at all, and why.
-const REFUSED: [(&str, &str, &str); 10] = [
-    (
-        "auto-tls",
-        "its certificates are of its own making",
-        "give it certificates of a CA first",
-    ),
-    (
-        "peer-auto-tls",
-        "its certificates are of its own making",
-        "give it certificates of a CA first",
-    ),
-    (
-        "force-new-cluster",
-        "the next start would throw every other member out",
-        "remove it from the unit or the configuration, and restart the member",
-    ),
-    (
-        "unsafe-no-fsync",
-        "a power cut would lose acknowledged writes",
-        "remove it, and restart the member",
-    ),
-    (
-        "client-crl-file",
-        "quorate keeps revocation lists of its own",
-        "remove it, and restart the member",
-    ),
-    (
-        "client-cert-allowed-hostname",
-        "quorate's certificates do not have that name",
-        "remove it, and restart the member",
-    ),
-    (
-        "peer-cert-allowed-cn",
-        "members with quorate's certificates would be refused by those without",
-        "remove it, and restart the members one by one",
-    ),
-    (
-        "peer-cert-allowed-hostname",
-        "members with quorate's certificates would be refused by those without",
-        "remove it, and restart the members one by one",
-    ),
-    (
-        "listen-client-http-urls",
-        "quorate serves HTTP and gRPC on one port",
-        "remove it once no client uses it, and restart the member",
-    ),
-    (
-        "enable-v2",
-        "quorate's configuration does not serve the v2 API",
-        "move its clients to v3, then remove it and restart the member",
-    ),
-];
-
-/// What runs on a host as a member of an inventory. `texts` has the configuration file that [`config_file`] names.
+/// What runs on a host as a member of an inventory. `texts` has the files that [`files_read`] names.
 ///
 /// # Errors
 /// Every reason why it cannot be taken over.
@@ -152,6 +75,7 @@ pub fn member(
 ) -> Result<Member, Vec<Hurdle>> {
     let process = only_one(name, running).map_err(|hurdle| vec![hurdle])?;
     let mut hurdles = in_other_hands(name, process);
+    hurdles.extend(next_start(name, process, texts));
     let config = config_file(process);
     let text = config.as_ref().and_then(|path| texts.get(path));
     if let (Some(path), None) = (&config, text) {
@@ -180,6 +104,18 @@ pub fn member(
     found.member(hurdles)
 }
 
+/// Whether another process than the one that was described runs by now.
+pub fn restarted_since(member: &Member, running: &Running) -> Option<Hurdle> {
+    let same = matches!(running.etcd.as_slice(), [one] if (one.pid, one.started) == member.process);
+    (!same).then(|| {
+        Hurdle::on(
+            &member.name,
+            "its member was restarted while it was looked at",
+            "find out what restarts it, and run this again: it may run with other options now",
+        )
+    })
+}
+
 fn source(process: &RunningEtcd, config: Option<&str>) -> String {
     let unit = process.unit.get("FragmentPath").cloned().unwrap_or_default();
     match config {
@@ -200,8 +136,8 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn member(self, mut hurdles: Vec<Hurdle>) -> Result<Member, Vec<Hurdle>> {
-        hurdles.extend(self.called_otherwise());
-        hurdles.extend(self.refused());
+        hurdles.extend(called_otherwise(self.name, self.reached_at, &self.options));
+        hurdles.extend(refused(self.name, &self.options));
         hurdles.extend(self.strangers_let_in());
         let mut take = |part: &mut dyn FnMut() -> Result<(), Hurdle>| {
             if let Err(hurdle) = part() {
@@ -244,7 +180,8 @@ impl Found<'_> {
         let pairs = [["cert-file", "key-file"], ["peer-cert-file", "peer-key-file"]]
             .map(|pair| pair.map(|name| self.text(name).to_owned()));
         Ok(Member {
-            read: self.read(),
+            read: files_read(self.process),
+            process: (self.process.pid, self.process.started),
             pairs,
             name: self.name.clone(),
             reached_at: self.reached_at.clone(),
@@ -259,7 +196,7 @@ impl Found<'_> {
             user,
             trusted,
             notes: self.notes(),
-            options: self.kept(),
+            options: kept(&self.options),
             source: self.source,
         })
     }
@@ -272,57 +209,8 @@ impl Found<'_> {
         self.options.get(option).and_then(Value::as_str).unwrap_or_default()
     }
 
-    fn is_on(&self, option: &str) -> bool {
-        self.options
-            .get(option)
-            .is_some_and(|value| *value == Value::Bool(true))
-    }
-
-    /// A member's name is its host's: certificates and notes carry it.
-    fn called_otherwise(&self) -> Option<Hurdle> {
-        let called = match self.text("name") {
-            "" => "default",
-            name => name,
-        };
-        (called != self.name.as_str()).then(|| match called.parse::<NodeName>() {
-            Ok(_) if called != "default" => self.hurdle(
-                format!("its member is called {called}"),
-                format!("pass --host {called}={}", self.reached_at),
-            ),
-            _ => self.hurdle(
-                format!("its member is called `{called}`, which cannot be the name of a host"),
-                format!(
-                    "give it the name {} (`name`), and restart it: etcd tells the others",
-                    self.name
-                ),
-            ),
-        })
-    }
-
-    fn refused(&self) -> Vec<Hurdle> {
-        let set = |option: &str| match self.options.get(option) {
-            None | Some(Value::Bool(false)) => false,
-            Some(Value::String(text)) => !text.is_empty(),
-            Some(_) => true,
-        };
-        let refused = REFUSED.iter().filter(|(option, _, _)| set(option));
-        let mut hurdles: Vec<Hurdle> = refused
-            .map(|(option, why, help)| self.hurdle(format!("it runs with `{option}`: {why}"), *help))
-            .collect();
-        let only_flags = self.options.keys().filter(|name| !is_known(name));
-        hurdles.extend(only_flags.map(|name| {
-            self.hurdle(
-                format!("it runs with `{name}`, which etcd's configuration file does not have"),
-                "remove it if it is not needed, and restart the member",
-            )
-        }));
-        if !["", "off"].contains(&self.text("proxy")) {
-            hurdles.push(self.hurdle("it is a proxy, not a member", "leave the host out"));
-        }
-        hurdles
-    }
-
-    /// quorate's members ask every client and peer for a certificate.
+    /// quorate's members ask every client and peer for a certificate. So does etcd wherever it knows a CA, whatever
+    /// `client-cert-auth` says (docs/etcd.md, "Who is let in").
     fn strangers_let_in(&self) -> Vec<Hurdle> {
         let mut hurdles = Vec::new();
         for (whom, prefix) in [("clients", ""), ("peers", "peer-")] {
@@ -334,11 +222,11 @@ impl Found<'_> {
             if self.urls(urls).iter().any(|url| url.starts_with("http://")) || !named("cert-file") {
                 hurdles.push(self.hurdle(
                     format!("it talks plain HTTP to {whom}"),
-                    "move the cluster to TLS first: this version takes over clusters with TLS on both ports only",
+                    "move the cluster to TLS first, one member at a time (docs/operate.md, \"From plain HTTP to TLS\")",
                 ));
-            } else if !self.is_on(&format!("{prefix}client-cert-auth")) || !named("trusted-ca-file") {
+            } else if !named("trusted-ca-file") {
                 hurdles.push(self.hurdle(
-                    format!("it lets {whom} without a certificate in (`{prefix}client-cert-auth`), and quorate's members do not"),
+                    format!("it lets {whom} without a certificate in (no `{prefix}trusted-ca-file`), and quorate's members do not"),
                     format!(
                         "give all {whom} certificates of its CA, then set `{prefix}client-cert-auth` and `{prefix}trusted-ca-file`, and restart the \
                          members one by one"
@@ -503,24 +391,15 @@ impl Found<'_> {
             .map_err(|error| self.hurdle(format!("its unit is called `{id}`: {error}"), "rename the unit"))
     }
 
-    /// As systemd shows them: `/etc/etcd.env (ignore_errors=no)`, one a line.
-    fn read(&self) -> Vec<String> {
-        let files = self
-            .process
-            .unit
-            .get("EnvironmentFiles")
-            .map(String::as_str)
-            .unwrap_or_default();
-        let variables = files
-            .split_whitespace()
-            .filter(|word| word.starts_with('/'))
-            .map(str::to_owned);
-        config_file(self.process).into_iter().chain(variables).collect()
-    }
-
     fn notes(&self) -> Vec<String> {
         let unit = |key: &str| self.process.unit.get(key).map(String::as_str).unwrap_or_default();
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = [
+            renamed(self.name, &self.options),
+            logs_elsewhere(self.name, &self.options),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         let fragment = unit("FragmentPath");
         if fragment.starts_with("/usr/lib/") || fragment.starts_with("/lib/") {
             notes.push(format!(
@@ -536,51 +415,6 @@ impl Found<'_> {
             ));
         }
         notes
-    }
-
-    /// What stays as it was. etcd's JSON gateway is on unless it was turned off, and quorate's default is off.
-    fn kept(&self) -> Options {
-        let mut kept = self.options.clone();
-        kept.retain(|name, value| {
-            let anew = WRITTEN_ANEW.contains(&name.as_str()) || name.ends_with("client-cert-auth");
-            let off = REFUSED.iter().any(|(refused, _, _)| refused == name);
-            !anew && !off && *value != Value::Null
-        });
-        kept.entry("enable-grpc-gateway".to_owned())
-            .or_insert(Value::Bool(true));
-        kept
-    }
-}
-
-/// Everything that a member listens on: IP addresses, `0.0.0.0` among them, or `localhost`.
-struct Listens {
-    hosts: Vec<String>,
-    client: u16,
-    peer: u16,
-}
-
-impl Listens {
-    /// The addresses for both ports: those of either, each once. `localhost` is what Go binds for it.
-    fn addresses(&self, own: &Address) -> Vec<IpAddr> {
-        let mut all = Vec::new();
-        for host in &self.hosts {
-            let ip = host.parse().unwrap_or(IpAddr::from([127, 0, 0, 1]));
-            if !all.contains(&ip) {
-                all.push(ip);
-            }
-        }
-        // One that is every address takes the others' ports; on `::` those of IPv4 as well.
-        let every = |ip: &&IpAddr| ip.is_unspecified();
-        if let Some(v6) = all.iter().filter(every).find(|ip| ip.is_ipv6()).copied() {
-            all = vec![v6];
-        } else if let Some(v4) = all.iter().find(every).copied() {
-            all.retain(|ip| *ip == v4 || ip.is_ipv6());
-        }
-        if all == [listens_by_default(own)] {
-            Vec::new()
-        } else {
-            all
-        }
     }
 }
 

@@ -1,6 +1,10 @@
+use std::path::Path;
+
 use serde_json::json;
 
 use super::*;
+use crate::inventory::{Environment, Version};
+use crate::ops::adopt::inventory::text as text_of;
 use crate::ops::samples::name;
 
 /// A member with all flags in its unit, as it should be.
@@ -51,7 +55,7 @@ fn process() -> RunningEtcd {
 fn taken(process: RunningEtcd) -> Result<Member, Vec<Hurdle>> {
     let running = Running {
         etcd: vec![process],
-        others: Vec::new(),
+        ..Running::default()
     };
     member(&name(1), &"10.0.0.1".parse().unwrap(), &running, &BTreeMap::new())
 }
@@ -126,13 +130,13 @@ fn a_member_is_described_as_it_runs() {
 fn what_cannot_be_taken_over_says_why() {
     let cases: [(&str, &str); 14] = [
         ("--made-up=1", "does not have"),
-        ("--name=default", "called `default`"),
         ("--name=n9", "is called n9"),
         ("--force-new-cluster", "force-new-cluster"),
         ("--unsafe-no-fsync=true", "unsafe-no-fsync"),
         ("--peer-auto-tls", "peer-auto-tls"),
         ("--peer-cert-allowed-cn=etcd", "peer-cert-allowed-cn"),
-        ("--client-cert-auth=false", "clients without a certificate"),
+        ("--trusted-ca-file=", "clients without a certificate"),
+        ("--peer-trusted-ca-file=", "peers without a certificate"),
         ("--listen-client-urls=http://10.0.0.1:2379", "plain HTTP to clients"),
         ("--listen-peer-urls=http://10.0.0.1:2380", "plain HTTP to peers"),
         (
@@ -148,7 +152,7 @@ fn what_cannot_be_taken_over_says_why() {
         assert!(said.contains(why), "{flag}: {said}");
     }
     let both = refused(|process| {
-        with(process, "--name=default");
+        with(process, "--name=n9");
         with(process, "--force-new-cluster");
         process.unit.insert(
             "ExecStartPre".into(),
@@ -160,7 +164,7 @@ fn what_cannot_be_taken_over_says_why() {
         process.owner = Some("root".into());
     });
     for why in [
-        "default",
+        "called n9",
         "force-new-cluster",
         "deletes files",
         "a.conf",
@@ -168,6 +172,125 @@ fn what_cannot_be_taken_over_says_why() {
     ] {
         assert!(both.contains(why), "{why}: {both}");
     }
+}
+
+/// A unit may say something else than what it started: a host that reboots before the member's turn starts that.
+#[test]
+fn what_the_next_start_would_be_is_looked_at() {
+    let unit = |key: &str, value: &str| {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        move |process: &mut RunningEtcd| drop(process.unit.insert(key, value))
+    };
+    let exec = "{ path=/usr/bin/etcd ; argv[]=/usr/bin/etcd --name=n1 --force-new-cluster ; ignore_errors=no }";
+    assert!(refused(unit("ExecStart", exec)).contains("etcd.service has `force-new-cluster` for its next start"));
+    let wrapped = "{ path=/bin/bash ; argv[]=/bin/bash -c \"/bin/rm -rf /data/*; exec etcd\" }";
+    assert!(refused(unit("ExecStart", wrapped)).contains("deletes files before each start (`ExecStart=`)"));
+    let find = "{ path=/usr/bin/find ; argv[]=/usr/bin/find /data -name x -delete }";
+    assert!(refused(unit("ExecStartPre", find)).contains("deletes files"));
+    assert!(refused(unit("NeedDaemonReload", "yes")).contains("since systemd read it"));
+    let harmless = "{ path=/bin/chown ; argv[]=/bin/chown etcd: /var/lib/alarm/etcd }";
+    let mut process = process();
+    unit("ExecStartPre", harmless)(&mut process);
+    let member = taken(process).expect("a member");
+    assert!(member.notes[0].contains("not taken over"), "{:?}", member.notes);
+}
+
+#[test]
+fn variables_for_the_next_start_are_read_as_well() {
+    for (line, forced) in [
+        ("ETCD_FORCE_NEW_CLUSTER=true", true),
+        (" ETCD_FORCE_NEW_CLUSTER=\"1\"", true),
+        ("ETCD_FORCE_NEW_CLUSTER=false", false),
+        ("#ETCD_FORCE_NEW_CLUSTER=true", false),
+    ] {
+        let mut process = process();
+        let files = "/etc/etcd.env (ignore_errors=no)";
+        process.unit.insert("EnvironmentFiles".into(), files.into());
+        let running = Running {
+            etcd: vec![process],
+            ..Running::default()
+        };
+        let texts = BTreeMap::from([("/etc/etcd.env".to_owned(), format!("ETCD_NAME=n1\n{line}\n"))]);
+        let result = member(&name(1), &"10.0.0.1".parse().unwrap(), &running, &texts);
+        assert_eq!(result.is_err(), forced, "{line}: {result:?}");
+    }
+}
+
+#[test]
+fn a_name_that_no_host_can_have_and_logs_in_a_file_change_with_its_turn() {
+    let mut process = process();
+    with(&mut process, "--name=default");
+    with(&mut process, "--log-outputs=stderr,/var/log/etcd.log");
+    with(&mut process, "--enable-log-rotation=true");
+    with(&mut process, "--client-cert-auth=false");
+    let member = taken(process).expect("a member");
+    assert_eq!(member.name, name(1));
+    assert!(member.notes[0].contains("called `default`") && member.notes[1].contains("to the journal"));
+    assert!(
+        member.options.keys().all(|option| !option.contains("log")),
+        "{:?}",
+        member.options
+    );
+}
+
+#[test]
+fn a_member_is_taken_over_by_a_peer_url_with_a_name() {
+    let mut process = process();
+    with(&mut process, "--initial-advertise-peer-urls=https://n1.example:2380");
+    with(&mut process, "--advertise-client-urls=https://n1.example:2379");
+    let member = taken(process).expect("a member");
+    assert_eq!(member.address.to_string(), "n1.example");
+    assert_eq!(member.listen, ips(&["10.0.0.1", "127.0.0.1"]));
+    assert_eq!(member.reached_at.to_string(), "10.0.0.1");
+}
+
+/// docs/operate.md, "Out of a container": kubeadm's command, word by word, in a unit.
+#[test]
+fn the_command_of_kubeadms_pod_is_taken_over_as_a_unit() {
+    let mut process = process();
+    process.arguments = "etcd --advertise-client-urls=https://10.0.0.1:2379 --cert-file=/etc/kubernetes/pki/etcd/server.crt \
+         --client-cert-auth=true --data-dir=/var/lib/etcd --feature-gates=InitialCorruptCheck=true \
+         --initial-advertise-peer-urls=https://10.0.0.1:2380 --initial-cluster=n1=https://10.0.0.1:2380 \
+         --key-file=/etc/kubernetes/pki/etcd/server.key --listen-client-urls=https://127.0.0.1:2379,https://10.0.0.1:2379 \
+         --listen-metrics-urls=http://127.0.0.1:2381 --listen-peer-urls=https://10.0.0.1:2380 --name=n1 \
+         --peer-cert-file=/etc/kubernetes/pki/etcd/peer.crt --peer-client-cert-auth=true \
+         --peer-key-file=/etc/kubernetes/pki/etcd/peer.key --peer-trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt \
+         --snapshot-count=10000 --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt --watch-progress-notify-interval=5s"
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    (process.user, process.owner) = ("root".into(), Some("root".into()));
+    let member = taken(process).expect("a member");
+    assert_eq!(member.metrics, Some((ips(&["127.0.0.1"])[0], 2381)));
+    assert_eq!(member.listen, ips(&["127.0.0.1", "10.0.0.1"]));
+    assert_eq!(member.pairs[1][0], "/etc/kubernetes/pki/etcd/peer.crt");
+    let cluster = "lab".parse().unwrap();
+    let text = text_of(&cluster, Version::new(3, 6, 16), &[member]);
+    let environment = Environment {
+        home: None,
+        state_dir: "/state".into(),
+        user: "me".into(),
+        dir: "/cluster".into(),
+        shared: Vec::new(),
+    };
+    let read = crate::inventory::parse(Path::new("inventory.yml"), &text, &environment);
+    assert!(read.is_ok(), "{text}\n{read:?}");
+}
+
+#[test]
+fn a_restart_meanwhile_is_noticed() {
+    let seen = |process: RunningEtcd| Running {
+        etcd: vec![process],
+        ..Running::default()
+    };
+    let before = taken(process()).expect("a member");
+    assert_eq!(restarted_since(&before, &seen(process())), None);
+    let again = RunningEtcd {
+        started: 1,
+        ..process()
+    };
+    assert!(restarted_since(&before, &seen(again)).is_some());
+    assert!(restarted_since(&before, &Running::default()).is_some(), "it is down");
 }
 
 #[test]
@@ -178,14 +301,14 @@ fn what_is_in_other_hands_stays_there() {
     let by_hand = refused(|process| process.unit.clear());
     assert!(by_hand.contains("not a systemd unit"), "{by_hand}");
     let k3s = Running {
-        etcd: Vec::new(),
         others: vec!["k3s-server".into()],
+        ..Running::default()
     };
     let hurdles = member(&name(1), &"10.0.0.1".parse().unwrap(), &k3s, &BTreeMap::new()).expect_err("a hurdle");
     assert!(hurdles[0].what.contains("part of k3s-server"));
     let two = Running {
         etcd: vec![process(), process()],
-        others: Vec::new(),
+        ..Running::default()
     };
     assert!(member(&name(1), &"10.0.0.1".parse().unwrap(), &two, &BTreeMap::new()).is_err());
 }

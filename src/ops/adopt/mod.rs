@@ -3,15 +3,21 @@
 //! | file | what |
 //! |---|---|
 //! | `options` | flags, variables and configuration files as one set of options, as etcd reads them |
-//! | `hands` | who keeps a member running |
+//! | `kept` | which of them stay, and which keep a member from being taken over |
+//! | `hands` | who keeps a member running, and what its next start would be |
+//! | `names` | what a member's host is called |
+//! | `listens` | what a member listens on |
 //! | `member` | one member as an inventory could have it, or every reason why none can |
 //! | `inventory` | the members together: the inventory's text, each line with where it comes from |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_macros)]
 
-mod hands;
+pub mod hands;
 pub mod inventory;
+mod kept;
+mod listens;
 pub mod member;
+pub mod names;
 pub mod options;
 
 use crate::inventory::NodeName;

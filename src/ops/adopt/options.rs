@@ -146,7 +146,7 @@ fn typed(name: &str, text: &str) -> Value {
 }
 
 /// As Go's strconv.ParseBool.
-fn boolean(text: &str) -> Value {
+pub(super) fn boolean(text: &str) -> Value {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Value::Bool(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Value::Bool(false),

@@ -195,6 +195,8 @@ fn unit(host: &DesiredHost, facts: &HostFacts, cause: Option<&Cause>) -> Vec<Fin
         Finding::advice(Kind::UnitChanged, says, help)
     });
     findings.extend(changed);
+    let second = advice::second_manager(host, facts);
+    findings.extend(second.map(|(says, help)| Finding::problem(Kind::SecondManager, says, help)));
     findings
 }
 

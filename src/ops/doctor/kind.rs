@@ -121,6 +121,9 @@ kinds! {
     Restarted = "restarted", Host, "systemd started the unit again after etcd ended by itself. The journal has the reason.";
     UnitChanged = "unit-changed", Host, "Drop-ins, links or environment variables that quorate did not write change what runs. etcd \
         ignores `ETCD_*` variables when it has a configuration file.";
+    SecondManager = "second-manager", Host, "The unit or the configuration that quorate wrote was replaced by something that manages \
+        etcd as well: what installed the cluster before `quorate adopt`, or a tool that was told to. Each undoes what the other does, \
+        and a member that starts with the other's files may have certificates that nobody trusts any more.";
     DiskReadOnly = "disk-read-only", Disk, "The file system rejects writes. Mostly the kernel remounted it after an I/O error: do not \
         just remount it, look at `dmesg`.";
     DiskInMemory = "disk-in-memory", Disk, "tmpfs or ramfs: after a reboot the member has lost its data, and must not come back under \

@@ -8,7 +8,7 @@ use super::membership::nobody_is_joining;
 use super::{Blocked, Rule};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts};
-use crate::inventory::{Desired, DesiredHost, MemberId, PeerUrl};
+use crate::inventory::{Desired, DesiredHost, MemberId, NodeName, PeerUrl};
 use crate::ops::model::{Fact, Membership, Observed};
 use crate::render::option_in;
 
@@ -68,7 +68,9 @@ pub fn at_its_own_url(
 ) -> Result<(), Blocked> {
     let marker = Marker::on(facts);
     let lives_there = marker.is_some_and(|m| m.cluster == desired.cluster && m.member == host.name && m.complete);
-    if !lives_there || !member.started() || member.name == host.name.as_str() {
+    // One that was taken over may have a name that no host can have, until its turn (`default`).
+    let of_a_host = member.name.parse::<NodeName>().is_ok();
+    if !lives_there || !member.started() || !of_a_host || member.name == host.name.as_str() {
         return Ok(());
     }
     Err(Blocked::new(

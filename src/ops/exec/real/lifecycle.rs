@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::RealWorld;
 use super::provision::named;
-use crate::host::{Content, Push, PushFile};
-use crate::inventory::{NodeName, PeerUrl, ServiceManager, Version};
+use crate::host::{Content, Push, PushFile, ServiceState};
+use crate::inventory::{HostPath, NodeName, PeerUrl, ServiceManager, Version};
 use crate::ops::check::{Check, Look};
 use crate::ops::exec::wait::{Patience, watch};
 use crate::ops::exec::{StepError, World as _, fault};
@@ -24,6 +24,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(75);
 #[derive(Default)]
 struct Before {
     files: Vec<PushFile>,
+    /// What was not there, where what runs was started by something else: its own files may be under other names, and a unit
+    /// in /etc takes the place of a package's.
+    absent: Vec<HostPath>,
     release: Option<Version>,
 }
 
@@ -87,8 +90,11 @@ impl RealWorld {
                 keep_previous: false,
             })
         });
+        let theirs = facts.service.state == ServiceState::Running && facts.service.running_version.is_none();
+        let new = change.files.iter().filter(|file| !facts.files.contains_key(&file.path));
         Before {
             files: files.collect(),
+            absent: new.filter(|_| theirs).map(|file| file.path.clone()).collect(),
             release: facts.service.running_version,
         }
     }
@@ -103,7 +109,7 @@ impl RealWorld {
         error: StepError,
         reporter: &dyn Reporter,
     ) -> StepError {
-        if before.files.is_empty() {
+        if before.files.is_empty() && before.absent.is_empty() {
             return error;
         }
         let outcome = match self.moved_on(before.release).await {
@@ -113,7 +119,7 @@ impl RealWorld {
             ),
             // On a way back the previous release is the later one: etcd from 3.6 on starts on storage of the minor before,
             // also while a downgrade is under way.
-            None => match self.put_back(step, node, before.files, reporter).await {
+            None => match self.put_back(step, node, before, reporter).await {
                 Ok(()) => "it is back on its previous configuration, and healthy".to_owned(),
                 Err(failure) => format!("the previous files were restored, but it is still not healthy: {failure}"),
             },
@@ -129,12 +135,13 @@ impl RealWorld {
         &self,
         step: &Step,
         node: &NodeName,
-        files: Vec<PushFile>,
+        before: Before,
         reporter: &dyn Reporter,
     ) -> Result<(), StepError> {
         let spec = self.spec(node)?;
         let push = Push {
-            files,
+            files: before.files,
+            absent: before.absent,
             daemon_reload: spec.service_manager == ServiceManager::Systemd,
             ..Push::default()
         };

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RealWorld;
 use crate::etcd::{EtcdClient, EtcdError, Member};
-use crate::inventory::{MemberId, PeerUrl};
+use crate::inventory::{DesiredHost, MemberId, PeerUrl};
 use crate::ops::exec::StepError;
 use crate::ops::model::{Membership, label};
 use crate::ops::safety::Rule;
@@ -87,7 +87,8 @@ impl RealWorld {
         voters.sort_by_key(|member| Some(member.id) != leader);
         for member in voters {
             let mut hosts = self.desired().hosts.values();
-            let Some(spec) = hosts.find(|host| host.name.as_str() == member.name) else {
+            let at_home = |host: &&DesiredHost| membership.of(host).is_some_and(|there| there.id == member.id);
+            let Some(spec) = hosts.find(|host| host.name.as_str() == member.name || at_home(host)) else {
                 continue;
             };
             let client = self.client(spec).await?;
