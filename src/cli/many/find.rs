@@ -34,6 +34,8 @@ pub struct Cluster {
     pub path: PathBuf,
     /// The machines that its members are on.
     pub machines: BTreeSet<String>,
+    /// How many hosts it has: a connection each.
+    pub hosts: usize,
     /// The Kubernetes that it serves, where the inventory says.
     pub kubernetes: Option<String>,
     /// What it has for itself there: a machine, and a port, a unit or a path.
@@ -120,6 +122,13 @@ fn top_level<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 }
 
 impl Clusters {
+    /// How many hosts so many of them have at most.
+    pub fn most_hosts(&self, clusters: usize) -> usize {
+        let mut hosts: Vec<usize> = self.whole.iter().map(|cluster| cluster.hosts).collect();
+        hosts.sort_unstable_by(|a, b| b.cmp(a));
+        hosts.into_iter().take(clusters).sum()
+    }
+
     fn take(&mut self, path: PathBuf, text: &str) {
         match inventory::load(&path) {
             Ok(loaded) => self.whole.push(Cluster::of(&loaded.desired, path)),
@@ -224,6 +233,7 @@ impl Cluster {
             name: desired.cluster.to_string(),
             path,
             machines: BTreeSet::new(),
+            hosts: desired.hosts.len(),
             kubernetes: desired.kubernetes.clone(),
             // A CA is of one cluster: its key is sealed with the cluster's name.
             claims: BTreeSet::from([("this machine".to_owned(), desired.pki.dir.display().to_string())]),
@@ -244,6 +254,7 @@ impl Cluster {
             name: name.to_owned(),
             path: PathBuf::from(name).join("inventory.yml"),
             machines: BTreeSet::new(),
+            hosts: 0,
             kubernetes: None,
             claims: BTreeSet::new(),
         }
