@@ -48,6 +48,7 @@ mod members;
 mod monitoring;
 mod new_hosts;
 mod offline;
+mod open_files;
 mod pki;
 mod plan_json;
 mod planned;

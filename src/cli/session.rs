@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Global, OutputFormat};
 use super::draft::{self, Draft};
 use super::error::{Detail, Exit, Failure};
-use super::{bundle_trust, key_files, probe, scratch};
+use super::{bundle_trust, key_files, open_files, probe, scratch};
 use crate::bundle::{Bundle, BundleError, Found};
 use crate::host::ssh::{SshEnvironment, connect};
 use crate::host::{HostError, LocalTransport, SecretPlace, SecretSource, Secrets, Transport};
@@ -103,6 +103,10 @@ impl Session {
         warn(global, reporter.as_ref(), &loaded, &[]);
         for name in &global.limit {
             known(&loaded.desired, name)?;
+        }
+        // Of a fleet it was asked for all clusters together.
+        if global.part.is_none() {
+            open_files::room_for(loaded.desired.hosts.len(), None)?;
         }
         let (secrets, stop, stops) = match &global.part {
             // One Ctrl-C is for all clusters; a lock that one of them loses is not.

@@ -31,6 +31,7 @@
 //! | `ladder` | every way from an older release to a newer one |
 //! | `lint_rules` | each rule of the lint, broken on purpose |
 //! | `arbitrary` | observations that no world could give |
+//! | `pace` | how long the planner takes |
 
 mod agreed_tests;
 mod apply;
@@ -52,6 +53,7 @@ mod log;
 mod look;
 pub mod operator;
 mod oracle;
+mod pace;
 mod papers;
 mod raft;
 mod rescue;

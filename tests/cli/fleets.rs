@@ -255,3 +255,33 @@ fn a_fleet_is_also_a_pattern_or_several_inventories() {
         ]
     );
 }
+
+#[test]
+fn too_low_a_limit_of_open_files_is_told_before_anything_is_begun() {
+    let files: Vec<(String, String)> = (0..8)
+        .map(|n| {
+            (
+                format!("{n}/inventory.yml"),
+                inventory(&format!("c{n}"), &format!("10.0.0.{n}")),
+            )
+        })
+        .collect();
+    let files: Vec<(&str, String)> = files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+    let desk = fleet(&files);
+    let said = desk.limited(60, &["--fleet", "fleet", "status"]).code(1);
+    for told in [
+        "may have 60 open files here, and this command may need 64",
+        "`ulimit -n 64`",
+        "`--parallel 1`",
+    ] {
+        assert!(said.stderr.contains(told), "{said:?}");
+    }
+    // The way out that it names.
+    let said = desk
+        .limited(
+            60,
+            &["--fleet", "fleet", "--parallel", "1", "up", "--plan", "nothing.json"],
+        )
+        .code(2);
+    assert!(!said.stderr.contains("open files"), "{said:?}");
+}

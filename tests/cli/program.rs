@@ -38,6 +38,19 @@ impl Desk {
         self.said(self.command(arguments))
     }
 
+    /// Runs it there where a process may have only so many open files.
+    pub fn limited(&self, open_files: u32, arguments: &[&str]) -> Said {
+        let quorate = self.command(&[]);
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("ulimit -n {open_files} && exec \"$@\""), "sh"])
+            .arg(quorate.get_program())
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("NO_COLOR", "1");
+        self.said(shell)
+    }
+
     /// Runs it there with a standard output that nobody reads any more.
     pub fn piped_to_nobody(&self, arguments: &[&str]) -> Said {
         let (reader, writer) = std::io::pipe().expect("a pipe");

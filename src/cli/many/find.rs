@@ -34,6 +34,8 @@ pub struct Cluster {
     pub path: PathBuf,
     /// The machines that its members are on.
     pub machines: BTreeSet<String>,
+    /// How many hosts it has: a connection each.
+    pub hosts: usize,
     /// The Kubernetes that it serves, where the inventory says.
     pub kubernetes: Option<String>,
     /// What it has for itself there: a machine, and a port, a unit or a path.
@@ -130,6 +132,13 @@ impl Clusters {
         self.whole.sort_by(|a, b| a.path.cmp(&b.path));
         self.broken.sort_by(|a, b| a.path.cmp(&b.path));
         self
+    }
+
+    /// How many hosts so many of them have at most.
+    pub fn most_hosts(&self, clusters: usize) -> usize {
+        let mut hosts: Vec<usize> = self.whole.iter().map(|cluster| cluster.hosts).collect();
+        hosts.sort_unstable_by(|a, b| b.cmp(a));
+        hosts.into_iter().take(clusters).sum()
     }
 
     fn take(&mut self, path: PathBuf, text: &str) {
@@ -236,6 +245,7 @@ impl Cluster {
             name: desired.cluster.to_string(),
             path,
             machines: BTreeSet::new(),
+            hosts: desired.hosts.len(),
             kubernetes: desired.kubernetes.clone(),
             // A CA is of one cluster: its key is sealed with the cluster's name.
             claims: BTreeSet::from([("this machine".to_owned(), desired.pki.dir.display().to_string())]),
@@ -256,6 +266,7 @@ impl Cluster {
             name: name.to_owned(),
             path: PathBuf::from(name).join("inventory.yml"),
             machines: BTreeSet::new(),
+            hosts: 0,
             kubernetes: None,
             claims: BTreeSet::new(),
         }

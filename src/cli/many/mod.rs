@@ -37,6 +37,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{BackupCommand, Command, Global, PkiCommand, Planned};
 use super::error::{Exit, Failure};
+use super::open_files;
 use part::Shared;
 
 /// What a fleet can be asked.
@@ -93,6 +94,9 @@ pub async fn many(global: &Global, meant: &Meant, command: &Command) -> Result<E
     for canary in &global.fleet.canary {
         clusters.known(canary.as_str(), "--canary")?;
     }
+    let at_once = usize::from(global.parallel.unwrap_or(run::LOOKS));
+    let fewer = (at_once > 1).then_some("work on one cluster at a time: `--parallel 1`");
+    open_files::room_for(clusters.most_hosts(at_once), fewer)?;
     let shared = Shared::new(global);
     match kind {
         Kind::Watch => watch::watch(global, clusters).await,
