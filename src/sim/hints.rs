@@ -240,7 +240,7 @@ fn elsewhere(blocked: &[Blocked]) -> bool {
 /// A mistake of whoever asked, and what is asked for does not exist: no host of that name, no machine at all.
 fn nonsense(blocked: &[Blocked]) -> bool {
     let told = |b: &Blocked| {
-        b.hint.starts_with("its hosts are")
+        b.hint.contains("its hosts are")
             || b.hint.starts_with("nothing has to be done")
             || b.hint.contains("at least one host has to be there")
     };

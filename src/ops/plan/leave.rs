@@ -8,6 +8,7 @@ use super::waves::{Draft, Effect, on, step};
 use super::{Action, Risk, Situation, Target, join, living};
 use crate::etcd::Member;
 use crate::host::{DataState, HostFacts, ServiceState};
+use crate::inventory::leaf::nearest;
 use crate::inventory::{DesiredHost, MemberId, NodeName, PeerUrl};
 use crate::ops::check::Check;
 use crate::ops::model::{Fact, Membership, host_of, label};
@@ -348,19 +349,12 @@ pub(super) fn blank(facts: &HostFacts) -> HostFacts {
 
 pub(super) fn known_name<'a>(situation: Situation<'a>, node: &NodeName) -> Result<&'a DesiredHost, Vec<Blocked>> {
     situation.desired.hosts.get(node).ok_or_else(|| {
+        let known: Vec<&str> = situation.desired.order.iter().map(NodeName::as_str).collect();
+        let meant = nearest(node.as_str(), known.iter().copied()).map(|near| format!("did you mean `{near}`? "));
         vec![Blocked::new(
             Rule::Inventory,
             format!("the inventory has no host `{node}`"),
-            format!(
-                "its hosts are {}",
-                situation
-                    .desired
-                    .order
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
+            format!("{}its hosts are {}", meant.unwrap_or_default(), known.join(", ")),
         )]
     })
 }
