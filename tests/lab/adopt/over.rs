@@ -128,7 +128,9 @@ fn what_cannot_be_taken_over_is_refused_with_every_reason_and_the_hints_lead_out
          sed -i 's#^ExecStart=#ExecStartPre=/bin/sh -c \"rm -rf /data/etcd/none\"\\n&#' /etc/systemd/system/etcd.service
          systemctl daemon-reload");
     n2.sh("systemctl stop etcd");
-    n3.sh("cp /etc/default/etcd /root/; echo ETCD_FORCE_NEW_CLUSTER=true >>/etc/default/etcd; chown root: /var/lib/etcd/default");
+    n3.sh("cp /etc/default/etcd /root/; echo ETCD_FORCE_NEW_CLUSTER=true >>/etc/default/etcd; chown root: /var/lib/etcd/default
+         # etcd looks into it every half a minute, and ends when it cannot.
+         chmod 755 /var/lib/etcd/default");
     let refused = lab.quorate(&adopt(&hosts, &[])).code(4).says(&[
         "n1: drop-ins change its unit",
         "n1: its unit deletes files before each start",
@@ -148,7 +150,7 @@ fn what_cannot_be_taken_over_is_refused_with_every_reason_and_the_hints_lead_out
     n2.sh("systemctl start etcd");
     // A member of another cluster.
     n3.sh(&format!(
-        "cp /root/etcd /etc/default/etcd; chown etcd: /var/lib/etcd/default; mkdir /var/lib/etcd/other; chown etcd: /var/lib/etcd/other
+        "cp /root/etcd /etc/default/etcd; chown etcd: /var/lib/etcd/default; chmod 700 /var/lib/etcd/default; mkdir /var/lib/etcd/other; chown etcd: /var/lib/etcd/other
          sed -i 's#^ETCD_DATA_DIR=.*#ETCD_DATA_DIR=/var/lib/etcd/other#; s#^ETCD_INITIAL_CLUSTER=.*#ETCD_INITIAL_CLUSTER=n3=https://{}:2380#
                  s#^ETCD_INITIAL_CLUSTER_TOKEN=.*#ETCD_INITIAL_CLUSTER_TOKEN=other#' /etc/default/etcd
          systemctl restart etcd",
