@@ -439,8 +439,11 @@ pub struct RemoveNode {
     /// The member to remove
     pub node: NodeName,
     /// Delete its data instead of moving it aside (requires --accept-data-loss)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "unlisted")]
     pub wipe: bool,
+    /// A member that the inventory does not list: its process and data are left as they are
+    #[arg(long)]
+    pub unlisted: bool,
 }
 
 /// `replace-node`

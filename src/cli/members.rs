@@ -75,7 +75,9 @@ pub async fn add(global: &Global, args: &AddNode) -> Result<Exit, Failure> {
 /// See the exit codes.
 pub async fn remove(global: &Global, args: &RemoveNode) -> Result<Exit, Failure> {
     let session = Session::open(global)?;
-    // A member that the inventory does not list leaves as well.
+    if !args.unlisted {
+        session.spec(&args.node)?;
+    }
     let listed = session.desired().hosts.contains_key(&args.node);
     if listed {
         // Worked out first: an inventory that cannot be edited is no surprise for afterwards.

@@ -317,24 +317,12 @@ fn led_out(mut case: Case) -> Result<(), String> {
             }
         };
         way.push(format!("{}: {}", asked(&intent), told(&blocked)));
-        let mut next = None;
-        for refusal in &blocked {
-            for text in named(&refusal.hint) {
-                if tried.insert(format!("{intent:?} {refusal} {text}")) {
-                    next = typed(&text, refusal, &mut case);
-                    if next.is_some() {
-                        way.push(format!("    -> {text}"));
-                        break;
-                    }
-                }
-            }
-            if next.is_some() {
-                break;
-            }
-        }
-        match next {
+        match next_way(&blocked, &mut tried, &mut case, &mut way) {
             Some(Way::Run(next)) => wanted.push(next),
-            Some(Way::Done) => drop(wanted.pop().map(|_| wanted.push(case.intent.clone()))),
+            Some(Way::Done) => wanted
+                .last_mut()
+                .into_iter()
+                .for_each(|last| *last = case.intent.clone()),
             None if tried.insert(told(&blocked)) => {
                 way.push("    -> by hand".into());
                 by_hand(&mut case, &blocked);
@@ -347,6 +335,22 @@ fn led_out(mut case: Case) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The first thing that the refusals name and that was not tried for them yet.
+fn next_way(blocked: &[Blocked], tried: &mut BTreeSet<String>, case: &mut Case, way: &mut Vec<String>) -> Option<Way> {
+    for refusal in blocked {
+        for text in named(&refusal.hint) {
+            if !tried.insert(format!("{:?} {refusal} {text}", case.intent)) {
+                continue;
+            }
+            if let Some(next) = typed(&text, refusal, case) {
+                way.push(format!("    -> {text}"));
+                return Some(next);
+            }
+        }
+    }
+    None
 }
 
 #[test]

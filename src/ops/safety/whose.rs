@@ -34,7 +34,7 @@ pub fn by_their_hosts(desired: &Desired, observed: &Observed, mut blocked: Vec<B
         if !outside.is_empty() {
             refusal.hint = format!(
                 "not in the inventory: {}. Add what belongs there, and remove the rest from the cluster first (`quorate up --prune`; one alone: \
-                 `quorate remove-node {}`)",
+                 `quorate remove-node {} --unlisted`)",
                 outside.join(", "),
                 outside[0]
             );
