@@ -68,16 +68,22 @@ fn typed(text: &str, refusal: &Blocked, case: &mut Case) -> Option<Way> {
         ["--without", name] => {
             let node: NodeName = name.parse().ok()?;
             let omit = refusal.hint.contains("omit");
-            match &mut case.intent {
-                Intent::Stop { without, .. } if omit => drop(without.remove(&node)),
-                Intent::Stop { without, .. } => drop(without.insert(node)),
-                Intent::Destroy(order) if omit => order.without.retain(|left| *left != node),
-                Intent::Destroy(order) => order.without.push(node),
-                Intent::Restore(order) if omit => order.without.retain(|left| *left != node),
-                Intent::Restore(order) => order.without.push(node),
-                Intent::Recover(order) if omit => order.without.retain(|left| *left != node),
-                Intent::Recover(order) => order.without.push(node),
+            let without = match &mut case.intent {
+                Intent::Stop { without, .. } => {
+                    match omit {
+                        true => without.remove(&node),
+                        false => without.insert(node),
+                    };
+                    return Some(Way::Done);
+                }
+                Intent::Destroy(order) => &mut order.without,
+                Intent::Restore(order) => &mut order.without,
+                Intent::Recover(order) => &mut order.without,
                 _ => return None,
+            };
+            match omit {
+                true => without.retain(|left| *left != node),
+                false => without.push(node),
             }
             Some(Way::Done)
         }
@@ -215,7 +221,9 @@ fn by_hand(case: &mut Case, blocked: &[Blocked]) {
         }
         let host = case.world.host(node);
         if says("put the inventory's ca.crt in the place of the host's") {
-            host.files.extend(papers(node, Papers::Fresh));
+            let ca = host.spec.paths.pki.join("ca.crt");
+            host.files
+                .extend(papers(node, Papers::Fresh).into_iter().filter(|(path, _)| *path == ca));
         }
         if refusal.rule == Rule::Host {
             host.system = SimHost::bare(1).system;
@@ -326,6 +334,11 @@ fn led_out(mut case: Case) -> Result<(), String> {
             None if tried.insert(told(&blocked)) => {
                 way.push("    -> by hand".into());
                 by_hand(&mut case, &blocked);
+                // A hint that goes on after that with a command is followed in its order.
+                let renews = |b: &Blocked| b.hint.contains("place of the host's, then `quorate pki renew`");
+                if blocked.iter().any(renews) {
+                    wanted.push(Intent::RotateLeaves { limit: Vec::new() });
+                }
             }
             None if elsewhere(&blocked) || whole(&case) => return Ok(()),
             // What was named does not help: the next that the refusal before it names.

@@ -7,7 +7,7 @@ use crate::ops::check::{Verdict, runs_current};
 use crate::ops::plan::moves::former_addresses;
 use crate::ops::plan::{FileChange, HostChange, ReleaseChange, Situation};
 use crate::ops::safety::place::account_of;
-use crate::ops::safety::trust::{cannot_issue, keeps_its_certificates, not_ours, rotation_under_way};
+use crate::ops::safety::trust::{HostTrust, cannot_issue, keeps_its_certificates, not_ours, rotation_under_way};
 use crate::ops::safety::{Blocked, Rule};
 use crate::pki::{AuditContext, Certificate, LeafSpec, audit, peer_spec, server_spec};
 use crate::render::{
@@ -201,10 +201,8 @@ fn another_trusts(situation: Situation<'_>, host: &DesiredHost, cas: &[Certifica
     let mut others = super::bootstrap::known_hosts(situation)
         .filter(|(other, facts)| other.name != host.name && facts.data.state == crate::host::DataState::Bootstrapped);
     others.any(|(other, facts)| {
-        let file = facts.files.get(&other.paths.pki.join("ca.crt"));
-        let text = file.and_then(|file| file.content.as_deref()).unwrap_or_default();
-        let there = Certificate::bundle_from_pem(text).unwrap_or_default();
-        cas.iter().all(|ca| there.iter().any(|c| c.der() == ca.der()))
+        let trusted = HostTrust::of(&other.paths.pki, facts).trusted;
+        cas.iter().all(|ca| trusted.contains(&ca.facts().sha256))
     })
 }
 

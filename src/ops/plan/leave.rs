@@ -40,7 +40,8 @@ pub(super) fn remove(situation: Situation<'_>, node: &NodeName, wipe: bool) -> R
 
 /// Plans `remove-node` for a member that the inventory does not list.
 fn remove_outsider(situation: Situation<'_>, membership: &Membership, name: &NodeName) -> Result<Draft, Vec<Blocked>> {
-    let outside = |m: &&Member| m.name == name.as_str() && host_of(situation.desired, m).is_none();
+    // One that has never started has an id only, and refusals call it by that.
+    let outside = |m: &&Member| label(situation.desired, m) == name.as_str() && host_of(situation.desired, m).is_none();
     let Some(member) = membership.members.iter().find(outside) else {
         return known_name(situation, name).map(|_| Draft::new(None));
     };

@@ -95,15 +95,14 @@ pub fn leaves_from(host: &HostTrust, ca: &str) -> Verdict {
 
 /// What to do about a host whose ca.crt lacks the CA of the inventory. `others` have it: then that host is the one that is
 /// wrong, and else the inventory.
-pub fn not_ours(others: bool) -> String {
+pub fn not_ours(others: bool) -> &'static str {
     match others {
         true => "other members trust it: put the inventory's ca.crt in the place of the host's, then `quorate up`",
         false => {
             "put ca.crt and ca.key.age of the members' CA back into the inventory's pki directory, from version control; if the host's is the \
-             wrong one, put the inventory's ca.crt in the place of the host's. To change a CA, use `quorate pki rotate-ca`"
+             wrong one, put the inventory's ca.crt in the place of the host's, then `quorate pki renew`. To change a CA, use `quorate pki rotate-ca`"
         }
     }
-    .to_owned()
 }
 
 /// May members get certificates that this CA signed? Only when every one of them accepts it already.
@@ -120,7 +119,10 @@ pub fn may_sign_with(ca: &str, members: &BTreeMap<NodeName, HostTrust>) -> Resul
                     "continue the change of the CA if one is in progress (`quorate pki rotate-ca`); otherwise `quorate restart --limit {node}`"
                 ),
             ),
-            false => ("it does not trust the CA that signs now", not_ours(in_sight())),
+            false => (
+                "it does not trust the CA that signs now",
+                not_ours(in_sight()).to_owned(),
+            ),
         };
         Blocked::new(Rule::Certificates, why, way).on(node)
     };
